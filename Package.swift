@@ -1,0 +1,81 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is built alike: Swift 6 language mode; async functions stay on their caller's executor, so a
+/// request never leaves its event loop by accident.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// A library target and its tests. Order is meaning: a target may depend only on targets that stand above it here
+/// (Tests/PackageTests holds the table of allowed imports and fails on any other).
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: settings)
+}
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "trireme",
+  products: [.executable(name: "trireme", targets: ["trireme"])],
+  dependencies: [
+    // The command line: parsing, help that teaches, completion scripts.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    // The log façade; our handler behind it never blocks a loop.
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    // Ring buffers where a queue is popped from the front.
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    // YAML bodies and kubeconfig files (libyaml inside).
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    .systemLibrary(name: "CLibuv", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+
+    room("World"),
+    room("EventLoop", ["World", "CLibuv"]),
+    room("TLS", ["World", "EventLoop", "COpenSSL"]),
+    room("HTTP", ["World", "EventLoop", "TLS", "CNghttp2", deque]),
+    room("JSON"),
+    room("Schema", ["JSON", yams]),
+    room("Kinds", ["Schema", "JSON"]),
+    room("Raft"),
+    room("Storage", ["CSQLite"]),
+    room("Replica", ["World", "Raft", "Storage", "EventLoop", "TLS", logging, deque]),
+    room("APIServer", ["World", "Replica", "HTTP", "TLS", "Kinds", "Schema", "JSON", "EventLoop", logging]),
+    room("Client", ["World", "EventLoop", "TLS", "HTTP", "Kinds", "Schema", "JSON", logging, deque, yams]),
+    room("Scheduler", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
+    room("Controllers", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
+    room("Kubelet", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
+    .executableTarget(
+      name: "trireme",
+      dependencies: [
+        "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Raft", "Storage", "Replica", "APIServer",
+        "Client", "Scheduler", "Controllers", "Kubelet", argumentParser, logging, yams,
+      ],
+      swiftSettings: settings),
+
+    .testTarget(name: "PackageTests", swiftSettings: settings),
+    tests("World"), tests("EventLoop", ["World"]), tests("TLS", ["EventLoop", "World"]),
+    tests("HTTP", ["EventLoop", "TLS", "World"]), tests("JSON"), tests("Schema", ["JSON"]),
+    tests("Kinds", ["Schema", "JSON"]), tests("Raft"), tests("Storage"),
+    tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World"]),
+    tests("APIServer", ["Replica", "HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
+    tests("Client", ["HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
+    tests("Scheduler", ["Client", "HTTP", "JSON", "World"]),
+    tests("Controllers", ["Client", "HTTP", "JSON", "World"]),
+    tests("Kubelet", ["Client", "HTTP", "JSON", "World"]),
+  ]
+)

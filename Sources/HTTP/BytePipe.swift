@@ -1,0 +1,135 @@
+import DequeModule
+import Synchronization
+
+/// A bounded queue of byte chunks between one writer and one reader, any threads.
+///
+/// The writer is suspended while more than `highWater` bytes wait (back-pressure); the reader while none do. A reader
+/// that goes away cancels the pipe, and the writer's next `write` throws.
+public final class BytePipe: Sendable {
+  private struct State {
+    var chunks: Deque<[UInt8]> = []
+    var bufferedBytes = 0
+    var ended: Result<Void, any Error>?
+    var reader: CheckedContinuation<[UInt8]?, any Error>?
+    var writer: CheckedContinuation<Void, any Error>?
+    var onCancel: (@Sendable () -> Void)?
+    var isCancelled = false
+  }
+  private let state = Mutex(State())
+  private let highWater: Int
+
+  /// `highWater`: bytes that may wait before `write` suspends.
+  public init(highWater: Int = 256 << 10) { self.highWater = highWater }
+
+  /// Bytes written and not yet read.
+  public var bufferedBytes: Int { state.withLock { $0.bufferedBytes } }
+
+  /// Called once when the reader cancels, at once if it has done so already. At most one.
+  public func onCancel(_ body: @escaping @Sendable () -> Void) {
+    let late = state.withLock { state in
+      if state.isCancelled { return true }
+      state.onCancel = body
+      return false
+    }
+    if late { body() }
+  }
+
+  /// Appends a chunk; suspends while the pipe is above its high-water mark. Throws when the reader has gone.
+  public func write(_ chunk: [UInt8]) async throws {
+    guard try offer(chunk) else { return }
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+      let resume: Result<Void, any Error>? = state.withLock { state in
+        if state.isCancelled { return .failure(HTTPError.cancelled) }
+        if state.bufferedBytes <= highWater { return .success(()) }
+        precondition(state.writer == nil, "a BytePipe has one writer")
+        state.writer = continuation
+        return nil
+      }
+      if let resume { continuation.resume(with: resume) }
+    }
+  }
+
+  /// Appends a chunk without waiting. Returns true when the pipe is now above its high-water mark: the caller must
+  /// hold back, or give up on a reader that is too slow. Throws when the reader has gone.
+  @discardableResult
+  public func offer(_ chunk: [UInt8]) throws -> Bool {
+    let (reader, full) = try state.withLock { state -> (CheckedContinuation<[UInt8]?, any Error>?, Bool) in
+      if state.isCancelled { throw HTTPError.cancelled }
+      precondition(state.ended == nil, "write to a BytePipe that was finished")
+      if chunk.isEmpty { return (nil, false) }
+      if let reader = state.reader {
+        state.reader = nil
+        return (reader, false)
+      }
+      state.chunks.append(chunk)
+      state.bufferedBytes += chunk.count
+      return (nil, state.bufferedBytes > highWater)
+    }
+    reader?.resume(returning: chunk)
+    return full
+  }
+
+  /// Ends the pipe: the reader gets what is buffered, then the end, or `error`. Later calls do nothing.
+  public func finish(throwing error: (any Error)? = nil) {
+    let reader = state.withLock { state -> CheckedContinuation<[UInt8]?, any Error>? in
+      guard state.ended == nil else { return nil }
+      state.ended = error.map { .failure($0) } ?? .success(())
+      defer { state.reader = nil }
+      return state.reader
+    }
+    if let error { reader?.resume(throwing: error) } else { reader?.resume(returning: nil) }
+  }
+
+  /// The next chunk; nil at the end. Cancelling the reading task cancels the pipe.
+  public func next() async throws -> [UInt8]? {
+    try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { continuation in
+        enum Outcome { case chunk([UInt8]), end(Result<Void, any Error>), wait }
+        let (outcome, writer) = state.withLock { state -> (Outcome, CheckedContinuation<Void, any Error>?) in
+          if state.isCancelled { return (.end(.failure(HTTPError.cancelled)), nil) }
+          if let chunk = state.chunks.popFirst() {
+            state.bufferedBytes -= chunk.count
+            guard state.bufferedBytes <= highWater / 2 else { return (.chunk(chunk), nil) }
+            defer { state.writer = nil }
+            return (.chunk(chunk), state.writer)
+          }
+          if let ended = state.ended { return (.end(ended), nil) }
+          precondition(state.reader == nil, "a BytePipe has one reader")
+          state.reader = continuation
+          return (.wait, nil)
+        }
+        writer?.resume()
+        switch outcome {
+        case .chunk(let chunk): continuation.resume(returning: chunk)
+        case .end(.success): continuation.resume(returning: nil)
+        case .end(.failure(let error)): continuation.resume(throwing: error)
+        case .wait: break
+        }
+      }
+    } onCancel: {
+      cancel()
+    }
+  }
+
+  /// The reader has gone: buffered bytes are dropped, the writer's next call throws `HTTPError.cancelled`.
+  public func cancel() {
+    let (reader, writer, onCancel) = state.withLock { state in
+      if state.isCancelled {
+        return (nil, nil, nil)
+          as (CheckedContinuation<[UInt8]?, any Error>?, CheckedContinuation<Void, any Error>?, (@Sendable () -> Void)?)
+      }
+      state.isCancelled = true
+      state.chunks.removeAll()
+      state.bufferedBytes = 0
+      defer {
+        state.reader = nil
+        state.writer = nil
+        state.onCancel = nil
+      }
+      return (state.reader, state.writer, state.onCancel)
+    }
+    reader?.resume(throwing: HTTPError.cancelled)
+    writer?.resume(throwing: HTTPError.cancelled)
+    onCancel?()
+  }
+}

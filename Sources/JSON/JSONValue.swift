@@ -1,0 +1,83 @@
+// JSON as a tree of values: what the request path edits. Reading and writing bytes stand in Parser and Writer.
+
+/// A JSON document or a part of one. Integers that fit 64 bits stay integers, as in the reference implementation.
+public enum JSONValue: Sendable, Hashable {
+  case null
+  case bool(Bool)
+  case integer(Int64)
+  case double(Double)
+  case string(String)
+  case array([JSONValue])
+  case object(JSONObject)
+}
+
+/// The members of a JSON object in order. Lookup is a linear scan: Kubernetes objects have few members, and a scan
+/// over a contiguous array beats hashing there. Equality ignores order.
+public struct JSONObject: Sendable, Hashable, Sequence, ExpressibleByDictionaryLiteral {
+  public typealias Member = (key: String, value: JSONValue)
+  public private(set) var members: [Member]
+
+  public init() { members = [] }
+  public init(dictionaryLiteral elements: (String, JSONValue)...) {
+    members = []
+    members.reserveCapacity(elements.count)
+    for (key, value) in elements { self[key] = value }
+  }
+  /// From members whose keys the caller knows to be distinct.
+  public init(uniqueMembers: [Member]) { members = uniqueMembers }
+
+  public var count: Int { members.count }
+  public var isEmpty: Bool { members.isEmpty }
+  public var keys: some Sequence<String> { members.lazy.map { $0.key } }
+  public func makeIterator() -> IndexingIterator<[Member]> { members.makeIterator() }
+
+  @inline(__always)
+  public func index(of key: String) -> Int? {
+    for index in members.indices where members[index].key == key { return index }
+    return nil
+  }
+
+  /// The member's value; setting nil removes it, setting a new key appends.
+  public subscript(key: String) -> JSONValue? {
+    get { index(of: key).map { members[$0].value } }
+    _modify {
+      // The value is moved out while the caller edits it, so that nested arrays and objects are changed in place.
+      let position = index(of: key)
+      var value: JSONValue?
+      if let position {
+        value = members[position].value
+        members[position].value = .null
+      }
+      defer {
+        switch (position, value) {
+        case (let position?, let value?): members[position].value = value
+        case (let position?, nil): members.remove(at: position)
+        case (nil, let value?): members.append((key, value))
+        case (nil, nil): break
+        }
+      }
+      yield &value
+    }
+  }
+
+  mutating func replaceValue(at index: Int, with value: JSONValue) { members[index].value = value }
+  public mutating func reserveCapacity(_ capacity: Int) { members.reserveCapacity(capacity) }
+  /// Appends without looking for the key; the caller knows it to be new.
+  public mutating func appendUnique(_ key: String, _ value: JSONValue) { members.append((key, value)) }
+  /// Sorts members by key, bytewise.
+  public mutating func sortKeys() { members.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) } }
+
+  public static func == (left: Self, right: Self) -> Bool {
+    guard left.count == right.count else { return false }
+    for (index, member) in left.members.enumerated() {
+      if right.members[index].key == member.key {
+        guard right.members[index].value == member.value else { return false }
+      } else {
+        guard let other = right[member.key], other == member.value else { return false }
+      }
+    }
+    return true
+  }
+  public func hash(into hasher: inout Hasher) { hasher.combine(members.count) }
+}
+

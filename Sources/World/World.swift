@@ -1,0 +1,143 @@
+// World: what a module may ask of the outside, as protocols: time, timers, chance, a place to run.
+// Production's world is an event loop (target EventLoop); the simulator supplies another that a seed drives.
+// Nothing here may ask the operating system for anything.
+
+/// A point of monotonic time, in nanoseconds since an arbitrary start. Never goes back; says nothing of the date.
+public struct MonotonicTime: Hashable, Comparable, Sendable {
+  public var nanoseconds: UInt64
+
+  public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
+
+  public static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
+
+  /// The time that lies `duration` after (or, if negative, before) this one; stops at zero.
+  public static func + (left: Self, duration: Duration) -> Self {
+    let nanoseconds = duration.wholeNanoseconds
+    if nanoseconds >= 0 { return Self(nanoseconds: left.nanoseconds &+ UInt64(nanoseconds)) }
+    let magnitude = nanoseconds.magnitude
+    return Self(nanoseconds: left.nanoseconds > magnitude ? left.nanoseconds - magnitude : 0)
+  }
+
+  public static func - (left: Self, right: Self) -> Duration {
+    .nanoseconds(Int64(bitPattern: left.nanoseconds &- right.nanoseconds))
+  }
+}
+
+extension Duration {
+  /// This duration in nanoseconds, rounded towards zero.
+  public var wholeNanoseconds: Int64 {
+    let (seconds, attoseconds) = components
+    return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+  }
+
+  /// This duration in milliseconds, rounded up, so that a timer never fires early.
+  public var wholeMillisecondsRoundedUp: Int64 {
+    let nanoseconds = wholeNanoseconds
+    return nanoseconds <= 0 ? 0 : (nanoseconds + 999_999) / 1_000_000
+  }
+
+  /// This duration in seconds, with fraction.
+  public var inSeconds: Double {
+    let (seconds, attoseconds) = components
+    return Double(seconds) + Double(attoseconds) / 1e18
+  }
+}
+
+/// A timer that was asked for; cancelling one that has fired does nothing. Any thread may cancel.
+public protocol ScheduledTimer: AnyObject, Sendable {
+  func cancel()
+}
+
+/// Time, timers, chance and a place to run, for the code of one loop.
+///
+/// Everything above `EventLoop` receives a world and asks nobody else; that is what lets one seed replay a whole
+/// cluster. All members may be called from any thread; `schedule` and `execute` run their bodies on the world's loop,
+/// one at a time.
+public protocol World: AnyObject, Sendable {
+  /// The loop, as the executor of the actors that live on it.
+  var executor: any SerialExecutor & TaskExecutor { get }
+
+  /// Monotonic time now.
+  var now: MonotonicTime { get }
+
+  /// The calendar's time now; may jump either way.
+  var wallClock: WallTime { get }
+
+  /// 64 random bits: cryptographically strong in production, seeded in simulation.
+  func randomBits() -> UInt64
+
+  /// Runs `body` on the loop, after everything already queued there.
+  func execute(_ body: @escaping @Sendable () -> Void)
+
+  /// Runs `body` on the loop no earlier than `delay` from now.
+  @discardableResult
+  func schedule(after delay: Duration, _ body: @escaping @Sendable () -> Void) -> any ScheduledTimer
+}
+
+/// Swift's random number protocol over a world's chance.
+public struct WorldRandom: RandomNumberGenerator {
+  private let world: any World
+  public init(_ world: any World) { self.world = world }
+  public mutating func next() -> UInt64 { world.randomBits() }
+}
+
+extension World {
+  /// A random (version 4) UUID in lower-case hexadecimal, as Kubernetes writes uids.
+  public func uuid() -> String {
+    var high = randomBits()
+    var low = randomBits()
+    high = (high & 0xffff_ffff_ffff_0fff) | 0x0000_0000_0000_4000
+    low = (low & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000
+    let digits: [UInt8] = Array("0123456789abcdef".utf8)
+    return String(unsafeUninitializedCapacity: 36) { buffer in
+      var at = 0
+      for (index, word) in [high, low].enumerated() {
+        for nibble in 0..<16 {
+          if (index == 0 && (nibble == 8 || nibble == 12)) || (index == 1 && (nibble == 0 || nibble == 4)) {
+            buffer[at] = UInt8(ascii: "-")
+            at += 1
+          }
+          buffer[at] = digits[Int((word >> UInt64(60 - nibble * 4)) & 15)]
+          at += 1
+        }
+      }
+      return at
+    }
+  }
+
+  /// Suspends the calling task for at least `duration`; returns early by throwing `CancellationError` when cancelled.
+  public func sleep(for duration: Duration) async throws {
+    try Task.checkCancellation()
+    let sleeper = Sleeper()
+    try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { continuation in
+        sleeper.begin(continuation) { self.schedule(after: duration) { sleeper.finish(.success(())) } }
+      }
+    } onCancel: {
+      sleeper.finish(.failure(CancellationError()))
+    }
+  }
+
+  /// Runs `operation`, cancelling it and throwing `DeadlineExceeded` when it has not returned within `limit`.
+  public func withDeadline<Value: Sendable>(
+    _ limit: Duration, _ operation: @escaping @Sendable () async throws -> Value
+  ) async throws -> Value {
+    try await withThrowingTaskGroup(of: Value.self) { group in
+      group.addTask { try await operation() }
+      group.addTask {
+        try await self.sleep(for: limit)
+        throw DeadlineExceeded(limit: limit)
+      }
+      defer { group.cancelAll() }
+      guard let value = try await group.next() else { throw CancellationError() }
+      return value
+    }
+  }
+}
+
+/// An operation did not finish within its limit.
+public struct DeadlineExceeded: Error, CustomStringConvertible {
+  public let limit: Duration
+  public init(limit: Duration) { self.limit = limit }
+  public var description: String { "not finished within \(limit)" }
+}
