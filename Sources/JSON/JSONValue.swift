@@ -80,4 +80,3 @@ public struct JSONObject: Sendable, Hashable, Sequence, ExpressibleByDictionaryL
   }
   public func hash(into hasher: inout Hasher) { hasher.combine(members.count) }
 }
-

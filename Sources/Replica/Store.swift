@@ -1,0 +1,184 @@
+// The store as the API server sees it: immutable versions of the state, commands that commit or fail as one, changes
+// in order. Replica implements it over Raft; LocalStore, for tests, over nothing.
+
+import World
+
+/// One number for every committed change of the cluster: the `resourceVersion`. Strictly increasing, equal on all servers.
+public typealias Revision = UInt64
+
+/// Names one object: resource ("pods", "deployments.apps": GroupResource's description), namespace ("" for cluster scope), name.
+/// Ordered by resource, then namespace, then name, bytewise: the order of lists.
+public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public var resource: String
+  public var namespace: String
+  public var name: String
+
+  public init(resource: String, namespace: String, name: String) {
+    self.resource = resource
+    self.namespace = namespace
+    self.name = name
+  }
+
+  public static func < (left: Self, right: Self) -> Bool {
+    if left.resource != right.resource { return left.resource.utf8.lexicographicallyPrecedes(right.resource.utf8) }
+    if left.namespace != right.namespace { return left.namespace.utf8.lexicographicallyPrecedes(right.namespace.utf8) }
+    return left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
+  }
+  public var description: String { namespace.isEmpty ? "\(resource)/\(name)" : "\(resource)/\(namespace)/\(name)" }
+}
+
+/// A committed object: the very bytes that are stored, listed and watched. Immutable and shared.
+public final class StoredObject: Sendable {
+  public let key: ObjectKey
+  /// The revision of the write that made this version; stands in `bytes` as metadata.resourceVersion.
+  public let revision: Revision
+  public let uid: String
+  /// The complete JSON document.
+  public let bytes: [UInt8]
+  /// Where in `bytes` the digits of resourceVersion begin.
+  public let revisionOffset: Int
+  public let labels: [String: String]
+  /// For leases: the transition count that fences the writes of the holder.
+  public let fence: UInt64
+
+  public init(
+    key: ObjectKey, revision: Revision, uid: String, bytes: [UInt8], revisionOffset: Int, labels: [String: String],
+    fence: UInt64 = 0
+  ) {
+    self.key = key
+    self.revision = revision
+    self.uid = uid
+    self.bytes = bytes
+    self.revisionOffset = revisionOffset
+    self.labels = labels
+    self.fence = fence
+  }
+}
+
+/// An object to be written: final bytes but for the digits of its resourceVersion, which belong at `revisionOffset`
+/// (`"resourceVersion":""` stands in `bytes`, and the offset points between the quotes).
+public struct UnversionedObject: Sendable {
+  public var uid: String
+  public var bytes: [UInt8]
+  public var revisionOffset: Int
+  public var labels: [String: String]
+  public var fence: UInt64
+
+  public init(uid: String, bytes: [UInt8], revisionOffset: Int, labels: [String: String] = [:], fence: UInt64 = 0) {
+    self.uid = uid
+    self.bytes = bytes
+    self.revisionOffset = revisionOffset
+    self.labels = labels
+    self.fence = fence
+  }
+}
+
+public enum Mutation: Sendable {
+  case put(ObjectKey, UnversionedObject)
+  /// Removes the object; watchers see its last state with the revision of the deletion.
+  case delete(ObjectKey)
+}
+
+/// What must hold, when the command is applied, for any of it to happen.
+public enum Precondition: Sendable, Hashable {
+  /// The object exists at exactly this revision.
+  case revision(ObjectKey, Revision)
+  case absent(ObjectKey)
+  case exists(ObjectKey)
+  /// The object exists and its `fence` equals the value: the writer still holds the lease.
+  case fence(ObjectKey, UInt64)
+}
+
+/// All or nothing. Every mutation gets a revision of its own, in order.
+public struct Command: Sendable {
+  public var preconditions: [Precondition]
+  public var mutations: [Mutation]
+  public init(preconditions: [Precondition] = [], mutations: [Mutation]) {
+    self.preconditions = preconditions
+    self.mutations = mutations
+  }
+}
+
+public enum CommandOutcome: Sendable {
+  /// The changes made, one per mutation (a delete of an absent object makes none).
+  case committed([Change])
+  /// Index of the precondition that did not hold, and the object as it is (nil if absent). Nothing was changed.
+  case failed(precondition: Int, current: StoredObject?)
+}
+
+/// One change of one object. Shared by all watchers.
+public final class Change: Sendable {
+  public enum Kind: Sendable { case put, delete }
+  public let kind: Kind
+  public let revision: Revision
+  /// The new version; for a deletion the last state with the revision of the deletion.
+  public let object: StoredObject
+  /// What was there before; nil when the object was created.
+  public let previous: StoredObject?
+
+  public init(kind: Kind, revision: Revision, object: StoredObject, previous: StoredObject?) {
+    self.kind = kind
+    self.revision = revision
+    self.object = object
+    self.previous = previous
+  }
+  public var key: ObjectKey { object.key }
+}
+
+/// Why the store could not do what was asked; the request's outcome is unknown for `timedOut` only.
+public enum StoreError: Error, Sendable {
+  /// No quorum within the deadline; the command may still commit.
+  case timedOut
+  /// This server is stopping or its storage failed.
+  case stopped(String)
+  /// The command exceeds the size limit of an entry.
+  case tooLarge(limit: Int)
+}
+
+/// The state at one revision. Immutable; holding one keeps a consistent view for paging.
+public protocol StateView: Sendable {
+  var revision: Revision { get }
+  func object(_ key: ObjectKey) -> StoredObject?
+  /// Objects of a resource in key order, beginning after `after` where given, `limit` at most (0: no limit). An empty
+  /// namespace means all of them. `isComplete` is false when more follow.
+  func objects(resource: String, namespace: String, after: ObjectKey?, limit: Int) -> (
+    objects: [StoredObject], isComplete: Bool
+  )
+  /// Number of objects of a resource (in a namespace, where given).
+  func count(resource: String, namespace: String) -> Int
+}
+
+/// A place in the stream of changes. Cancelling it stops deliveries; idempotent, any thread.
+public protocol WatchSubscription: AnyObject, Sendable {
+  func cancel()
+  /// Asks for one delivery with an empty batch: the revision up to which everything has been delivered (bookmarks).
+  func requestProgress()
+}
+
+public enum WatchStart: Sendable {
+  /// Deliveries begin with every change after the requested revision.
+  case started(any WatchSubscription)
+  /// The history does not reach back that far.
+  case tooOld(oldest: Revision)
+}
+
+/// The replicated store. Any thread may call any member.
+public protocol ObjectStore: Sendable {
+  /// The newest state applied on this server.
+  var current: any StateView { get }
+  /// An older state if it is still held (paging); nil when it is gone (410).
+  func state(at revision: Revision) -> (any StateView)?
+  /// Commits a command: returns when it is durable on a quorum and applied here, so that the caller reads what it wrote.
+  func commit(_ command: Command) async throws(StoreError) -> CommandOutcome
+  /// Returns a state that includes everything committed anywhere before the call (ReadIndex).
+  func linearizableState() async throws(StoreError) -> any StateView
+  /// Waits until this server has applied `revision`; nil when it has not within `timeout`.
+  func state(atLeast revision: Revision, timeout: Duration) async -> (any StateView)?
+  /// Subscribes to changes of one resource after `revision`. `deliver` is called on the loop of `world`, in order, with
+  /// batches that are never empty (but for answers to `requestProgress`) and the revision up to which the subscriber
+  /// has now seen everything; it must not block.
+  func watch(
+    resource: String, after revision: Revision, on world: any World,
+    deliver: @escaping @Sendable ([Change], Revision) -> Void
+  ) -> WatchStart
+}

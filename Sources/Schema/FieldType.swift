@@ -1,0 +1,144 @@
+// The schema language: what a field of a Kubernetes object is. Built-in kinds and custom resources are described alike.
+import JSON
+
+/// The type of a field. Scalars carry the wire form of both encodings (spec/3P-types.md, "Special messages").
+public indirect enum FieldType: Sendable {
+  case string
+  /// Base64 text in JSON, length-delimited bytes in protobuf.
+  case bytes
+  case boolean
+  case int32
+  case int64
+  case double
+  /// "100m", "1Gi".
+  case quantity
+  /// A JSON number or string.
+  case intOrString
+  /// RFC 3339, seconds.
+  case time
+  /// RFC 3339, six digits of fraction.
+  case microTime
+  /// A Go duration text ("1m30s"); nanoseconds in protobuf.
+  case duration
+  /// Any JSON object, kept as it is: RawExtension, FieldsV1.
+  case rawObject
+  /// Any JSON value: apiextensions JSON and the JSONSchemaPropsOr… unions.
+  case anyValue
+  case structure(Structure)
+  case array(FieldType)
+  case map(FieldType)
+}
+
+/// How a list or map merges under server-side apply (spec/3 §3.6).
+public enum ListSemantics: Sendable, Hashable {
+  case atomic
+  case set
+  /// Items are identified by these members.
+  case map(keys: [String])
+}
+
+/// How a list or map merges under a strategic merge patch (spec/3 §3.6).
+public struct PatchStrategy: Sendable, Hashable {
+  /// Items merge instead of replacing the list.
+  public var merges: Bool
+  /// Members not listed in the patch's `$retainKeys` are dropped.
+  public var retainsKeys: Bool
+  /// Identifies items of a merging list of objects; nil for lists of scalars.
+  public var mergeKey: String?
+
+  public init(merges: Bool = false, retainsKeys: Bool = false, mergeKey: String? = nil) {
+    self.merges = merges
+    self.retainsKeys = retainsKeys
+    self.mergeKey = mergeKey
+  }
+}
+
+/// One field of a structure.
+public struct Field: Sendable {
+  /// The JSON member name; unused (but unique) for an inline field.
+  public var name: String
+  public var number: Int
+  public var type: FieldType
+  /// Listed in OpenAPI `required`.
+  public var isRequired = false
+  /// A pointer in the reference types: absent differs from zero.
+  public var isPointer = false
+  /// Written in JSON output even when zero (`{}`, `null` for times, `""`, `0`).
+  public var isAlwaysWritten = false
+  /// The inner structure's fields stand in the parent's JSON object; in protobuf it is a nested message.
+  public var isInline = false
+  /// For arrays; lists without a marker are atomic.
+  public var listSemantics: ListSemantics = .atomic
+  /// For maps and structures: owned as one leaf.
+  public var isAtomic = false
+  public var patchStrategy = PatchStrategy()
+  /// Filled in when absent (or zero, for fields that are no pointers).
+  public var defaultValue: JSONValue?
+  public var enumeration: [String] = []
+  public var description = ""
+
+  public init(name: String, number: Int, type: FieldType) {
+    self.name = name
+    self.number = number
+    self.type = type
+  }
+}
+
+/// A message of the API: its fields by JSON name and by protobuf number. Immutable once `seal`ed; a class, because
+/// structures refer to one another and to themselves.
+public final class Structure: @unchecked Sendable {
+  /// Qualified name: "core.v1.PodSpec".
+  public let name: String
+  public let description: String
+  /// Owned as one leaf wherever it occurs (spec/3 §3.6, "Atomic structs").
+  public let isAtomic: Bool
+  /// Unknown members are kept (custom resources with x-kubernetes-preserve-unknown-fields).
+  public let preservesUnknownFields: Bool
+  /// In order of declaration, inline fields not expanded.
+  public private(set) var fields: [Field] = []
+  /// Every JSON member with inline structures expanded, in order of output.
+  public private(set) var members: [Field] = []
+  private var memberIndex: [String: Int] = [:]
+  private var numberIndex: [Int: Int] = [:]
+  private var isSealed = false
+
+  public init(
+    name: String, description: String = "", isAtomic: Bool = false, preservesUnknownFields: Bool = false
+  ) {
+    self.name = name
+    self.description = description
+    self.isAtomic = isAtomic
+    self.preservesUnknownFields = preservesUnknownFields
+  }
+
+  /// Sets the fields, once, before the structure is shared between threads. Inline fields must refer to sealed
+  /// structures or be sealed later by `expandInline`, when every structure of the table has its fields.
+  public func seal(fields: [Field]) {
+    precondition(!isSealed, "structure \(name) is sealed already")
+    isSealed = true
+    self.fields = fields
+    for (index, field) in fields.enumerated() { numberIndex[field.number] = index }
+  }
+
+  /// Computes `members`; call once for every structure after all are sealed.
+  public func expandInline() {
+    precondition(isSealed, "structure \(name) has no fields yet")
+    guard members.isEmpty else { return }
+    for field in fields {
+      if field.isInline, case .structure(let inner) = field.type {
+        inner.expandInline()
+        members += inner.members
+      } else {
+        members.append(field)
+      }
+    }
+    for (index, member) in members.enumerated() { memberIndex[member.name] = index }
+  }
+
+  /// The member of that JSON name, inline structures included.
+  public func member(_ name: String) -> Field? { memberIndex[name].map { members[$0] } }
+  /// Position of the member in `members`: the order of output.
+  public func memberPosition(_ name: String) -> Int? { memberIndex[name] }
+  /// The field of that protobuf number.
+  public func field(number: Int) -> Field? { numberIndex[number].map { fields[$0] } }
+}
