@@ -57,6 +57,8 @@ public struct PatchStrategy: Sendable, Hashable {
 public struct Field: Sendable {
   /// The JSON member name; unused (but unique) for an inline field.
   public var name: String
+  /// Protobuf field number. 0: a member of the JSON form only, which is what `kind` and `apiVersion` are at the top
+  /// of every kind (in protobuf the envelope carries them); encoders and decoders of protobuf pass over it.
   public var number: Int
   public var type: FieldType
   /// Listed in OpenAPI `required`.
@@ -117,7 +119,7 @@ public final class Structure: @unchecked Sendable {
     precondition(!isSealed, "structure \(name) is sealed already")
     isSealed = true
     self.fields = fields
-    for (index, field) in fields.enumerated() { numberIndex[field.number] = index }
+    for (index, field) in fields.enumerated() where field.number > 0 { numberIndex[field.number] = index }
   }
 
   /// Computes `members`; call once for every structure after all are sealed.
