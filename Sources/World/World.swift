@@ -2,6 +2,8 @@
 // Production's world is an event loop (target EventLoop); the simulator supplies another that a seed drives.
 // Nothing here may ask the operating system for anything.
 
+import Synchronization
+
 /// A point of monotonic time, in nanoseconds since an arbitrary start. Never goes back; says nothing of the date.
 public struct MonotonicTime: Hashable, Comparable, Sendable {
   public var nanoseconds: UInt64
@@ -140,4 +142,64 @@ public struct DeadlineExceeded: Error, CustomStringConvertible {
   public let limit: Duration
   public init(limit: Duration) { self.limit = limit }
   public var description: String { "not finished within \(limit)" }
+}
+
+extension World {
+  /// Starts a task on this world's loop. The task stays there: it is created on the loop's own thread, and the
+  /// process's default executor is the loop that runs.
+  @discardableResult
+  public func spawn(_ operation: @escaping @Sendable () async -> Void) -> SpawnedTask {
+    let spawned = SpawnedTask()
+    execute { spawned.begin(operation) }
+    return spawned
+  }
+}
+
+/// A task started by `World.spawn`: may be cancelled before it has begun, and awaited.
+public final class SpawnedTask: Sendable {
+  private enum State {
+    case waiting([CheckedContinuation<Void, Never>])
+    case running(Task<Void, Never>)
+    case cancelled
+  }
+  private let state = Mutex<State>(.waiting([]))
+
+  func begin(_ operation: @escaping @Sendable () async -> Void) {
+    let waiters: [CheckedContinuation<Void, Never>] = state.withLock { state in
+      guard case .waiting(let waiters) = state else { return [] }
+      state = .running(Task { await operation() })
+      return waiters
+    }
+    for waiter in waiters { waiter.resume() }
+  }
+
+  /// Cancels the task; one that has not begun never will.
+  public func cancel() {
+    let (task, waiters) = state.withLock { state -> (Task<Void, Never>?, [CheckedContinuation<Void, Never>]) in
+      switch state {
+      case .running(let task): return (task, [])
+      case .waiting(let waiters):
+        state = .cancelled
+        return (nil, waiters)
+      case .cancelled: return (nil, [])
+      }
+    }
+    task?.cancel()
+    for waiter in waiters { waiter.resume() }
+  }
+
+  /// Returns when the task has ended (at once if it was cancelled before it began).
+  public func wait() async {
+    await withCheckedContinuation { continuation in
+      let now = state.withLock { state in
+        guard case .waiting(var waiters) = state else { return true }
+        waiters.append(continuation)
+        state = .waiting(waiters)
+        return false
+      }
+      if now { continuation.resume() }
+    }
+    let task: Task<Void, Never>? = state.withLock { state in if case .running(let task) = state { task } else { nil } }
+    await task?.value
+  }
 }
