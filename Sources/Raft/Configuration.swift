@@ -1,0 +1,71 @@
+// Who belongs to the group, and the arithmetic of its majorities, joint configurations (§6) included.
+
+/// The servers of a group. While a change is under way both `voters` (incoming) and `outgoingVoters` must agree to
+/// everything (§6, joint consensus); otherwise `outgoingVoters` is empty.
+public struct Configuration: Sendable, Hashable {
+  /// Servers that vote and count towards a majority.
+  public var voters: Set<NodeID>
+  /// Voters of the configuration that is being left; empty unless the configuration is joint.
+  public var outgoingVoters: Set<NodeID>
+  /// Servers that receive the log and do not vote (dissertation §4.2.1).
+  public var learners: Set<NodeID>
+
+  public init(voters: Set<NodeID>, outgoingVoters: Set<NodeID> = [], learners: Set<NodeID> = []) {
+    self.voters = voters
+    self.outgoingVoters = outgoingVoters
+    self.learners = learners
+  }
+
+  /// Whether two majorities are needed at present.
+  public var isJoint: Bool { !outgoingVoters.isEmpty }
+
+  /// Every server that receives the log, in ascending order.
+  public var members: [NodeID] { voters.union(outgoingVoters).union(learners).sorted() }
+
+  /// Whether the server's vote counts in any of the two majorities.
+  public func isVoter(_ id: NodeID) -> Bool { voters.contains(id) || outgoingVoters.contains(id) }
+
+  /// The highest value that a quorum has reached, given what each voter has reached: the rule by which an index is
+  /// committed (§5.3) and a round of heartbeats confirms a leader (§8). With no voters at all, zero: nobody can agree.
+  func valueReachedByQuorum(_ value: (NodeID) -> UInt64) -> UInt64 {
+    let incoming = Self.valueReachedByMajority(of: voters, value)
+    return isJoint ? min(incoming, Self.valueReachedByMajority(of: outgoingVoters, value)) : incoming
+  }
+
+  private static func valueReachedByMajority(of voters: Set<NodeID>, _ value: (NodeID) -> UInt64) -> UInt64 {
+    if voters.isEmpty { return 0 }
+    let descending = voters.map(value).sorted(by: >)
+    return descending[voters.count / 2]
+  }
+
+  /// How an election stands, given each voter's answer, or nil where there is none yet.
+  func voteResult(_ vote: (NodeID) -> Bool?) -> VoteResult {
+    let incoming = Self.majority(of: voters, vote)
+    if !isJoint { return incoming }
+    let outgoing = Self.majority(of: outgoingVoters, vote)
+    if incoming == .lost || outgoing == .lost { return .lost }
+    return incoming == .won && outgoing == .won ? .won : .pending
+  }
+
+  private static func majority(of voters: Set<NodeID>, _ vote: (NodeID) -> Bool?) -> VoteResult {
+    var granted = 0
+    var rejected = 0
+    for voter in voters {
+      switch vote(voter) {
+      case true?: granted += 1
+      case false?: rejected += 1
+      case nil: break
+      }
+    }
+    let needed = voters.count / 2 + 1
+    if granted >= needed { return .won }
+    return voters.count - rejected < needed ? .lost : .pending
+  }
+}
+
+/// How an election stands.
+enum VoteResult: Sendable, Hashable {
+  case pending
+  case won
+  case lost
+}
