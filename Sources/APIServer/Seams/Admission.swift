@@ -1,0 +1,144 @@
+// The seam of admission: plugins that change a write, then plugins that may refuse it (spec/2 §2.8, in its order).
+import JSON
+import Replica
+import Schema
+import World
+
+public enum AdmissionOperation: String, Sendable, CaseIterable {
+  case create = "CREATE"
+  case update = "UPDATE"
+  case delete = "DELETE"
+  case connect = "CONNECT"
+}
+
+/// One write on its way through admission.
+public struct AdmissionRequest: Sendable {
+  public let operation: AdmissionOperation
+  public let descriptor: KindDescriptor
+  /// "" for the object itself, else "status", "scale", "binding", "eviction", "token", "exec", …
+  public let subresource: String
+  public let namespace: String
+  /// Empty while a generated name is still to be made.
+  public let name: String
+  public let user: RequestUser
+  public let isDryRun: Bool
+  /// CreateOptions, UpdateOptions, PatchOptions or DeleteOptions; for connect the query's members.
+  public let options: JSONValue
+  public let now: WallTime
+  /// The new object, in the version of the request; `.null` when deleting. For a subresource with a body of its own
+  /// (Binding, Eviction, Scale, TokenRequest), that body.
+  public var object: JSONValue
+  /// The object as stored, in the version of the request; `.null` when creating.
+  public let oldObject: JSONValue
+  /// Texts for Warning headers; plugins append.
+  public var warnings: [String] = []
+
+  public init(
+    operation: AdmissionOperation, descriptor: KindDescriptor, subresource: String = "", namespace: String,
+    name: String, user: RequestUser, isDryRun: Bool = false, options: JSONValue = .null, now: WallTime,
+    object: JSONValue, oldObject: JSONValue = .null
+  ) {
+    self.operation = operation
+    self.descriptor = descriptor
+    self.subresource = subresource
+    self.namespace = namespace
+    self.name = name
+    self.user = user
+    self.isDryRun = isDryRun
+    self.options = options
+    self.now = now
+    self.object = object
+    self.oldObject = oldObject
+  }
+
+  public var resource: GroupResource { descriptor.groupResource }
+  public var kind: GroupVersionKind { descriptor.kind }
+
+  /// `pods "x" is forbidden: why`: what a plugin throws to refuse.
+  public func forbidden(_ why: String) -> APIStatus { .forbidden(resource, name, why) }
+}
+
+/// What a validating plugin adds to the write's command: conditions that must still hold when the write is applied, and
+/// other objects that change with it (a quota's usage), all or nothing. When a condition does not hold the whole write
+/// is tried again from the mutating plugins on.
+public struct AdmissionVerdict: Sendable {
+  public var preconditions: [Precondition] = []
+  public var mutations: [Mutation] = []
+  public var warnings: [String] = []
+  public init(preconditions: [Precondition] = [], mutations: [Mutation] = [], warnings: [String] = []) {
+    self.preconditions = preconditions
+    self.mutations = mutations
+    self.warnings = warnings
+  }
+  public static let allowed = AdmissionVerdict()
+}
+
+/// Changes `request.object`, or refuses by throwing.
+public protocol MutatingAdmission: Sendable {
+  /// "ServiceAccount", "LimitRanger": the plugin's name in the reference.
+  var name: String { get }
+  /// Cheap test made before anything else is.
+  func handles(_ operation: AdmissionOperation, _ resource: GroupResource, subresource: String) -> Bool
+  func admit(_ request: inout AdmissionRequest, objects: ObjectLookup) async throws(APIStatus)
+}
+
+/// Refuses by throwing; changes nothing.
+public protocol ValidatingAdmission: Sendable {
+  var name: String { get }
+  func handles(_ operation: AdmissionOperation, _ resource: GroupResource, subresource: String) -> Bool
+  func validate(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> AdmissionVerdict
+}
+
+/// Plugins in the order they are asked.
+public struct Admission: Sendable {
+  public var mutating: [any MutatingAdmission]
+  public var validating: [any ValidatingAdmission]
+  public init(mutating: [any MutatingAdmission] = [], validating: [any ValidatingAdmission] = []) {
+    self.mutating = mutating
+    self.validating = validating
+  }
+
+  func mutate(_ request: inout AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) {
+    for plugin in mutating
+    where plugin.handles(request.operation, request.resource, subresource: request.subresource) {
+      try await plugin.admit(&request, objects: objects)
+    }
+  }
+
+  func validate(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> AdmissionVerdict {
+    var all = AdmissionVerdict()
+    for plugin in validating
+    where plugin.handles(request.operation, request.resource, subresource: request.subresource) {
+      let verdict = try await plugin.validate(request, objects: objects)
+      all.preconditions += verdict.preconditions
+      all.mutations += verdict.mutations
+      all.warnings += verdict.warnings
+    }
+    return all
+  }
+}
+
+/// Other objects, as plugins see them: one consistent state, and a fresh one on demand.
+public struct ObjectLookup: Sendable {
+  public let state: any StateView
+  private let store: any ObjectStore
+
+  public init(state: any StateView, store: any ObjectStore) {
+    self.state = state
+    self.store = store
+  }
+
+  /// A lookup that sees everything committed anywhere before this call: before refusing because something is missing.
+  public func fresh() async throws(APIStatus) -> ObjectLookup {
+    do { return ObjectLookup(state: try await store.linearizableState(), store: store) } catch {
+      throw APIStatus(storeError: error)
+    }
+  }
+
+  public func stored(_ resource: GroupResource, namespace: String = "", name: String) -> StoredObject? {
+    state.object(ObjectKey(resource: resource.description, namespace: namespace, name: name))
+  }
+  public func stored(_ resource: GroupResource, namespace: String = "") -> [StoredObject] {
+    state.objects(resource: resource.description, namespace: namespace, after: nil, limit: 0).objects
+  }
+}
