@@ -205,6 +205,9 @@ public enum HTTPError: Error, Sendable, CustomStringConvertible {
   case malformed(String)
   case headerTooLarge(limit: Int)
   case bodyTooLarge(limit: Int)
+  /// No connection could be made: the request never left.
+  case connectFailed(String)
+  /// The connection ended before the answer: the request may have been carried out.
   case connectionClosed(String)
   case timedOut(String)
   case streamReset(UInt32)
@@ -215,6 +218,7 @@ public enum HTTPError: Error, Sendable, CustomStringConvertible {
     case .malformed(let why): "malformed HTTP message: \(why)"
     case .headerTooLarge(let limit): "header section too large: limit is \(limit) bytes"
     case .bodyTooLarge(let limit): "Request entity too large: limit is \(limit)"
+    case .connectFailed(let why): "cannot connect: \(why)"
     case .connectionClosed(let why): "connection closed: \(why)"
     case .timedOut(let what): "timed out: \(what)"
     case .streamReset(let code): "stream reset by peer (HTTP/2 error \(code))"
