@@ -45,11 +45,14 @@ public struct PatchStrategy: Sendable, Hashable {
   public var retainsKeys: Bool
   /// Identifies items of a merging list of objects; nil for lists of scalars.
   public var mergeKey: String?
+  /// For maps and structures, which merge unless told otherwise: the patch's value takes the place of the whole.
+  public var replaces: Bool
 
-  public init(merges: Bool = false, retainsKeys: Bool = false, mergeKey: String? = nil) {
+  public init(merges: Bool = false, retainsKeys: Bool = false, mergeKey: String? = nil, replaces: Bool = false) {
     self.merges = merges
     self.retainsKeys = retainsKeys
     self.mergeKey = mergeKey
+    self.replaces = replaces
   }
 }
 

@@ -1,0 +1,294 @@
+// RFC 6902: a list of operations on one document, all or nothing.
+import JSON
+
+/// A decoded JSON patch. Decode once, apply to every version of the object that a conflicting write makes necessary.
+public struct JSONPatch: Sendable {
+  /// As many operations as the reference accepts.
+  public static let maximumOperations = 10_000
+  /// Bytes that all `copy` operations of one patch may add: a patch that doubles a value with every operation would
+  /// grow a small body beyond any memory.
+  public static let maximumCopiedBytes = 3 * 1024 * 1024
+  /// How deeply a patched document may nest: every walk over a tree is recursive.
+  public static let maximumDepth = 500
+
+  enum Operation: Sendable {
+    case add(Pointer, JSONValue)
+    case remove(Pointer)
+    case replace(Pointer, JSONValue)
+    case move(from: Pointer, to: Pointer)
+    case copy(from: Pointer, to: Pointer)
+    case test(Pointer, JSONValue)
+  }
+  /// The unescaped tokens of an RFC 6901 pointer.
+  typealias Pointer = [String]
+  /// Why a patch does not fit its document; the client hears only of the failure itself.
+  struct Mismatch: Error {}
+
+  let operations: [Operation]
+
+  /// From the body of a request. Throws 400 for what is no JSON patch, 413 for one of too many operations.
+  public init(_ document: JSONValue) throws(APIStatus) {
+    guard case .array(let elements) = document else {
+      throw .badRequest("error decoding patch: a JSON patch is an array of operations")
+    }
+    guard elements.count <= Self.maximumOperations else {
+      throw APIStatus(
+        code: 413, reason: "RequestEntityTooLarge",
+        message:
+          "Request entity too large: The allowed maximum operations in a JSON patch is \(Self.maximumOperations), "
+          + "got \(elements.count)")
+    }
+    var operations: [Operation] = []
+    operations.reserveCapacity(elements.count)
+    for element in elements { operations.append(try Self.operation(element)) }
+    self.operations = operations
+  }
+
+  /// The patched document. Throws 422 when an operation does not fit it.
+  public func apply(to document: JSONValue) throws(APIStatus) -> JSONValue {
+    var document = document
+    var copiedBytes = 0
+    do {
+      for operation in operations { try Self.perform(operation, on: &document, copiedBytes: &copiedBytes) }
+    } catch {
+      throw Self.unprocessable
+    }
+    return document
+  }
+
+  /// The reference's only word on a patch that cannot be applied.
+  static let unprocessable = APIStatus(
+    code: 422, reason: "Invalid", message: "the server rejected our request due to an error in our request")
+}
+
+// MARK: - Decoding
+
+extension JSONPatch {
+  private static func operation(_ value: JSONValue) throws(APIStatus) -> Operation {
+    guard case .object(let object) = value, let name = object["op"]?.string else {
+      throw .badRequest("error decoding patch: every operation needs an \"op\"")
+    }
+    let path = try pointer(object, "path")
+    switch name {
+    case "add": return .add(path, try operand(object, name))
+    case "replace": return .replace(path, try operand(object, name))
+    case "test": return .test(path, object["value"] ?? .null)
+    case "remove": return .remove(path)
+    case "move": return .move(from: try pointer(object, "from"), to: path)
+    case "copy": return .copy(from: try pointer(object, "from"), to: path)
+    default: throw .badRequest("error decoding patch: unknown operation \"\(name)\"")
+    }
+  }
+
+  private static func operand(_ object: JSONObject, _ name: String) throws(APIStatus) -> JSONValue {
+    guard let value = object["value"] else {
+      throw .badRequest("error decoding patch: operation \"\(name)\" needs a \"value\"")
+    }
+    return value
+  }
+
+  private static func pointer(_ object: JSONObject, _ member: String) throws(APIStatus) -> Pointer {
+    guard let text = object[member]?.string else {
+      throw .badRequest("error decoding patch: an operation needs a \"\(member)\"")
+    }
+    guard let pointer = Self.pointer(text) else {
+      throw .badRequest("error decoding patch: \"\(text)\" is no JSON pointer")
+    }
+    return pointer
+  }
+
+  /// The tokens of a pointer; nil when it does not begin with "/" or has a bad escape.
+  static func pointer(_ text: String) -> Pointer? {
+    if text.isEmpty { return [] }
+    guard text.utf8.first == UInt8(ascii: "/") else { return nil }
+    var tokens: Pointer = []
+    for part in text.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
+      guard let token = unescaped(part) else { return nil }
+      tokens.append(token)
+    }
+    return tokens
+  }
+
+  /// "~1" is "/", "~0" is "~".
+  private static func unescaped(_ part: Substring.UTF8View) -> String? {
+    guard part.contains(UInt8(ascii: "~")) else { return String(Substring(part)) }
+    var out: [UInt8] = []
+    var iterator = part.makeIterator()
+    while let byte = iterator.next() {
+      guard byte == UInt8(ascii: "~") else {
+        out.append(byte)
+        continue
+      }
+      switch iterator.next() {
+      case UInt8(ascii: "0"): out.append(UInt8(ascii: "~"))
+      case UInt8(ascii: "1"): out.append(UInt8(ascii: "/"))
+      default: return nil
+      }
+    }
+    return String(decoding: out, as: UTF8.self)
+  }
+}
+
+// MARK: - Performing
+
+extension JSONPatch {
+  private static func perform(_ operation: Operation, on document: inout JSONValue, copiedBytes: inout Int) throws {
+    switch operation {
+    case .add(let path, let value): try add(value, at: path, to: &document)
+    case .replace(let path, let value): try replace(path, with: value, in: &document)
+    case .remove(let path): _ = try remove(path, from: &document)
+    case .test(let path, let value):
+      guard (lookup(path, in: document) ?? .null).isSame(as: value) else { throw Mismatch() }
+    case .move(let source, let target):
+      // A value cannot move into itself.
+      guard source == target || !target.starts(with: source) else { throw Mismatch() }
+      try add(try remove(source, from: &document), at: target, to: &document)
+    case .copy(let source, let target):
+      guard let value = lookup(source, in: document) else { throw Mismatch() }
+      copiedBytes += value.approximateSize
+      guard copiedBytes <= maximumCopiedBytes else { throw Mismatch() }
+      try add(value, at: target, to: &document)
+    }
+  }
+
+  private static func lookup(_ path: Pointer, in document: JSONValue) -> JSONValue? {
+    var value = document
+    for token in path {
+      switch value {
+      case .object(let object):
+        guard let member = object[token] else { return nil }
+        value = member
+      case .array(let array):
+        guard let index = index(token), index < array.count else { return nil }
+        value = array[index]
+      default: return nil
+      }
+    }
+    return value
+  }
+
+  private static func add(_ value: JSONValue, at path: Pointer, to document: inout JSONValue) throws {
+    guard !path.isEmpty else { return document = value }
+    guard path.count + value.depth <= maximumDepth else { throw Mismatch() }
+    try editParent(of: path[...], in: &document) { parent, token in
+      switch parent {
+      case .object(var object):
+        parent = .null
+        object[token] = value
+        parent = .object(object)
+      case .array(var array):
+        let position = token == "-" ? array.count : index(token)
+        guard let position, position <= array.count else { throw Mismatch() }
+        parent = .null
+        array.insert(value, at: position)
+        parent = .array(array)
+      default: throw Mismatch()
+      }
+    }
+  }
+
+  private static func replace(_ path: Pointer, with value: JSONValue, in document: inout JSONValue) throws {
+    guard !path.isEmpty else { return document = value }
+    guard path.count + value.depth <= maximumDepth else { throw Mismatch() }
+    try editParent(of: path[...], in: &document) { parent, token in
+      switch parent {
+      case .object(var object):
+        guard object.index(of: token) != nil else { throw Mismatch() }
+        parent = .null
+        object[token] = value
+        parent = .object(object)
+      case .array(var array):
+        guard let position = index(token), position < array.count else { throw Mismatch() }
+        parent = .null
+        array[position] = value
+        parent = .array(array)
+      default: throw Mismatch()
+      }
+    }
+  }
+
+  private static func remove(_ path: Pointer, from document: inout JSONValue) throws -> JSONValue {
+    guard !path.isEmpty else { throw Mismatch() }
+    var removed = JSONValue.null
+    try editParent(of: path[...], in: &document) { parent, token in
+      switch parent {
+      case .object(var object):
+        guard let value = object[token] else { throw Mismatch() }
+        parent = .null
+        removed = value
+        object[token] = nil
+        parent = .object(object)
+      case .array(var array):
+        guard let position = index(token), position < array.count else { throw Mismatch() }
+        parent = .null
+        removed = array.remove(at: position)
+        parent = .array(array)
+      default: throw Mismatch()
+      }
+    }
+    return removed
+  }
+
+  /// Calls `edit` with the container that the last token of `path` is looked up in.
+  private static func editParent(
+    of path: ArraySlice<String>, in value: inout JSONValue, _ edit: (inout JSONValue, String) throws -> Void
+  ) throws {
+    guard path.count > 1 else { return try edit(&value, path[path.startIndex]) }
+    let token = path[path.startIndex]
+    switch value {
+    case .object(var object):
+      guard object.index(of: token) != nil else { throw Mismatch() }
+      value = .null
+      defer { value = .object(object) }
+      try editParent(of: path.dropFirst(), in: &object[token]!, edit)
+    case .array(var array):
+      guard let position = index(token), position < array.count else { throw Mismatch() }
+      value = .null
+      defer { value = .array(array) }
+      try editParent(of: path.dropFirst(), in: &array[position], edit)
+    default: throw Mismatch()
+    }
+  }
+
+  /// An array index as RFC 6901 writes it: digits without a leading zero.
+  private static func index(_ token: String) -> Int? {
+    guard let first = token.utf8.first, token.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+      first != 0x30 || token.utf8.count == 1
+    else { return nil }
+    return Int(token)
+  }
+}
+
+extension JSONValue {
+  /// Equality in the sense of RFC 6902: 1 and 1.0 are the same number.
+  fileprivate func isSame(as other: JSONValue) -> Bool {
+    switch (self, other) {
+    case (.integer(let left), .double(let right)), (.double(let right), .integer(let left)): Double(left) == right
+    case (.array(let left), .array(let right)):
+      left.count == right.count && zip(left, right).allSatisfy { $0.isSame(as: $1) }
+    case (.object(let left), .object(let right)):
+      left.count == right.count && left.allSatisfy { member in right[member.key]?.isSame(as: member.value) ?? false }
+    default: self == other
+    }
+  }
+
+  /// Bytes as compact JSON, escapes aside.
+  fileprivate var approximateSize: Int {
+    switch self {
+    case .null, .bool: 5
+    case .integer, .double: 8
+    case .string(let text): text.utf8.count + 2
+    case .array(let values): values.reduce(2) { $0 + $1.approximateSize + 1 }
+    case .object(let object): object.reduce(2) { $0 + $1.key.utf8.count + $1.value.approximateSize + 4 }
+    }
+  }
+
+  /// Levels of nesting: 0 for a scalar.
+  fileprivate var depth: Int {
+    switch self {
+    case .array(let values): 1 + (values.lazy.map(\.depth).max() ?? 0)
+    case .object(let object): 1 + (object.lazy.map(\.value.depth).max() ?? 0)
+    default: 0
+    }
+  }
+}
