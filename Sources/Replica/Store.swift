@@ -176,9 +176,20 @@ public protocol ObjectStore: Sendable {
   func state(atLeast revision: Revision, timeout: Duration) async -> (any StateView)?
   /// Subscribes to changes of one resource after `revision`. `deliver` is called on the loop of `world`, in order, with
   /// batches that are never empty (but for answers to `requestProgress`) and the revision up to which the subscriber
-  /// has now seen everything; it must not block.
+  /// has now seen everything; it must not block. `ended` is called there at most once, when the stream cannot go on
+  /// without a gap (this server fell so far behind that it received a snapshot): the client must list again.
   func watch(
     resource: String, after revision: Revision, on world: any World,
-    deliver: @escaping @Sendable ([Change], Revision) -> Void
+    deliver: @escaping @Sendable ([Change], Revision) -> Void, ended: @escaping @Sendable () -> Void
   ) -> WatchStart
+}
+
+extension ObjectStore {
+  /// A watch for those who need not know that it ended (tests).
+  public func watch(
+    resource: String, after revision: Revision, on world: any World,
+    deliver: @escaping @Sendable ([Change], Revision) -> Void
+  ) -> WatchStart {
+    watch(resource: resource, after: revision, on: world, deliver: deliver, ended: {})
+  }
 }

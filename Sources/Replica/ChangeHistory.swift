@@ -1,0 +1,116 @@
+// The recent past: every change since some revision, cut into segments that are shared once full. Watches resume from
+// it, and older states are found again by undoing it.
+
+/// Consecutive changes, and the state after the last of them. Immutable.
+final class HistorySegment: Sendable {
+  let changes: [Change]
+  let bytes: Int
+  let end: StateVersion
+
+  init(changes: [Change], bytes: Int, end: StateVersion) {
+    self.changes = changes
+    self.bytes = bytes
+    self.end = end
+  }
+}
+
+/// A bounded stretch of history that ends at the current state. Revisions have no gaps, so a change is found by number.
+struct ChangeHistory: Sendable {
+  struct Limits: Sendable {
+    /// Changes held: at 1,000 writes a second about two minutes, more than a client needs to reconnect.
+    var changes = 128 << 10
+    /// Bytes of objects held only by history; the versions before each change may add as much again.
+    var bytes = 96 << 20
+    init() {}
+  }
+  /// Changes of a full segment: what `state(at:)` undoes at most, some milliseconds of work.
+  static let segmentChanges = 1024
+
+  private let limits: Limits
+  private var sealed: [HistorySegment] = []
+  private var open: [Change] = []
+  private var openBytes = 0
+  private var bytes = 0
+  private var count = 0
+  /// Every change after this revision is here.
+  private(set) var start: Revision
+  private(set) var end: StateVersion
+
+  init(at version: StateVersion, limits: Limits = Limits()) {
+    self.limits = limits
+    start = version.revision
+    end = version
+  }
+
+  /// Appends the changes that led from `end` to `version`.
+  mutating func append(_ changes: [Change], leadingTo version: StateVersion) {
+    for change in changes {
+      open.append(change)
+      openBytes += change.object.bytes.count + Self.overhead
+    }
+    count += changes.count
+    end = version
+    precondition(end.revision == start + UInt64(count), "revisions have no gaps")
+    if open.count >= Self.segmentChanges { seal() }
+    while sealed.count > 1, count > limits.changes || bytes > limits.bytes {
+      let oldest = sealed.removeFirst()
+      count -= oldest.changes.count
+      bytes -= oldest.bytes
+      start = oldest.end.revision
+    }
+  }
+
+  /// Bytes that a change costs beside its object's document.
+  private static let overhead = 256
+
+  private mutating func seal() {
+    sealed.append(HistorySegment(changes: open, bytes: openBytes, end: end))
+    bytes += openBytes
+    open = []
+    open.reserveCapacity(Self.segmentChanges)
+    openBytes = 0
+  }
+
+  /// The changes after `revision`, whole segments of them (the first may begin earlier); nil if they are not all here.
+  func since(_ revision: Revision) -> [ArraySlice<Change>]? {
+    guard revision >= start else { return nil }
+    guard revision < end.revision else { return [] }
+    let openStart = end.revision - UInt64(open.count)
+    if revision >= openStart { return [open[Int(revision - openStart)...]] }
+    var slices: [ArraySlice<Change>] = []
+    for segment in sealed.reversed() where segment.end.revision > revision {
+      let segmentStart = segment.end.revision - UInt64(segment.changes.count)
+      slices.append(segment.changes[Int(max(revision, segmentStart) - segmentStart)...])
+    }
+    slices.reverse()
+    if !open.isEmpty { slices.append(open[...]) }
+    return slices
+  }
+
+  /// What is needed to find the state at `revision`: the nearest later version, and the changes between, to be undone.
+  func pathBack(to revision: Revision) -> (from: StateVersion, undoing: ArraySlice<Change>)? {
+    guard revision >= start, revision <= end.revision else { return nil }
+    let openStart = end.revision - UInt64(open.count)
+    if revision >= openStart { return (end, open[Int(revision - openStart)...]) }
+    // Segments differ in length (a batch is never cut), so they are searched, not computed.
+    var (low, high) = (0, sealed.count - 1)
+    while low < high {
+      let middle = (low + high) / 2
+      if sealed[middle].end.revision < revision { low = middle + 1 } else { high = middle }
+    }
+    let segment = sealed[low]
+    let segmentStart = segment.end.revision - UInt64(segment.changes.count)
+    return (segment.end, segment.changes[Int(revision - segmentStart)...])
+  }
+}
+
+extension StateVersion {
+  /// The version before `changes`, the last of which made this one.
+  func undoing(_ changes: ArraySlice<Change>) -> StateVersion {
+    var map = map
+    for change in changes.reversed() {
+      if let previous = change.previous { map.put(previous) } else { map.remove(change.key) }
+    }
+    return StateVersion(revision: revision - UInt64(changes.count), map: map)
+  }
+}

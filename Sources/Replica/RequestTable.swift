@@ -1,0 +1,55 @@
+// Which requests have happened, and how they ended: what makes a retried proposal happen once.
+
+/// Outcomes by request id, for as long as their origin may still retry. One origin is one server; its newest start
+/// replaces older ones, so the table holds as many origins as the cluster had servers and, per origin, no more outcomes
+/// than it keeps proposals in flight.
+struct RequestTable: Sendable {
+  struct Origin: Sendable {
+    var incarnation: UInt64
+    var lowWatermark: UInt64
+    var outcomes: [UInt64: CommandOutcome] = [:]
+  }
+  enum Admission {
+    case new
+    /// It has happened already, and ended so.
+    case repeated(CommandOutcome)
+    /// Its origin has long stopped waiting for it: it must not happen now.
+    case expired
+  }
+  private(set) var origins: [UInt64: Origin] = [:]
+
+  init() {}
+  init(origins: [UInt64: Origin]) { self.origins = origins }
+
+  /// Decides whether the request is to be applied, and forgets what its origin no longer waits for.
+  mutating func admit(_ request: RequestID, lowWatermark: UInt64) -> Admission {
+    var origin = origins[request.origin] ?? Origin(incarnation: request.incarnation, lowWatermark: lowWatermark)
+    guard request.incarnation >= origin.incarnation else { return .expired }
+    origins[request.origin] = nil  // So that `origin` below is edited in place.
+    defer { origins[request.origin] = origin }
+    if request.incarnation > origin.incarnation {
+      origin = Origin(incarnation: request.incarnation, lowWatermark: lowWatermark)
+    }
+    if lowWatermark > origin.lowWatermark {
+      if lowWatermark - origin.lowWatermark <= UInt64(origin.outcomes.count) {
+        for sequence in origin.lowWatermark..<lowWatermark { origin.outcomes[sequence] = nil }
+      } else {
+        origin.outcomes = origin.outcomes.filter { $0.key >= lowWatermark }
+      }
+      origin.lowWatermark = lowWatermark
+    }
+    if let outcome = origin.outcomes[request.sequence] { return .repeated(outcome) }
+    return request.sequence < origin.lowWatermark ? .expired : .new
+  }
+
+  /// Remembers how an admitted request ended.
+  mutating func record(_ request: RequestID, _ outcome: CommandOutcome) {
+    origins[request.origin]?.outcomes[request.sequence] = outcome
+  }
+
+  /// How a request ended, if it has happened and is still remembered.
+  func outcome(of request: RequestID) -> CommandOutcome? {
+    guard let origin = origins[request.origin], origin.incarnation == request.incarnation else { return nil }
+    return origin.outcomes[request.sequence]
+  }
+}

@@ -1,0 +1,27 @@
+// One version of the state, as readers hold it.
+
+/// The objects at one revision: two words, immutable, valid for as long as it is held.
+struct StateVersion: StateView {
+  let revision: Revision
+  let map: ObjectMap
+
+  func object(_ key: ObjectKey) -> StoredObject? { map[key] }
+
+  func objects(
+    resource: String, namespace: String, after: ObjectKey?, limit: Int
+  ) -> (objects: [StoredObject], isComplete: Bool) {
+    var positions = map.positions(resource: resource, namespace: namespace)
+    if let after {
+      let behind = ObjectKey(resource: after.resource, namespace: after.namespace, name: after.name + "\0")
+      let start = max(positions.lowerBound, min(positions.upperBound, map.position(of: behind)))
+      positions = start..<positions.upperBound
+    }
+    let isComplete = limit <= 0 || positions.count <= limit
+    if !isComplete { positions = positions.lowerBound..<positions.lowerBound + limit }
+    return (map.objects(at: positions), isComplete)
+  }
+
+  func count(resource: String, namespace: String) -> Int {
+    map.positions(resource: resource, namespace: namespace).count
+  }
+}

@@ -1,0 +1,123 @@
+import Testing
+import World
+
+@testable import Replica
+
+@Suite struct WatchTests {
+  let world = ManualWorld()
+  let store: LocalStore
+
+  init() { store = LocalStore(world: world) }
+
+  private func put(_ name: String, resource: String = "pods") throws {
+    let key = ObjectKey(resource: resource, namespace: "default", name: name)
+    _ = try store.commitNow(Command(mutations: [.put(key, document(name))]))
+  }
+
+  private func watch(_ resource: String = "pods", after revision: Revision) -> (Deliveries, (any WatchSubscription)?) {
+    let deliveries = Deliveries()
+    let start = store.watch(
+      resource: resource, after: revision, on: world, deliver: { deliveries.receive($0, $1) },
+      ended: { deliveries.end() })
+    if case .started(let subscription) = start { return (deliveries, subscription) }
+    return (deliveries, nil)
+  }
+
+  @Test func aWatchBeginsWithTheBacklogAndGoesOnWithoutGap() throws {
+    for index in 0..<3000 { try put("p\(index % 7)", resource: index % 3 == 0 ? "pods" : "nodes") }
+    let (deliveries, subscription) = watch(after: 100)
+    // Live changes arrive before the loop has run even once.
+    for index in 0..<50 { try put("q\(index)") }
+    world.run()
+    let expected = (101...3001 as ClosedRange<UInt64>).filter { ($0 - 2) % 3 == 0 } + Array(3002...3051)
+    #expect(deliveries.revisions == expected)
+    subscription?.cancel()
+    subscription?.cancel()
+    try put("after")
+    world.run()
+    #expect(deliveries.revisions == expected)
+  }
+
+  @Test func manyBatchesWakeALoopOnce() throws {
+    let watches = (0..<100).map { _ in watch(after: 1) }
+    world.run()
+    let before = world.wakes
+    for index in 0..<20 { try put("p\(index)") }
+    #expect(world.wakes == before + 1)
+    world.run()
+    for (deliveries, _) in watches { #expect(deliveries.revisions == Array(2...21)) }
+  }
+
+  @Test func otherResourcesDoNotWakeALoop() throws {
+    let (deliveries, subscription) = watch(after: 1)
+    world.run()
+    let before = world.wakes
+    try put("n", resource: "nodes")
+    #expect(world.wakes == before)
+    subscription?.requestProgress()
+    world.run()
+    #expect(deliveries.batches.last?.revision == 2)
+    #expect(deliveries.batches.last?.changes.isEmpty == true)
+  }
+
+  @Test func aWatchFromTheFutureWaitsForIt() throws {
+    let (deliveries, _) = watch(after: 4)
+    for index in 0..<5 { try put("p\(index)") }
+    world.run()
+    #expect(deliveries.revisions == [5, 6])
+  }
+
+  @Test func historyIsBoundedAndSaysSo() throws {
+    var limits = ChangeHistory.Limits()
+    limits.changes = 4096
+    let hub = WatchHub(StateMachine().version, limits: limits)
+    var log = StateMachineTests.Machine()
+    var versions: [StateVersion] = [log.machine.version]
+    for index in 1...10_000 {
+      let first = log.changes.count
+      _ = try log.apply(UInt64(index), Command(mutations: [.put(pod("p\(index % 50)"), document("\(index)"))]))
+      hub.publish(log.machine.version, changes: Array(log.changes[first...]))
+      versions.append(log.machine.version)
+    }
+    guard case .tooOld(let oldest) = hub.watch(resource: "pods", after: 1, on: world, deliver: { _, _ in }, ended: {})
+    else {
+      Issue.record("history has no bound")
+      return
+    }
+    #expect(oldest == hub.oldestRevision && oldest > 5000 && oldest <= 10_001 - 3072)
+    #expect(hub.version(at: oldest - 1) == nil)
+    #expect(hub.version(at: 10_002) == nil)
+    for revision in stride(from: oldest, through: 10_001, by: 97) {
+      let found = try #require(hub.version(at: revision))
+      let expected = versions[Int(revision - 1)]
+      #expect(found.revision == revision)
+      #expect(
+        found.objects(resource: "pods", namespace: "", after: nil, limit: 0).objects.map(\.revision)
+          == expected.objects(resource: "pods", namespace: "", after: nil, limit: 0).objects.map(\.revision))
+    }
+  }
+
+  @Test func aSnapshotEndsWatches() throws {
+    let hub = WatchHub(StateMachine().version)
+    let deliveries = Deliveries()
+    _ = hub.watch(
+      resource: "pods", after: 1, on: world, deliver: { deliveries.receive($0, $1) }, ended: { deliveries.end() })
+    hub.reset(to: StateVersion(revision: 500, map: ObjectMap()))
+    world.run()
+    #expect(deliveries.hasEnded && deliveries.batches.isEmpty)
+  }
+
+  @Test func waitingForARevisionEndsWhenItComesOrTimeIsUp() async throws {
+    let store = store
+    async let waited = store.state(atLeast: 3, timeout: .seconds(5))
+    try put("a")
+    try put("b")
+    #expect(await waited?.revision ?? 0 >= 3)
+    let world = world
+    let hub = WatchHub(StateMachine().version)
+    async let timedOut = hub.wait(for: 100, timeout: .seconds(5), world: world)
+    while hub.waiterCount == 0 { await Task.yield() }
+    world.advance(by: .seconds(6))
+    #expect(await timedOut == false)
+  }
+}
