@@ -141,4 +141,12 @@ public struct ObjectLookup: Sendable {
   public func stored(_ resource: GroupResource, namespace: String = "") -> [StoredObject] {
     state.objects(resource: resource.description, namespace: namespace, after: nil, limit: 0).objects
   }
+  /// The object as a tree, nil when it does not exist.
+  public func object(_ resource: GroupResource, namespace: String = "", name: String) -> JSONValue? {
+    stored(resource, namespace: namespace, name: name)?.tree
+  }
+  /// Every object of the resource (in the namespace, where given) as trees.
+  public func objects(_ resource: GroupResource, namespace: String = "") -> [JSONValue] {
+    stored(resource, namespace: namespace).map(\.tree)
+  }
 }

@@ -1,0 +1,129 @@
+// Content negotiation (spec/2 §2.9): which encoding and which shape an answer takes, and how a body is to be read.
+import Schema
+
+enum Encoding: Sendable, Hashable {
+  case json, yaml, protobuf
+
+  var contentType: String {
+    switch self {
+    case .json: "application/json"
+    case .yaml: "application/yaml"
+    case .protobuf: "application/vnd.kubernetes.protobuf"
+    }
+  }
+
+  init?(mediaType: String) {
+    switch mediaType {
+    case "application/json": self = .json
+    case "application/yaml": self = .yaml
+    case "application/vnd.kubernetes.protobuf": self = .protobuf
+    default: return nil
+    }
+  }
+}
+
+/// One clause of an Accept header, or a Content-Type: lower-case type and its parameters.
+struct MediaType: Sendable, Hashable {
+  var name: String
+  var parameters: [String: String] = [:]
+  var quality = 1.0
+
+  init(_ text: some StringProtocol) {
+    let parts = text.split(separator: ";", omittingEmptySubsequences: false)
+    name = Self.trimmed(parts.first ?? "").lowercased()
+    for part in parts.dropFirst() {
+      let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard pair.count == 2 else { continue }
+      let key = Self.trimmed(pair[0]).lowercased()
+      let value = Self.trimmed(pair[1])
+      if key == "q" { quality = Double(value) ?? 1 } else { parameters[key] = value }
+    }
+  }
+
+  static func trimmed(_ text: some StringProtocol) -> String {
+    var utf8 = Substring(text).utf8
+    let isBlank: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 || $0 == 0x22 }
+    while let first = utf8.first, isBlank(first) { utf8.removeFirst() }
+    while let last = utf8.last, isBlank(last) { utf8.removeLast() }
+    return String(Substring(utf8))
+  }
+
+  /// The clauses of an Accept header, best quality first, order kept among equals.
+  static func clauses(_ header: String) -> [MediaType] {
+    let all = header.split(separator: ",").map { MediaType($0) }
+    return all.enumerated().sorted { left, right in
+      left.element.quality != right.element.quality
+        ? left.element.quality > right.element.quality : left.offset < right.offset
+    }.map { $0.element }
+  }
+}
+
+/// The shape of an answer.
+enum OutputShape: Sendable, Hashable {
+  case object
+  /// `version`: "v1" or "v1beta1" of meta.k8s.io.
+  case table(version: String)
+  case partialMetadata(version: String)
+}
+
+/// How an answer is to be written.
+struct OutputFormat: Sendable, Hashable {
+  var encoding: Encoding = .json
+  var shape: OutputShape = .object
+  var isPretty = false
+
+  static let json = OutputFormat()
+
+  /// What 406 lists.
+  static let offered = [
+    "application/json", "application/yaml", "application/vnd.kubernetes.protobuf",
+  ]
+
+  /// Chooses by the Accept header. `shapes`: whether Table and PartialObjectMetadata exist for what is asked;
+  /// `isList` distinguishes PartialObjectMetadataList; `allowsProtobuf` is false where there is no encoder.
+  static func negotiate(
+    accept: String?, query: Query, userAgent: String?, shapes: Bool, isList: Bool, allowsProtobuf: Bool = true,
+    isWatch: Bool = false
+  ) throws(APIStatus) -> OutputFormat {
+    var format = OutputFormat()
+    format.isPretty = !isWatch && wantsPretty(query, userAgent: userAgent)
+    guard let accept, !MediaType.trimmed(accept).isEmpty else { return format }
+    for clause in MediaType.clauses(accept) {
+      guard let encoding = encoding(for: clause, allowsProtobuf: allowsProtobuf) else { continue }
+      guard let shape = shape(for: clause, shapes: shapes, isList: isList, isWatch: isWatch) else { continue }
+      format.encoding = encoding
+      format.shape = shape
+      return format
+    }
+    throw .notAcceptable(allowsProtobuf ? offered : Array(offered.prefix(2)))
+  }
+
+  private static func encoding(for clause: MediaType, allowsProtobuf: Bool) -> Encoding? {
+    switch clause.name {
+    case "*/*", "application/*", "*": .json
+    case "application/vnd.kubernetes.protobuf": allowsProtobuf ? .protobuf : nil
+    default: Encoding(mediaType: clause.name)
+    }
+  }
+
+  /// nil: the clause asks for a shape that is not to be had.
+  private static func shape(for clause: MediaType, shapes: Bool, isList: Bool, isWatch: Bool) -> OutputShape? {
+    guard let name = clause.parameters["as"], !name.isEmpty else { return .object }
+    guard shapes, clause.parameters["g"] == "meta.k8s.io", let version = clause.parameters["v"],
+      version == "v1" || version == "v1beta1"
+    else { return nil }
+    switch name {
+    case "Table": return .table(version: version)
+    case "PartialObjectMetadata": return !isList || isWatch ? .partialMetadata(version: version) : nil
+    case "PartialObjectMetadataList": return isList && !isWatch ? .partialMetadata(version: version) : nil
+    default: return nil
+    }
+  }
+
+  /// Browsers and curl get indented answers unless they say otherwise, as from the reference.
+  private static func wantsPretty(_ query: Query, userAgent: String?) -> Bool {
+    if let pretty = query.flag("pretty") { return pretty }
+    guard let userAgent else { return false }
+    return userAgent.hasPrefix("curl") || userAgent.hasPrefix("Wget") || userAgent.hasPrefix("Mozilla/5.0")
+  }
+}
