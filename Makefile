@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh Debian 12 with the Swift toolchain: `make up` and `make test`.
+.PHONY: help up down test build release bench chaos format lint dependencies
+
+UP_FLAGS ?=
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+dependencies: ## install the C libraries, HAProxy and kubectl, where they are missing
+	@deploy/dependencies.sh
+
+release: dependencies ## build the release binary
+	@echo "Building trireme (release; several minutes the first time) …"
+	@swift build -c release --product trireme
+
+build: dependencies ## build everything, debug
+	swift build --build-tests
+
+up: release ## start a three-server cluster with load balancer and five nodes on this machine
+	@"$$(swift build -c release --show-bin-path)/trireme" up $(UP_FLAGS)
+
+down: ## stop that cluster and remove everything of it
+	@if test -x "$$(swift build -c release --show-bin-path)/trireme"; then \
+	  "$$(swift build -c release --show-bin-path)/trireme" down; fi
+
+test: dependencies lint ## every test: units, simulations, real processes
+	swift build --build-tests -Xswiftc -warnings-as-errors
+	swift test --skip-build --parallel
+	@deploy/test-cluster.sh
+
+chaos: release ## kill leaders under load and check what clients saw
+	@swift build -c release --product trireme-chaos
+	@"$$(swift build -c release --show-bin-path)/trireme-chaos" run leader-kill --minutes 10
+
+bench: release ## measure beside the peers
+	@Benchmarks/run.sh
+
+format: ## format the sources
+	swift format --in-place --recursive Package.swift Sources Tests chaos
+
+lint: ## check the format
+	@swift format lint --strict --recursive Package.swift Sources Tests chaos

@@ -1,0 +1,250 @@
+// Reflector and informer: a local, indexed copy of a resource that follows the server by list and watch (spec/2 §2.4).
+import JSON
+import Logging
+import Schema
+import Synchronization
+import World
+
+/// What happened to an object, as an informer tells its handlers.
+public enum InformerEvent<Object: APIObject>: Sendable {
+  case added(Object)
+  case updated(old: Object, new: Object)
+  /// The last state seen; a relist may have found the object gone without its deletion having been seen.
+  case deleted(Object)
+
+  /// The newest state known.
+  public var object: Object {
+    switch self {
+    case .added(let object), .updated(_, let object), .deleted(let object): object
+    }
+  }
+}
+
+/// A local copy of all objects of a kind (or of those that match a selector), kept current.
+///
+/// Reads are synchronous and may come from any thread; handlers run one event at a time, in order, on the informer's
+/// loop. Objects are immutable values.
+public final class Informer<Object: APIObject>: Sendable {
+  public typealias Handler = @Sendable (InformerEvent<Object>) -> Void
+  /// Extracts the values under which an object is found; used with `objects(index:value:)`.
+  public typealias Indexer = @Sendable (Object) -> [String]
+
+  private struct State {
+    var objects: [NamespacedName: Object] = [:]
+    var indices: [String: [String: Set<NamespacedName>]] = [:]
+    var hasSynced = false
+    var resourceVersion = ""
+    var handlers: [Handler] = []
+    var syncWaiters: [CheckedContinuation<Void, Never>] = []
+    var task: SpawnedTask?
+  }
+
+  /// Client-go's reflector constants (spec/2 §2.4): relist back-off 0.8 s doubling to 30 s; a watch lives 300–600 s.
+  private static var firstBackoff: Duration { .milliseconds(800) }
+  private static var lastBackoff: Duration { .seconds(30) }
+  private static var pageSize: Int { 500 }
+
+  private let client: APIClient
+  private let options: ListOptions
+  private let namespace: String
+  private let indexers: [String: Indexer]
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  public init(
+    _ type: Object.Type = Object.self, client: APIClient, namespace: String = "", labelSelector: String = "",
+    fieldSelector: String = "", indexers: [String: Indexer] = [:], logger: Logger
+  ) {
+    self.client = client
+    self.namespace = namespace
+    options = ListOptions(labelSelector: labelSelector, fieldSelector: fieldSelector)
+    self.indexers = indexers
+    self.logger = logger
+  }
+
+  // MARK: Reading
+
+  public func get(_ key: NamespacedName) -> Object? { state.withLock { $0.objects[key] } }
+  public func get(namespace: String = "", name: String) -> Object? {
+    get(NamespacedName(namespace: namespace, name: name))
+  }
+  /// All objects, in no order.
+  public var all: [Object] { state.withLock { Array($0.objects.values) } }
+  public var count: Int { state.withLock { $0.objects.count } }
+  public var hasSynced: Bool { state.withLock { $0.hasSynced } }
+
+  /// The objects for which the indexer named `index` gave `value`.
+  public func objects(index: String, value: String) -> [Object] {
+    state.withLock { state in
+      (state.indices[index]?[value] ?? []).compactMap { state.objects[$0] }
+    }
+  }
+
+  /// Returns when the first list has been delivered to the handlers; at once if it has been already.
+  public func waitForSync() async {
+    await withCheckedContinuation { continuation in
+      let now = state.withLock { state in
+        if state.hasSynced { return true }
+        state.syncWaiters.append(continuation)
+        return false
+      }
+      if now { continuation.resume() }
+    }
+  }
+
+  // MARK: Running
+
+  /// Adds a handler; to be called before `start`.
+  public func onEvent(_ handler: @escaping Handler) { state.withLock { $0.handlers.append(handler) } }
+
+  /// Starts following the server; `stop` ends it.
+  public func start() {
+    let task = client.world.spawn { await self.run() }
+    state.withLock { state in
+      precondition(state.task == nil, "an informer starts once")
+      state.task = task
+    }
+  }
+
+  public func stop() {
+    let (task, waiters) = state.withLock { state in
+      defer { state.syncWaiters = [] }
+      return (state.task, state.syncWaiters)
+    }
+    task?.cancel()
+    for waiter in waiters { waiter.resume() }
+  }
+
+  private func run() async {
+    var backoff = Self.firstBackoff
+    while !Task.isCancelled {
+      do {
+        try await relist()
+        backoff = Self.firstBackoff
+        try await follow()
+      } catch is CancellationError {
+        return
+      } catch let status as APIStatus where status.code == 410 || status.code == 504 {
+        logger.debug("\(Object.reference): \(status.message); listing again")
+        continue
+      } catch {
+        if Task.isCancelled { return }
+        logger.debug("\(Object.reference): \(error); listing again in \(backoff)")
+        try? await client.world.sleep(for: backoff)
+        backoff = min(backoff * 2, Self.lastBackoff)
+      }
+    }
+  }
+
+  /// Lists everything, page by page, and tells handlers the difference to what was known.
+  private func relist() async throws {
+    var page = options
+    page.limit = Self.pageSize
+    var objects: [NamespacedName: Object] = [:]
+    var resourceVersion = ""
+    repeat {
+      let list = try await client.list(Object.reference, namespace: namespace, page)
+      for item in list.items {
+        let object = Object(json: item)
+        objects[object.key] = object
+      }
+      resourceVersion = list.resourceVersion
+      page.continueToken = list.continueToken
+    } while !page.continueToken.isEmpty
+    replace(with: objects, resourceVersion: resourceVersion)
+  }
+
+  /// Watches on from where the list or the last watch ended, over as many watches as that takes.
+  private func follow() async throws {
+    var generator = WorldRandom(client.world)
+    var failures = 0
+    while true {
+      try Task.checkCancellation()
+      var watch = options
+      watch.resourceVersion = state.withLock { $0.resourceVersion }
+      do {
+        let stream = try await client.watch(
+          path: Object.reference.path(namespace: namespace), watch,
+          timeoutSeconds: Int.random(in: 300...600, using: &generator))
+        defer { stream.cancel() }
+        while let event = try await stream.next() {
+          failures = 0
+          apply(event)
+        }
+      } catch let status as APIStatus where status.code == 410 || status.code == 504 {
+        throw status
+      } catch {
+        // The server or the way to it went: go on from the same revision, on whichever server answers.
+        try Task.checkCancellation()
+        failures += 1
+        if failures > 1 { try await client.world.sleep(for: .milliseconds(min(50 << min(failures, 10), 5_000))) }
+      }
+    }
+  }
+
+  private func apply(_ event: WatchEvent) {
+    switch event {
+    case .bookmark(let resourceVersion, _):
+      state.withLock { $0.resourceVersion = resourceVersion }
+    case .added(let json), .modified(let json):
+      let object = Object(json: json)
+      store(object)
+    case .deleted(let json):
+      let object = Object(json: json)
+      state.withLock { $0.resourceVersion = object.metadata.resourceVersion }
+      remove(object.key, last: object)
+    }
+  }
+
+  private func replace(with objects: [NamespacedName: Object], resourceVersion: String) {
+    let gone = state.withLock { state in
+      state.resourceVersion = resourceVersion
+      return state.objects.values.filter { objects[$0.key] == nil }
+    }
+    for object in gone { remove(object.key, last: object) }
+    for object in objects.values { store(object, advancing: false) }
+    let waiters = state.withLock { state in
+      state.hasSynced = true
+      defer { state.syncWaiters = [] }
+      return state.syncWaiters
+    }
+    for waiter in waiters { waiter.resume() }
+  }
+
+  private func store(_ object: Object, advancing: Bool = true) {
+    let (events, handlers) = state.withLock { state -> ([InformerEvent<Object>], [Handler]) in
+      let old = state.objects.updateValue(object, forKey: object.key)
+      if advancing { state.resourceVersion = object.metadata.resourceVersion }
+      if let old { updateIndices(&state, old, insert: false) }
+      updateIndices(&state, object, insert: true)
+      guard let old else { return ([.added(object)], state.handlers) }
+      if old.metadata.uid != object.metadata.uid { return ([.deleted(old), .added(object)], state.handlers) }
+      if old.metadata.resourceVersion == object.metadata.resourceVersion { return ([], []) }
+      return ([.updated(old: old, new: object)], state.handlers)
+    }
+    for event in events { for handler in handlers { handler(event) } }
+  }
+
+  private func remove(_ key: NamespacedName, last: Object) {
+    let handlers = state.withLock { state -> [Handler] in
+      guard let old = state.objects.removeValue(forKey: key) else { return [] }
+      updateIndices(&state, old, insert: false)
+      return state.handlers
+    }
+    for handler in handlers { handler(.deleted(last)) }
+  }
+
+  private func updateIndices(_ state: inout State, _ object: Object, insert: Bool) {
+    for (name, indexer) in indexers {
+      for value in indexer(object) {
+        if insert {
+          state.indices[name, default: [:]][value, default: []].insert(object.key)
+        } else if state.indices[name]?[value]?.remove(object.key) != nil,
+          state.indices[name]?[value]?.isEmpty == true
+        {
+          state.indices[name]?[value] = nil
+        }
+      }
+    }
+  }
+}

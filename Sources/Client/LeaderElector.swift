@@ -1,0 +1,206 @@
+// Leader election through a Lease, as client-go does it (spec/2 §2.5), with a watch so that a lease that is handed over
+// or released is taken at once instead of at the next retry.
+import HTTP
+import JSON
+import Logging
+import Schema
+import Synchronization
+import World
+
+/// Campaigns for a Lease and runs `lead` while it holds it.
+public final class LeaderElector: Sendable {
+  public struct Options: Sendable {
+    public var namespace = "kube-system"
+    public var lease: String
+    /// Unique to this candidate: "<server>_<uuid>".
+    public var identity: String
+    /// Client-go's defaults: 15 s, 10 s, 2 s.
+    public var leaseDuration: Duration = .seconds(15)
+    public var renewDeadline: Duration = .seconds(10)
+    public var retryPeriod: Duration = .seconds(2)
+
+    public init(lease: String, identity: String) {
+      self.lease = lease
+      self.identity = identity
+    }
+  }
+
+  /// What a candidate saw of the lease, and when by its own clock: another's clock is never trusted.
+  private struct Observation {
+    var lease: JSONValue = .null
+    var observedAt = MonotonicTime(nanoseconds: 0)
+  }
+
+  private let client: APIClient
+  private let options: Options
+  private let logger: Logger
+  private let lead: @Sendable (TrustedContext.Fence) async -> Void
+  private let observation = Mutex(Observation())
+  private let wakeUp: WorkQueue<Int>
+
+  /// `lead` runs while the lease is held and must return soon after its task is cancelled.
+  public init(
+    client: APIClient, options: Options, logger: Logger,
+    lead: @escaping @Sendable (TrustedContext.Fence) async -> Void
+  ) {
+    self.client = client
+    self.options = options
+    self.logger = logger
+    self.lead = lead
+    wakeUp = WorkQueue(world: client.world)
+  }
+
+  /// Campaigns until cancelled; on cancellation a held lease is released for the next candidate.
+  public func run() async {
+    let watcher = client.world.spawn { await self.watchLease() }
+    defer { watcher.cancel() }
+    while !Task.isCancelled {
+      guard let fence = await acquire() else { break }
+      logger.info("became leader", metadata: ["lease": "\(options.lease)", "identity": "\(options.identity)"])
+      let leading = client.world.spawn { await self.lead(fence) }
+      await renewUntilLost()
+      leading.cancel()
+      await leading.wait()
+      logger.info("stopped leading", metadata: ["lease": "\(options.lease)", "identity": "\(options.identity)"])
+      if Task.isCancelled { await release() }
+    }
+    wakeUp.shutDown()
+  }
+
+  // MARK: Steps
+
+  private func acquire() async -> TrustedContext.Fence? {
+    while !Task.isCancelled {
+      do {
+        if let fence = try await tryAcquireOrRenew() { return fence }
+      } catch {
+        logger.debug("lease \(options.lease): \(error)")
+      }
+      await pause(options.retryPeriod)
+    }
+    return nil
+  }
+
+  /// Returns when the lease was lost: taken by another, or not renewed within the deadline.
+  private func renewUntilLost() async {
+    var lastRenewal = client.world.now
+    while !Task.isCancelled {
+      await pause(options.retryPeriod)
+      if Task.isCancelled { return }
+      do {
+        let renewed = try await client.world.withDeadline(options.renewDeadline) { try await self.tryAcquireOrRenew(renewing: true) }
+        guard renewed != nil else { return }
+        lastRenewal = client.world.now
+      } catch {
+        logger.debug("lease \(options.lease): renewing failed: \(error)")
+        if client.world.now - lastRenewal > options.renewDeadline { return }
+      }
+    }
+  }
+
+  /// One attempt. Nil: another holds the lease. While `renewing`, a lease that is no longer ours is lost, not taken.
+  private func tryAcquireOrRenew(renewing: Bool = false) async throws -> TrustedContext.Fence? {
+    let now = client.world.wallClock.rfc3339Micro
+    guard
+      let lease = try await client.find(.leases, namespace: options.namespace, name: options.lease)
+    else {
+      guard !renewing else { return nil }
+      let created = try await client.create(
+        .leases, namespace: options.namespace,
+        [
+          "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+          "metadata": ["name": .string(options.lease), "namespace": .string(options.namespace)],
+          "spec": spec(acquired: now, renewed: now, transitions: 1),
+        ])
+      observe(created)
+      return fence(1)
+    }
+    observe(lease)
+    let holder = lease["spec"]["holderIdentity"].string ?? ""
+    let transitions = UInt64(lease["spec"]["leaseTransitions"].integer ?? 0)
+    if holder == options.identity && renewing {
+      return try await put(lease, acquired: lease["spec"]["acquireTime"].string ?? now, transitions: transitions)
+    }
+    guard !renewing, holder.isEmpty || hasExpired(lease) || holder == options.identity else { return nil }
+    return try await put(lease, acquired: now, transitions: transitions + 1)
+  }
+
+  /// Compare-and-swap of the lease; nil when another was faster.
+  private func put(_ lease: JSONValue, acquired: String, transitions: UInt64) async throws -> TrustedContext.Fence? {
+    var updated = lease
+    updated["spec"] = spec(acquired: acquired, renewed: client.world.wallClock.rfc3339Micro, transitions: transitions)
+    do {
+      observe(
+        try await client.update(.leases, namespace: options.namespace, name: options.lease, updated))
+      return fence(transitions)
+    } catch let status as APIStatus where status.code == 409 {
+      return nil
+    }
+  }
+
+  private func release() async {
+    // The task is cancelled already; the last request needs one that is not.
+    let released = client.world.spawn {
+      guard
+        var lease = try? await self.client.find(
+          .leases, namespace: self.options.namespace, name: self.options.lease),
+        lease["spec"]["holderIdentity"].string == self.options.identity
+      else { return }
+      lease["spec"]["holderIdentity"] = ""
+      lease["spec"]["leaseDurationSeconds"] = 1
+      _ = try? await self.client.update(.leases, namespace: self.options.namespace, name: self.options.lease, lease)
+    }
+    await released.wait()
+  }
+
+  // MARK: Observing
+
+  private func observe(_ lease: JSONValue) {
+    observation.withLock { seen in
+      guard seen.lease["metadata"]["resourceVersion"] != lease["metadata"]["resourceVersion"] else { return }
+      seen.lease = lease
+      seen.observedAt = client.world.now
+    }
+  }
+
+  private func hasExpired(_ lease: JSONValue) -> Bool {
+    let seconds = lease["spec"]["leaseDurationSeconds"].integer ?? 15
+    return observation.withLock { client.world.now - $0.observedAt > .seconds(seconds) }
+  }
+
+  /// Wakes the campaign whenever the lease changes hands.
+  private func watchLease() async {
+    let informer = Informer(
+      LeaseObject.self, client: client, namespace: options.namespace, fieldSelector: "metadata.name=\(options.lease)",
+      logger: logger)
+    informer.onEvent { [options, wakeUp] event in
+      if event.object.holder != options.identity { wakeUp.add(0) }
+    }
+    informer.start()
+    while !Task.isCancelled { try? await client.world.sleep(for: .seconds(3600)) }
+    informer.stop()
+  }
+
+  /// Waits for `duration`, or until the lease changed hands.
+  private func pause(_ duration: Duration) async {
+    wakeUp.add(0, after: duration)
+    await withTaskCancellationHandler {
+      if let token = await wakeUp.next() { wakeUp.done(token) }
+    } onCancel: {
+      wakeUp.add(0)
+    }
+  }
+
+  private func spec(acquired: String, renewed: String, transitions: UInt64) -> JSONValue {
+    [
+      "holderIdentity": .string(options.identity),
+      "leaseDurationSeconds": .integer(options.leaseDuration.components.seconds),
+      "acquireTime": .string(acquired), "renewTime": .string(renewed),
+      "leaseTransitions": .integer(Int64(transitions)),
+    ]
+  }
+
+  private func fence(_ transitions: UInt64) -> TrustedContext.Fence {
+    TrustedContext.Fence(namespace: options.namespace, lease: options.lease, transitions: transitions)
+  }
+}

@@ -1,0 +1,115 @@
+// The metadata of an object as control loops read it.
+import JSON
+import Schema
+import World
+
+/// "namespace/name", or the name alone for cluster scope: what work queues hold.
+public struct NamespacedName: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public var namespace: String
+  public var name: String
+  public init(namespace: String = "", name: String) {
+    self.namespace = namespace
+    self.name = name
+  }
+  public static func < (left: Self, right: Self) -> Bool {
+    (left.namespace, left.name) < (right.namespace, right.name)
+  }
+  public var description: String { namespace.isEmpty ? name : "\(namespace)/\(name)" }
+}
+
+public struct OwnerReference: Hashable, Sendable {
+  public var apiVersion: String
+  public var kind: String
+  public var name: String
+  public var uid: String
+  public var controller: Bool
+  public var blockOwnerDeletion: Bool
+
+  public init(
+    apiVersion: String, kind: String, name: String, uid: String, controller: Bool = true, blockOwnerDeletion: Bool = true
+  ) {
+    self.apiVersion = apiVersion
+    self.kind = kind
+    self.name = name
+    self.uid = uid
+    self.controller = controller
+    self.blockOwnerDeletion = blockOwnerDeletion
+  }
+
+  public init(json: JSONValue) {
+    apiVersion = json["apiVersion"].string ?? ""
+    kind = json["kind"].string ?? ""
+    name = json["name"].string ?? ""
+    uid = json["uid"].string ?? ""
+    controller = json["controller"].bool ?? false
+    blockOwnerDeletion = json["blockOwnerDeletion"].bool ?? false
+  }
+
+  public var json: JSONValue {
+    var value: JSONValue = [
+      "apiVersion": .string(apiVersion), "kind": .string(kind), "name": .string(name), "uid": .string(uid),
+    ]
+    if controller { value["controller"] = true }
+    if blockOwnerDeletion { value["blockOwnerDeletion"] = true }
+    return value
+  }
+}
+
+public struct ObjectMeta: Hashable, Sendable {
+  public var name: String
+  public var namespace: String
+  public var uid: String
+  public var resourceVersion: String
+  public var generation: Int64
+  public var creationTimestamp: WallTime?
+  public var deletionTimestamp: WallTime?
+  public var deletionGracePeriodSeconds: Int64?
+  public var labels: [String: String]
+  public var annotations: [String: String]
+  public var ownerReferences: [OwnerReference]
+  public var finalizers: [String]
+
+  public init(json: JSONValue) {
+    name = json["name"].string ?? ""
+    namespace = json["namespace"].string ?? ""
+    uid = json["uid"].string ?? ""
+    resourceVersion = json["resourceVersion"].string ?? ""
+    generation = json["generation"].integer ?? 0
+    creationTimestamp = json["creationTimestamp"].time
+    deletionTimestamp = json["deletionTimestamp"].time
+    deletionGracePeriodSeconds = json["deletionGracePeriodSeconds"].integer
+    labels = json["labels"].stringMap
+    annotations = json["annotations"].stringMap
+    ownerReferences = json["ownerReferences"].elements.map(OwnerReference.init(json:))
+    finalizers = json["finalizers"].elements.compactMap(\.string)
+  }
+
+  /// The one owner that manages this object.
+  public var controller: OwnerReference? { ownerReferences.first { $0.controller } }
+  public var key: NamespacedName { NamespacedName(namespace: namespace, name: name) }
+  public var isBeingDeleted: Bool { deletionTimestamp != nil }
+}
+
+extension JSONValue {
+  /// `meta.Time` or `meta.MicroTime`; nil for null and anything else.
+  public var time: WallTime? { string.flatMap(WallTime.init(rfc3339:)) }
+}
+
+/// An object as a control loop sees it: typed where the loop looks, never the whole. Loops write through patches, so
+/// that a field they do not know is never lost.
+public protocol APIObject: Sendable {
+  static var reference: ResourceReference { get }
+  var metadata: ObjectMeta { get }
+  init(json: JSONValue)
+}
+
+extension APIObject {
+  public var key: NamespacedName { metadata.key }
+  public var name: String { metadata.name }
+  public var namespace: String { metadata.namespace }
+  /// A reference that makes this object the controlling owner of another.
+  public var controllerReference: OwnerReference {
+    OwnerReference(
+      apiVersion: Self.reference.apiVersion, kind: Self.reference.kind, name: metadata.name, uid: metadata.uid)
+  }
+}

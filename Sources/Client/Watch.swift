@@ -1,0 +1,68 @@
+import HTTP
+import JSON
+import Schema
+
+/// One event of a watch (spec/2 §2.3).
+public enum WatchEvent: Sendable {
+  case added(JSONValue)
+  case modified(JSONValue)
+  case deleted(JSONValue)
+  /// Everything up to this resourceVersion has been seen.
+  case bookmark(resourceVersion: String, initialEventsEnd: Bool)
+}
+
+/// A running watch: `next` until it returns nil (a clean end: go on from the last resourceVersion) or throws an
+/// `APIStatus` (410: list again). One reader.
+public final class WatchStream: Sendable {
+  private let pipe: BytePipe
+  private let splitter = WatchSplitter()
+
+  init(pipe: BytePipe) { self.pipe = pipe }
+
+  public func next() async throws -> WatchEvent? {
+    while true {
+      if let frame = splitter.next() { return try Self.event(frame) }
+      guard let chunk = try await pipe.next() else { return nil }
+      splitter.append(chunk)
+    }
+  }
+
+  public func cancel() { pipe.cancel() }
+
+  private static func event(_ frame: [UInt8]) throws -> WatchEvent {
+    let json = try JSONValue(parsing: frame)
+    let object = json["object"]
+    switch json["type"].string {
+    case "ADDED": return .added(object)
+    case "MODIFIED": return .modified(object)
+    case "DELETED": return .deleted(object)
+    case "BOOKMARK":
+      return .bookmark(
+        resourceVersion: object["metadata"]["resourceVersion"].string ?? "",
+        initialEventsEnd: object["metadata"]["annotations"]["k8s.io/initial-events-end"].string == "true")
+    case "ERROR": throw APIStatus(json: object)
+    default: throw HTTPError.malformed("watch event of unknown type")
+    }
+  }
+}
+
+extension APIClient {
+  /// Opens a watch of a collection after `resourceVersion` (ListOptions); bookmarks are asked for.
+  public func watch(
+    path: String, _ options: ListOptions, timeoutSeconds: Int, accept: String = "application/json"
+  ) async throws -> WatchStream {
+    let query =
+      options.query + [
+        ("watch", "true"), ("allowWatchBookmarks", "true"), ("timeoutSeconds", String(timeoutSeconds)),
+      ]
+    let response = try await send("GET", path, query, accept: accept)
+    switch response.body {
+    case .stream(let pipe): return WatchStream(pipe: pipe)
+    case .bytes, .chunks, .empty:
+      let pipe = BytePipe(highWater: .max)
+      try pipe.offer(try await response.body.collect())
+      pipe.finish()
+      return WatchStream(pipe: pipe)
+    }
+  }
+}

@@ -1,0 +1,135 @@
+// The work queue of controllers: each key once at a time, failures with back-off (spec/5, "Common machinery").
+import DequeModule
+import Synchronization
+import World
+
+/// A queue of keys to reconcile. A key that is added while it waits is there once; added while it is being worked on,
+/// it comes again afterwards. Any thread.
+public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
+  private struct State {
+    var ready: Deque<Key> = []
+    /// Waiting in `ready`, or to be put there when its worker is done.
+    var dirty: Set<Key> = []
+    var processing: Set<Key> = []
+    var failures: [Key: Int] = [:]
+    var waiters: Deque<CheckedContinuation<Key?, Never>> = []
+    var isShutDown = false
+  }
+
+  /// Per-key exponential back-off of client-go's default controller limiter: 5 ms doubling to 1000 s.
+  private static var baseDelay: Duration { .milliseconds(5) }
+  private static var maximumDelay: Duration { .seconds(1000) }
+
+  private let world: any World
+  private let state = Mutex(State())
+
+  public init(world: any World) { self.world = world }
+
+  public var count: Int { state.withLock { $0.ready.count } }
+
+  public func add(_ key: Key) {
+    let resumed = state.withLock { state -> (CheckedContinuation<Key?, Never>, Key)? in
+      guard !state.isShutDown, state.dirty.insert(key).inserted else { return nil }
+      guard !state.processing.contains(key) else { return nil }
+      return Self.push(key, &state)
+    }
+    if let (waiter, key) = resumed { waiter.resume(returning: key) }
+  }
+
+  public func add(_ key: Key, after delay: Duration) {
+    guard delay > .zero else { return add(key) }
+    world.schedule(after: delay) { [weak self] in self?.add(key) }
+  }
+
+  /// Adds the key after a delay that doubles with each call, until `forget`.
+  public func addRateLimited(_ key: Key) {
+    let failures = state.withLock { state in
+      state.failures[key, default: 0] += 1
+      return state.failures[key] ?? 1
+    }
+    add(key, after: min(Self.baseDelay * (1 << min(failures - 1, 24)), Self.maximumDelay))
+  }
+
+  /// How often the key has failed since it was last forgotten.
+  public func failures(of key: Key) -> Int { state.withLock { $0.failures[key] ?? 0 } }
+  /// The key succeeded: its back-off starts anew.
+  public func forget(_ key: Key) { state.withLock { $0.failures[key] = nil } }
+
+  /// The next key to work on, exclusively until `done`; nil when the queue was shut down.
+  public func next() async -> Key? {
+    await withCheckedContinuation { continuation in
+      enum Outcome { case now(Key?), later }
+      let outcome = state.withLock { state -> Outcome in
+        if let key = state.ready.popFirst() {
+          state.dirty.remove(key)
+          state.processing.insert(key)
+          return .now(key)
+        }
+        if state.isShutDown { return .now(nil) }
+        state.waiters.append(continuation)
+        return .later
+      }
+      if case .now(let key) = outcome { continuation.resume(returning: key) }
+    }
+  }
+
+  public func done(_ key: Key) {
+    let resumed = state.withLock { state -> (CheckedContinuation<Key?, Never>, Key)? in
+      state.processing.remove(key)
+      guard state.dirty.contains(key), !state.isShutDown else { return nil }
+      return Self.push(key, &state)
+    }
+    if let (waiter, key) = resumed { waiter.resume(returning: key) }
+  }
+
+  /// Drops what waits; every `next` returns nil from here on.
+  public func shutDown() {
+    let waiters = state.withLock { state in
+      state.isShutDown = true
+      state.ready.removeAll()
+      defer { state.waiters.removeAll() }
+      return state.waiters
+    }
+    for waiter in waiters { waiter.resume(returning: nil) }
+  }
+
+  /// Runs `workers` workers until shut down. A `sync` that throws puts its key back with back-off.
+  public func run(
+    workers: Int, onError: @escaping @Sendable (Key, any Error) -> Void,
+    sync: @escaping @Sendable (Key) async throws -> Void
+  ) async {
+    await withTaskCancellationHandler {
+      await withTaskGroup(of: Void.self) { group in
+        for _ in 0..<workers {
+          group.addTask {
+            while let key = await self.next() {
+              do {
+                try await sync(key)
+                self.forget(key)
+              } catch is CancellationError {
+                self.done(key)
+                return
+              } catch {
+                onError(key, error)
+                self.addRateLimited(key)
+              }
+              self.done(key)
+            }
+          }
+        }
+      }
+    } onCancel: {
+      shutDown()
+    }
+  }
+
+  private static func push(_ key: Key, _ state: inout State) -> (CheckedContinuation<Key?, Never>, Key)? {
+    if let waiter = state.waiters.popFirst() {
+      state.dirty.remove(key)
+      state.processing.insert(key)
+      return (waiter, key)
+    }
+    state.ready.append(key)
+    return nil
+  }
+}

@@ -1,0 +1,58 @@
+// The rules of style that a machine can check (as TigerBeetle's tidy does).
+import Testing
+
+@Suite struct TidyTests {
+  /// Time, chance, threads and the operating system stay in the rooms that own them.
+  @Test func timeChanceAndThreadsStayInTheirRooms() {
+    let owners: Set<String> = ["EventLoop", "Storage", "trireme", "chaos"]
+    let forbidden = [
+      "Date()", "Clock.now", "ContinuousClock", "SuspendingClock", "SystemRandomNumberGenerator", "Task.sleep",
+      "Task.detached", "DispatchQueue", "pthread_create", "clock_gettime", "gettimeofday", "getrandom", "usleep(",
+    ]
+    for (file, number, line) in code() where !owners.contains(file.target) {
+      for word in forbidden where line.contains(word) {
+        Issue.record("\(file.path):\(number): \(word) outside \(owners.sorted())")
+      }
+      if line.contains(".random(") && !line.contains("using:") {
+        Issue.record("\(file.path):\(number): randomness without a generator of the world")
+      }
+    }
+  }
+
+  @Test func nothingIsLeftUnfinished() {
+    for (file, number, line) in code(includingComments: true) {
+      for word in ["TODO", "FIXME", "XXX", "HACK", "fatalError(\"not implemented", "unimplemented"] where line.contains(word) {
+        Issue.record("\(file.path):\(number): \(word)")
+      }
+    }
+  }
+
+  @Test func filesAndLinesStayShort() {
+    for file in PackageSources.all {
+      // Tables of data may be long; code that outgrows this has more than one capability in it.
+      if !file.path.contains("/Types/") { #expect(file.lines.count <= 700, "\(file.path): \(file.lines.count) lines") }
+      for (index, line) in file.lines.enumerated() where line.count > 120 && !line.contains("http") {
+        guard !file.path.contains("/Types/"), !line.contains("\"") else { continue }
+        Issue.record("\(file.path):\(index + 1): \(line.count) columns")
+      }
+    }
+  }
+
+  @Test func noSourceNamesFoundationOrAMachinesPath() {
+    for (file, number, line) in code(includingComments: true) {
+      #expect(!line.hasPrefix("import Foundation"), "\(file.path):\(number)")
+      for path in ["/work/", "/root/", "/home/"] where line.contains("\"" + path) {
+        Issue.record("\(file.path):\(number): a machine's path")
+      }
+    }
+  }
+
+  private func code(includingComments: Bool = false) -> [(SourceFile, Int, Substring)] {
+    PackageSources.all.flatMap { file in
+      file.lines.enumerated().compactMap { index, line in
+        let isComment = line.drop { $0 == " " }.hasPrefix("//")
+        return isComment && !includingComments ? nil : (file, index + 1, line)
+      }
+    }
+  }
+}
