@@ -35,14 +35,17 @@ public struct ListOptions: Sendable {
 }
 
 public struct DeleteOptions: Sendable {
-  public enum Propagation: String, Sendable { case background = "Background", foreground = "Foreground", orphan = "Orphan" }
+  public enum Propagation: String, Sendable {
+    case background = "Background", foreground = "Foreground", orphan = "Orphan"
+  }
   public var gracePeriodSeconds: Int64?
   public var propagation: Propagation?
   /// The object must still be this one.
   public var uid: String?
   public var resourceVersion: String?
   public init(
-    gracePeriodSeconds: Int64? = nil, propagation: Propagation? = nil, uid: String? = nil, resourceVersion: String? = nil
+    gracePeriodSeconds: Int64? = nil, propagation: Propagation? = nil, uid: String? = nil,
+    resourceVersion: String? = nil
   ) {
     self.gracePeriodSeconds = gracePeriodSeconds
     self.propagation = propagation
@@ -126,7 +129,8 @@ public struct APIClient: Sendable {
 
   @discardableResult
   public func create(
-    _ resource: ResourceReference, namespace: String = "", _ object: JSONValue, name: String = "", subresource: String = ""
+    _ resource: ResourceReference, namespace: String = "", _ object: JSONValue, name: String = "",
+    subresource: String = ""
   ) async throws -> JSONValue {
     try await json(
       "POST", resource.path(namespace: namespace, name: name, subresource: subresource), [], body: object)
@@ -209,7 +213,8 @@ extension APIStatus {
   /// A Status object, as an answer or in a watch's ERROR event.
   public init(json: JSONValue) {
     self.init(
-      code: Int(json["code"].integer ?? 500), reason: json["reason"].string ?? "", message: json["message"].string ?? "")
+      code: Int(json["code"].integer ?? 500), reason: json["reason"].string ?? "", message: json["message"].string ?? ""
+    )
     let details = json["details"]
     name = details["name"].string ?? ""
     group = details["group"].string ?? ""

@@ -88,7 +88,9 @@ public final class LeaderElector: Sendable {
       await pause(options.retryPeriod)
       if Task.isCancelled { return }
       do {
-        let renewed = try await client.world.withDeadline(options.renewDeadline) { try await self.tryAcquireOrRenew(renewing: true) }
+        let renewed = try await client.world.withDeadline(options.renewDeadline) {
+          try await self.tryAcquireOrRenew(renewing: true)
+        }
         guard renewed != nil else { return }
         lastRenewal = client.world.now
       } catch {

@@ -50,7 +50,8 @@ extension ResourceReference {
   public static let daemonSets = Self("apps", "v1", "daemonsets", "DaemonSet")
   public static let endpointSlices = Self("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
   public static let leases = Self("coordination.k8s.io", "v1", "leases", "Lease")
-  public static let priorityClasses = Self("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced: false)
+  public static let priorityClasses = Self(
+    "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced: false)
 }
 
 /// Percent-encoding of path segments and query values: everything but RFC 3986's unreserved characters.

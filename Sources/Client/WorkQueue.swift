@@ -58,7 +58,6 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
   /// The next key to work on, exclusively until `done`; nil when the queue was shut down.
   public func next() async -> Key? {
     await withCheckedContinuation { continuation in
-      enum Outcome { case now(Key?), later }
       let outcome = state.withLock { state -> Outcome in
         if let key = state.ready.popFirst() {
           state.dirty.remove(key)
@@ -71,6 +70,11 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
       }
       if case .now(let key) = outcome { continuation.resume(returning: key) }
     }
+  }
+
+  private enum Outcome {
+    case now(Key?)
+    case later
   }
 
   public func done(_ key: Key) {

@@ -57,7 +57,8 @@ import Testing
       let words = line.split(separator: " ").drop { $0.hasPrefix("@") || $0 == "public" || $0 == "internal" }
       guard words.first == "import", words.count >= 2 else { return nil }
       let kinds: Set<Substring> = ["struct", "class", "enum", "func", "protocol", "typealias", "let", "var"]
-      let module = kinds.contains(words[words.startIndex + 1]) ? words[words.startIndex + 2] : words[words.startIndex + 1]
+      let module =
+        kinds.contains(words[words.startIndex + 1]) ? words[words.startIndex + 2] : words[words.startIndex + 1]
       return String(module.prefix { $0 != "." })
     }
   }

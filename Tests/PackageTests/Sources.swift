@@ -12,11 +12,13 @@ enum PackageSources {
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
   /// Every Swift file under Sources, and under chaos as a target of its own.
-  static let all: [SourceFile] = files(under: "Sources") + files(under: "chaos").map { file in
-    var file = file
-    file.target = "chaos"
-    return file
-  }
+  static let all: [SourceFile] =
+    files(under: "Sources")
+    + files(under: "chaos").map { file in
+      var file = file
+      file.target = "chaos"
+      return file
+    }
 
   private static func files(under folder: String) -> [SourceFile] {
     let base = root.appendingPathComponent(folder)

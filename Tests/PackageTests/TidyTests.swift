@@ -21,7 +21,8 @@ import Testing
 
   @Test func nothingIsLeftUnfinished() {
     for (file, number, line) in code(includingComments: true) {
-      for word in ["TODO", "FIXME", "XXX", "HACK", "fatalError(\"not implemented", "unimplemented"] where line.contains(word) {
+      for word in ["TODO", "FIXME", "XXX", "HACK", "fatalError(\"not implemented", "unimplemented"]
+      where line.contains(word) {
         Issue.record("\(file.path):\(number): \(word)")
       }
     }

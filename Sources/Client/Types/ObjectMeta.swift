@@ -26,7 +26,8 @@ public struct OwnerReference: Hashable, Sendable {
   public var blockOwnerDeletion: Bool
 
   public init(
-    apiVersion: String, kind: String, name: String, uid: String, controller: Bool = true, blockOwnerDeletion: Bool = true
+    apiVersion: String, kind: String, name: String, uid: String, controller: Bool = true,
+    blockOwnerDeletion: Bool = true
   ) {
     self.apiVersion = apiVersion
     self.kind = kind

@@ -12,7 +12,7 @@ extension JSONValue {
     guard let object else { return [:] }
     var list: ResourceList = [:]
     for (name, value) in object {
-      if let text = value.string, let quantity = Quantity(parsing: text) { list[name] = quantity }
+      if let text = value.string, let quantity = Quantity(text) { list[name] = quantity }
     }
     return list
   }

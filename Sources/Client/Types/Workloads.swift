@@ -118,7 +118,7 @@ public struct ReplicaSet: ReplicaOwner {
     replicas = spec["replicas"].integer ?? 1
     minReadySeconds = spec["minReadySeconds"].integer ?? 0
     selectorJSON = spec["selector"]
-    selector = (try? LabelSelector(json: spec["selector"])) ?? .nothing
+    selector = (try? LabelSelector(spec["selector"])) ?? .nothing
     template = PodTemplate(json: spec["template"])
     status = ReplicaStatus(json: json["status"])
   }
@@ -172,7 +172,7 @@ public struct Deployment: APIObject {
     revisionHistoryLimit = spec["revisionHistoryLimit"].integer ?? 10
     progressDeadlineSeconds = spec["progressDeadlineSeconds"].integer ?? 600
     selectorJSON = spec["selector"]
-    selector = (try? LabelSelector(json: spec["selector"])) ?? .nothing
+    selector = (try? LabelSelector(spec["selector"])) ?? .nothing
     template = PodTemplate(json: spec["template"])
     status = json["status"]
   }

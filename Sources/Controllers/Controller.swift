@@ -1,0 +1,158 @@
+// What every controller has in common: its context, its informers, its workers. Decisions stand beside, as values:
+// a controller observes through informers, plans in a pure function, and acts through the API alone (spec/5).
+import Client
+import HTTP
+import JSON
+import Logging
+import Schema
+import World
+
+/// One control loop: runs until its task is cancelled.
+public protocol Controller: Sendable {
+  /// The service account it acts as: "replicaset-controller".
+  static var serviceAccount: String { get }
+  func run() async
+}
+
+/// How controllers reach the API: each as its own service account (spec/5, --use-service-account-credentials).
+public struct ControllerContext: Sendable {
+  public let world: any World
+  public let logger: Logger
+  /// The certificate authority that pods trust: content of kube-root-ca.crt.
+  public let certificateAuthorityPEM: String
+  private let transport: @Sendable (_ serviceAccount: String) -> any HTTPTransport
+
+  /// `transport` gives requests the identity of a service account of kube-system; "" for the manager's own.
+  public init(
+    world: any World, logger: Logger, certificateAuthorityPEM: String,
+    transport: @escaping @Sendable (_ serviceAccount: String) -> any HTTPTransport
+  ) {
+    self.world = world
+    self.logger = logger
+    self.certificateAuthorityPEM = certificateAuthorityPEM
+    self.transport = transport
+  }
+
+  public func client(_ serviceAccount: String) -> APIClient {
+    let agent = serviceAccount.isEmpty ? "kube-controller-manager" : serviceAccount
+    return APIClient(transport: transport(serviceAccount), world: world, userAgent: "\(agent)/v1.32.4 (linux/amd64)")
+  }
+
+  public func recorder(_ component: String) -> EventRecorder {
+    EventRecorder(client: client(component), component: component, logger: logger)
+  }
+}
+
+/// The names of the indices that shared informers keep.
+enum IndexName {
+  /// Objects by the uid of the owner that controls them.
+  static let controllerUID = "controllerUID"
+  /// Objects nobody controls, by namespace.
+  static let orphan = "orphan"
+  static let namespace = "namespace"
+  static let nodeName = "nodeName"
+}
+
+/// The informers that controllers share: one list and watch per resource.
+public final class SharedInformers: Sendable {
+  public let pods: Informer<Pod>
+  public let nodes: Informer<Node>
+  public let namespaces: Informer<Namespace>
+  public let services: Informer<Service>
+  public let endpoints: Informer<Endpoints>
+  public let endpointSlices: Informer<EndpointSlice>
+  public let replicaSets: Informer<ReplicaSet>
+  public let replicationControllers: Informer<ReplicationController>
+  public let deployments: Informer<Deployment>
+  public let serviceAccounts: Informer<ServiceAccount>
+  public let rootCertificates: Informer<ConfigMap>
+  public let nodeLeases: Informer<LeaseObject>
+
+  public init(client: APIClient, logger: Logger) {
+    func owned<Object: APIObject>(_ type: Object.Type) -> [String: Informer<Object>.Indexer] {
+      [
+        IndexName.controllerUID: { $0.metadata.controller.map { [$0.uid] } ?? [] },
+        IndexName.orphan: { $0.metadata.controller == nil ? [$0.metadata.namespace] : [] },
+        IndexName.namespace: { [$0.metadata.namespace] },
+      ]
+    }
+    var podIndexers = owned(Pod.self)
+    podIndexers[IndexName.nodeName] = { $0.spec.nodeName.isEmpty ? [] : [$0.spec.nodeName] }
+    pods = Informer(client: client, indexers: podIndexers, logger: logger)
+    nodes = Informer(client: client, logger: logger)
+    namespaces = Informer(client: client, logger: logger)
+    services = Informer(client: client, indexers: [IndexName.namespace: { [$0.metadata.namespace] }], logger: logger)
+    endpoints = Informer(client: client, logger: logger)
+    endpointSlices = Informer(
+      client: client, indexers: [IndexName.controllerUID: { $0.metadata.controller.map { [$0.uid] } ?? [] }],
+      logger: logger)
+    replicaSets = Informer(client: client, indexers: owned(ReplicaSet.self), logger: logger)
+    replicationControllers = Informer(client: client, indexers: owned(ReplicationController.self), logger: logger)
+    deployments = Informer(client: client, indexers: owned(Deployment.self), logger: logger)
+    serviceAccounts = Informer(client: client, fieldSelector: "metadata.name=default", logger: logger)
+    rootCertificates = Informer(client: client, fieldSelector: "metadata.name=kube-root-ca.crt", logger: logger)
+    nodeLeases = Informer(client: client, namespace: "kube-node-lease", logger: logger)
+  }
+
+  public func start() {
+    pods.start()
+    nodes.start()
+    namespaces.start()
+    services.start()
+    endpoints.start()
+    endpointSlices.start()
+    replicaSets.start()
+    replicationControllers.start()
+    deployments.start()
+    serviceAccounts.start()
+    rootCertificates.start()
+    nodeLeases.start()
+  }
+
+  public func stop() {
+    pods.stop()
+    nodes.stop()
+    namespaces.stop()
+    services.stop()
+    endpoints.stop()
+    endpointSlices.stop()
+    replicaSets.stop()
+    replicationControllers.stop()
+    deployments.stop()
+    serviceAccounts.stop()
+    rootCertificates.stop()
+    nodeLeases.stop()
+  }
+}
+
+/// Runs `body` for each of `count` numbers in batches that double from one (1, 2, 4, …) while all goes well, so that a
+/// failure that would meet every one of them (a quota, a webhook) is met once. Returns how many succeeded, and the
+/// first error.
+func slowStart(
+  _ count: Int, _ body: @escaping @Sendable (Int) async throws -> Void
+) async -> (succeeded: Int, error: (any Error)?) {
+  var done = 0
+  var batch = 1
+  while done < count {
+    let size = min(batch, count - done)
+    let start = done
+    let results = await withTaskGroup(of: (any Error)?.self) { group in
+      for index in start..<start + size {
+        group.addTask {
+          do {
+            try await body(index)
+            return nil
+          } catch {
+            return error
+          }
+        }
+      }
+      return await group.reduce(into: [(any Error)?]()) { $0.append($1) }
+    }
+    let failures = results.compactMap { $0 }
+    done += size - failures.count
+    if let error = failures.first { return (done, error) }
+    batch *= 2
+  }
+  return (done, nil)
+}

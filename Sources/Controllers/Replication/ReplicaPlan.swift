@@ -1,0 +1,115 @@
+// What a ReplicaSet or ReplicationController should do next, as values.
+import Client
+import Schema
+import World
+
+/// Which pods belong to an owner, and which must change hands (spec/5, "Common machinery").
+struct PodClaim {
+  var owned: [Pod] = []
+  /// Match the selector and have no owner.
+  var toAdopt: [Pod] = []
+  /// Owned, but match no longer.
+  var toRelease: [Pod] = []
+
+  /// `controlled`: pods that name the owner's uid; `orphans`: pods of the namespace that nobody controls.
+  init(owner: ObjectMeta, selector: LabelSelector, controlled: [Pod], orphans: [Pod]) {
+    for pod in controlled {
+      if selector.matches(pod.metadata.labels) {
+        owned.append(pod)
+      } else if pod.metadata.isBeingDeleted {
+        continue
+      } else {
+        toRelease.append(pod)
+      }
+    }
+    guard !owner.isBeingDeleted else { return }
+    toAdopt = orphans.filter { $0.isActive && selector.matches($0.metadata.labels) }
+  }
+}
+
+/// How many pods to make, or which to delete.
+enum ReplicaPlan {
+  case nothing
+  case create(Int)
+  case delete([Pod])
+
+  /// At most this many in one turn (spec/5 §5.1).
+  static let burst = 500
+
+  /// `siblings`: active pods per node over all owners that share this owner's controller (a Deployment's sets).
+  init(replicas: Int64, active: [Pod], siblings: [Pod], now: WallTime) {
+    let difference = active.count - Int(replicas)
+    if difference < 0 {
+      self = .create(min(-difference, Self.burst))
+    } else if difference > 0 {
+      let victims = PodRanking(active, siblings: siblings, now: now).firstToDelete(min(difference, Self.burst))
+      self = .delete(victims)
+    } else {
+      self = .nothing
+    }
+  }
+}
+
+/// The order in which pods go when there are too many (spec/5 §5.2).
+struct PodRanking {
+  private let pods: [Pod]
+  private let readyPerNode: [String: Int]
+  private let now: WallTime
+
+  init(_ pods: [Pod], siblings: [Pod], now: WallTime) {
+    self.pods = pods
+    self.now = now
+    var ready: [String: Int] = [:]
+    for pod in siblings where pod.isReady && !pod.spec.nodeName.isEmpty { ready[pod.spec.nodeName, default: 0] += 1 }
+    readyPerNode = ready
+  }
+
+  func firstToDelete(_ count: Int) -> [Pod] {
+    guard count < pods.count else { return pods }
+    return Array(pods.sorted(by: goesBefore).prefix(count))
+  }
+
+  private func goesBefore(_ left: Pod, _ right: Pod) -> Bool {
+    let keys: [(Pod) -> Int64] = [
+      { $0.spec.nodeName.isEmpty ? 0 : 1 },
+      { ["Pending": 0, "Unknown": 1, "Running": 2][$0.status.phase] ?? 2 },
+      { $0.isReady ? 1 : 0 },
+      { $0.metadata.annotations["controller.kubernetes.io/pod-deletion-cost"].flatMap { Int64($0) } ?? 0 },
+      { -Int64(readyPerNode[$0.spec.nodeName] ?? 0) },
+      { logarithmicAge($0) },
+      { -$0.status.restartCount },
+    ]
+    for key in keys {
+      let (one, other) = (key(left), key(right))
+      if one != other { return one < other }
+    }
+    let (one, other) = (left.metadata.creationTimestamp, right.metadata.creationTimestamp)
+    if let one, let other, one != other { return one > other }
+    return left.name < right.name
+  }
+
+  /// Ready times in buckets that double, so that age matters only where it differs much.
+  private func logarithmicAge(_ pod: Pod) -> Int64 {
+    guard let since = pod.status.condition("Ready")?.lastTransitionTime, pod.isReady else { return 0 }
+    let seconds = max(0, (now - since).components.seconds)
+    return Int64(64 - seconds.leadingZeroBitCount)
+  }
+}
+
+/// The status a ReplicaSet or ReplicationController shows for its pods.
+struct ReplicaCount: Hashable {
+  var replicas: Int64 = 0
+  var fullyLabeled: Int64 = 0
+  var ready: Int64 = 0
+  var available: Int64 = 0
+
+  init(active: [Pod], templateLabels: [String: String], minReadySeconds: Int64, now: WallTime) {
+    replicas = Int64(active.count)
+    for pod in active {
+      if templateLabels.allSatisfy({ pod.metadata.labels[$0.key] == $0.value }) { fullyLabeled += 1 }
+      guard pod.isReady else { continue }
+      ready += 1
+      if pod.isAvailable(minReadySeconds: minReadySeconds, now: now) { available += 1 }
+    }
+  }
+}
