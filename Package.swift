@@ -50,7 +50,7 @@ let package = Package(
     room("HTTP", ["World", "EventLoop", "TLS", "CNghttp2", deque]),
     room("JSON"),
     room("Schema", ["JSON", yams]),
-    room("Kinds", ["Schema", "JSON"]),
+    room("Kinds", ["World", "Schema", "JSON"]),
     room("Raft"),
     room("Storage", ["CSQLite"]),
     room("Replica", ["World", "Raft", "Storage", "EventLoop", "TLS", logging, deque]),

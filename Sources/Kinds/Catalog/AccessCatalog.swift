@@ -1,0 +1,38 @@
+// The resources of identity and permission: authentication, authorization, certificates, RBAC.
+import Schema
+
+extension Catalog {
+  static func authentication(_ group: CatalogGroup) -> [KindDescriptor] {
+    [
+      group.kind("SelfSubjectReview", "selfsubjectreviews", isNamespaced: false, verbs: [.create]),
+      group.kind("TokenReview", "tokenreviews", isNamespaced: false, verbs: [.create]),
+    ]
+  }
+
+  static func authorization(_ group: CatalogGroup) -> [KindDescriptor] {
+    [
+      group.kind("LocalSubjectAccessReview", "localsubjectaccessreviews", verbs: [.create]),
+      group.kind("SelfSubjectAccessReview", "selfsubjectaccessreviews", isNamespaced: false, verbs: [.create]),
+      group.kind("SelfSubjectRulesReview", "selfsubjectrulesreviews", isNamespaced: false, verbs: [.create]),
+      group.kind("SubjectAccessReview", "subjectaccessreviews", isNamespaced: false, verbs: [.create]),
+    ]
+  }
+
+  static func certificates(_ group: CatalogGroup) -> [KindDescriptor] {
+    [
+      group.kind(
+        "CertificateSigningRequest", "certificatesigningrequests", shortNames: ["csr"], isNamespaced: false,
+        subresources: [SubresourceEntry("approval", verbs: [.get, .patch, .update]), .status],
+        selectors: ["spec.signerName"])
+    ]
+  }
+
+  static func rbac(_ group: CatalogGroup) -> [KindDescriptor] {
+    [
+      group.kind("ClusterRoleBinding", "clusterrolebindings", isNamespaced: false, traits: [\.createsOnUpdate]),
+      group.kind("ClusterRole", "clusterroles", isNamespaced: false, traits: [\.createsOnUpdate]),
+      group.kind("RoleBinding", "rolebindings", traits: [\.createsOnUpdate]),
+      group.kind("Role", "roles", traits: [\.createsOnUpdate]),
+    ]
+  }
+}

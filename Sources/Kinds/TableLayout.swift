@@ -1,0 +1,80 @@
+// The columns of a kind and the cells of a row, said in one place (spec/3 §3.3).
+import JSON
+import Schema
+
+/// How a kind is printed: columns, and the cells of an object for them.
+struct TableLayout: Sendable {
+  let columns: [TableColumn]
+  /// One cell per column; the second parameter is Unix time in seconds, for ages.
+  let cells: @Sendable (JSONValue, Int64) -> [JSONValue]
+
+  /// Columns as text: names joined by ", ", those after " | " only with -o wide. A name may end in its type:
+  /// "#" integer, "?" boolean, "@" date; text otherwise.
+  init(_ text: String, cells: @escaping @Sendable (JSONValue, Int64) -> [JSONValue]) {
+    self.columns = Self.columns(text)
+    self.cells = cells
+  }
+
+  static func columns(_ text: String) -> [TableColumn] {
+    var result: [TableColumn] = []
+    var priority = 0
+    for part in text.split(separator: " ").split(separator: "|", maxSplits: 1, omittingEmptySubsequences: false) {
+      for name in part.joined(separator: " ").split(separator: ",") where !name.allSatisfy({ $0 == " " }) {
+        result.append(column(name.drop { $0 == " " }, priority: priority))
+      }
+      priority += 1
+    }
+    return result
+  }
+
+  private static func column(_ text: Substring, priority: Int) -> TableColumn {
+    let types: [Character: String] = ["#": "integer", "?": "boolean", "@": "date"]
+    let type = text.last.flatMap { types[$0] }
+    let name = String(type == nil ? text : text.dropLast())
+    return TableColumn(
+      name, type: type ?? "string", format: name == "Name" ? "name" : "",
+      description: descriptions[name] ?? "", priority: priority)
+  }
+
+  private static let descriptions = [
+    "Name": "Unique within the namespace (or cluster) for the resource; immutable.",
+    "Age": "Time since the object was created.",
+    "Created At": "When the object was created.",
+    "Containers": "Names of each container in the template.",
+    "Images": "Images referenced by each container in the template.",
+    "Selector": "Labels of the pods that belong to it.",
+  ]
+
+  /// Name and creation time.
+  static let plain = TableLayout("Name, Created At@") { object, _ in
+    [object["metadata"]["name"], object["metadata"]["creationTimestamp"]]
+  }
+}
+
+/// Rules of a kind with its table: every question but that of the cells goes to the rules.
+struct TabledRules: KindRules {
+  let rules: any KindRules
+  let layout: TableLayout
+
+  func applyDefaults(to object: inout JSONValue) { rules.applyDefaults(to: &object) }
+  func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
+    rules.prepareForCreate(&object, context: context)
+  }
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    rules.prepareForUpdate(&object, old: old, context: context)
+  }
+  func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    rules.prepareForStatusUpdate(&object, old: old, context: context)
+  }
+  func validate(_ object: JSONValue) -> [FieldError] { rules.validate(object) }
+  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] { rules.validateUpdate(object, old: old) }
+  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    rules.validateStatusUpdate(object, old: old)
+  }
+  func warnings(for object: JSONValue) -> [String] { rules.warnings(for: object) }
+  func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
+    rules.validateName(name, isGeneratePrefix: isGeneratePrefix)
+  }
+  func tableCells(_ object: JSONValue, now: Int64) -> [JSONValue] { layout.cells(object, now) }
+  func generationChanged(_ object: JSONValue, old: JSONValue) -> Bool { rules.generationChanged(object, old: old) }
+}
