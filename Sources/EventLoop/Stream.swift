@@ -56,6 +56,8 @@ public enum StreamError: Error, Sendable, Hashable, CustomStringConvertible {
   case timedOut(operation: String)
   /// The protocol inside the stream was broken: TLS, with a text for humans.
   case protocolViolation(String)
+  /// A TLS peer ended the connection without saying so: what came may not be all that was sent.
+  case truncated
   /// The text is no address that this call can use.
   case unusableAddress(String)
   /// The loop has been stopped.
@@ -66,13 +68,15 @@ public enum StreamError: Error, Sendable, Hashable, CustomStringConvertible {
     case .system(let operation, let code): "\(operation): \(Self.text(of: code))"
     case .timedOut(let operation): "\(operation): timed out"
     case .protocolViolation(let text): text
+    case .truncated: "the peer ended the connection without TLS close_notify"
     case .unusableAddress(let text): "\"\(text)\" is not an address that can be used here"
     case .loopStopped: "the event loop has stopped"
     }
   }
 
-  /// The peer has gone: reset, broken pipe; as ordinary as an end of stream.
+  /// The peer has gone: reset, broken pipe, no farewell; as ordinary as an end of stream.
   public var isPeerGone: Bool {
+    if self == .truncated { return true }
     guard case .system(_, let code) = self else { return false }
     return code == Int32(UV_ECONNRESET.rawValue) || code == Int32(UV_EPIPE.rawValue)
   }
