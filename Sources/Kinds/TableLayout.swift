@@ -67,6 +67,7 @@ struct TabledRules: KindRules {
     rules.prepareForStatusUpdate(&object, old: old, context: context)
   }
   func validate(_ object: JSONValue) -> [FieldError] { rules.validate(object) }
+  func validateCreate(_ object: JSONValue) -> [FieldError] { rules.validateCreate(object) }
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] { rules.validateUpdate(object, old: old) }
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     rules.validateStatusUpdate(object, old: old)

@@ -120,6 +120,8 @@ public protocol KindRules: Sendable {
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext)
   /// Everything wrong with a new object beside metadata and what the schema finds (types, required members).
   func validate(_ object: JSONValue) -> [FieldError]
+  /// Everything wrong with a new object beside `validate` that would be fine in an object that exists already.
+  func validateCreate(_ object: JSONValue) -> [FieldError]
   /// Everything wrong with an update beside `validate(new)`: immutable fields and transitions.
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError]
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError]
@@ -127,7 +129,7 @@ public protocol KindRules: Sendable {
   func warnings(for object: JSONValue) -> [String]
   /// The name's own rule (spec/3 §2.7); nil when it is fine, else what is wrong.
   func validateName(_ name: String, isGeneratePrefix: Bool) -> String?
-  /// One cell per column of the kind; `now` for ages.
+  /// One cell per column of the kind; `now`, in Unix seconds, for ages.
   func tableCells(_ object: JSONValue, now: Int64) -> [JSONValue]
   /// The part of the object whose change bumps generation; spec by default.
   func generationChanged(_ object: JSONValue, old: JSONValue) -> Bool
@@ -178,4 +180,8 @@ public struct KindDescriptor: Sendable {
   public var groupResource: GroupResource { GroupResource(group: kind.group, resource: resource) }
   public var listKind: String { kind.kind + "List" }
   public func subresource(_ name: String) -> Subresource? { subresources.first { $0.name == name } }
+}
+
+extension KindRules {
+  public func validateCreate(_ object: JSONValue) -> [FieldError] { [] }
 }

@@ -15,7 +15,7 @@ import Testing
       "HTTP": ["World", "EventLoop", "TLS", "CNghttp2", "DequeModule"],
       "JSON": [],
       "Schema": ["JSON", "Yams"],
-      "Kinds": ["Schema", "JSON"],
+      "Kinds": ["World", "Schema", "JSON"],
       "Raft": [],
       "Storage": system.union(["CSQLite"]),
       "Replica": ["World", "Raft", "Storage", "EventLoop", "TLS", "Logging", "DequeModule"],
