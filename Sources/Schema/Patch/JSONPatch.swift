@@ -9,7 +9,7 @@ public struct JSONPatch: Sendable {
   /// grow a small body beyond any memory.
   public static let maximumCopiedBytes = 3 * 1024 * 1024
   /// How deeply a patched document may nest: every walk over a tree is recursive.
-  public static let maximumDepth = 500
+  public static let maximumDepth = JSONLimits.depthMaximum
 
   enum Operation: Sendable {
     case add(Pointer, JSONValue)

@@ -1,0 +1,189 @@
+// metadata.managedFields: one entry for every manager, operation, version and subresource (spec/2 §2.12).
+import JSON
+
+/// The entries of an object. Sets stay the JSON they are stored as until an operation needs to change them.
+struct ManagedFieldsEntries: Sendable {
+  enum Operation: String, Sendable {
+    case apply = "Apply"
+    case update = "Update"
+  }
+
+  struct Entry: Sendable {
+    enum Fields: Sendable {
+      case stored(JSONObject)
+      case edited(FieldSet)
+    }
+    var manager: String
+    var operation: Operation
+    var apiVersion: String
+    var time: String?
+    var subresource: String
+    private var fields: Fields
+
+    init(
+      manager: String, operation: Operation, apiVersion: String, time: String?, subresource: String, set: FieldSet
+    ) {
+      self.manager = manager
+      self.operation = operation
+      self.apiVersion = apiVersion
+      self.time = time
+      self.subresource = subresource
+      self.fields = .edited(set)
+    }
+
+    /// Nil for what is no entry.
+    init?(_ value: JSONValue) {
+      guard case .object(let object) = value,
+        let operation = Operation(rawValue: object["operation"]?.string ?? ""),
+        object["fieldsType"]?.string ?? "" == "FieldsV1",
+        let apiVersion = object["apiVersion"]?.string, !apiVersion.isEmpty
+      else { return nil }
+      switch object["fieldsV1"] ?? .null {
+      case .object(let fields): self.fields = .stored(fields)
+      case .null: fields = .stored(JSONObject())
+      default: return nil
+      }
+      self.operation = operation
+      self.apiVersion = apiVersion
+      manager = object["manager"]?.string ?? ""
+      time = object["time"]?.string
+      subresource = object["subresource"]?.string ?? ""
+    }
+
+    /// Empty for stored fields that are no set.
+    var set: FieldSet {
+      get {
+        switch fields {
+        case .stored(let object): FieldSet(fieldsV1: .object(object)) ?? FieldSet()
+        case .edited(let set): set
+        }
+      }
+      set { fields = .edited(newValue) }
+    }
+
+    func intersects(_ other: FieldSet) -> Bool {
+      switch fields {
+      case .stored(let object): other.intersects(fieldsV1: object)
+      case .edited(let set): !set.intersection(other).isEmpty
+      }
+    }
+    func contains(all other: FieldSet) -> Bool {
+      switch fields {
+      case .stored(let object): other.isSubset(ofFieldsV1: object)
+      case .edited(let set): other.subtracting(set).isEmpty
+      }
+    }
+
+    /// Whether this is the entry of that actor. An applier has one whatever version it speaks.
+    func belongs(to other: Entry) -> Bool {
+      manager == other.manager && operation == other.operation && subresource == other.subresource
+        && (operation == .apply || apiVersion == other.apiVersion)
+    }
+
+    var json: JSONValue {
+      var members: [JSONObject.Member] = []
+      members.reserveCapacity(7)
+      if !manager.isEmpty { members.append(("manager", .string(manager))) }
+      members.append(("operation", .string(operation.rawValue)))
+      members.append(("apiVersion", .string(apiVersion)))
+      if let time { members.append(("time", .string(time))) }
+      members.append(("fieldsType", "FieldsV1"))
+      switch fields {
+      case .stored(let object): members.append(("fieldsV1", .object(object)))
+      case .edited(let set): members.append(("fieldsV1", set.fieldsV1))
+      }
+      if !subresource.isEmpty { members.append(("subresource", .string(subresource))) }
+      return .object(JSONObject(uniqueMembers: members))
+    }
+
+    /// The order in which entries are listed.
+    static func precedes(_ left: Entry, _ right: Entry) -> Bool {
+      (left.operation.rawValue, left.time ?? "", left.manager, left.apiVersion, left.subresource)
+        < (right.operation.rawValue, right.time ?? "", right.manager, right.apiVersion, right.subresource)
+    }
+  }
+
+  var entries: [Entry] = []
+  var isEmpty: Bool { entries.isEmpty }
+
+  init() {}
+
+  /// Nil when any entry is malformed, or there is none.
+  init?(_ value: JSONValue) {
+    guard case .array(let elements) = value, !elements.isEmpty else { return nil }
+    entries.reserveCapacity(elements.count)
+    for element in elements {
+      guard let entry = Entry(element) else { return nil }
+      // Of twins the last wins, as in a map.
+      if let twin = entries.firstIndex(where: { $0.belongs(to: entry) }) {
+        entries[twin] = entry
+      } else {
+        entries.append(entry)
+      }
+    }
+  }
+
+  /// Whether a client asks for ownership to be forgotten: an empty list, or one empty entry.
+  static func isReset(_ value: JSONValue) -> Bool {
+    guard case .array(let elements) = value else { return false }
+    return elements.isEmpty || (elements.count == 1 && elements[0].object?.isEmpty ?? false)
+  }
+
+  /// Null when there is no entry.
+  var json: JSONValue {
+    guard !entries.isEmpty else { return .null }
+    return .array(entries.sorted(by: Entry.precedes).map(\.json))
+  }
+
+  func index(of entry: Entry) -> Int? { entries.firstIndex { $0.belongs(to: entry) } }
+
+  /// Takes paths from every entry but one; entries left without any go.
+  mutating func remove(_ paths: FieldSet, exceptFrom actor: Entry) {
+    guard !paths.isEmpty else { return }
+    for index in entries.indices where !entries[index].belongs(to: actor) && entries[index].intersects(paths) {
+      entries[index].set = entries[index].set.subtracting(paths)
+    }
+  }
+
+  mutating func removeEmpty() {
+    entries.removeAll { $0.isWithoutFields }
+  }
+
+  /// Entries of updaters beyond this are merged, oldest first: every client that ever touched an object would leave
+  /// one behind.
+  static let maximumUpdateEntries = 10
+  static let ancientChanges = "ancient-changes"
+
+  mutating func cap() {
+    var count = entries.count { $0.operation == .update }
+    guard count > Self.maximumUpdateEntries else { return }
+    let oldestFirst = entries.filter { $0.operation == .update }.sorted {
+      ($0.time ?? "", $0.manager) < ($1.time ?? "", $1.manager)
+    }
+    /// By version: the first entry seen, until there are two to merge.
+    var buckets: [String: Entry] = [:]
+    for entry in oldestFirst where count > Self.maximumUpdateEntries {
+      guard let bucket = buckets[entry.apiVersion] else {
+        buckets[entry.apiVersion] = entry
+        continue
+      }
+      entries.removeAll { $0.belongs(to: bucket) || $0.belongs(to: entry) }
+      let merged = Entry(
+        manager: Self.ancientChanges, operation: .update, apiVersion: entry.apiVersion, time: entry.time,
+        subresource: "", set: bucket.set.union(entry.set))
+      if let index = index(of: merged) { entries.remove(at: index) }
+      entries.append(merged)
+      buckets[entry.apiVersion] = merged
+      count = self.entries.count { $0.operation == .update }
+    }
+  }
+}
+
+extension ManagedFieldsEntries.Entry {
+  var isWithoutFields: Bool {
+    switch fields {
+    case .stored(let object): object.isEmpty
+    case .edited(let set): set.isEmpty
+    }
+  }
+}

@@ -1,0 +1,128 @@
+// What the schema says of a value when ownership is computed: one leaf, or parts that can have owners of their own.
+import JSON
+
+enum MergeShape {
+  /// Owned as a whole: scalars, atomic lists, maps and structures.
+  case leaf
+  case structure(Structure)
+  /// Every member is of one type.
+  case map(FieldType)
+  /// Items are identified by their own value.
+  case set
+  /// Items are identified by these members, in order of their names.
+  case keyed([String], FieldType)
+  /// No schema: objects are granular, lists atomic.
+  case untyped
+
+  init(_ field: Field) {
+    switch field.type {
+    case .structure(let structure): self = field.isAtomic ? .leaf : .structure(structure)
+    case .map(let element): self = field.isAtomic ? .leaf : .map(element)
+    case .array(let element):
+      switch field.listSemantics {
+      case .atomic: self = .leaf
+      case .set: self = .set
+      case .map(let keys): self = .keyed(keys.count > 1 ? keys.sorted() : keys, element)
+      }
+    default: self = .leaf
+    }
+  }
+
+  /// Of the values of maps and the items of lists, which have no field of their own.
+  init(element type: FieldType) {
+    switch type {
+    case .structure(let structure): self = structure.isAtomic ? .leaf : .structure(structure)
+    case .map(let element): self = .map(element)
+    default: self = .leaf
+    }
+  }
+
+  /// The shape of a member, and its field where the schema declares one.
+  func member(_ name: String) -> (shape: MergeShape, field: Field?) {
+    switch self {
+    case .structure(let structure):
+      guard let field = structure.member(name) else { return (.untyped, nil) }
+      return (MergeShape(field), field)
+    case .map(let element): return (MergeShape(element: element), nil)
+    case .leaf, .set, .keyed, .untyped: return (.untyped, nil)
+    }
+  }
+
+  /// The shape of a list's items.
+  var item: MergeShape {
+    if case .keyed(_, let element) = self { MergeShape(element: element) } else { .leaf }
+  }
+
+  /// The parts of a value that can be owned one by one; a leaf has none.
+  enum Parts { case none, members, items }
+  func parts(of value: JSONValue) -> Parts {
+    switch (self, value) {
+    case (.structure, .object), (.map, .object), (.untyped, .object): .members
+    case (.set, .array), (.keyed, .array): .items
+    default: .none
+    }
+  }
+
+  /// The parts by which two versions of a value differ. A value against nothing has its own; two empty ones, or two
+  /// that are not alike, can only differ as a whole.
+  func parts(of old: JSONValue?, _ new: JSONValue?) -> Parts {
+    let old = old ?? .null
+    let new = new ?? .null
+    if old.isNull { return new.isZero ? .none : parts(of: new) }
+    if new.isNull { return old.isZero ? .none : parts(of: old) }
+    let common = parts(of: old)
+    return common == parts(of: new) && !(old.isZero && new.isZero) ? common : .none
+  }
+
+  /// The path element of a list's item; nil when a key is missing that has no default.
+  func element(of item: JSONValue) -> String? {
+    switch self {
+    case .set:
+      return PathElement.value(item)
+    case .keyed(let names, let type):
+      guard case .object(let object) = item else { return nil }
+      var keys: [(name: String, value: JSONValue)] = []
+      keys.reserveCapacity(names.count)
+      for name in names {
+        if let value = object[name], !value.isNull {
+          keys.append((name, value))
+        } else if case .structure(let structure) = type, let value = structure.member(name)?.defaultValue {
+          keys.append((name, value))
+        } else {
+          return nil
+        }
+      }
+      return PathElement.keys(keys)
+    default: return nil
+    }
+  }
+
+  /// The path elements of a list's items; an item without identity is known by its index.
+  func elements(of items: [JSONValue]) -> [String] {
+    items.enumerated().map { index, item in element(of: item) ?? PathElement.index(index) }
+  }
+}
+
+/// Where in an object a walk is: some members at the top and in `metadata` have no owner, because the server alone
+/// writes them or because they say which object this is (spec/2 §2.12).
+enum OwnershipScope {
+  case object, metadata, inner
+
+  private static let unownedInObject: Set<String> = ["apiVersion", "kind"]
+  private static let unownedInMetadata: Set<String> = [
+    "name", "namespace", "uid", "creationTimestamp", "selfLink", "resourceVersion", "generation", "managedFields",
+    "clusterName",
+  ]
+
+  /// Whether the member is never owned.
+  func ignores(_ member: String) -> Bool {
+    switch self {
+    case .object: Self.unownedInObject.contains(member)
+    case .metadata: Self.unownedInMetadata.contains(member)
+    case .inner: false
+    }
+  }
+
+  /// The scope inside a member.
+  func entering(_ member: String) -> Self { self == .object && member == "metadata" ? .metadata : .inner }
+}

@@ -1,0 +1,188 @@
+// Server-side apply: a client states the fields it has an opinion on, the server merges them and keeps account of who
+// wants what (spec/2 §2.12).
+import JSON
+
+public enum ServerSideApply {
+  /// The live object with the applied configuration merged in and `metadata.managedFields` brought up to date. When
+  /// nothing changed it equals `live`. Defaults, immutable metadata and everything else of an update are the caller's
+  /// work afterwards; `ManagedFieldsUpdater` must not see the result.
+  ///
+  /// - Parameters:
+  ///   - live: nil when the object does not exist.
+  ///   - applied: the body: apiVersion, kind, name, and the fields the manager wants. Not defaulted.
+  ///   - force: takes fields from other managers instead of failing.
+  ///   - resetFields: what this endpoint does not write, see `ManagedFieldsUpdater.resetFields(for:subresource:)`.
+  /// - Throws: 409 naming every conflict; 400 when the body has managedFields; 500 when it does not fit the schema.
+  public static func apply(
+    live: JSONValue?, applied: JSONValue, structure: Structure, manager: String, force: Bool, apiVersion: String,
+    subresource: String = "", resetFields: FieldSet = FieldSet(), now: String
+  ) throws(APIStatus) -> JSONValue {
+    guard applied["metadata"]["managedFields"].isNull else {
+      throw .badRequest("metadata.managedFields must be nil")
+    }
+    let wanted = AppliedFields(of: applied, structure: structure)
+    guard wanted.problems.isEmpty else { throw misfit(applied, wanted.problems) }
+
+    var operation = Operation(
+      live: live, applied: applied, structure: structure,
+      actor: ManagedFieldsEntries.Entry(
+        manager: manager, operation: .apply, apiVersion: apiVersion, time: now, subresource: subresource,
+        set: wanted.set.subtractingRecursively(resetFields)),
+      resetFields: resetFields, now: now)
+    operation.mergeAndPrune()
+    if !force {
+      let allowed =
+        manager == LastApplied.manager ? LastApplied.ownedFields(of: live, structure: structure) : FieldSet()
+      try operation.checkConflicts(allowing: allowed)
+    }
+    operation.takeOwnership()
+
+    var result = operation.result
+    if manager == LastApplied.manager { LastApplied.refresh(in: &result, from: applied) }
+    return result
+  }
+
+  /// What the reference answers to a configuration that its schema cannot type.
+  private static func misfit(_ applied: JSONValue, _ problems: [String]) -> APIStatus {
+    let (namespace, name) = (applied["metadata"]["namespace"].string ?? "", applied["metadata"]["name"].string ?? "")
+    let kind = "\(applied["apiVersion"].string ?? ""), Kind=\(applied["kind"].string ?? "")"
+    let list = problems.count == 1 ? problems[0] : "errors:\n" + problems.map { "  \($0)" }.joined(separator: "\n")
+    return APIStatus(
+      code: 500, reason: "",
+      message: "failed to create typed patch object (\(namespace)/\(name); \(kind)): \(list)")
+  }
+}
+
+/// One apply, step by step.
+private struct Operation {
+  let live: JSONValue?
+  let applied: JSONValue
+  let structure: Structure
+  /// The applier's entry as it shall be.
+  var actor: ManagedFieldsEntries.Entry
+  let resetFields: FieldSet
+
+  var entries: ManagedFieldsEntries
+  var merged: JSONValue = .null
+  var comparison: FieldComparison?
+
+  static let beforeFirstApply = "before-first-apply"
+
+  init(
+    live: JSONValue?, applied: JSONValue, structure: Structure, actor: ManagedFieldsEntries.Entry,
+    resetFields: FieldSet, now: String
+  ) {
+    self.live = live
+    self.applied = applied
+    self.structure = structure
+    self.actor = actor
+    self.resetFields = resetFields
+    entries = ManagedFieldsEntries(live?["metadata"]["managedFields"] ?? .null) ?? ManagedFieldsEntries()
+    guard let live, entries.isEmpty else { return }
+    // Whoever wrote the object so far is not known, but that someone did is.
+    var existing = FieldComparison(old: nil, new: live, structure: structure)
+    existing.subtractRecursively(resetFields)
+    entries.entries = [
+      ManagedFieldsEntries.Entry(
+        manager: Self.beforeFirstApply, operation: .update, apiVersion: actor.apiVersion, time: now, subresource: "",
+        set: existing.changed)
+    ]
+  }
+
+  mutating func mergeAndPrune() {
+    merged = AppliedMerge.merge(applied, into: live, structure: structure)
+    merged["metadata"]["managedFields"] = .null
+    if let position = entries.index(of: actor) { prune(formerly: entries.entries[position].set) }
+    var comparison = FieldComparison(old: live, new: merged, structure: structure)
+    comparison.subtractRecursively(resetFields)
+    self.comparison = comparison
+  }
+
+  /// Removes what the manager applied before and does not apply now, unless someone else owns it, or it holds
+  /// something the manager never owned.
+  private mutating func prune(formerly last: FieldSet) {
+    guard !last.subtracting(actor.set).isEmpty else { return }
+    let shape = MergeShape.structure(structure)
+    func everything(_ object: JSONValue) -> FieldSet {
+      AppliedFields(of: object, structure: structure).set.includingNamedFields(shape)
+    }
+    let last = last.includingNamedFields(shape)
+    let all = everything(merged)
+    var owned = actor.set
+    for entry in entries.entries where !entry.belongs(to: actor) { owned = owned.union(entry.set) }
+
+    let bare = AppliedMerge.removing(last, from: merged, structure: structure)
+    let withOwned = AppliedMerge.removing(
+      all.subtracting(everything(bare).union(owned.includingNamedFields(shape))), from: merged, structure: structure)
+    merged = AppliedMerge.removing(
+      all.subtracting(everything(withOwned)).intersection(last), from: merged, structure: structure)
+  }
+
+  /// Throws when other managers own fields whose value would change.
+  func checkConflicts(allowing allowed: FieldSet) throws(APIStatus) {
+    guard let changed = comparison?.changed, !changed.isEmpty else { return }
+    var conflicts: [ApplyConflict] = []
+    for entry in entries.entries.sorted(by: ManagedFieldsEntries.Entry.precedes)
+    where !entry.belongs(to: actor) && entry.intersects(changed) {
+      entry.set.intersection(changed).subtracting(allowed).forEachPath { path in
+        conflicts.append(ApplyConflict(entry: entry, path: path.map(PathElement.text).joined()))
+      }
+    }
+    if !conflicts.isEmpty { throw ApplyConflict.status(conflicts) }
+  }
+
+  mutating func takeOwnership() {
+    guard let comparison else { return }
+    entries.remove(comparison.changed.union(comparison.removed), exceptFrom: actor)
+    if let position = entries.index(of: actor) {
+      let before = entries.entries[position]
+      let isSame = comparison.isEmpty && before.apiVersion == actor.apiVersion && before.set == actor.set
+      if isSame { actor.time = before.time }
+      entries.entries[position] = actor
+    } else {
+      entries.entries.append(actor)
+    }
+    entries.removeEmpty()
+  }
+
+  var result: JSONValue {
+    var object = merged
+    object["metadata"]["managedFields"] = entries.json
+    return object
+  }
+}
+
+/// A field that another manager owns with another value.
+private struct ApplyConflict {
+  var entry: ManagedFieldsEntries.Entry
+  var path: String
+
+  private var manager: String {
+    var text = JSONValue.string(entry.manager).description
+    if !entry.subresource.isEmpty { text += " with subresource \"\(entry.subresource)\"" }
+    return entry.operation == .update ? "\(text) using \(entry.apiVersion)" : text
+  }
+
+  static func status(_ conflicts: [ApplyConflict]) -> APIStatus {
+    var message: String
+    if conflicts.count == 1 {
+      message = "Apply failed with 1 conflict: conflict with \(conflicts[0].manager): \(conflicts[0].path)"
+    } else {
+      message = "Apply failed with \(conflicts.count) conflicts: "
+      var lines: [String] = []
+      var previous: String?
+      for conflict in conflicts {
+        if conflict.manager != previous { lines.append("conflicts with \(conflict.manager):") }
+        previous = conflict.manager
+        lines.append("- \(conflict.path)")
+      }
+      message += lines.joined(separator: "\n")
+    }
+    var status = APIStatus(code: 409, reason: "Conflict", message: message)
+    status.causes = conflicts.map { conflict in
+      APIStatus.Cause(
+        reason: "FieldManagerConflict", message: "conflict with \(conflict.manager)", field: conflict.path)
+    }
+    return status
+  }
+}
