@@ -80,13 +80,19 @@ public final class TLSStream: Stream, StreamHandler {
 
   /// A client's side. The server's certificate must be good for `serverName` (a DNS name or an IP address); without a
   /// name any certificate is accepted that the configuration's trust covers, as between the servers of a cluster.
+  ///
+  /// `protocols`: what this connection offers by ALPN, in place of what the configuration does.
   public convenience init(
     client configuration: TLSConfiguration, over transport: any Stream, serverName: String?,
-    handshakeDeadline: Duration = TLSStream.defaultHandshakeDeadline,
+    protocols: [String]? = nil, handshakeDeadline: Duration = TLSStream.defaultHandshakeDeadline,
     onHandshake: @escaping (Result<TLSHandshake, TLSError>) -> Void
   ) {
     precondition(configuration.side == .client, "a server's configuration cannot connect")
     self.init(configuration, transport, serverName: serverName, handshakeDeadline, onHandshake)
+    if let protocols {
+      let wire = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
+      SSL_set_alpn_protos(ssl, wire, UInt32(wire.count))
+    }
   }
 
   private init(
