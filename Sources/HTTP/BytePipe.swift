@@ -13,13 +13,36 @@ public final class BytePipe: Sendable {
     var reader: CheckedContinuation<[UInt8]?, any Error>?
     var writer: CheckedContinuation<Void, any Error>?
     var onCancel: (@Sendable () -> Void)?
+    var onDrain: (@Sendable () -> Void)?
+    /// `offer` has told its caller to hold back.
+    var isHeldBack = false
     var isCancelled = false
+
+    /// Takes the next chunk; also what to tell the writing side, if it waited for room and there is enough now.
+    mutating func takeChunk(
+      highWater: Int
+    ) -> (chunk: [UInt8], writer: CheckedContinuation<Void, any Error>?, onDrain: (@Sendable () -> Void)?)? {
+      guard let chunk = chunks.popFirst() else { return nil }
+      bufferedBytes -= chunk.count
+      guard bufferedBytes <= highWater / 2 else { return (chunk, nil, nil) }
+      defer {
+        writer = nil
+        isHeldBack = false
+      }
+      return (chunk, writer, isHeldBack ? onDrain : nil)
+    }
   }
   private let state = Mutex(State())
   private let highWater: Int
+  /// A server that shuts down ends a response body of this pipe in good order, as a watch may be ended at any time; a
+  /// body that must not look complete before it is (a download) says false, and is given time to finish.
+  public let endsOnShutdown: Bool
 
   /// `highWater`: bytes that may wait before `write` suspends.
-  public init(highWater: Int = 256 << 10) { self.highWater = highWater }
+  public init(highWater: Int = 256 << 10, endsOnShutdown: Bool = true) {
+    self.highWater = highWater
+    self.endsOnShutdown = endsOnShutdown
+  }
 
   /// Bytes written and not yet read.
   public var bufferedBytes: Int { state.withLock { $0.bufferedBytes } }
@@ -33,6 +56,9 @@ public final class BytePipe: Sendable {
     }
     if late { body() }
   }
+
+  /// Called whenever half of the room is free again after `offer` had returned true. At most one.
+  public func onDrain(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.onDrain = body } }
 
   /// Appends a chunk; suspends while the pipe is above its high-water mark. Throws when the reader has gone.
   public func write(_ chunk: [UInt8]) async throws {
@@ -63,7 +89,8 @@ public final class BytePipe: Sendable {
       }
       state.chunks.append(chunk)
       state.bufferedBytes += chunk.count
-      return (nil, state.bufferedBytes > highWater)
+      state.isHeldBack = state.bufferedBytes > highWater
+      return (nil, state.isHeldBack)
     }
     reader?.resume(returning: chunk)
     return full
@@ -82,25 +109,22 @@ public final class BytePipe: Sendable {
 
   /// The next chunk; nil at the end. Cancelling the reading task cancels the pipe.
   public func next() async throws -> [UInt8]? {
-    try await withTaskCancellationHandler {
+    if let chunk = takeAvailable() { return chunk }
+    return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
-        enum Outcome { case chunk([UInt8]), end(Result<Void, any Error>), wait }
-        let (outcome, writer) = state.withLock { state -> (Outcome, CheckedContinuation<Void, any Error>?) in
-          if state.isCancelled { return (.end(.failure(HTTPError.cancelled)), nil) }
-          if let chunk = state.chunks.popFirst() {
-            state.bufferedBytes -= chunk.count
-            guard state.bufferedBytes <= highWater / 2 else { return (.chunk(chunk), nil) }
-            defer { state.writer = nil }
-            return (.chunk(chunk), state.writer)
-          }
-          if let ended = state.ended { return (.end(ended), nil) }
+        enum Outcome { case available, end(Result<Void, any Error>), wait }
+        let outcome = state.withLock { state -> Outcome in
+          if state.isCancelled { return .end(.failure(HTTPError.cancelled)) }
+          if !state.chunks.isEmpty { return .available }
+          if let ended = state.ended { return .end(ended) }
           precondition(state.reader == nil, "a BytePipe has one reader")
           state.reader = continuation
-          return (.wait, nil)
+          return .wait
         }
-        writer?.resume()
         switch outcome {
-        case .chunk(let chunk): continuation.resume(returning: chunk)
+        case .available:
+          // Nothing is left only if the pipe was cancelled in between.
+          continuation.resume(with: takeAvailable().map { .success($0) } ?? .failure(HTTPError.cancelled))
         case .end(.success): continuation.resume(returning: nil)
         case .end(.failure(let error)): continuation.resume(throwing: error)
         case .wait: break
@@ -109,6 +133,21 @@ public final class BytePipe: Sendable {
     } onCancel: {
       cancel()
     }
+  }
+
+  /// The next chunks, all that wait; nil at the end. One write to a socket then carries many small events.
+  public func nextBatch() async throws -> [[UInt8]]? {
+    guard let first = try await next() else { return nil }
+    var batch = [first]
+    while let chunk = takeAvailable() { batch.append(chunk) }
+    return batch
+  }
+
+  private func takeAvailable() -> [UInt8]? {
+    guard let taken = state.withLock({ $0.takeChunk(highWater: highWater) }) else { return nil }
+    taken.writer?.resume()
+    taken.onDrain?()
+    return taken.chunk
   }
 
   /// The reader has gone: buffered bytes are dropped, the writer's next call throws `HTTPError.cancelled`.

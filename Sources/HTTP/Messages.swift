@@ -25,6 +25,9 @@ public struct HTTPHeaders: Sendable, ExpressibleByDictionaryLiteral {
 
   /// Appends a field and keeps those of the same name; `name` must be lower case.
   public mutating func add(_ name: String, _ value: String) { fields.append((name, value)) }
+
+  /// Makes room for `count` fields in one allocation.
+  public mutating func reserveCapacity(_ count: Int) { fields.reserveCapacity(count) }
 }
 
 /// Who is at the other end of a connection, proven by TLS; nil certificate means a client that showed none.

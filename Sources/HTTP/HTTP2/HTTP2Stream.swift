@@ -1,0 +1,67 @@
+// One HTTP/2 stream: what has come of its head, and the bytes that wait to go out.
+
+import DequeModule
+
+/// Loop-confined, like its session.
+final class HTTP2Stream {
+  let id: Int32
+
+  // Incoming.
+  var method = ""
+  var path = ""
+  var status = 0
+  var headers = HTTPHeaders()
+  var headerBytes = 0
+  var isHeadDelivered = false
+  /// The peer has sent its END_STREAM.
+  var isRemoteEnded = false
+  /// Bytes received and not yet given back to the peer's window (client side: the reader is slow).
+  var unconsumedBytes = 0
+
+  // Outgoing body.
+  private var outgoing: Deque<[UInt8]> = []
+  private var offset = 0
+  private(set) var outgoingBytes = 0
+  var isOutgoingFinished = false
+  /// nghttp2 was told that there is nothing to send for now.
+  var isDeferred = false
+  /// The END_STREAM of ours has been handed to the connection.
+  var isLocalEnded = false
+
+  /// What the connection keeps for the stream: a `ServerExchange` or a `ClientExchange`.
+  var exchange: AnyObject?
+
+  init(id: Int32) { self.id = id }
+
+  func append(_ chunk: [UInt8]) {
+    guard !chunk.isEmpty else { return }
+    outgoing.append(chunk)
+    outgoingBytes += chunk.count
+  }
+
+  /// Moves bytes of the body into `buffer`; returns how many.
+  func take(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    var filled = 0
+    while filled < buffer.count, let chunk = outgoing.first {
+      let length = min(chunk.count - offset, buffer.count - filled)
+      chunk.withUnsafeBytes { source in
+        UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]).copyMemory(
+          from: source.slice(offset..<offset + length))
+      }
+      filled += length
+      offset += length
+      if offset == chunk.count {
+        outgoing.removeFirst()
+        offset = 0
+      }
+    }
+    outgoingBytes -= filled
+    return filled
+  }
+
+  func dropOutgoing() {
+    outgoing.removeAll()
+    outgoingBytes = 0
+    offset = 0
+  }
+}
