@@ -61,6 +61,16 @@ public struct JSONObject: Sendable, Hashable, Sequence, ExpressibleByDictionaryL
   }
 
   mutating func replaceValue(at index: Int, with value: JSONValue) { members[index].value = value }
+  /// The value of the member at a position of `members`; edits happen in place.
+  @inline(__always)
+  public subscript(position position: Int) -> JSONValue {
+    get { members[position].value }
+    _modify { yield &members[position].value }
+  }
+  /// Inserts at a position without looking for the key; the caller knows it to be new.
+  public mutating func insertUnique(_ key: String, _ value: JSONValue, at position: Int) {
+    members.insert((key, value), at: position)
+  }
   public mutating func reserveCapacity(_ capacity: Int) { members.reserveCapacity(capacity) }
   /// Appends without looking for the key; the caller knows it to be new.
   public mutating func appendUnique(_ key: String, _ value: JSONValue) { members.append((key, value)) }

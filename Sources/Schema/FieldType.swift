@@ -103,6 +103,9 @@ public final class Structure: @unchecked Sendable {
   public private(set) var fields: [Field] = []
   /// Every JSON member with inline structures expanded, in order of output.
   public private(set) var members: [Field] = []
+  /// Positions in `members` of those written even when absent, and of those that have a default.
+  private(set) var alwaysWrittenPositions: [Int] = []
+  private(set) var defaultedPositions: [Int] = []
   private var memberIndex: [String: Int] = [:]
   private var numberIndex: [Int: Int] = [:]
   private var isSealed = false
@@ -137,7 +140,11 @@ public final class Structure: @unchecked Sendable {
         members.append(field)
       }
     }
-    for (index, member) in members.enumerated() { memberIndex[member.name] = index }
+    for (index, member) in members.enumerated() {
+      memberIndex[member.name] = index
+      if member.isAlwaysWritten { alwaysWrittenPositions.append(index) }
+      if member.defaultValue != nil { defaultedPositions.append(index) }
+    }
   }
 
   /// The member of that JSON name, inline structures included.

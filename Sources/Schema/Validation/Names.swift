@@ -13,7 +13,7 @@ public enum Validate {
   static func maximumLength(_ length: Int) -> String { "must be no more than \(length) bytes" }
   static let emptyError = "must be non-empty"
 
-  private static func pattern(_ message: String, _ pattern: String, _ examples: String...) -> String {
+  static func pattern(_ message: String, _ pattern: String, _ examples: String...) -> String {
     guard !examples.isEmpty else { return "\(message) (regex used for validation is '\(pattern)')" }
     // Two blanks before "or": so the reference joins them.
     let list = examples.map { "'\($0)', " }.joined(separator: " or ")
@@ -100,18 +100,6 @@ public enum Validate {
           "\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", "*.example.com"))
     }
     return errors
-  }
-
-  /// A fully qualified domain name of at least two labels; a dot at the end is allowed.
-  public static func fullyQualifiedDomainName(_ text: String) -> [String] {
-    guard !text.isEmpty else { return ["Required value"] }
-    let name = text.hasSuffix(".") ? String(text.dropLast()) : text
-    let errors = dns1123Subdomain(name)
-    guard errors.isEmpty else { return errors }
-    if name.utf8.split(separator: 0x2e).count < 2 {
-      return ["should be a domain with at least two segments separated by dots"]
-    }
-    return []
   }
 
   // MARK: Keys and values

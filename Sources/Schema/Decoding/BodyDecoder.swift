@@ -1,0 +1,181 @@
+// A request's body to an object of the kind its URL names, or to the error the reference gives.
+import JSON
+
+/// What becomes of members that a kind does not know, or that occur twice (`fieldValidation`).
+public enum FieldValidation: String, Sendable, CaseIterable {
+  case ignore = "Ignore"
+  case warn = "Warn"
+  case strict = "Strict"
+
+  /// The query parameter; absent is Warn. nil for anything else: 422 `fieldValidation: Unsupported value`.
+  public init?(query: String?) {
+    guard let query, !query.isEmpty else {
+      self = .warn
+      return
+    }
+    self.init(rawValue: query)
+  }
+}
+
+/// The encodings of bodies.
+public enum MediaType: String, Sendable, CaseIterable {
+  case json = "application/json"
+  case yaml = "application/yaml"
+  case protobuf = "application/vnd.kubernetes.protobuf"
+
+  /// From a Content-Type; parameters are ignored, absent is JSON, nil is 415.
+  public init?(contentType: String?) {
+    let essence = contentType.map { String($0.prefix { $0 != ";" }).filter { $0 != " " }.lowercased() } ?? ""
+    if essence.isEmpty {
+      self = .json
+    } else {
+      self.init(rawValue: essence)
+    }
+  }
+}
+
+public struct BodyDecoder: Sendable {
+  /// Bodies beyond this are refused before they are read (spec/2 §2.14).
+  public static let bodyMaximum = 3 << 20
+
+  public struct Decoded: Sendable {
+    /// Canonical, with `kind` and `apiVersion` where the structure has them; not defaulted.
+    public var object: JSONValue
+    /// One `Warning` header each.
+    public var warnings: [String]
+  }
+
+  private struct Raw {
+    var tree: JSONValue
+    var duplicates: [String] = []
+    /// Of YAML, which names lines instead of paths.
+    var strictErrors: [String] = []
+  }
+
+  /// Decodes the body of a create or an update.
+  /// - Parameters:
+  ///   - kind: what the URL expects; fills in `kind` and `apiVersion` where the body does not say.
+  ///   - structure: the type of `kind`.
+  public static func decode(
+    _ body: [UInt8], contentType: String?, expected kind: GroupVersionKind, structure: Structure,
+    validation: FieldValidation = .warn
+  ) throws(APIStatus) -> Decoded {
+    guard let mediaType = MediaType(contentType: contentType) else {
+      throw .unsupportedMediaType(MediaType.allCases.map(\.rawValue))
+    }
+    guard body.count <= bodyMaximum else { throw .tooLarge(limit: bodyMaximum) }
+    var raw = try tree(body, mediaType, kind, structure, wantsDuplicates: validation != .ignore)
+    let given = try settleKind(&raw.tree, kind, body)
+    if structure.member("kind") == nil {
+      raw.tree["kind"] = .null
+      raw.tree["apiVersion"] = .null
+    }
+    let typed: TypedDecoder.Result
+    do throws(TypeError) {
+      typed = try TypedDecoder.decode(raw.tree, as: structure, duplicates: raw.duplicates)
+    } catch {
+      throw unusable(given, kind, error.description)
+    }
+    let strictErrors = raw.strictErrors + typed.strictErrors
+    switch validation {
+    case .strict where !strictErrors.isEmpty:
+      throw unusable(given, kind, "strict decoding error: \(strictErrors.joined(separator: ", "))")
+    case .warn: return Decoded(object: typed.value, warnings: strictErrors)
+    default: return Decoded(object: typed.value, warnings: [])
+    }
+  }
+
+  /// The bytes as a tree, whatever they hold.
+  private static func tree(
+    _ body: [UInt8], _ mediaType: MediaType, _ kind: GroupVersionKind, _ structure: Structure, wantsDuplicates: Bool
+  ) throws(APIStatus) -> Raw {
+    switch mediaType {
+    case .json:
+      var raw = Raw(tree: .null)
+      do throws(JSONParseError) {
+        raw.tree =
+          wantsDuplicates
+          ? try JSONParser.parse(body, reportingDuplicates: &raw.duplicates) : try JSONParser.parse(body)
+      } catch {
+        throw unrecognized(kind, "couldn't get version/kind; json parse error: \(error)", body)
+      }
+      return raw
+    case .yaml, .protobuf:
+      throw .unsupportedMediaType([MediaType.json.rawValue])
+    }
+  }
+
+  /// Checks the kind that the body claims, fills in what it leaves out.
+  private static func settleKind(
+    _ tree: inout JSONValue, _ kind: GroupVersionKind, _ body: [UInt8]
+  ) throws(APIStatus) -> GroupVersionKind {
+    guard case .object = tree else {
+      throw unrecognized(
+        kind,
+        "couldn't get version/kind; json parse error: json: cannot unmarshal \(typeName(tree)) into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }",
+        body)
+    }
+    for member in ["apiVersion", "kind"] {
+      let value = tree[member]
+      guard value.isNull || value.string != nil else {
+        throw unrecognized(
+          kind,
+          "couldn't get version/kind; json parse error: json: cannot unmarshal \(typeName(value)) into Go struct field .\(member) of type string",
+          body)
+      }
+      if value.isZero { tree[member] = .string(member == "kind" ? kind.kind : kind.apiVersion) }
+    }
+    let given = GroupVersionKind(
+      apiVersion: tree["apiVersion"].string ?? "", kind: tree["kind"].string ?? "")
+    if given.kind != kind.kind {
+      throw unusable(
+        given, kind, "converting (\(given.version).\(given.kind)) to (\(kind.version).\(kind.kind)): unknown conversion"
+      )
+    }
+    if given != kind {
+      throw .badRequest(
+        "the API version in the data (\(given.apiVersion)) does not match the expected API version (\(kind.apiVersion))"
+      )
+    }
+    return given
+  }
+
+  private static func typeName(_ value: JSONValue) -> String {
+    switch value {
+    case .null: "null"
+    case .bool: "bool"
+    case .integer, .double: "number"
+    case .string: "string"
+    case .array: "array"
+    case .object: "object"
+    }
+  }
+
+  /// `Deployment in version "v1" cannot be handled as a Deployment: …`
+  private static func unusable(_ given: GroupVersionKind, _ kind: GroupVersionKind, _ why: String) -> APIStatus {
+    .badRequest("\(given.kind) in version \"\(given.version)\" cannot be handled as a \(kind.kind): \(why)")
+  }
+
+  private static func unrecognized(_ kind: GroupVersionKind, _ why: String, _ body: [UInt8]) -> APIStatus {
+    .badRequest("the object provided is unrecognized (must be of type \(kind.kind)): \(why) (\(summary(body)))")
+  }
+
+  /// The first 30 bytes, as text where they look like JSON.
+  private static func summary(_ body: [UInt8]) -> String {
+    guard let first = body.first else { return "<empty>" }
+    let head = body.prefix(30)
+    let more = body.count > head.count ? " ..." : ""
+    if first == UInt8(ascii: "{") { return String(decoding: head, as: UTF8.self) + more }
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: head.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self) + more
+  }
+}
+
+extension GroupVersionKind {
+  /// From "apps/v1" and "Deployment".
+  public init(apiVersion: String, kind: String) {
+    let parts = apiVersion.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+    self.init(
+      group: parts.count == 2 ? String(parts[0]) : "", version: String(parts.last ?? ""), kind: kind)
+  }
+}

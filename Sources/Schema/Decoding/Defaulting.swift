@@ -1,0 +1,56 @@
+// The defaults a schema states. Defaults that depend on other fields are rules of the kind.
+import JSON
+
+extension Structure {
+  /// Fills in defaults, all the way down: where a member is absent, or zero and no pointer. Structures that are absent
+  /// stay so, unless the default itself is a structure. The tree is canonical before and after.
+  public func applyDefaults(to value: inout JSONValue) {
+    guard case .object(var object) = value else { return }
+    value = .null
+    applyDefaults(to: &object)
+    value = .object(object)
+  }
+
+  private func applyDefaults(to object: inout JSONObject) {
+    for position in defaultedPositions {
+      let field = members[position]
+      guard let defaultValue = field.defaultValue else { continue }
+      if let index = object.index(of: field.name) {
+        let present = object[position: index]
+        let isUnset = field.isPointer ? present.isNull : present.isZero
+        if isUnset { object[position: index] = defaultValue }
+      } else {
+        object.insertUnique(field.name, defaultValue, at: insertionIndex(of: position, in: object))
+      }
+    }
+    for index in object.members.indices {
+      guard let field = member(object.members[index].key) else { continue }
+      switch field.type {
+      case .structure, .array, .map: field.type.applyDefaults(to: &object[position: index])
+      default: continue
+      }
+    }
+  }
+
+  /// Where a member belongs among those that are there, in schema order.
+  func insertionIndex(of position: Int, in object: JSONObject) -> Int {
+    object.members.firstIndex { (memberPosition($0.key) ?? .max) > position } ?? object.count
+  }
+}
+
+extension FieldType {
+  fileprivate func applyDefaults(to value: inout JSONValue) {
+    switch self {
+    case .structure(let structure): structure.applyDefaults(to: &value)
+    case .array(let element):
+      guard element.mayHoldStructures else { return }
+      value.mutateElements { element.applyDefaults(to: &$0) }
+    case .map(let element):
+      guard element.mayHoldStructures, case .object(var object) = value else { return }
+      value = .null
+      for index in object.members.indices { element.applyDefaults(to: &object[position: index]) }
+      value = .object(object)
+    default: return
+    }
+  }
+}

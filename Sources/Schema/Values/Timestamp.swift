@@ -1,0 +1,142 @@
+// Points of time as `meta/v1` Time and MicroTime carry them. Any year from 0 to 9999: unlike 64-bit nanoseconds, so
+// that no text a client sends can overflow.
+
+/// Seconds and nanoseconds since 1970-01-01T00:00:00Z.
+public struct Timestamp: Sendable, Hashable, Comparable {
+  public var seconds: Int64
+  /// 0 ..< 1,000,000,000.
+  public var nanoseconds: Int32
+
+  public init(seconds: Int64, nanoseconds: Int32 = 0) {
+    self.seconds = seconds
+    self.nanoseconds = nanoseconds
+  }
+
+  /// Years 0 to 9999, what RFC 3339 can write.
+  public static let secondsRange: ClosedRange<Int64> = -62_167_219_200...253_402_300_799
+
+  public static func < (left: Self, right: Self) -> Bool {
+    (left.seconds, left.nanoseconds) < (right.seconds, right.nanoseconds)
+  }
+
+  /// Parses RFC 3339: any fraction, any offset; nil if the text is anything else.
+  public init?(rfc3339 text: String) {
+    var reader = Reader(rest: Substring(text).utf8)
+    guard let year = reader.number(4), reader.skip("-"), let month = reader.number(2), reader.skip("-"),
+      let day = reader.number(2), reader.skip("T"), let hour = reader.number(2), reader.skip(":"),
+      let minute = reader.number(2), reader.skip(":"), let second = reader.number(2),
+      (1...12).contains(month), day >= 1, day <= Self.days(inMonth: month, of: year), hour <= 23, minute <= 59,
+      second <= 59, let fraction = reader.fraction(), let offset = reader.offset(), reader.rest.isEmpty
+    else { return nil }
+    let days = Self.daysSinceEpoch(year: year, month: month, day: day)
+    seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset
+    nanoseconds = fraction
+  }
+
+  private struct Reader {
+    var rest: Substring.UTF8View
+
+    mutating func number(_ digits: Int) -> Int64? {
+      guard rest.count >= digits else { return nil }
+      var value: Int64 = 0
+      for byte in rest.prefix(digits) {
+        guard byte >= 48, byte <= 57 else { return nil }
+        value = value * 10 + Int64(byte - 48)
+      }
+      rest = rest.dropFirst(digits)
+      return value
+    }
+
+    mutating func skip(_ character: Unicode.Scalar) -> Bool {
+      guard rest.first == UInt8(ascii: character) else { return false }
+      rest = rest.dropFirst()
+      return true
+    }
+
+    /// Nanoseconds; digits beyond the ninth are dropped.
+    mutating func fraction() -> Int32? {
+      guard skip(".") || skip(",") else { return 0 }
+      let digits = rest.prefix { $0 >= 48 && $0 <= 57 }
+      guard !digits.isEmpty else { return nil }
+      var value: Int32 = 0
+      var scale: Int32 = 100_000_000
+      for digit in digits.prefix(9) {
+        value += Int32(digit - 48) * scale
+        scale /= 10
+      }
+      rest = rest.dropFirst(digits.count)
+      return value
+    }
+
+    /// Seconds east of Greenwich.
+    mutating func offset() -> Int64? {
+      if skip("Z") { return 0 }
+      let isWest = rest.first == UInt8(ascii: "-")
+      guard skip("+") || skip("-"), let hours = number(2), skip(":"), let minutes = number(2), hours <= 23,
+        minutes <= 59
+      else { return nil }
+      return (hours * 3600 + minutes * 60) * (isWest ? -1 : 1)
+    }
+  }
+
+  private static func days(inMonth month: Int64, of year: Int64) -> Int64 {
+    switch month {
+    case 2: (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 29 : 28
+    case 4, 6, 9, 11: 30
+    default: 31
+    }
+  }
+
+  /// By eras of 400 years that begin on 1 March (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+  private static func daysSinceEpoch(year: Int64, month: Int64, day: Int64) -> Int64 {
+    let shiftedYear = month <= 2 ? year - 1 : year
+    let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
+    let yearOfEra = shiftedYear - era * 400
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+  }
+
+  /// "2025-01-01T00:00:00Z".
+  public var rfc3339: String { text(microseconds: false) }
+  /// "2025-01-01T00:00:00.000000Z".
+  public var rfc3339Micro: String { text(microseconds: true) }
+
+  private func text(microseconds: Bool) -> String {
+    let clamped = min(max(seconds, Self.secondsRange.lowerBound), Self.secondsRange.upperBound)
+    var days = clamped / 86_400
+    var rest = clamped % 86_400
+    if rest < 0 {
+      rest += 86_400
+      days -= 1
+    }
+    let shifted = days + 719_468
+    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+    let dayOfEra = shifted - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let monthFromMarch = (5 * dayOfYear + 2) / 153
+    let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    let day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
+    return String(unsafeUninitializedCapacity: 27) { buffer in
+      var at = 0
+      func put(_ value: Int64, digits: Int, then separator: Unicode.Scalar) {
+        var value = value
+        for index in stride(from: at + digits - 1, through: at, by: -1) {
+          buffer[index] = UInt8(48 + value % 10)
+          value /= 10
+        }
+        buffer[at + digits] = UInt8(ascii: separator)
+        at += digits + 1
+      }
+      put(year, digits: 4, then: "-")
+      put(month, digits: 2, then: "-")
+      put(day, digits: 2, then: "T")
+      put(rest / 3600, digits: 2, then: ":")
+      put(rest / 60 % 60, digits: 2, then: ":")
+      put(rest % 60, digits: 2, then: microseconds ? "." : "Z")
+      if microseconds { put(Int64(nanoseconds / 1000), digits: 6, then: "Z") }
+      return at
+    }
+  }
+}
