@@ -131,18 +131,3 @@ struct FieldComparison {
     }
   }
 }
-
-extension JSONValue {
-  /// The zero value of its type: what non-pointer fields of the reference hold when they are unset.
-  var isZero: Bool {
-    switch self {
-    case .null: true
-    case .bool(let value): !value
-    case .integer(let value): value == 0
-    case .double(let value): value == 0
-    case .string(let value): value.isEmpty
-    case .array(let value): value.isEmpty
-    case .object(let value): value.isEmpty
-    }
-  }
-}

@@ -33,6 +33,9 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     nanoseconds = fraction
   }
 
+  /// Seconds since 1970 of an RFC 3339 text, fractions cut off; nil for anything else.
+  public static func seconds(_ text: String) -> Int64? { Timestamp(rfc3339: text)?.seconds }
+
   private struct Reader {
     var rest: Substring.UTF8View
 
