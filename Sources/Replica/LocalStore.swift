@@ -34,7 +34,7 @@ public final class LocalStore: ObjectStore {
 
   private func apply(_ command: Command, to state: inout State) throws(StoreError) -> CommandOutcome {
     let request = RequestID(origin: 1, incarnation: 1, sequence: state.nextSequence)
-    let entry = try Proposal(request: request, lowWatermark: request.sequence, command: command).encoded()
+    let entry = try CommandEntry(request: request, lowWatermark: request.sequence, command: command).encoded()
     state.nextSequence += 1
     var changes: [Change] = []
     let applied: Applied

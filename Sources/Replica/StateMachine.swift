@@ -60,7 +60,7 @@ struct StateMachine: Sendable {
   mutating func apply(
     _ entry: [UInt8], index: UInt64, term: UInt64, changes: inout [Change]
   ) throws(CodecError) -> Applied {
-    let proposal = try DecodedProposal(entry)
+    let proposal = try DecodedCommandEntry(entry)
     skip(index: index, term: term)
     switch requests.admit(proposal.request, lowWatermark: proposal.lowWatermark) {
     case .expired: return Applied(request: proposal.request, outcome: nil)
@@ -107,7 +107,7 @@ struct StateMachine: Sendable {
   }
 
   /// Performs one mutation at the next revision; nil if there was nothing to delete.
-  private mutating func perform(_ mutation: DecodedProposal.Mutation, _ entry: [UInt8]) -> Change? {
+  private mutating func perform(_ mutation: DecodedCommandEntry.Mutation, _ entry: [UInt8]) -> Change? {
     let next = revision + 1
     switch mutation {
     case .put(let key, let fields):

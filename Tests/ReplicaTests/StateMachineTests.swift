@@ -7,7 +7,7 @@ import Testing
   struct Machine {
     var machine = StateMachine()
     var changes: [Change] = []
-    mutating func apply(_ proposal: Proposal) throws -> Applied {
+    mutating func apply(_ proposal: CommandEntry) throws -> Applied {
       try machine.apply(
         proposal.encoded(), index: machine.appliedIndex + 1, term: 1, changes: &changes)
     }
@@ -15,7 +15,7 @@ import Testing
       _ sequence: UInt64, _ command: Command, watermark: UInt64 = 0, incarnation: UInt64 = 1
     ) throws -> Applied {
       try apply(
-        Proposal(
+        CommandEntry(
           request: RequestID(origin: 1, incarnation: incarnation, sequence: sequence), lowWatermark: watermark,
           command: command))
     }
@@ -102,7 +102,7 @@ import Testing
   }
 
   @Test func damagedEntriesAreRefusedAndChangeNothing() throws {
-    let entry = try Proposal(
+    let entry = try CommandEntry(
       request: RequestID(origin: 1, incarnation: 1, sequence: 1), lowWatermark: 0,
       command: Command(
         preconditions: [.absent(pod("a")), .fence(pod("l"), 4)],
@@ -134,7 +134,7 @@ import Testing
     let big = UnversionedObject(
       uid: "", bytes: [UInt8](repeating: 32, count: CommandLimits.objectBytes + 1), revisionOffset: 1)
     #expect(throws: StoreError.self) {
-      try Proposal(
+      try CommandEntry(
         request: RequestID(origin: 1, incarnation: 1, sequence: 1), lowWatermark: 0,
         command: Command(mutations: [.put(pod("a"), big)])
       ).encoded()

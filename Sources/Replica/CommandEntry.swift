@@ -27,7 +27,7 @@ public enum CommandLimits {
 }
 
 /// A command with its request id, and the number below which its origin waits for no answer any more.
-struct Proposal: Sendable {
+struct CommandEntry: Sendable {
   /// The newest format this server reads and writes.
   static let version: UInt8 = 1
 
@@ -81,7 +81,7 @@ struct Proposal: Sendable {
 }
 
 /// A proposal as it stands in an entry: the documents are not copied out, only found.
-struct DecodedProposal {
+struct DecodedCommandEntry {
   enum Mutation {
     case put(ObjectKey, Fields)
     case delete(ObjectKey)
@@ -101,7 +101,7 @@ struct DecodedProposal {
 
   init(_ entry: [UInt8]) throws(CodecError) {
     var reader = ByteReader(entry)
-    (request, lowWatermark) = try Proposal.readHeader(&reader)
+    (request, lowWatermark) = try CommandEntry.readHeader(&reader)
     preconditions = []
     for _ in 0..<(try reader.count()) { preconditions.append(try reader.precondition()) }
     mutations = []
@@ -192,7 +192,7 @@ extension ByteReader {
     }
   }
 
-  fileprivate mutating func mutation() throws(CodecError) -> DecodedProposal.Mutation {
+  fileprivate mutating func mutation() throws(CodecError) -> DecodedCommandEntry.Mutation {
     switch try byte() {
     case 1:
       let key = try key()
@@ -204,7 +204,7 @@ extension ByteReader {
       guard offset > 0, offset <= UInt64(document.count) else { throw CodecError("revisionOffset outside the object") }
       return .put(
         key,
-        DecodedProposal.Fields(
+        DecodedCommandEntry.Fields(
           uid: uid, labels: labels, fence: fence, revisionOffset: Int(offset), document: document))
     case 2: return .delete(try key())
     case let tag: throw CodecError("mutation of unknown kind \(tag)")

@@ -1,0 +1,100 @@
+// What is stored of the log, as values, and the protocol behind which the log's disk may change.
+
+/// One log entry as stored. The meaning of `kind` and `payload` is Raft's.
+public struct LogEntry: Sendable, Hashable {
+  public var index: UInt64
+  public var term: UInt64
+  public var kind: UInt8
+  public var payload: [UInt8]
+
+  public init(index: UInt64, term: UInt64, kind: UInt8, payload: [UInt8]) {
+    self.index = index
+    self.term = term
+    self.kind = kind
+    self.payload = payload
+  }
+
+  /// Guards every bit of the entry, its place included: an entry written to the wrong row is found as well.
+  var checksum: UInt64 {
+    var header = (index.littleEndian, term.littleEndian, UInt64(kind).littleEndian)
+    return xxh64(payload, seed: withUnsafeBytes(of: &header) { xxh64($0) })
+  }
+}
+
+/// Term, vote and commit index. `votedFor` zero: nobody.
+public struct LogHardState: Sendable, Hashable {
+  public var currentTerm: UInt64
+  public var votedFor: UInt64
+  public var commitIndex: UInt64
+
+  public init(currentTerm: UInt64 = 0, votedFor: UInt64 = 0, commitIndex: UInt64 = 0) {
+    self.currentTerm = currentTerm
+    self.votedFor = votedFor
+    self.commitIndex = commitIndex
+  }
+}
+
+/// Where the stored log starts: behind this entry, with the configuration as of it (encoded by the caller).
+public struct LogBase: Sendable, Hashable {
+  public var index: UInt64
+  public var term: UInt64
+  public var configuration: [UInt8]
+
+  public init(index: UInt64, term: UInt64, configuration: [UInt8]) {
+    self.index = index
+    self.term = term
+    self.configuration = configuration
+  }
+}
+
+/// One write: all of it becomes durable at once, in the order of the fields.
+public struct LogWrite: Sendable {
+  /// Counts up from write to write; reported when durable.
+  public var token: UInt64
+  public var hardState: LogHardState?
+  /// The log now starts behind this: entries up to it are deleted.
+  public var base: LogBase?
+  /// Entries from this index on are deleted first.
+  public var truncateFrom: UInt64?
+  public var entries: [LogEntry]
+
+  public init(
+    token: UInt64, hardState: LogHardState? = nil, base: LogBase? = nil, truncateFrom: UInt64? = nil,
+    entries: [LogEntry] = []
+  ) {
+    self.token = token
+    self.hardState = hardState
+    self.base = base
+    self.truncateFrom = truncateFrom
+    self.entries = entries
+  }
+}
+
+/// What a log store reports, from its own thread, once per batch.
+public enum LogEvent: Sendable {
+  /// Every write up to the token is durable; the batch's commit took so long, its fsync included.
+  case durable(through: UInt64, nanoseconds: UInt64)
+  /// A write failed. It and everything after it must be taken as lost; nothing more will be written.
+  case failed(StorageError)
+}
+
+/// The log's disk. Calls come from one thread, never block, and are performed in order.
+public protocol LogStore: AnyObject, Sendable {
+  /// Must be called once, before any write.
+  func start(onEvent: @escaping @Sendable (LogEvent) -> Void)
+  func append(_ write: LogWrite)
+  /// Lets go of the entries up to `base`, in steps too small to delay a write. What they led to must be durable.
+  func cut(to base: LogBase)
+  /// Performs what was handed in, then closes the files and calls `completion` on the store's thread.
+  func close(_ completion: @escaping @Sendable () -> Void)
+}
+
+/// What a log holds when it is opened.
+public struct LogContents: Sendable {
+  public var hardState = LogHardState()
+  public var base: LogBase?
+  /// Consecutive entries behind the base.
+  public var entries: [LogEntry] = []
+
+  public init() {}
+}

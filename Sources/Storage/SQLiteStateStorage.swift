@@ -1,0 +1,72 @@
+// The state's disk: a thread that writes transactions behind the log and checkpoints between them.
+
+import Synchronization
+
+/// `StateStorage` over SQLite. Its one thread also checkpoints: nobody waits for this disk.
+public final class SQLiteStateStorage: StateStorage {
+  private struct State {
+    var onEvent: (@Sendable (StateEvent) -> Void)?
+    var failure: StorageError?
+  }
+  /// Frames of write-ahead log (4 KiB each) after which it is copied into the database: 16 MiB.
+  private static let checkpointFrames = 4000
+  /// Frames after which readers (an operator's shell) are waited for, so that the file stays bounded.
+  private static let restartFrames = 16_000
+  /// Longest time that something committed stays undurable while writes go on: it bounds the log that is kept.
+  private static let checkpointNanoseconds: UInt64 = 15_000_000_000
+
+  private let state = Mutex(State())
+  private let worker: any BlockingWorker
+  // Used on the worker's thread alone once `start` was called.
+  nonisolated(unsafe) private var database: StateDatabase?
+  nonisolated(unsafe) private var durableIndex: UInt64
+  nonisolated(unsafe) private var lastCheckpoint = monotonicNanoseconds()
+
+  /// `durableIndex`: what the database held when it was opened and checkpointed.
+  init(database: StateDatabase, durableIndex: UInt64, worker: any BlockingWorker) {
+    self.database = database
+    self.durableIndex = durableIndex
+    self.worker = worker
+  }
+
+  public func start(onEvent: @escaping @Sendable (StateEvent) -> Void) {
+    state.withLock { $0.onEvent = onEvent }
+  }
+
+  public func write(_ write: StateWrite) { worker.perform { self.perform(write) } }
+
+  public func close(_ completion: @escaping @Sendable () -> Void) {
+    worker.perform {
+      if self.state.withLock({ $0.failure == nil }), let database = self.database {
+        // Saves the next start some reading; the log holds everything if it fails.
+        _ = try? database.database.checkpoint(.restart)
+      }
+      self.database = nil
+      self.worker.finish()
+      completion()
+    }
+  }
+
+  private func perform(_ write: StateWrite) {
+    let (onEvent, failure) = state.withLock { ($0.onEvent, $0.failure) }
+    guard failure == nil, let database else { return }
+    do throws(StorageError) {
+      try database.commit(write)
+      let now = monotonicNanoseconds()
+      let frames = database.database.frames
+      if write.isUrgent || frames > Self.checkpointFrames || now - lastCheckpoint > Self.checkpointNanoseconds {
+        lastCheckpoint = now
+        let mustRestart = write.isUrgent || frames > Self.restartFrames
+        if try database.database.checkpoint(mustRestart ? .restart : .passive) {
+          durableIndex = write.mark.appliedIndex
+        } else if write.isUrgent {
+          throw .stopped("state.db cannot be checkpointed: a reader has held it for too long")
+        }
+      }
+      onEvent?(.written(appliedIndex: write.mark.appliedIndex, durableIndex: durableIndex))
+    } catch {
+      state.withLock { $0.failure = error }
+      onEvent?(.failed(error))
+    }
+  }
+}

@@ -1,0 +1,111 @@
+// What is stored of the state, as values, and the protocol behind which the state's disk may change.
+
+/// An object as a row. Bytes and strings are shared with the running state, not copied.
+public struct ObjectRow: Sendable {
+  public var resource: String
+  public var namespace: String
+  public var name: String
+  public var revision: UInt64
+  public var uid: String
+  public var labels: [String: String]
+  public var fence: UInt64
+  /// Where in `json` the digits of the revision begin.
+  public var revisionOffset: Int
+  public var json: [UInt8]
+
+  public init(
+    resource: String, namespace: String, name: String, revision: UInt64, uid: String, labels: [String: String],
+    fence: UInt64, revisionOffset: Int, json: [UInt8]
+  ) {
+    self.resource = resource
+    self.namespace = namespace
+    self.name = name
+    self.revision = revision
+    self.uid = uid
+    self.labels = labels
+    self.fence = fence
+    self.revisionOffset = revisionOffset
+    self.json = json
+  }
+}
+
+/// The new content of one key: a row, or nothing.
+public struct ObjectRowChange: Sendable {
+  public var resource: String
+  public var namespace: String
+  public var name: String
+  public var row: ObjectRow?
+
+  public init(resource: String, namespace: String, name: String, row: ObjectRow?) {
+    self.resource = resource
+    self.namespace = namespace
+    self.name = name
+    self.row = row
+  }
+}
+
+/// Where the state stands: which entries it includes, and what they came to.
+public struct StateMark: Sendable, Hashable {
+  public var appliedIndex: UInt64
+  public var appliedTerm: UInt64
+  public var revision: UInt64
+  public var stateHash: UInt64
+  /// Encoded by the caller.
+  public var configuration: [UInt8]
+
+  public init(
+    appliedIndex: UInt64, appliedTerm: UInt64, revision: UInt64, stateHash: UInt64, configuration: [UInt8]
+  ) {
+    self.appliedIndex = appliedIndex
+    self.appliedTerm = appliedTerm
+    self.revision = revision
+    self.stateHash = stateHash
+    self.configuration = configuration
+  }
+}
+
+/// One transaction: rows, request ids and mark together, or none of them.
+public struct StateWrite: Sendable {
+  public var mark: StateMark
+  /// Encoded outcomes by origin; replaces what is stored of each. Origins that are not named are deleted.
+  public var requests: [UInt64: [UInt8]]
+  /// One change per key at most. Called on the storage's thread, which has the time to sort and join.
+  public var changes: @Sendable () -> [ObjectRowChange]
+  /// Make it durable at once, not when it suits.
+  public var isUrgent: Bool
+
+  public init(
+    mark: StateMark, requests: [UInt64: [UInt8]], isUrgent: Bool = false,
+    changes: @escaping @Sendable () -> [ObjectRowChange]
+  ) {
+    self.mark = mark
+    self.requests = requests
+    self.isUrgent = isUrgent
+    self.changes = changes
+  }
+}
+
+/// What a state storage reports, from its own thread, once per write.
+public enum StateEvent: Sendable {
+  /// Written through the first index; no power cut takes it back through the second: the log may be cut there.
+  case written(appliedIndex: UInt64, durableIndex: UInt64)
+  /// A write failed; nothing more will be written.
+  case failed(StorageError)
+}
+
+/// The state's disk, written behind the log. Calls come from one thread and never block.
+public protocol StateStorage: AnyObject, Sendable {
+  /// Must be called once, before any write.
+  func start(onEvent: @escaping @Sendable (StateEvent) -> Void)
+  func write(_ write: StateWrite)
+  /// Performs what was handed in, then closes the files and calls `completion` on the storage's thread.
+  func close(_ completion: @escaping @Sendable () -> Void)
+}
+
+/// What a state storage holds when it is opened; rows are handed out one by one.
+public struct StateContents: Sendable {
+  public var mark: StateMark?
+  public var requests: [UInt64: [UInt8]] = [:]
+
+  public init() {}
+}

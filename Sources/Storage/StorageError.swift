@@ -1,0 +1,29 @@
+// How storage fails.
+
+/// Why storage could not do what was asked. After an error of a write nothing more is written: what the disk holds is
+/// not known any more, and trying again would hide it (a second fsync succeeds although the first lost data).
+public enum StorageError: Error, Sendable, CustomStringConvertible {
+  /// SQLite refused: what was attempted, its extended result code and its text.
+  case database(operation: String, code: Int32, message: String)
+  /// The operating system refused: what was attempted and errno.
+  case system(operation: String, code: Int32)
+  /// What is stored is not what was written. Nothing is repaired by cutting it away: fetch it from a peer.
+  case damaged(String)
+  /// The disk belongs to another cluster, another server, or a newer version of this program.
+  case foreign(String)
+  /// Another process uses the directory.
+  case inUse(String)
+  /// An earlier write failed, or storage was closed.
+  case stopped(String)
+
+  public var description: String {
+    switch self {
+    case .database(let operation, let code, let message): "\(operation): \(message) (SQLite \(code))"
+    case .system(let operation, let code): "\(operation): errno \(code)"
+    case .damaged(let what): "damaged: \(what)"
+    case .foreign(let what): what
+    case .inUse(let path): "\(path) is in use by another process"
+    case .stopped(let why): why
+    }
+  }
+}
