@@ -6,7 +6,7 @@ import Synchronization
 import World
 
 /// What happened to an object, as an informer tells its handlers.
-public enum InformerEvent<Object: APIObject>: Sendable {
+public enum InformerEvent<Object: ObjectWithMetadata>: Sendable {
   case added(Object)
   case updated(old: Object, new: Object)
   /// The last state seen; a relist may have found the object gone without its deletion having been seen.
@@ -24,7 +24,7 @@ public enum InformerEvent<Object: APIObject>: Sendable {
 ///
 /// Reads are synchronous and may come from any thread; handlers run one event at a time, in order, on the informer's
 /// loop. Objects are immutable values.
-public final class Informer<Object: APIObject>: Sendable {
+public final class Informer<Object: ObjectWithMetadata>: Sendable {
   public typealias Handler = @Sendable (InformerEvent<Object>) -> Void
   /// Extracts the values under which an object is found; used with `objects(index:value:)`.
   public typealias Indexer = @Sendable (Object) -> [String]
@@ -44,21 +44,29 @@ public final class Informer<Object: APIObject>: Sendable {
   private static var lastBackoff: Duration { .seconds(30) }
   private static var pageSize: Int { 500 }
 
+  public let resource: ResourceReference
   private let client: APIClient
   private let options: ListOptions
   private let namespace: String
   private let indexers: [String: Indexer]
+  private let accept: String
+  private let listAccept: String
   private let logger: Logger
   private let state = Mutex(State())
 
+  /// Follows `resource`; `accept` and `listAccept` ask for another form of its objects.
   public init(
-    _ type: Object.Type = Object.self, client: APIClient, namespace: String = "", labelSelector: String = "",
-    fieldSelector: String = "", indexers: [String: Indexer] = [:], logger: Logger
+    resource: ResourceReference, client: APIClient, namespace: String = "", labelSelector: String = "",
+    fieldSelector: String = "", indexers: [String: Indexer] = [:], accept: String = "application/json",
+    listAccept: String = "application/json", logger: Logger
   ) {
+    self.resource = resource
     self.client = client
     self.namespace = namespace
     options = ListOptions(labelSelector: labelSelector, fieldSelector: fieldSelector)
     self.indexers = indexers
+    self.accept = accept
+    self.listAccept = listAccept
     self.logger = logger
   }
 
@@ -125,11 +133,11 @@ public final class Informer<Object: APIObject>: Sendable {
       } catch is CancellationError {
         return
       } catch let status as APIStatus where status.code == 410 || status.code == 504 {
-        logger.debug("\(Object.reference): \(status.message); listing again")
+        logger.debug("\(resource): \(status.message); listing again")
         continue
       } catch {
         if Task.isCancelled { return }
-        logger.debug("\(Object.reference): \(error); listing again in \(backoff)")
+        logger.debug("\(resource): \(error); listing again in \(backoff)")
         try? await client.world.sleep(for: backoff)
         backoff = min(backoff * 2, Self.lastBackoff)
       }
@@ -143,7 +151,7 @@ public final class Informer<Object: APIObject>: Sendable {
     var objects: [NamespacedName: Object] = [:]
     var resourceVersion = ""
     repeat {
-      let list = try await client.list(Object.reference, namespace: namespace, page)
+      let list = try await client.list(path: resource.path(namespace: namespace), page, accept: listAccept)
       for item in list.items {
         let object = Object(json: item)
         objects[object.key] = object
@@ -164,8 +172,8 @@ public final class Informer<Object: APIObject>: Sendable {
       watch.resourceVersion = state.withLock { $0.resourceVersion }
       do {
         let stream = try await client.watch(
-          path: Object.reference.path(namespace: namespace), watch,
-          timeoutSeconds: Int.random(in: 300...600, using: &generator))
+          path: resource.path(namespace: namespace), watch,
+          timeoutSeconds: Int.random(in: 300...600, using: &generator), accept: accept)
         defer { stream.cancel() }
         while let event = try await stream.next() {
           failures = 0
@@ -246,5 +254,16 @@ public final class Informer<Object: APIObject>: Sendable {
         }
       }
     }
+  }
+}
+
+extension Informer where Object: APIObject {
+  public convenience init(
+    _ type: Object.Type = Object.self, client: APIClient, namespace: String = "", labelSelector: String = "",
+    fieldSelector: String = "", indexers: [String: Indexer] = [:], logger: Logger
+  ) {
+    self.init(
+      resource: Object.reference, client: client, namespace: namespace, labelSelector: labelSelector,
+      fieldSelector: fieldSelector, indexers: indexers, logger: logger)
   }
 }

@@ -96,18 +96,34 @@ extension JSONValue {
   public var time: WallTime? { string.flatMap(WallTime.init(rfc3339:)) }
 }
 
-/// An object as a control loop sees it: typed where the loop looks, never the whole. Loops write through patches, so
-/// that a field they do not know is never lost.
-public protocol APIObject: Sendable {
-  static var reference: ResourceReference { get }
+/// Anything with metadata that can be read from JSON: what an informer keeps.
+public protocol ObjectWithMetadata: Sendable {
   var metadata: ObjectMeta { get }
   init(json: JSONValue)
 }
 
-extension APIObject {
+extension ObjectWithMetadata {
   public var key: NamespacedName { metadata.key }
   public var name: String { metadata.name }
   public var namespace: String { metadata.namespace }
+}
+
+/// Metadata alone: what a loop that handles every kind reads (PartialObjectMetadata).
+public struct MetadataObject: ObjectWithMetadata {
+  public var metadata: ObjectMeta
+  public init(json: JSONValue) { metadata = ObjectMeta(json: json["metadata"]) }
+
+  public static let accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+  public static let listAccept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+}
+
+/// An object as a control loop sees it: typed where the loop looks, never the whole. Loops write through patches, so
+/// that a field they do not know is never lost.
+public protocol APIObject: ObjectWithMetadata {
+  static var reference: ResourceReference { get }
+}
+
+extension APIObject {
   /// A reference that makes this object the controlling owner of another.
   public var controllerReference: OwnerReference {
     OwnerReference(

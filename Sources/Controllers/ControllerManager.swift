@@ -1,0 +1,40 @@
+import Client
+import Logging
+import World
+
+/// All controllers, for as long as this process is the elected one.
+public struct ControllerManager: Sendable {
+  private let context: ControllerContext
+
+  public init(context: ControllerContext) { self.context = context }
+
+  /// Runs every controller until the task is cancelled. Each run begins with fresh informers: nothing that an earlier
+  /// term believed survives into this one.
+  public func run() async {
+    let informers = SharedInformers(client: context.client(""), logger: context.logger)
+    let controllers: [any Controller] = [
+      ReplicaController<ReplicaSet>(context: context, owners: informers.replicaSets, pods: informers.pods),
+      ReplicaController<ReplicationController>(
+        context: context, owners: informers.replicationControllers, pods: informers.pods),
+      DeploymentController(context: context, informers: informers),
+      EndpointsController(context: context, informers: informers),
+      EndpointSliceController(context: context, informers: informers),
+      NamespaceController(context: context, informers: informers),
+      ServiceAccountController(context: context, informers: informers),
+      RootCertificateController(context: context, informers: informers),
+      GarbageCollector(context: context),
+      NodeLifecycleController(context: context, informers: informers),
+      PodGarbageCollector(context: context, informers: informers),
+    ]
+    informers.start()
+    await withTaskGroup(of: Void.self) { group in
+      for controller in controllers { group.addTask { await controller.run() } }
+      await withTaskCancellationHandler {
+        await group.waitForAll()
+      } onCancel: {
+        informers.stop()
+      }
+    }
+    informers.stop()
+  }
+}

@@ -1,0 +1,211 @@
+// The garbage collector: objects whose owners are gone go too; orphan and foreground deletion (spec/5 §5.1).
+import Client
+import JSON
+import Logging
+import Schema
+import Synchronization
+import World
+
+public final class GarbageCollector: Controller {
+  public static let serviceAccount = "generic-garbage-collector"
+  private static let workers = 20
+  private static let discoveryPeriod = Duration.seconds(30)
+
+  private struct State {
+    var graph = OwnershipGraph()
+    var informers: [ResourceReference: Informer<MetadataObject>] = [:]
+  }
+
+  private let world: any World
+  private let client: APIClient
+  private let recorder: EventRecorder
+  private let logger: Logger
+  private let discovery: ResourceDiscovery
+  private let queue: WorkQueue<String>
+  private let state = Mutex(State())
+
+  public init(context: ControllerContext) {
+    world = context.world
+    client = context.client(Self.serviceAccount)
+    recorder = context.recorder(Self.serviceAccount)
+    logger = context.logger
+    discovery = ResourceDiscovery(client: client)
+    queue = WorkQueue(world: context.world)
+  }
+
+  public func run() async {
+    let watcher = world.spawn { await self.followDiscovery() }
+    await queue.run(
+      workers: Self.workers,
+      onError: { [logger] uid, error in logger.debug("garbage collection of \(uid): \(error)") },
+      sync: { try await self.sync($0) })
+    watcher.cancel()
+    let informers = state.withLock { Array($0.informers.values) }
+    for informer in informers { informer.stop() }
+  }
+
+  // MARK: Observing
+
+  /// Watches the metadata of everything deletable; kinds may come and go.
+  private func followDiscovery() async {
+    while !Task.isCancelled {
+      if let resources = try? await discovery.deletable() { follow(resources.map(\.reference)) }
+      try? await world.sleep(for: Self.discoveryPeriod)
+    }
+  }
+
+  private func follow(_ resources: [ResourceReference]) {
+    let known = state.withLock { Set($0.informers.keys) }
+    for resource in resources where !known.contains(resource) {
+      // Events neither own nor are owned, and there are many of them.
+      if resource.resource == "events" { continue }
+      let informer = Informer<MetadataObject>(
+        resource: resource, client: client, accept: MetadataObject.accept, listAccept: MetadataObject.listAccept,
+        logger: logger)
+      informer.onEvent { [weak self] event in self?.observe(event, resource) }
+      state.withLock { $0.informers[resource] = informer }
+      informer.start()
+    }
+    for resource in known.subtracting(resources) {
+      state.withLock { $0.informers.removeValue(forKey: resource) }?.stop()
+    }
+  }
+
+  private func observe(_ event: InformerEvent<MetadataObject>, _ resource: ResourceReference) {
+    let concerned = state.withLock { state in
+      switch event {
+      case .added(let object), .updated(_, let object):
+        state.graph.put(GraphNode(resource: resource, object.metadata))
+      case .deleted(let object): state.graph.remove(uid: object.metadata.uid)
+      }
+    }
+    for uid in concerned { queue.add(uid) }
+  }
+
+  // MARK: Collecting
+
+  private func sync(_ uid: String) async throws {
+    guard let node = state.withLock({ $0.graph.nodes[uid] }) else { return }
+    if node.orphansDependents { return try await orphanDependents(of: node) }
+    if node.waitsForDependents { try await continueForegroundDeletion(of: node) }
+    guard !node.owners.isEmpty, !node.isBeingDeleted || node.waitsForDependents == false else { return }
+    guard !node.isBeingDeleted else { return }
+    try await collect(node)
+  }
+
+  private func collect(_ node: GraphNode) async throws {
+    // A live read: informers may lag, and what they show may have been changed since.
+    guard let live = try await read(node.resource, node.key), live.metadata.uid == node.uid,
+      !live.metadata.isBeingDeleted
+    else { return }
+    var owners: [(uid: String, state: CollectionDecision.OwnerState)] = []
+    for owner in live.metadata.ownerReferences {
+      owners.append((owner.uid, try await ownerState(owner, of: live, node)))
+    }
+    let hasDependents = state.withLock { !$0.graph.dependents(of: node.uid).isEmpty }
+    switch CollectionDecision(
+      owners: owners, finalizers: Set(live.metadata.finalizers), hasDependents: hasDependents)
+    {
+    case .keep: return
+    case .removeOwners(let uids): try await removeOwners(uids, from: live, node)
+    case .delete(let propagation):
+      do {
+        try await client.delete(
+          node.resource, namespace: node.key.namespace, name: node.key.name,
+          DeleteOptions(propagation: propagation, uid: node.uid, resourceVersion: live.metadata.resourceVersion))
+      } catch let status as APIStatus where status.code == 404 { return }
+    }
+  }
+
+  private func ownerState(_ owner: OwnerReference, of object: MetadataObject, _ node: GraphNode) async throws
+    -> CollectionDecision.OwnerState
+  {
+    if let known = state.withLock({ $0.graph.nodes[owner.uid] }),
+      known.key.namespace.isEmpty || known.key.namespace == object.namespace
+    {
+      return known.waitsForDependents ? .waiting : .present
+    }
+    guard let resource = try await discovery.resource(apiVersion: owner.apiVersion, kind: owner.kind) else {
+      // Nobody serves that kind now; somebody may again. An owner that cannot be looked up is never taken for gone.
+      throw OwnerUnknown(owner: "\(owner.apiVersion) \(owner.kind)")
+    }
+    if resource.isNamespaced && object.namespace.isEmpty {
+      recorder.record(
+        subject(node), .warning, reason: "OwnerRefInvalidNamespace",
+        message: "ownerRef [\(owner.apiVersion)/\(owner.kind), namespace: , name: \(owner.name), uid: \(owner.uid)] "
+          + "does not exist in namespace \"\"")
+      return .present
+    }
+    let namespace = resource.isNamespaced ? object.namespace : ""
+    guard let live = try await read(resource, NamespacedName(namespace: namespace, name: owner.name)),
+      live.metadata.uid == owner.uid
+    else { return .absent }
+    return live.metadata.isBeingDeleted && live.metadata.finalizers.contains(GraphNode.foregroundFinalizer)
+      ? .waiting : .present
+  }
+
+  private func subject(_ node: GraphNode) -> EventRecorder.Subject {
+    EventRecorder.Subject(
+      reference: node.resource, namespace: node.key.namespace, name: node.key.name, uid: node.uid)
+  }
+
+  /// Foreground: dependents first, then the finalizer, with which the object goes.
+  private func continueForegroundDeletion(of node: GraphNode) async throws {
+    let blocking = state.withLock { $0.graph.blockingDependents(of: node.uid) }
+    guard blocking.isEmpty else {
+      for dependent in blocking where !dependent.isBeingDeleted { queue.add(dependent.uid) }
+      return
+    }
+    try await removeFinalizer(GraphNode.foregroundFinalizer, from: node)
+  }
+
+  /// Orphan: dependents forget their owner, then the finalizer.
+  private func orphanDependents(of node: GraphNode) async throws {
+    for dependent in state.withLock({ $0.graph.dependents(of: node.uid) }) {
+      guard let live = try await read(dependent.resource, dependent.key), live.metadata.uid == dependent.uid else {
+        continue
+      }
+      try await removeOwners([node.uid], from: live, dependent)
+    }
+    try await removeFinalizer(GraphNode.orphanFinalizer, from: node)
+  }
+
+  private func removeOwners(_ uids: [String], from object: MetadataObject, _ node: GraphNode) async throws {
+    let left = object.metadata.ownerReferences.filter { !uids.contains($0.uid) }
+    try await patchMetadata(node, object, ["ownerReferences": .array(left.map(\.json))])
+  }
+
+  private func removeFinalizer(_ finalizer: String, from node: GraphNode) async throws {
+    guard let live = try await read(node.resource, node.key), live.metadata.uid == node.uid,
+      live.metadata.finalizers.contains(finalizer)
+    else { return }
+    let left = live.metadata.finalizers.filter { $0 != finalizer }
+    try await patchMetadata(node, live, ["finalizers": .array(left.map { .string($0) })])
+  }
+
+  /// A merge patch of metadata that holds only for the version it was computed from.
+  private func patchMetadata(_ node: GraphNode, _ live: MetadataObject, _ metadata: JSONValue) async throws {
+    var patch: JSONValue = ["metadata": metadata]
+    patch["metadata"]["resourceVersion"] = .string(live.metadata.resourceVersion)
+    patch["metadata"]["uid"] = .string(live.metadata.uid)
+    do {
+      try await client.patch(
+        node.resource, namespace: node.key.namespace, name: node.key.name, patch, type: .merge)
+    } catch let status as APIStatus where status.code == 404 { return }
+  }
+
+  private func read(_ resource: ResourceReference, _ key: NamespacedName) async throws -> MetadataObject? {
+    do {
+      return MetadataObject(
+        json: try await client.json(
+          "GET", resource.path(namespace: key.namespace, name: key.name), [], accept: MetadataObject.accept))
+    } catch let status as APIStatus where status.code == 404 {
+      return nil
+    }
+  }
+
+  private struct OwnerUnknown: Error, CustomStringConvertible {
+    var owner: String
+    var description: String { "no server knows the owner's kind \(owner)" }
+  }
+}

@@ -1,0 +1,109 @@
+// Who owns whom, as a value (spec/5 §5.1, garbage collector). The collector feeds it what informers see and asks it what
+// to look at; it decides nothing that needs the API.
+import Client
+
+/// An object that may own or be owned.
+struct GraphNode: Sendable {
+  var resource: ResourceReference
+  var key: NamespacedName
+  var uid: String
+  var owners: [OwnerReference]
+  var isBeingDeleted: Bool
+  var finalizers: Set<String>
+
+  init(resource: ResourceReference, _ metadata: ObjectMeta) {
+    self.resource = resource
+    key = metadata.key
+    uid = metadata.uid
+    owners = metadata.ownerReferences
+    isBeingDeleted = metadata.isBeingDeleted
+    finalizers = Set(metadata.finalizers)
+  }
+
+  var waitsForDependents: Bool { isBeingDeleted && finalizers.contains(GraphNode.foregroundFinalizer) }
+  var orphansDependents: Bool { isBeingDeleted && finalizers.contains(GraphNode.orphanFinalizer) }
+
+  static let foregroundFinalizer = "foregroundDeletion"
+  static let orphanFinalizer = "orphan"
+}
+
+struct OwnershipGraph: Sendable {
+  private(set) var nodes: [String: GraphNode] = [:]
+  /// Owner uid → uids of objects that name it.
+  private var dependents: [String: Set<String>] = [:]
+
+  /// Stores or replaces an object. Returns the uids that should be looked at now: itself if it has owners or waits on
+  /// dependents, and owners that wait for what just changed.
+  mutating func put(_ node: GraphNode) -> Set<String> {
+    var concerned: Set<String> = []
+    let old = nodes.updateValue(node, forKey: node.uid)
+    let oldOwners = Set(old?.owners.map(\.uid) ?? [])
+    let newOwners = Set(node.owners.map(\.uid))
+    for owner in oldOwners.subtracting(newOwners) {
+      dependents[owner]?.remove(node.uid)
+      concerned.insert(owner)
+    }
+    for owner in newOwners.subtracting(oldOwners) { dependents[owner, default: []].insert(node.uid) }
+    // A dependent that stopped blocking lets a foreground deletion go on.
+    if let old, old.owners != node.owners { concerned.formUnion(newOwners) }
+    if !node.owners.isEmpty || node.waitsForDependents || node.orphansDependents { concerned.insert(node.uid) }
+    if node.waitsForDependents, old?.waitsForDependents != true { concerned.formUnion(dependents[node.uid] ?? []) }
+    return concerned.filter { nodes[$0] != nil }
+  }
+
+  /// Removes an object. Returns its dependents, who may now be without owner, and its owners, who may have waited for it.
+  mutating func remove(uid: String) -> Set<String> {
+    guard let node = nodes.removeValue(forKey: uid) else { return [] }
+    var concerned = dependents[uid] ?? []
+    for owner in node.owners {
+      dependents[owner.uid]?.remove(uid)
+      if dependents[owner.uid]?.isEmpty == true { dependents[owner.uid] = nil }
+      if nodes[owner.uid]?.waitsForDependents == true { concerned.insert(owner.uid) }
+    }
+    return concerned
+  }
+
+  func dependents(of uid: String) -> [GraphNode] { (dependents[uid] ?? []).compactMap { nodes[$0] } }
+
+  /// Dependents that hold up the foreground deletion of their owner.
+  func blockingDependents(of uid: String) -> [GraphNode] {
+    dependents(of: uid).filter { node in node.owners.contains { $0.uid == uid && $0.blockOwnerDeletion } }
+  }
+}
+
+/// What to do with an object, given what is known of each of its owners.
+enum CollectionDecision: Hashable {
+  case keep
+  /// All owners are gone: the object goes too.
+  case delete(DeleteOptions.Propagation?)
+  /// Some owners live: the others are taken off the list.
+  case removeOwners([String])
+
+  enum OwnerState: Hashable {
+    case present
+    case absent
+    /// Being deleted in the foreground, and waiting for this object.
+    case waiting
+  }
+
+  /// `hasBlockingDependents`: whether the object itself is waited for by others it owns.
+  init(owners: [(uid: String, state: OwnerState)], finalizers: Set<String>, hasDependents: Bool) {
+    let absent = owners.filter { $0.state == .absent }.map(\.uid)
+    let waiting = owners.filter { $0.state == .waiting }.map(\.uid)
+    let present = owners.filter { $0.state == .present }
+    if !present.isEmpty {
+      self = absent.isEmpty && waiting.isEmpty ? .keep : .removeOwners(absent + waiting)
+    } else if !waiting.isEmpty && hasDependents {
+      // The owner waits until everything below this object is gone, too.
+      self = .delete(.foreground)
+    } else if owners.isEmpty {
+      self = .keep
+    } else if finalizers.contains(GraphNode.orphanFinalizer) {
+      self = .delete(.orphan)
+    } else if finalizers.contains(GraphNode.foregroundFinalizer) {
+      self = .delete(.foreground)
+    } else {
+      self = .delete(.background)
+    }
+  }
+}

@@ -1,0 +1,112 @@
+// What every namespace is given: the default service account, and the certificate by which pods know the servers
+// (spec/5 §5.1). Both are restored when somebody takes them away.
+import Client
+import JSON
+import Logging
+import Schema
+
+/// Ensures the ServiceAccount `default` in every active namespace.
+public final class ServiceAccountController: Controller {
+  public static let serviceAccount = "service-account-controller"
+  private static let name = "default"
+
+  private let client: APIClient
+  private let logger: Logger
+  private let informers: SharedInformers
+  private let queue: WorkQueue<NamespacedName>
+
+  public init(context: ControllerContext, informers: SharedInformers) {
+    client = context.client(Self.serviceAccount)
+    logger = context.logger
+    self.informers = informers
+    queue = WorkQueue(world: context.world)
+    informers.namespaces.onEvent { [queue] event in queue.add(event.object.key) }
+    informers.serviceAccounts.onEvent { [queue] event in
+      if case .deleted(let account) = event { queue.add(NamespacedName(name: account.namespace)) }
+    }
+  }
+
+  public func run() async {
+    await informers.namespaces.waitForSync()
+    await informers.serviceAccounts.waitForSync()
+    await queue.run(
+      workers: 1, onError: { [logger] key, error in logger.debug("service account of \(key): \(error)") },
+      sync: { try await self.sync($0) })
+  }
+
+  private func sync(_ key: NamespacedName) async throws {
+    guard let namespace = informers.namespaces.get(key), !namespace.metadata.isBeingDeleted,
+      informers.serviceAccounts.get(namespace: key.name, name: Self.name) == nil
+    else { return }
+    try await client.createUnlessPresent(
+      .serviceAccounts, namespace: key.name,
+      [
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": ["name": .string(Self.name), "namespace": .string(key.name)],
+      ])
+  }
+}
+
+/// Ensures the ConfigMap `kube-root-ca.crt` in every active namespace.
+public final class RootCertificateController: Controller {
+  public static let serviceAccount = "root-ca-cert-publisher"
+  private static let name = "kube-root-ca.crt"
+  private static let description =
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
+    + "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
+    + "clusters."
+
+  private let client: APIClient
+  private let logger: Logger
+  private let informers: SharedInformers
+  private let certificate: String
+  private let queue: WorkQueue<NamespacedName>
+
+  public init(context: ControllerContext, informers: SharedInformers) {
+    client = context.client(Self.serviceAccount)
+    logger = context.logger
+    certificate = context.certificateAuthorityPEM
+    self.informers = informers
+    queue = WorkQueue(world: context.world)
+    informers.namespaces.onEvent { [queue] event in queue.add(event.object.key) }
+    informers.rootCertificates.onEvent { [queue] event in queue.add(NamespacedName(name: event.object.namespace)) }
+  }
+
+  public func run() async {
+    await informers.namespaces.waitForSync()
+    await informers.rootCertificates.waitForSync()
+    await queue.run(
+      workers: 1, onError: { [logger] key, error in logger.debug("root certificate of \(key): \(error)") },
+      sync: { try await self.sync($0) })
+  }
+
+  private func sync(_ key: NamespacedName) async throws {
+    guard let namespace = informers.namespaces.get(key), !namespace.metadata.isBeingDeleted else { return }
+    let wanted: JSONValue = [
+      "apiVersion": "v1", "kind": "ConfigMap",
+      "metadata": [
+        "name": .string(Self.name), "namespace": .string(key.name),
+        "annotations": ["kubernetes.io/description": .string(Self.description)],
+      ],
+      "data": ["ca.crt": .string(certificate)],
+    ]
+    guard let existing = informers.rootCertificates.get(namespace: key.name, name: Self.name) else {
+      return try await client.createUnlessPresent(.configMaps, namespace: key.name, wanted)
+    }
+    guard existing.data != ["ca.crt": certificate] else { return }
+    try await client.update(.configMaps, namespace: key.name, name: Self.name, wanted)
+  }
+}
+
+extension APIClient {
+  /// Creates an object; one that is there already, or a namespace that is going away, is nobody's trouble.
+  func createUnlessPresent(_ resource: ResourceReference, namespace: String, _ object: JSONValue) async throws {
+    do {
+      try await create(resource, namespace: namespace, object)
+    } catch let status as APIStatus
+      where status.reason == "AlreadyExists" || status.isNamespaceTerminating || status.code == 404
+    {
+      return
+    }
+  }
+}
