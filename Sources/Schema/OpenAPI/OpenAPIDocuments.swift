@@ -1,0 +1,110 @@
+// OpenAPI v3: an index, and a document for every group version, made from the kinds (spec/1 §1.4).
+import JSON
+
+/// Where documents find what descriptors do not hold.
+public struct OpenAPISources: Sendable {
+  /// Bodies of subresources (Scale, Eviction, TokenRequest), Status, DeleteOptions; nil makes them any object.
+  public var structure: @Sendable (GroupVersionKind) -> Structure?
+  /// The whole JSON schema of a kind in place of one made from its structure: that of a CustomResourceDefinition.
+  public var schema: @Sendable (GroupVersionKind) -> JSONValue?
+  /// Uppercase hexadecimal SHA-512.
+  public var hash: @Sendable ([UInt8]) -> String
+
+  public init(
+    hash: @escaping @Sendable ([UInt8]) -> String,
+    structure: @escaping @Sendable (GroupVersionKind) -> Structure? = { _ in nil },
+    schema: @escaping @Sendable (GroupVersionKind) -> JSONValue? = { _ in nil }
+  ) {
+    self.hash = hash
+    self.structure = structure
+    self.schema = schema
+  }
+}
+
+/// Every document, as the bytes that are served. Making them costs tens of milliseconds: keep the value, and when a
+/// CustomResourceDefinition changes, replace its group version only.
+public struct OpenAPIDocuments: Sendable {
+  public struct Document: Sendable {
+    /// JSON.
+    public let bytes: [UInt8]
+    /// The `hash` parameter of its address; quoted, its ETag.
+    public let hash: String
+  }
+
+  /// By the key that follows `/openapi/v3/`: "api/v1", "apis/apps/v1", "version".
+  public private(set) var documents: [String: Document] = [:]
+  /// `/openapi/v3`.
+  public private(set) var index: Document
+  private let gitVersion: String
+  private let sources: OpenAPISources
+
+  /// Documents of all kinds. `gitVersion` is what `/version` says: "v1.32.0".
+  public init(_ kinds: [KindDescriptor], gitVersion: String, sources: OpenAPISources) {
+    self.gitVersion = gitVersion
+    self.sources = sources
+    index = Document(bytes: [], hash: "")
+    let groupVersions = Dictionary(grouping: kinds) { Self.key(group: $0.kind.group, version: $0.kind.version) }
+    for (key, kinds) in groupVersions { setDocument(key, kinds) }
+    for key in ["api", "apis", "version", ".well-known/openid-configuration"] { setSmallDocument(key) }
+    for group in Set(kinds.map(\.kind.group)) where !group.isEmpty { setSmallDocument("apis/\(group)") }
+    makeIndex()
+  }
+
+  /// The same documents but for one group version; without kinds it goes.
+  public func replacing(group: String, version: String, with kinds: [KindDescriptor]) -> OpenAPIDocuments {
+    var result = self
+    let key = Self.key(group: group, version: version)
+    if kinds.isEmpty {
+      result.documents[key] = nil
+      let prefix = "apis/\(group)/"
+      if !result.documents.keys.contains(where: { $0.hasPrefix(prefix) }) { result.documents["apis/\(group)"] = nil }
+    } else {
+      result.setDocument(key, kinds)
+      if !group.isEmpty { result.setSmallDocument("apis/\(group)") }
+    }
+    result.makeIndex()
+    return result
+  }
+
+  /// "api/v1", "apis/apps/v1".
+  public static func key(group: String, version: String) -> String {
+    group.isEmpty ? "api/\(version)" : "apis/\(group)/\(version)"
+  }
+
+  private mutating func setDocument(_ key: String, _ kinds: [KindDescriptor]) {
+    var schemas = OpenAPISchemas(sources: sources)
+    let paths = OpenAPIPaths.paths(of: kinds, under: "/" + key, schemas: &schemas)
+    set(key, document(paths: paths, schemas: schemas.components))
+  }
+
+  /// A document of one path that only answers GET.
+  private mutating func setSmallDocument(_ key: String) {
+    let address = key == "version" || key.hasPrefix(".") ? "/\(key)" : "/\(key)/"
+    let operation: JSONValue = [
+      "operationId": .string("get" + OpenAPIPaths.identifier(of: key)),
+      "responses": ["200": ["description": "OK"], "401": ["description": "Unauthorized"]],
+    ]
+    let paths = JSONObject(uniqueMembers: [(address, ["get": operation])])
+    set(key, document(paths: paths, schemas: JSONObject()))
+  }
+
+  private func document(paths: JSONObject, schemas: JSONObject) -> JSONValue {
+    [
+      "openapi": "3.0.0", "info": ["title": "Kubernetes", "version": .string(gitVersion)],
+      "paths": .object(paths), "components": ["schemas": .object(schemas)],
+    ]
+  }
+
+  private mutating func set(_ key: String, _ document: JSONValue) {
+    let bytes = document.bytes
+    documents[key] = Document(bytes: bytes, hash: sources.hash(bytes))
+  }
+
+  private mutating func makeIndex() {
+    let paths: [JSONObject.Member] = documents.keys.sorted().map { key in
+      (key, ["serverRelativeURL": .string("/openapi/v3/\(key)?hash=\(documents[key]!.hash)")])
+    }
+    let bytes = JSONValue.object(["paths": .object(JSONObject(uniqueMembers: paths))]).bytes
+    index = Document(bytes: bytes, hash: sources.hash(bytes))
+  }
+}
