@@ -167,38 +167,37 @@ public struct PublicKey: Sendable {
 extension PublicKey {
   /// The key of a JSON Web Key.
   public init(parameters: Parameters) throws(TLSError) {
+    // The builder keeps the pointers it is given until it is asked for the result: names and text are static, numbers
+    // and the point are kept here.
     let builder = OSSL_PARAM_BLD_new()
     defer { OSSL_PARAM_BLD_free(builder) }
-    var numbers: [OpaquePointer?] = []
-    defer { for number in numbers { BN_free(number) } }
-    let kind: String
-    var isPushed = true
     switch parameters {
     case .rsa(let modulus, let exponent):
-      kind = "RSA"
-      for (name, bytes) in [(OSSL_PKEY_PARAM_RSA_N, modulus), (OSSL_PKEY_PARAM_RSA_E, exponent)] {
-        numbers.append(BN_bin2bn(bytes, Int32(clamping: bytes.count), nil))
-        isPushed = OSSL_PARAM_BLD_push_BN(builder, name, numbers.last!) == 1 && isPushed
-      }
+      let numbers = [modulus, exponent].map { (bytes: [UInt8]) in BN_bin2bn(bytes, Int32(clamping: bytes.count), nil) }
+      defer { for number in numbers { BN_free(number) } }
+      guard OSSL_PARAM_BLD_push_BN(builder, Self.text("n"), numbers[0]) == 1,
+        OSSL_PARAM_BLD_push_BN(builder, Self.text("e"), numbers[1]) == 1
+      else { throw ErrorQueue.unusable("not an RSA key") }
+      handle = try Self.make("RSA", builder)
     case .ellipticCurveP256(let x, let y):
-      kind = "EC"
       guard x.count == 32, y.count == 32 else { throw .unusable("a P-256 key has two coordinates of 32 bytes") }
       // An uncompressed point: 4, x, y (SEC 1, 2.3.3).
-      let point = [4] + x + y
-      isPushed =
-        OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) == 1
-        && OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, point.count) == 1
-      // The builder keeps a pointer to the point until the parameters are made.
-      handle = try withExtendedLifetime(point) { () throws(TLSError) in
-        try Self.make(kind, isPushed ? builder : nil)
-      }
-      return
+      let point = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 65)
+      defer { point.deallocate() }
+      _ = point.initialize(fromContentsOf: [4] + x + y)
+      guard OSSL_PARAM_BLD_push_utf8_string(builder, Self.text("group"), Self.text("P-256"), 0) == 1,
+        OSSL_PARAM_BLD_push_octet_string(builder, Self.text("pub"), point.baseAddress, point.count) == 1
+      else { throw ErrorQueue.unusable("not a P-256 key") }
+      handle = try Self.make("EC", builder)
     }
-    handle = try Self.make(kind, isPushed ? builder : nil)
+  }
+
+  private static func text(_ text: StaticString) -> UnsafePointer<CChar> {
+    UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
   }
 
   private static func make(_ kind: String, _ builder: OpaquePointer?) throws(TLSError) -> KeyHandle {
-    guard let builder, let parameters = OSSL_PARAM_BLD_to_param(builder) else {
+    guard let parameters = OSSL_PARAM_BLD_to_param(builder) else {
       throw ErrorQueue.unusable("not a \(kind) key")
     }
     defer { OSSL_PARAM_free(parameters) }

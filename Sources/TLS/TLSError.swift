@@ -61,8 +61,7 @@ enum ErrorQueue {
       switch reason {
       case SSL_R_HTTP_REQUEST: return .plainHTTPRequest
       case SSL_R_CERTIFICATE_VERIFY_FAILED:
-        let result = SSL_get_verify_result(ssl)
-        return .peerCertificateRejected(String(cString: X509_verify_cert_error_string(result)))
+        return .peerCertificateRejected(text(ofVerification: SSL_get_verify_result(ssl)))
       case SSL_R_WRONG_VERSION_NUMBER, SSL_R_UNEXPECTED_MESSAGE:
         return .handshakeFailed("the peer does not speak TLS here")
       case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
@@ -73,6 +72,18 @@ enum ErrorQueue {
       }
     }
     return .handshakeFailed(text(of: code))
+  }
+
+  /// Why a certificate was not accepted; the several ways to have no path to a trusted authority are one.
+  private static func text(ofVerification result: Int) -> String {
+    switch Int32(truncatingIfNeeded: result) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+      X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
+      X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_SIGNATURE_FAILURE:
+      "unknown CA"
+    case X509_V_ERR_INVALID_PURPOSE: "its extended key usage does not allow this use"
+    default: String(cString: X509_verify_cert_error_string(result))
+    }
   }
 
   private static let alertsAboutOurCertificate: [Int32: String] = [

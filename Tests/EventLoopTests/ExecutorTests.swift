@@ -1,0 +1,161 @@
+import EventLoop
+import Synchronization
+import Testing
+import World
+
+private actor Counter {
+  let loop: EventLoop
+  private(set) var values: [Int] = []
+  init(loop: EventLoop) { self.loop = loop }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+  func append(_ value: Int) { values.append(value) }
+  func isOnLoop() -> Bool { loop.isCurrent }
+  func sleepAndReturnWhetherOnLoop() async throws -> Bool {
+    try await loop.sleep(for: .milliseconds(2))
+    return loop.isCurrent
+  }
+  func taskSleepAndReturnWhetherOnLoop() async throws -> Bool {
+    try await Task.sleep(for: .milliseconds(2))
+    return loop.isCurrent
+  }
+}
+
+@Suite struct ExecutorTests {
+  @Test func workRunsInTheOrderItWasGiven() async throws {
+    try await withLoop { loop in
+      let order = Mutex<[Int]>([])
+      let done = Promise<Void>()
+      for number in 0..<10_000 { loop.execute { order.withLock { $0.append(number) } } }
+      loop.execute { done.fulfil(()) }
+      await done.value
+      #expect(order.withLock { $0 } == Array(0..<10_000))
+    }
+  }
+
+  @Test func actorsPinnedToALoopRunOnIt() async throws {
+    try await withLoop { loop async throws in
+      let counter = Counter(loop: loop)
+      #expect(await counter.isOnLoop())
+      #expect(!loop.isCurrent)
+      #expect(try await counter.sleepAndReturnWhetherOnLoop())
+      #expect(try await counter.taskSleepAndReturnWhetherOnLoop())
+    }
+  }
+
+  @Test func concurrentCallersOfAnActorLoseNothing() async throws {
+    try await withLoop { loop in
+      let counter = Counter(loop: loop)
+      await withTaskGroup { group in
+        for number in 0..<1000 { group.addTask { await counter.append(number) } }
+      }
+      #expect(await counter.values.sorted() == Array(0..<1000))
+    }
+  }
+
+  @Test func tasksThatPreferALoopRunOnIt() async throws {
+    try await withLoop { loop async throws in
+      let task = Task(executorPreference: loop) {
+        try await Task.sleep(for: .milliseconds(1))
+        return loop.isCurrent
+      }
+      #expect(try await task.value)
+    }
+  }
+
+  @Test func aBatchFromAnotherThreadWakesTheLoopOnce() async throws {
+    try await withLoop { loop in
+      let started = Promise<Void>()
+      let release = Atomic<Bool>(false)
+      loop.execute {
+        started.fulfil(())
+        while !release.load(ordering: .acquiring) {}
+      }
+      await started.value
+      let before = loop.wakeUps
+      let ran = Atomic<Int>(0)
+      for _ in 0..<1000 { loop.execute { ran.wrappingAdd(1, ordering: .relaxed) } }
+      let wakeUps = loop.wakeUps - before
+      release.store(true, ordering: .releasing)
+      try await loop.wait { ran.load(ordering: .relaxed) == 1000 }
+      #expect(wakeUps == 1)
+    }
+  }
+
+  @Test func aFloodOfWorkDoesNotStarveTimers() async throws {
+    try await withLoop { loop in
+      let stop = Atomic<Bool>(false)
+      @Sendable func flood() {
+        if !stop.load(ordering: .relaxed) { loop.execute { flood() } }
+      }
+      loop.execute { flood() }
+      try await loop.withDeadline(.seconds(10)) { try await loop.sleep(for: .milliseconds(5)) }
+      stop.store(true, ordering: .relaxed)
+    }
+  }
+
+  @Test func currentIsTheLoopOfTheThread() async throws {
+    #expect(EventLoop.current == nil)
+    try await withLoop { loop async throws in
+      #expect(try await loop.run { EventLoop.current === loop })
+    }
+  }
+
+  @Test func whatWasQueuedBeforeStopStillRuns() async throws {
+    let ran = Atomic<Int>(0)
+    let loop = EventLoop.start(name: "a name that is longer than a thread's may be")
+    for _ in 0..<10_000 { loop.execute { ran.wrappingAdd(1, ordering: .relaxed) } }
+    loop.stop()
+    loop.join()
+    let count = ran.load(ordering: .relaxed)
+    #expect(count == 10_000)
+  }
+
+  @Test func aLoopThatNeverRanCanBeThrownAway() {
+    weak var forgotten: EventLoop?
+    do {
+      let loop = EventLoop(name: "unused")
+      forgotten = loop
+    }
+    #expect(forgotten == nil)
+  }
+
+  @Test func aStoppedLoopIsFreed() async throws {
+    weak var forgotten: EventLoop?
+    do {
+      let loop = EventLoop.start(name: "short")
+      forgotten = loop
+      loop.schedule(after: .seconds(1000)) { _ = loop }
+      loop.stop()
+      loop.join()
+    }
+    #expect(forgotten == nil)
+  }
+
+  @Test func randomBitsDiffer() async throws {
+    try await withLoop { loop in
+      let many = Set((0..<1000).map { _ in loop.randomBits() })
+      #expect(many.count == 1000)
+    }
+  }
+
+  @Test func tasksWithoutAnExecutorStayOnTheInstalledLoops() async throws {
+    await #expect(processExitsWith: .success) {
+      let loops = [EventLoop.start(name: "one"), EventLoop.start(name: "two")]
+      EventLoop.installAsDefaultExecutors(loops)
+      let places: [Bool] = await withCheckedContinuation { continuation in
+        loops[1].execute {
+          Task {
+            var places = [loops[1].isCurrent]
+            try await Task.sleep(for: .milliseconds(2))
+            places.append(loops[1].isCurrent)
+            await Task.yield()
+            places.append(loops[1].isCurrent)
+            continuation.resume(returning: places)
+          }
+        }
+      }
+      precondition(places == [true, true, true], "\(places)")
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import TLS
+import Testing
+
+@Suite struct CryptoTests {
+  @Test func digestsMatchTheirStandards() {
+    #expect(
+      Crypto.hexadecimal(Crypto.sha256("abc".utf8))
+        == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    #expect(
+      Crypto.hexadecimal(Crypto.sha256([]))
+        == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+    #expect(Crypto.hexadecimal(Crypto.sha512("abc".utf8)).hasPrefix("ddaf35a193617abacc417349ae204131"))
+    // RFC 4231, test case 2.
+    #expect(
+      Crypto.hexadecimal(Crypto.hmacSHA256(key: Array("Jefe".utf8), "what do ya want for nothing?".utf8))
+        == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+  }
+
+  @Test(arguments: [
+    ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
+    ("foobar", "Zm9vYmFy"),
+  ])
+  func base64FollowsItsStandard(plain: String, encoded: String) {
+    #expect(Crypto.base64(plain.utf8) == encoded)
+    #expect(Crypto.decodeBase64(encoded) == Array(plain.utf8))
+    let url = encoded.filter { $0 != "=" }
+    #expect(Crypto.base64URL(plain.utf8) == url)
+    #expect(Crypto.decodeBase64URL(url) == Array(plain.utf8))
+  }
+
+  @Test func bytesOfEveryLengthSurviveBase64() {
+    for length in 0..<300 {
+      let bytes = Crypto.random(length)
+      #expect(Crypto.decodeBase64(Crypto.base64(bytes)) == bytes)
+      #expect(Crypto.decodeBase64URL(Crypto.base64URL(bytes)) == bytes)
+    }
+    #expect(Crypto.base64([0xfb, 0xff]) == "+/8=")
+    #expect(Crypto.base64URL([0xfb, 0xff]) == "-_8")
+    #expect(Crypto.decodeBase64("Zm9v\nYmFy\r\n") == Array("foobar".utf8))
+  }
+
+  @Test(arguments: ["Z", "Zg", "Zg=", "Zg===", "Zm9v=", "Zm9v====", "Zg==Zg==", "Zm 9v", "=", "Zm9-", "Z=g="])
+  func brokenBase64IsRefused(text: String) { #expect(Crypto.decodeBase64(text) == nil) }
+
+  @Test(arguments: ["Z", "Zg==", "Zm+v", "Zm9v\n"])
+  func brokenURLBase64IsRefused(text: String) { #expect(Crypto.decodeBase64URL(text) == nil) }
+
+  @Test func sealedBytesOpenOnlyWithKeyAndContext() {
+    let key = Crypto.random(32)
+    for length in [0, 1, 15, 16, 1000] {
+      let message = Crypto.random(length)
+      let sealed = Crypto.seal(message, key: key, context: [1, 2])
+      #expect(Crypto.open(sealed, key: key, context: [1, 2]) == message)
+      #expect(Crypto.open(sealed, key: key, context: [1, 3]) == nil)
+      #expect(Crypto.open(sealed, key: Crypto.random(32), context: [1, 2]) == nil)
+      var torn = sealed
+      torn[torn.count - 1] ^= 1
+      #expect(Crypto.open(torn, key: key, context: [1, 2]) == nil)
+    }
+    #expect(Crypto.open([], key: key, context: []) == nil)
+  }
+
+  @Test func secretsAreComparedWhole() {
+    #expect(Crypto.isEqual([1, 2, 3], [1, 2, 3]))
+    #expect(!Crypto.isEqual([1, 2, 3], [1, 2, 4]))
+    #expect(!Crypto.isEqual([1, 2, 3], [1, 2]))
+  }
+}
+
+@Suite struct KeyTests {
+  @Test(arguments: [SignatureAlgorithm.es256, .rs256])
+  func aTokenIsSignedAndVerified(algorithm: SignatureAlgorithm) throws {
+    let key = try algorithm == .es256 ? PrivateKey.generateP256() : PrivateKey.generateRSA()
+    #expect(key.algorithm == algorithm)
+    let message = Array("header.payload".utf8)
+    for _ in 0..<20 {
+      let signature = try key.sign(message)
+      if algorithm == .es256 { #expect(signature.count == 64) }
+      #expect(key.publicKey.verify(signature, of: message, algorithm: algorithm))
+      #expect(!key.publicKey.verify(signature, of: message + [0], algorithm: algorithm))
+      #expect(!key.publicKey.verify(signature.dropLast(), of: message, algorithm: algorithm))
+      #expect(!key.publicKey.verify(signature, of: message, algorithm: algorithm == .es256 ? .rs256 : .es256))
+      let other = try PrivateKey.generateP256()
+      #expect(!other.publicKey.verify(signature, of: message, algorithm: algorithm))
+    }
+  }
+
+  @Test(arguments: [SignatureAlgorithm.es256, .rs256])
+  func keysSurviveTheirTextsAndNumbers(algorithm: SignatureAlgorithm) throws {
+    let key = try algorithm == .es256 ? PrivateKey.generateP256() : PrivateKey.generateRSA()
+    let again = try PrivateKey(pem: key.pem)
+    #expect(key.pem.hasPrefix("-----BEGIN PRIVATE KEY-----"))
+    #expect(again.publicKey.der == key.publicKey.der)
+    #expect(try PublicKey(pem: key.publicKey.pem).der == key.publicKey.der)
+    #expect(try PublicKey(pem: key.pem).der == key.publicKey.der)
+    let parameters = try #require(key.publicKey.parameters)
+    let rebuilt = try PublicKey(parameters: parameters)
+    #expect(rebuilt.parameters == parameters)
+    #expect(rebuilt.verify(try key.sign([1, 2, 3]), of: [1, 2, 3], algorithm: algorithm))
+  }
+
+  @Test func numbersThatAreNoKeyAreRefused() {
+    #expect(throws: TLSError.self) {
+      _ = try PublicKey(
+        parameters: .ellipticCurveP256(x: [UInt8](repeating: 1, count: 32), y: [UInt8](repeating: 1, count: 32)))
+    }
+    #expect(throws: TLSError.self) { _ = try PublicKey(parameters: .ellipticCurveP256(x: [1], y: [2])) }
+  }
+
+  @Test(arguments: ["", "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n", "hello"])
+  func otherTextsAreNoKeys(text: String) {
+    #expect(throws: TLSError.self) { _ = try PrivateKey(pem: text) }
+    #expect(throws: TLSError.self) { _ = try PublicKey(pem: text) }
+  }
+}
