@@ -1,0 +1,166 @@
+// Affinities compiled from a pod's spec: node selectors, and pods that attract or repel.
+import Client
+import JSON
+import Schema
+
+/// A node selector: terms joined by OR, requirements in a term by AND (spec/6 §6.1, NodeAffinity).
+struct NodeSelector: Sendable {
+  struct Requirement: Sendable {
+    enum Operation: String, Sendable {
+      case isIn = "In", notIn = "NotIn", exists = "Exists", doesNotExist = "DoesNotExist", greater = "Gt", less = "Lt"
+    }
+    var key: String
+    var operation: Operation
+    var values: [String]
+
+    init?(json: JSONValue) {
+      guard let operation = json["operator"].string.flatMap(Operation.init(rawValue:)) else { return nil }
+      key = json["key"].string ?? ""
+      self.operation = operation
+      values = json["values"].elements.compactMap(\.string)
+    }
+
+    func matches(_ value: String?) -> Bool {
+      switch operation {
+      case .isIn: value.map(values.contains) ?? false
+      case .notIn: value.map { !values.contains($0) } ?? true
+      case .exists: value != nil
+      case .doesNotExist: value == nil
+      case .greater: compare(value, >)
+      case .less: compare(value, <)
+      }
+    }
+
+    private func compare(_ value: String?, _ holds: (Int64, Int64) -> Bool) -> Bool {
+      guard let left = value.flatMap({ Int64($0) }), let right = values.first.flatMap({ Int64($0) }) else {
+        return false
+      }
+      return holds(left, right)
+    }
+  }
+
+  struct Term: Sendable {
+    var expressions: [Requirement]
+    var fields: [Requirement]
+    /// A requirement that could not be read makes the whole term match nothing.
+    var isValid: Bool
+
+    init(json: JSONValue) {
+      let expressionElements = json["matchExpressions"].elements
+      let fieldElements = json["matchFields"].elements
+      expressions = expressionElements.compactMap(Requirement.init(json:))
+      fields = fieldElements.compactMap(Requirement.init(json:))
+      isValid =
+        expressions.count == expressionElements.count && fields.count == fieldElements.count
+        && !(expressions.isEmpty && fields.isEmpty)
+    }
+
+    func matches(_ node: NodeState) -> Bool {
+      isValid && expressions.allSatisfy { $0.matches(node.labels[$0.key]) }
+        && fields.allSatisfy { $0.matches($0.key == "metadata.name" ? node.name : nil) }
+    }
+  }
+
+  var terms: [Term]
+
+  init?(json: JSONValue) {
+    guard !json.isNull else { return nil }
+    terms = json["nodeSelectorTerms"].elements.map(Term.init(json:))
+  }
+
+  func matches(_ node: NodeState) -> Bool { terms.contains { $0.matches(node) } }
+}
+
+/// The node affinity of a pod.
+struct NodeAffinity: Sendable {
+  var required: NodeSelector?
+  var preferred: [(weight: Int64, term: NodeSelector.Term)]
+
+  init(_ affinity: JSONValue) {
+    let node = affinity["nodeAffinity"]
+    required = NodeSelector(json: node["requiredDuringSchedulingIgnoredDuringExecution"])
+    preferred = node["preferredDuringSchedulingIgnoredDuringExecution"].elements.map {
+      ($0["weight"].integer ?? 0, NodeSelector.Term(json: $0["preference"]))
+    }
+  }
+}
+
+/// One term of pod affinity or anti-affinity.
+struct PodAffinityTerm: Sendable {
+  var selector: LabelSelector
+  var namespaces: Set<String>
+  /// Every namespace (an empty namespaceSelector); other namespace selectors are resolved by the caller's namespaces.
+  var allNamespaces: Bool
+  var topologyKey: String
+
+  init(json: JSONValue, namespace: String) {
+    selector = json["labelSelector"].isNull ? .nothing : (try? LabelSelector(json["labelSelector"])) ?? .nothing
+    let listed = json["namespaces"].elements.compactMap(\.string)
+    let hasSelector = !json["namespaceSelector"].isNull
+    allNamespaces = hasSelector && ((try? LabelSelector(json["namespaceSelector"]))?.isEverything ?? false)
+    namespaces = Set(listed.isEmpty && !hasSelector ? [namespace] : listed)
+    topologyKey = json["topologyKey"].string ?? ""
+  }
+
+  func matches(_ pod: PlacedPod) -> Bool { matches(namespace: pod.key.namespace, labels: pod.labels) }
+  func matches(namespace: String, labels: [String: String]) -> Bool {
+    (allNamespaces || namespaces.contains(namespace)) && selector.matches(labels)
+  }
+}
+
+/// Pods that a pod wants near, or far.
+struct PodAffinity: Sendable {
+  var required: [PodAffinityTerm]
+  var preferred: [(weight: Int64, term: PodAffinityTerm)]
+  var requiredAnti: [PodAffinityTerm]
+  var preferredAnti: [(weight: Int64, term: PodAffinityTerm)]
+
+  /// Nil when the pod has none.
+  init?(_ affinity: JSONValue, namespace: String) {
+    let near = affinity["podAffinity"]
+    let far = affinity["podAntiAffinity"]
+    guard !near.isNull || !far.isNull else { return nil }
+    func required(_ json: JSONValue) -> [PodAffinityTerm] {
+      json["requiredDuringSchedulingIgnoredDuringExecution"].elements
+        .map { PodAffinityTerm(json: $0, namespace: namespace) }
+    }
+    func preferred(_ json: JSONValue) -> [(weight: Int64, term: PodAffinityTerm)] {
+      json["preferredDuringSchedulingIgnoredDuringExecution"].elements
+        .map { ($0["weight"].integer ?? 0, PodAffinityTerm(json: $0["podAffinityTerm"], namespace: namespace)) }
+    }
+    self.required = required(near)
+    self.preferred = preferred(near)
+    requiredAnti = required(far)
+    preferredAnti = preferred(far)
+  }
+}
+
+/// One topology spread constraint.
+struct SpreadConstraint: Sendable {
+  var topologyKey: String
+  var maxSkew: Int64
+  var isHard: Bool
+  var selector: LabelSelector
+  var minDomains: Int64
+
+  init(json: JSONValue, podLabels: [String: String]) {
+    topologyKey = json["topologyKey"].string ?? ""
+    maxSkew = json["maxSkew"].integer ?? 1
+    isHard = json["whenUnsatisfiable"].string != "ScheduleAnyway"
+    minDomains = json["minDomains"].integer ?? 1
+    var selectorJSON = json["labelSelector"]
+    // matchLabelKeys narrow the selector to pods that share the incoming pod's values.
+    for key in json["matchLabelKeys"].elements.compactMap(\.string) {
+      if let value = podLabels[key] { selectorJSON["matchLabels"][key] = .string(value) }
+    }
+    selector = selectorJSON.isNull ? .nothing : (try? LabelSelector(selectorJSON)) ?? .nothing
+  }
+
+  init(topologyKey: String, maxSkew: Int64, isHard: Bool, selector: LabelSelector) {
+    self.topologyKey = topologyKey
+    self.maxSkew = maxSkew
+    self.isHard = isHard
+    self.selector = selector
+    minDomains = 1
+  }
+}
