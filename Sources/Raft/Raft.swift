@@ -1,67 +1,269 @@
-// The consensus core.
+// The consensus core: the state of one server, and where everything that happens to it comes in.
+//
+// Read the files in this order: Types, Configuration, Message, Output say what there is; this file what can happen;
+// RaftElection, RaftReplication, RaftReads, RaftSnapshots, RaftTransfer what is done about it; RaftOutput how it comes
+// out; RaftInvariants what must be true after every step.
 
-/// One server's part in a Raft group, as a value (skeleton: bodies follow).
+/// One server's part in a Raft group, as a value: it opens no file, reads no clock and knows no network.
+///
+/// The driver feeds it ticks, messages, proposals and completed writes, and after each turn of its loop performs what
+/// `takeOutput` returns. Everything is synchronous; not to be shared between threads. References are to Ongaro and
+/// Ousterhout, "In Search of an Understandable Consensus Algorithm (Extended Version)" by section, and to Ongaro's
+/// dissertation where it says so. Deliberate departures: DIVERGENCE.md.
 public struct Raft: Sendable {
   public let id: NodeID
-  public private(set) var role: Role = .follower
-  public private(set) var leader: NodeID?
-  public var currentTerm: Term { 0 }
-  public var commitIndex: LogIndex { 0 }
-  /// Highest index handed to `applied(through:)`.
-  public var lastApplied: LogIndex { 0 }
-  public var lastIndex: LogIndex { 0 }
-  /// Everything up to here is on this server's own disk.
-  public var durableIndex: LogIndex { 0 }
-  /// The compaction base: index and term; entries after it are in memory.
-  public var baseIndex: LogIndex { 0 }
-  public var configuration: Configuration
+  public internal(set) var options: RaftOptions
 
+  // Persistent state (figure 2).
+  public internal(set) var currentTerm: Term
+  public internal(set) var votedFor: NodeID?
+  var log: Log
+  var durability: Durability
+
+  // Volatile state on all servers.
+  public internal(set) var role: Role = .follower
+  /// The leader of `currentTerm`, if known.
+  public internal(set) var leader: NodeID?
+  public internal(set) var commitIndex: LogIndex
+  /// The state machine has applied everything up to here.
+  public internal(set) var lastApplied: LogIndex
+  /// Committed entries up to here have been handed out.
+  var emittedIndex: LogIndex
+  public internal(set) var configuration: Configuration
+
+  // Time, in ticks.
+  var electionElapsed = 0
+  var heartbeatElapsed = 0
+  var electionTimeout = 0
+  /// Ticks until an election because the connection to the leader broke.
+  var staggerRemaining: Int?
+
+  // Candidates.
+  var votes: [NodeID: Bool] = [:]
+
+  // Leaders.
+  /// The other members, in ascending order of their ids.
+  var followers: [Progress] = []
+  var uncommittedBytes = 0
+  var transfer: Transfer?
+
+  var reads: Reads
+
+  // What will come out.
+  var messages: [Message] = []
+  /// Messages that promise something which is not on disk yet, in the order of the writes they wait for.
+  var withheld: [(token: PersistToken, message: Message)] = []
+  var snapshotRequests: [NodeID] = []
+  var emittedLeadership: Leadership
+
+  var generator: Generator
+  var witness: InvariantWitness
+
+  /// A server as it was stored, or a new one.
+  ///
   /// - Parameters:
-  ///   - snapshot: where the stored log starts (index 0, term 0 and the first configuration for a new group).
-  ///   - entries: the stored log after `snapshot`. Entries at or below its index are ignored.
+  ///   - snapshot: where the stored log starts: index 0, term 0 and the first configuration for a new group. If the state
+  ///     machine holds a newer snapshot than the log knows of (a crash between the two writes), pass that one.
+  ///   - entries: the stored log. Entries at or below the snapshot's index are ignored.
   ///   - applied: how far the state machine already is; committed entries after it come out again.
   public init(
     id: NodeID, options: RaftOptions, hardState: HardState, snapshot: SnapshotMetadata, entries: [Entry],
     applied: LogIndex
   ) {
+    precondition(id != 0, "zero is never a server")
+    precondition(options.heartbeatTicks > 0, "heartbeats need an interval")
+    precondition(options.electionTicks > options.heartbeatTicks, "elections must be slower than heartbeats")
+    var log = Log(baseIndex: snapshot.index, baseTerm: snapshot.term)
+    var durabilityOfStored: (clean: Bool, truncate: Bool) = (false, false)
+    if let first = entries.first, first.index <= snapshot.index {
+      durabilityOfStored.clean = true
+      let atSnapshot = entries.first { $0.index == snapshot.index }
+      durabilityOfStored.truncate = atSnapshot.map { $0.term != snapshot.term } ?? false
+    }
+    if !durabilityOfStored.truncate { for entry in entries where entry.index > snapshot.index { log.append(entry) } }
+    precondition(applied >= snapshot.index, "the log starts behind what the state machine has applied")
+    precondition(applied <= log.lastIndex, "the state machine has applied entries that the log does not hold")
+
     self.id = id
-    self.configuration = snapshot.configuration
+    self.options = options
+    self.log = log
+    configuration = snapshot.configuration
+    // A snapshot can be newer than the stored term after a crash; a term in which nobody was voted for is safe to enter.
+    currentTerm = max(hardState.currentTerm, snapshot.term)
+    votedFor = currentTerm == hardState.currentTerm ? hardState.votedFor : nil
+    precondition(log.lastTerm <= currentTerm, "the log holds entries of a term that was not stored")
+    commitIndex = max(hardState.commitIndex, applied)
+    precondition(commitIndex <= log.lastIndex, "entries are missing that were known to be committed")
+    lastApplied = applied
+    emittedIndex = applied
+    durability = Durability(hardState: hardState, lastIndex: log.lastIndex)
+    if durabilityOfStored.clean { durability.mustClean(snapshot: snapshot, truncating: durabilityOfStored.truncate) }
+    generator = Generator(seed: options.seed)
+    reads = Reads(incarnation: generator.next())
+    emittedLeadership = Leadership(term: currentTerm, role: .follower, leader: nil)
+    witness = InvariantWitness()
+    resetElectionTimer()
+    checkInvariants()
   }
 
+  // MARK: What can be asked
+
+  public var lastIndex: LogIndex { log.lastIndex }
+  /// The log up to here is on this server's own disk.
+  public var durableIndex: LogIndex { durability.durableIndex }
+  /// Entries after this index are in memory.
+  public var baseIndex: LogIndex { log.baseIndex }
+  /// The term of an entry in memory or of the base; nil if it was compacted away or is not there.
+  public func term(at index: LogIndex) -> Term? { log.term(at: index) }
+  /// The other members of the group, in ascending order.
+  var peers: [NodeID] { configuration.members.filter { $0 != id } }
+
+  /// What the leader knows of a follower; nil if this is not the leader or there is no such follower.
+  public func progress(of peer: NodeID) -> FollowerStatus? {
+    guard let follower = followers.first(where: { $0.id == peer }) else { return nil }
+    let state: FollowerStatus.State =
+      switch follower.state {
+      case .probe: .probe
+      case .replicate: .replicate
+      case .snapshot: .snapshot
+      }
+    return FollowerStatus(
+      state: state, matchIndex: follower.matchIndex, nextIndex: follower.nextIndex,
+      inflightMessages: follower.inflightMessages, inflightBytes: follower.inflightBytes, isActive: follower.isActive)
+  }
+
+  // MARK: What can happen
+
   /// Time passes by one tick.
-  public mutating func tick() {}
-  /// A message arrived. Messages for others and from nobody are ignored.
-  public mutating func step(_ message: Message) {}
-  /// Places commands in the leader's log. They are sent with the next output, all that came since in one message.
-  public mutating func propose(_ payloads: [[UInt8]]) throws(ProposeError) -> Proposal { throw .overloaded }
-  /// Asks for a linearizable read. It comes out in `RaftOutput.reads` or `abandonedReads`.
-  public mutating func readIndex() throws(ReadError) -> ReadID { throw .noLeader }
-  /// The write of this token, and all before it, is on stable storage.
-  public mutating func persisted(_ token: PersistToken) {}
+  public mutating func tick() {
+    if role == .leader { tickAsLeader() } else { tickAsFollowerOrCandidate() }
+    checkInvariants()
+  }
+
+  /// Adapts to a slower or faster network and disk. Safety does not depend on these.
+  public mutating func setTimeouts(electionTicks: Int, heartbeatTicks: Int) {
+    precondition(heartbeatTicks > 0 && electionTicks > heartbeatTicks, "elections must be slower than heartbeats")
+    options.electionTicks = electionTicks
+    options.heartbeatTicks = heartbeatTicks
+    electionTimeout = electionTicks + generator.next(below: electionTicks)
+  }
+
+  /// A message arrived. Messages that are meant for others or make no sense are ignored.
+  public mutating func step(_ message: Message) {
+    guard message.to == id, message.from != id, message.from != 0 else { return }
+    receive(message)
+    checkInvariants()
+  }
+
+  /// The write of this token, and all before it, are on stable storage.
+  public mutating func persisted(_ token: PersistToken) {
+    durability.complete(token)
+    let released = withheld.prefix { $0.token <= token }.map(\.message)
+    withheld.removeFirst(released.count)
+    for message in released {
+      if message.to == id { receive(message) } else { messages.append(message) }
+    }
+    if role == .leader { advanceCommitIndex() }
+    checkInvariants()
+  }
+
   /// The state machine has applied everything up to this index.
-  public mutating func applied(through index: LogIndex) {}
-  /// Drops entries up to this index from memory. It must be applied and durable. (Deleting them on disk is the driver's.)
-  public mutating func compact(through index: LogIndex) {}
-  /// Hands leadership to a voter (dissertation §3.10). Proposals fail until it is done or given up after an election timeout.
-  public mutating func transferLeadership(to target: NodeID) throws(TransferError) {}
-  /// Steps down politely: hands leadership to the most up-to-date follower. Returns it, or nil if this is no leader or
-  /// there is nobody to hand over to.
-  @discardableResult public mutating func resign() -> NodeID? { nil }
-  /// The connection with a peer broke. If it is the leader, an election is tried at once.
-  public mutating func peerDisconnected(_ peer: NodeID) {}
-  /// Messages to the peer were dropped: probe before streaming on.
-  public mutating func peerUnreachable(_ peer: NodeID) {}
-  /// The peer has received and installed a snapshot whose last included index is this.
-  public mutating func snapshotSent(to peer: NodeID, through index: LogIndex) {}
-  /// The snapshot did not arrive. It will be asked for again when the peer answers.
-  public mutating func snapshotFailed(to peer: NodeID) {}
-  /// A whole snapshot has arrived from the leader and is staged on disk. True: it replaces the log; switch the state machine
-  /// to it now, and make it durable before completing the next output's persist. False: it is too old; throw it away.
-  public mutating func snapshotInstalled(_ snapshot: SnapshotMetadata) -> Bool { false }
-  /// Everything there is to do, or nil. Call until nil after each turn of the loop.
-  public mutating func takeOutput() -> RaftOutput? { nil }
-  /// What the leader knows of a follower; nil if this is not the leader or no such follower exists.
-  public func progress(of peer: NodeID) -> FollowerStatus? { nil }
-  /// The term of an entry in memory or of the base; nil if compacted or not there.
-  public func term(at index: LogIndex) -> Term? { nil }
+  public mutating func applied(through index: LogIndex) {
+    precondition(index <= emittedIndex, "entries can only be applied after they were handed out")
+    lastApplied = max(lastApplied, index)
+    checkInvariants()
+  }
+
+  // MARK: Terms (§5.1)
+
+  /// The rule for terms that all messages have in common, and then what each kind says.
+  mutating func receive(_ message: Message) {
+    if message.term > currentTerm && !noticeHigherTerm(message) { return }
+    if message.term < currentTerm {
+      answerLowerTerm(message)
+      return
+    }
+    switch message.body {
+    case .requestVote(let lastLogIndex, let lastLogTerm, let preVote, _):
+      answerVoteRequest(message, lastLogIndex: lastLogIndex, lastLogTerm: lastLogTerm, preVote: preVote)
+    case .requestVoteReply(let granted, let preVote):
+      countVote(message, granted: granted, preVote: preVote)
+    case .appendEntries(let prevLogIndex, let prevLogTerm, let leaderCommit, let entries):
+      guard Self.areWellFormed(entries, after: prevLogIndex, prevLogTerm, term: message.term) else { return }
+      hear(from: message.from)
+      accept(
+        entries, prevLogIndex: prevLogIndex, prevLogTerm: prevLogTerm, leaderCommit: leaderCommit, from: message.from)
+    case .heartbeat(let leaderCommit, let readRound):
+      hear(from: message.from)
+      precondition(leaderCommit <= lastIndex, "entries are gone that this server had acknowledged")
+      commit(through: leaderCommit)
+      send(.heartbeatReply(readRound: readRound), to: message.from)
+    case .appendAccepted(let matchIndex):
+      followerAccepted(message.from, matchIndex: matchIndex)
+    case .appendRejected(let prevLogIndex, let hintIndex, let hintTerm):
+      followerRejected(message.from, prevLogIndex: prevLogIndex, hintIndex: hintIndex, hintTerm: hintTerm)
+    case .heartbeatReply(let readRound):
+      followerAnsweredHeartbeat(message.from, readRound: readRound)
+    case .readIndex(let read):
+      answerReadRequest(read, from: message.from)
+    case .readIndexReply(let read, let index):
+      readConfirmed(read, index: index, from: message.from)
+    case .timeoutNow:
+      if role != .leader && configuration.isVoter(id) { becomeCandidate(transfer: true) }
+    }
+  }
+
+  /// "If a server's term is smaller, it updates to the larger value", except where a vote is requested while a leader is
+  /// alive (dissertation §4.2.3), and in pre-votes, which talk about a term that need never come. False: ignore it.
+  private mutating func noticeHigherTerm(_ message: Message) -> Bool {
+    switch message.body {
+    case .requestVote(let lastLogIndex, let lastLogTerm, let preVote, let transfer):
+      if hearsFromLeader && !transfer { return false }
+      if preVote {
+        answerVoteRequest(message, lastLogIndex: lastLogIndex, lastLogTerm: lastLogTerm, preVote: true)
+        return false
+      }
+      becomeFollower(term: message.term, leader: nil)
+    case .requestVoteReply(let granted, preVote: true) where granted:
+      countVote(message, granted: true, preVote: true)
+      return false
+    case .appendEntries, .heartbeat, .readIndexReply:
+      becomeFollower(term: message.term, leader: message.from)
+    default:
+      becomeFollower(term: message.term, leader: nil)
+    }
+    return true
+  }
+
+  /// A sender with an old term learns the current one, so that it stops leading or asking (§5.1).
+  private mutating func answerLowerTerm(_ message: Message) {
+    switch message.body {
+    case .requestVote(_, _, let preVote, _):
+      send(.requestVoteReply(granted: false, preVote: preVote), to: message.from)
+    case .appendEntries, .heartbeat:
+      send(.heartbeatReply(readRound: 0), to: message.from)
+    default:
+      return
+    }
+  }
+
+  // MARK: Sending
+
+  mutating func send(_ body: Message.Body, to peer: NodeID, term: Term? = nil) {
+    messages.append(Message(from: id, to: peer, term: term ?? currentTerm, body: body))
+  }
+
+  /// Sends once everything that is true now is on disk. To itself too: a server's own vote counts when it is stable.
+  mutating func sendWhenDurable(_ body: Message.Body, to peer: NodeID) {
+    let message = Message(from: id, to: peer, term: currentTerm, body: body)
+    if let token = durability.tokenCovering(hardState, lastIndex: lastIndex) {
+      withheld.append((token, message))
+    } else if peer == id {
+      receive(message)
+    } else {
+      messages.append(message)
+    }
+  }
+
+  var hardState: HardState { HardState(currentTerm: currentTerm, votedFor: votedFor, commitIndex: commitIndex) }
 }

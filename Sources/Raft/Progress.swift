@@ -1,0 +1,130 @@
+// What a leader knows of one follower, and how much it may send (flow control).
+
+/// The leader's view of a follower: `nextIndex` and `matchIndex` of the paper, and how entries flow.
+struct Progress: Sendable {
+  enum State: Sendable, Hashable {
+    /// Where the logs part is not known: one message at a time, sent again when the follower shows a sign of life.
+    case probe(isPaused: Bool)
+    /// The logs are known to agree: messages are sent ahead of the answers, within the limits.
+    case replicate
+    /// The follower needs what was compacted away: nothing but heartbeats until the snapshot has arrived or failed.
+    case snapshot
+  }
+
+  private struct Inflight: Sendable {
+    var lastIndex: LogIndex
+    var bytes: Int
+  }
+
+  let id: NodeID
+  private(set) var state: State = .probe(isPaused: false)
+  private(set) var matchIndex: LogIndex = 0
+  private(set) var nextIndex: LogIndex
+  /// The highest commit index that was sent along.
+  private(set) var sentCommit: LogIndex = 0
+  /// Whether it answered since the last check for a quorum.
+  var isActive = false
+  /// The last round of heartbeats that it answered (ReadIndex).
+  var confirmedReadRound: UInt64 = 0
+  /// Whether to send a message even without news, to learn whether what was sent has arrived.
+  private(set) var mustAsk = false
+
+  private var inflight: [Inflight] = []
+  private(set) var inflightBytes = 0
+  var inflightMessages: Int { inflight.count }
+
+  init(id: NodeID, nextIndex: LogIndex) {
+    self.id = id
+    self.nextIndex = nextIndex
+  }
+
+  func hasRoom(_ options: RaftOptions) -> Bool {
+    inflight.count < options.maxInflightMessages && inflightBytes < options.maxInflightBytes
+  }
+
+  mutating func sent(lastIndex: LogIndex, bytes: Int, commit: LogIndex) {
+    sentCommit = max(sentCommit, commit)
+    mustAsk = false
+    switch state {
+    case .probe: state = .probe(isPaused: true)
+    case .replicate:
+      if lastIndex < nextIndex { return }
+      nextIndex = lastIndex + 1
+      inflight.append(Inflight(lastIndex: lastIndex, bytes: bytes))
+      inflightBytes += bytes
+    case .snapshot: preconditionFailure("nothing is sent to a follower that waits for a snapshot")
+    }
+  }
+
+  /// The follower's disk holds the leader's log up to `index`; `hasNext` says whether the leader still has what follows.
+  mutating func accepted(_ index: LogIndex, hasNext: Bool) {
+    if index > matchIndex { matchIndex = index }
+    nextIndex = max(nextIndex, matchIndex + 1)
+    switch state {
+    case .probe: becomeReplicate()
+    case .snapshot: if hasNext { becomeReplicate() }
+    case .replicate:
+      let acknowledged = inflight.prefix { $0.lastIndex <= index }
+      for message in acknowledged { inflightBytes -= message.bytes }
+      inflight.removeFirst(acknowledged.count)
+    }
+  }
+
+  /// The follower's log does not contain the entry at `prevLogIndex`. Goes on from `next` if that is news.
+  mutating func rejected(prevLogIndex: LogIndex, next: LogIndex) {
+    switch state {
+    case .snapshot: return
+    case .replicate:
+      // Known to match up to there: an answer that was overtaken.
+      if prevLogIndex <= matchIndex { return }
+      becomeProbe(isPaused: false)
+    case .probe:
+      if prevLogIndex != nextIndex - 1 { return }
+      nextIndex = max(min(prevLogIndex, next), matchIndex + 1)
+      state = .probe(isPaused: false)
+    }
+  }
+
+  /// The follower is there: what was sent may be asked about or sent again.
+  mutating func showedLife() {
+    switch state {
+    case .probe: state = .probe(isPaused: false)
+    case .replicate: mustAsk = !inflight.isEmpty
+    case .snapshot: break
+    }
+  }
+
+  /// Messages to the follower may be lost: wait for a sign of life, then find out what it has.
+  mutating func becameUnreachable() {
+    if state != .snapshot { becomeProbe(isPaused: true) }
+  }
+
+  mutating func becomeSnapshot() {
+    clearInflight()
+    state = .snapshot
+  }
+
+  mutating func snapshotEnded(through index: LogIndex?) {
+    if state != .snapshot { return }
+    becomeProbe(isPaused: index == nil)
+    if let index { nextIndex = max(nextIndex, index + 1) }
+  }
+
+  private mutating func becomeProbe(isPaused: Bool) {
+    clearInflight()
+    state = .probe(isPaused: isPaused)
+    nextIndex = matchIndex + 1
+  }
+
+  private mutating func becomeReplicate() {
+    clearInflight()
+    state = .replicate
+    nextIndex = matchIndex + 1
+  }
+
+  private mutating func clearInflight() {
+    inflight.removeAll(keepingCapacity: true)
+    inflightBytes = 0
+    mustAsk = false
+  }
+}
