@@ -129,7 +129,7 @@ public struct JSONParser {
   private mutating func object() throws(JSONParseError) -> JSONObject {
     try descend()
     defer { depth &-= 1 }
-    var members = MemberCollector()
+    var members = JSONObjectBuilder()
     if !scanner.atEnd, scanner.base[scanner.offset] == 0x7d {
       scanner.offset &+= 1
       return JSONObject()
@@ -154,7 +154,7 @@ public struct JSONParser {
       case 0x2c: scanner.offset &+= 1
       case 0x7d:
         scanner.offset &+= 1
-        return JSONObject(uniqueMembers: members.members)
+        return members.object
       default: throw scanner.unexpected("after object key:value pair")
       }
     }
@@ -170,39 +170,5 @@ public struct JSONParser {
       }
     }
     if !duplicates.contains(text) { duplicates.append(text) }
-  }
-}
-
-/// Gathers the members of an object; the last of duplicates wins. Small objects are scanned; a large one gets an
-/// index, so that no document costs quadratic time.
-struct MemberCollector {
-  private static let scannedMaximum = 24
-  private(set) var members: [JSONObject.Member] = []
-  private var positions: [String: Int] = [:]
-
-  init() {}
-
-  /// True if the key was there already.
-  @inline(__always)
-  mutating func insert(_ key: String, _ value: JSONValue) -> Bool {
-    if members.isEmpty { members.reserveCapacity(4) }
-    if let position = position(of: key) {
-      members[position].value = value
-      return true
-    }
-    members.append((key, value))
-    return false
-  }
-
-  @inline(__always)
-  private mutating func position(of key: String) -> Int? {
-    if members.count <= Self.scannedMaximum {
-      for index in members.indices where members[index].key == key { return index }
-      return nil
-    }
-    if positions.isEmpty { for (index, member) in members.enumerated() { positions[member.key] = index } }
-    if let position = positions[key] { return position }
-    positions[key] = members.count
-    return nil
   }
 }

@@ -151,6 +151,8 @@ public final class Structure: @unchecked Sendable {
   public func member(_ name: String) -> Field? { memberIndex[name].map { members[$0] } }
   /// Position of the member in `members`: the order of output.
   public func memberPosition(_ name: String) -> Int? { memberIndex[name] }
+  /// Position in `fields` of that protobuf number; 0 is no number.
+  func fieldIndex(number: Int) -> Int? { number == 0 ? nil : numberIndex[number] }
   /// The field of that protobuf number.
   public func field(number: Int) -> Field? { numberIndex[number].map { fields[$0] } }
 }

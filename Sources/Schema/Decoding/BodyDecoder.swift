@@ -56,16 +56,24 @@ public struct BodyDecoder: Sendable {
   /// - Parameters:
   ///   - kind: what the URL expects; fills in `kind` and `apiVersion` where the body does not say.
   ///   - structure: the type of `kind`.
+  ///   - acceptsAnyGroupVersion: for options and reviews that clients send in the version of the resource they go to
+  ///     (DeleteOptions in apps/v1).
   public static func decode(
     _ body: [UInt8], contentType: String?, expected kind: GroupVersionKind, structure: Structure,
-    validation: FieldValidation = .warn
+    validation: FieldValidation = .warn, acceptsAnyGroupVersion: Bool = false
   ) throws(APIStatus) -> Decoded {
     guard let mediaType = MediaType(contentType: contentType) else {
       throw .unsupportedMediaType(MediaType.allCases.map(\.rawValue))
     }
     guard body.count <= bodyMaximum else { throw .tooLarge(limit: bodyMaximum) }
-    var raw = try tree(body, mediaType, kind, structure, wantsDuplicates: validation != .ignore)
-    let given = try settleKind(&raw.tree, kind, body)
+    let given: GroupVersionKind
+    var raw: Raw
+    if mediaType == .protobuf {
+      (raw, given) = try protobuf(body, kind, structure, acceptsAnyGroupVersion)
+    } else {
+      raw = try tree(body, mediaType, kind, wantsDuplicates: validation != .ignore)
+      given = try settleKind(&raw.tree, kind, body, acceptsAnyGroupVersion)
+    }
     if structure.member("kind") == nil {
       raw.tree["kind"] = .null
       raw.tree["apiVersion"] = .null
@@ -87,27 +95,58 @@ public struct BodyDecoder: Sendable {
 
   /// The bytes as a tree, whatever they hold.
   private static func tree(
-    _ body: [UInt8], _ mediaType: MediaType, _ kind: GroupVersionKind, _ structure: Structure, wantsDuplicates: Bool
+    _ body: [UInt8], _ mediaType: MediaType, _ kind: GroupVersionKind, wantsDuplicates: Bool
   ) throws(APIStatus) -> Raw {
-    switch mediaType {
-    case .json:
-      var raw = Raw(tree: .null)
+    var raw = Raw(tree: .null)
+    // JSON is YAML too, and most of what is sent as YAML is JSON: server-side apply of kubectl.
+    if mediaType == .json || body.first == UInt8(ascii: "{") {
       do throws(JSONParseError) {
         raw.tree =
           wantsDuplicates
           ? try JSONParser.parse(body, reportingDuplicates: &raw.duplicates) : try JSONParser.parse(body)
+        return raw
       } catch {
-        throw unrecognized(kind, "couldn't get version/kind; json parse error: \(error)", body)
+        guard mediaType == .yaml else {
+          throw unrecognized(kind, "couldn't get version/kind; json parse error: \(error)", body)
+        }
+        raw.duplicates = []
       }
-      return raw
-    case .yaml, .protobuf:
-      throw .unsupportedMediaType([MediaType.json.rawValue])
+    }
+    do throws(YAMLError) {
+      var lines: [String] = []
+      raw.tree = try YAML.parse(body, reportingDuplicates: &lines)
+      if !lines.isEmpty { raw.strictErrors = ["yaml: unmarshal errors:\n  " + lines.joined(separator: "\n  ")] }
+    } catch {
+      throw unrecognized(kind, "error converting YAML to JSON: \(error)", body)
+    }
+    return raw
+  }
+
+  /// The kind stands in the envelope, so that it is settled before the message is read as something it is not.
+  private static func protobuf(
+    _ body: [UInt8], _ kind: GroupVersionKind, _ structure: Structure, _ acceptsAnyGroupVersion: Bool
+  ) throws(APIStatus) -> (Raw, GroupVersionKind) {
+    let envelope: ProtobufEnvelope
+    do throws(ProtobufError) {
+      envelope = try ProtobufEnvelope(parsing: body)
+    } catch {
+      throw unrecognized(kind, error.description, body)
+    }
+    var type: JSONValue = ["kind": .string(envelope.kind), "apiVersion": .string(envelope.apiVersion)]
+    let given = try settleKind(&type, kind, body, acceptsAnyGroupVersion)
+    do throws(ProtobufError) {
+      var tree = try ProtobufDecoder.rawTree(envelope.message, as: structure)
+      tree["kind"] = type["kind"]
+      tree["apiVersion"] = type["apiVersion"]
+      return (Raw(tree: tree), given)
+    } catch {
+      throw unusable(given, kind, error.description)
     }
   }
 
   /// Checks the kind that the body claims, fills in what it leaves out.
   private static func settleKind(
-    _ tree: inout JSONValue, _ kind: GroupVersionKind, _ body: [UInt8]
+    _ tree: inout JSONValue, _ kind: GroupVersionKind, _ body: [UInt8], _ acceptsAnyGroupVersion: Bool
   ) throws(APIStatus) -> GroupVersionKind {
     guard case .object = tree else {
       throw unrecognized(
@@ -132,7 +171,7 @@ public struct BodyDecoder: Sendable {
         given, kind, "converting (\(given.version).\(given.kind)) to (\(kind.version).\(kind.kind)): unknown conversion"
       )
     }
-    if given != kind {
+    if given != kind, !acceptsAnyGroupVersion {
       throw .badRequest(
         "the API version in the data (\(given.apiVersion)) does not match the expected API version (\(kind.apiVersion))"
       )
