@@ -64,7 +64,7 @@ public struct Raft: Sendable {
   /// - Parameters:
   ///   - snapshot: where the stored log starts: index 0, term 0 and the first configuration for a new group. If the state
   ///     machine holds a newer snapshot than the log knows of (a crash between the two writes), pass that one.
-  ///   - entries: the stored log. Entries at or below the snapshot's index are ignored.
+  ///   - entries: the stored log. Entries at or below the snapshot's index are ignored, and all if they contradict it.
   ///   - applied: how far the state machine already is; committed entries after it come out again.
   public init(
     id: NodeID, options: RaftOptions, hardState: HardState, snapshot: SnapshotMetadata, entries: [Entry],
@@ -74,13 +74,10 @@ public struct Raft: Sendable {
     precondition(options.heartbeatTicks > 0, "heartbeats need an interval")
     precondition(options.electionTicks > options.heartbeatTicks, "elections must be slower than heartbeats")
     var log = Log(baseIndex: snapshot.index, baseTerm: snapshot.term)
-    var durabilityOfStored: (clean: Bool, truncate: Bool) = (false, false)
-    if let first = entries.first, first.index <= snapshot.index {
-      durabilityOfStored.clean = true
-      let atSnapshot = entries.first { $0.index == snapshot.index }
-      durabilityOfStored.truncate = atSnapshot.map { $0.term != snapshot.term } ?? false
-    }
-    if !durabilityOfStored.truncate { for entry in entries where entry.index > snapshot.index { log.append(entry) } }
+    // What is stored starts elsewhere than we do, or nothing is stored: the first write sets the place down.
+    let mustClean = entries.first?.index != snapshot.index + 1
+    let isReplaced = entries.contains { $0.index == snapshot.index && $0.term != snapshot.term }
+    if !isReplaced { for entry in entries where entry.index > snapshot.index { log.append(entry) } }
     precondition(applied >= snapshot.index, "the log starts behind what the state machine has applied")
     precondition(applied <= log.lastIndex, "the state machine has applied entries that the log does not hold")
 
@@ -97,7 +94,7 @@ public struct Raft: Sendable {
     lastApplied = applied
     emittedIndex = applied
     durability = Durability(hardState: hardState, lastIndex: log.lastIndex)
-    if durabilityOfStored.clean { durability.mustClean(snapshot: snapshot, truncating: durabilityOfStored.truncate) }
+    if mustClean { durability.mustClean(snapshot: snapshot, truncating: isReplaced) }
     generator = Generator(seed: options.seed)
     reads = Reads(incarnation: generator.next())
     emittedLeadership = Leadership(term: currentTerm, role: .follower, leader: nil)
