@@ -1,0 +1,188 @@
+// A server, certificates and raw connections for the tests of this target.
+import EventLoop
+import Synchronization
+import TLS
+import Testing
+import World
+
+@testable import HTTP
+
+struct ClosureHandler: HTTPHandler {
+  let body: @Sendable (HTTPRequest) async -> HTTPResponse
+  func respond(to request: HTTPRequest) async -> HTTPResponse { await body(request) }
+}
+
+extension HTTPResponse {
+  static func text(_ text: String, status: Int = 200) -> HTTPResponse {
+    HTTPResponse(status: status, headers: ["content-type": "text/plain"], body: .bytes(Array(text.utf8)))
+  }
+}
+
+/// One authority for all tests of the process, with a server's and a client's certificate.
+struct TestCertificates: Sendable {
+  let authority: CertificateAuthority
+  let server: Identity
+  let client: Identity
+
+  static let shared: TestCertificates = {
+    let now = WallTime(secondsSinceEpoch: 1_700_000_000)
+    do {
+      let authority = try CertificateAuthority.generate(
+        commonName: "test authority", lifetime: .seconds(3_000_000_000), now: now)
+      return TestCertificates(
+        authority: authority,
+        server: try authority.issue(
+          CertificateTemplate(
+            commonName: "server", dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"],
+            usages: [.serverAuthentication], lifetime: .seconds(2_000_000_000)), now: now),
+        client: try authority.issue(
+          CertificateTemplate(
+            commonName: "alice", organizations: ["devs"], usages: [.clientAuthentication],
+            lifetime: .seconds(2_000_000_000)), now: now))
+    } catch {
+      preconditionFailure("\(error)")
+    }
+  }()
+
+  func serverTLS(protocols: [String] = ["h2", "http/1.1"]) throws -> TLSConfiguration {
+    try .server(identity: server, clientTrust: [authority.certificate], protocols: protocols)
+  }
+  func clientTLS(withCertificate: Bool = true) throws -> TLSConfiguration {
+    try .client(trust: .certificates([authority.certificate]), identity: withCertificate ? client : nil)
+  }
+}
+
+/// A running server on loops of its own.
+final class TestServer: Sendable {
+  let loops: [EventLoop]
+  let server: HTTPServer
+  let address: Address
+  let events: EventLog
+
+  static func start(
+    tls: [String]? = nil, loops: Int = 1, limits: HTTPLimits = HTTPLimits(), alpnHandlers: [String: ALPNHandler] = [:],
+    _ handler: @escaping @Sendable (HTTPRequest) async -> HTTPResponse
+  ) async throws -> TestServer {
+    let loops = (0..<loops).map { EventLoop.start(name: "test-\($0)") }
+    let events = EventLog()
+    let server = HTTPServer(
+      loops: loops, address: .ip("127.0.0.1", port: 0),
+      tls: try tls.map { try TestCertificates.shared.serverTLS(protocols: $0) }, handler: ClosureHandler(body: handler),
+      limits: limits, alpnHandlers: alpnHandlers, onEvent: { events.add($0) })
+    return TestServer(loops: loops, server: server, address: try await server.start(), events: events)
+  }
+
+  private init(loops: [EventLoop], server: HTTPServer, address: Address, events: EventLog) {
+    self.loops = loops
+    self.server = server
+    self.address = address
+    self.events = events
+  }
+
+  var loop: EventLoop { loops[0] }
+  var url: String { "https://127.0.0.1:\(address.port)" }
+  var plainURL: String { "http://127.0.0.1:\(address.port)" }
+
+  func client(tls: Bool = true, limits: HTTPClientLimits = HTTPClientLimits()) throws -> HTTPClient {
+    HTTPClient(
+      loop: loop, endpoint: address, tls: tls ? try TestCertificates.shared.clientTLS() : nil, serverName: "127.0.0.1",
+      limits: limits)
+  }
+
+  func stop() async {
+    await server.shutdown(deadline: .milliseconds(100))
+    for loop in loops {
+      loop.stop()
+      loop.join()
+    }
+  }
+}
+
+final class EventLog: Sendable {
+  private let events = Mutex<[HTTPServerEvent]>([])
+  func add(_ event: HTTPServerEvent) { events.withLock { $0.append(event) } }
+  var texts: [String] { events.withLock { $0.map(\.description) } }
+}
+
+/// A value that tasks of a test share.
+final class Shared<Value: Sendable>: Sendable {
+  private let stored: Mutex<Value>
+  init(_ value: Value) { stored = Mutex(value) }
+  var value: Value { stored.withLock { $0 } }
+  func update(_ body: @Sendable (inout Value) -> Void) { stored.withLock { body(&$0) } }
+}
+
+/// Waits until a condition holds; fails the test when it does not within ten seconds.
+func eventually(
+  _ comment: Comment, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool
+) async throws {
+  let deadline = ContinuousClock.now + .seconds(10)
+  while ContinuousClock.now < deadline {
+    if try await condition() { return }
+    try await Task.sleep(for: .milliseconds(5))
+  }
+  Issue.record(comment, sourceLocation: sourceLocation)
+}
+
+/// A TCP connection that says exactly what a test wants said.
+final class RawConnection: Sendable {
+  private let stream: LoopConfined<any Stream>
+  private let received = Shared<[UInt8]>([])
+  private let closed = Shared(false)
+
+  private final class Receiver: StreamHandler {
+    let received: Shared<[UInt8]>
+    let closed: Shared<Bool>
+    init(_ received: Shared<[UInt8]>, _ closed: Shared<Bool>) {
+      self.received = received
+      self.closed = closed
+    }
+    func streamDidReceive(_ bytes: UnsafeRawBufferPointer) {
+      let bytes = Array(bytes)
+      received.update { $0 += bytes }
+    }
+    func streamDidClose(_ error: StreamError?) { closed.update { $0 = true } }
+  }
+
+  init(_ server: TestServer) async throws {
+    stream = try await StreamConnector.connect(to: server.address, on: server.loop, deadline: .seconds(5))
+    stream.execute { [received, closed] in $0.handler = Receiver(received, closed) }
+  }
+
+  func send(_ text: String) { send(Array(text.utf8)) }
+  func send(_ bytes: [UInt8]) { stream.execute { $0.write(bytes) } }
+  func pauseReading() { stream.execute { $0.pauseReading() } }
+  func resumeReading() { stream.execute { $0.resumeReading() } }
+  func abort() { stream.execute { $0.abort() } }
+
+  var text: String { String(decoding: received.value, as: UTF8.self) }
+  var bytes: [UInt8] { received.value }
+  var isClosed: Bool { closed.value }
+
+  /// Everything received once it satisfies `condition`.
+  func text(
+    until condition: @escaping (String) -> Bool, sourceLocation: SourceLocation = #_sourceLocation
+  ) async throws -> String {
+    try await eventually("received only: \(text.prefix(2000))", sourceLocation: sourceLocation) { condition(text) }
+    return text
+  }
+
+  /// Everything received when the server has closed the connection.
+  func textAtClose(sourceLocation: SourceLocation = #_sourceLocation) async throws -> String {
+    try await eventually("not closed; received: \(text.prefix(2000))", sourceLocation: sourceLocation) { isClosed }
+    return text
+  }
+}
+
+/// Chance that a seed repeats (SplitMix64).
+struct SeededRandom: RandomNumberGenerator {
+  var state: UInt64
+  init(seed: UInt64) { state = seed }
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ (mixed >> 31)
+  }
+}
