@@ -14,17 +14,24 @@ actor LoopTasks {
 
   private init(_ loop: EventLoop) { self.loop = loop }
 
-  /// Starts a task on the loop. Loop-confined.
+  /// Starts a task of `owner` on the loop. Loop-confined.
+  ///
+  /// The owner is passed to `body` and not captured as `self`: a closure that captures `self` does not inherit the
+  /// caller's isolation (Swift 6.3), and would run on the process's default executor.
   @discardableResult
-  nonisolated func start(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
-    assumeIsolated { $0.startIsolated(body) }
+  nonisolated func start<Owner: Sendable>(
+    for owner: Owner, _ body: @escaping @Sendable (Owner) async -> Void
+  ) -> Task<Void, Never> {
+    assumeIsolated { $0.startIsolated(owner, body) }
   }
 
-  private func startIsolated(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+  private func startIsolated<Owner: Sendable>(
+    _ owner: Owner, _ body: @escaping @Sendable (Owner) async -> Void
+  ) -> Task<Void, Never> {
     Task {
       // The capture makes the task isolated to this actor.
       _ = self
-      await body()
+      await body(owner)
     }
   }
 }

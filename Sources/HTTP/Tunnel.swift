@@ -16,7 +16,7 @@ final class TunnelPump: @unchecked Sendable {
     let confined = LoopConfined(stream, on: stream.loop)
     tunnel.inbound.onDrain { confined.execute { $0.resumeReading() } }
     if !leftover.isEmpty { leftover.withUnsafeBytes { receive($0) } }
-    LoopTasks.on(stream.loop).start { await self.pumpOutbound() }
+    LoopTasks.on(stream.loop).start(for: self) { await $0.pumpOutbound() }
   }
 
   func receive(_ bytes: UnsafeRawBufferPointer) {

@@ -40,7 +40,7 @@ final class HTTP1ClientConnection: ClientConnection, @unchecked Sendable {
     case .stream(let pipe):
       stream.write(head)
       isRequestSent = false
-      exchange.bodyTask = pool.tasks.start { [self] in await sendBody(pipe, of: exchange) }
+      exchange.bodyTask = pool.tasks.start(for: self) { await $0.sendBody(pipe, of: exchange) }
     }
   }
 

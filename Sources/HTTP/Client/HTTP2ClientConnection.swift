@@ -58,7 +58,9 @@ final class HTTP2ClientConnection: ClientConnection, HTTP2SessionOwner, @uncheck
     case .chunks(let chunks): send(chunks, on: stream)
     case .stream(let pipe):
       let confined = LoopConfined(stream, on: pool.loop)
-      exchange.bodyTask = pool.tasks.start { [self] in await send(pipe, on: confined.value, exchange) }
+      exchange.bodyTask = pool.tasks.start(for: self) {
+        await $0.send(pipe, on: confined.value, exchange)
+      }
     }
     scheduleFlush()
   }

@@ -91,10 +91,11 @@ final class HTTP1ServerConnection: ServerConnection, @unchecked Sendable {
     let request = HTTPRequest(
       method: head.method, target: head.target, headers: head.headers, body: body.isEmpty ? .empty : .bytes(body),
       peer: peer, remoteAddress: remoteAddress, version: .http1)
-    task = worker.tasks.start { [self] in
-      let response = await worker.shared.handler.respond(to: request)
-      await respond(response, to: head)
-      worker.shared.requestCount.subtract(1, ordering: .relaxed)
+    task = worker.tasks.start(for: self) { connection in
+      let shared = connection.worker.shared
+      let response = await shared.handler.respond(to: request)
+      await connection.respond(response, to: head)
+      shared.requestCount.subtract(1, ordering: .relaxed)
     }
   }
 

@@ -134,11 +134,12 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
     runningTasks += 1
     worker.shared.requestCount.add(1, ordering: .relaxed)
     let confined = LoopConfined(stream, on: self.stream.loop)
-    exchange.task = worker.tasks.start { [self] in
-      let response = await worker.shared.handler.respond(to: request)
-      await respond(response, to: confined.value, exchange)
-      runningTasks -= 1
-      worker.shared.requestCount.subtract(1, ordering: .relaxed)
+    exchange.task = worker.tasks.start(for: self) { connection in
+      let shared = connection.worker.shared
+      let response = await shared.handler.respond(to: request)
+      await connection.respond(response, to: confined.value, exchange)
+      connection.runningTasks -= 1
+      shared.requestCount.subtract(1, ordering: .relaxed)
     }
   }
 
