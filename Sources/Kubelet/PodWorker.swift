@@ -1,0 +1,202 @@
+import Client
+import JSON
+import Logging
+import Schema
+import Synchronization
+import World
+
+/// Owns the machine of one pod: performs its actions on the runtime and writes its status to the API.
+///
+/// Events may come from any thread; the machine steps under a lock, actions run as tasks on the node's loop.
+final class PodWorker: Sendable {
+  private struct State {
+    var machine: PodMachine
+    var writtenStatus: JSONValue = .null
+    var isWriting = false
+    var needsWrite = false
+    var wakeUp: (any ScheduledTimer)?
+    var wakeUpAt: MonotonicTime?
+    var isFinished = false
+  }
+
+  private let context: NodeContext
+  private let state: Mutex<State>
+  private let onFinished: @Sendable () -> Void
+
+  /// `onFinished` is called when the object has been deleted.
+  init(_ pod: Pod, context: NodeContext, onFinished: @escaping @Sendable () -> Void) {
+    self.context = context
+    self.onFinished = onFinished
+    state = Mutex(State(machine: PodMachine(pod, now: context.world.wallClock)))
+  }
+
+  func update(_ pod: Pod) { step(.updated(pod)) }
+
+  /// The object vanished without our doing (deleted by force): the containers go at once.
+  func objectVanished() {
+    let (pod, names) = state.withLock { state -> (Pod, [String]) in
+      guard !state.isFinished else { return (state.machine.pod, []) }
+      state.isFinished = true
+      state.wakeUp?.cancel()
+      return (state.machine.pod, state.machine.containers.filter(\.isAlive).map(\.container.name))
+    }
+    context.world.spawn { [context] in
+      for name in names {
+        _ = await context.runtime.stop(
+          ContainerIdentity(podUID: pod.metadata.uid, name: name), grace: .seconds(2))
+      }
+      await context.runtime.removeSandbox(podUID: pod.metadata.uid)
+    }
+  }
+
+  private func step(_ event: PodEvent) {
+    let now = context.world.now
+    let wallClock = context.world.wallClock
+    let (pod, actions) = state.withLock { state -> (Pod, [PodAction]) in
+      guard !state.isFinished else { return (state.machine.pod, []) }
+      return (state.machine.pod, state.machine.step(event, now: now, wallClock: wallClock))
+    }
+    for action in actions { perform(action, pod) }
+    writeStatus()
+  }
+
+  // MARK: Acting
+
+  private func perform(_ action: PodAction, _ pod: Pod) {
+    switch action {
+    case .createSandbox: context.world.spawn { await self.createSandbox(pod) }
+    case .startContainer(let name): context.world.spawn { await self.start(name, pod) }
+    case .stopContainer(let name, let grace): context.world.spawn { await self.stop(name, grace, pod) }
+    case .removeSandbox:
+      context.world.spawn {
+        await self.context.runtime.removeSandbox(podUID: pod.metadata.uid)
+        self.step(.sandboxRemoved)
+      }
+    case .wakeUp(let time): arm(time)
+    case .deleteObject: context.world.spawn { await self.deleteObject() }
+    }
+  }
+
+  private func createSandbox(_ pod: Pod) async {
+    do {
+      let address = try await context.runtime.createSandbox(
+        podUID: pod.metadata.uid, hostNetwork: pod.spec.hostNetwork)
+      step(.sandboxCreated(address: address))
+    } catch {
+      context.record(
+        pod, .warning, "FailedCreatePodSandBox", "Failed to create pod sandbox: \(error)")
+      step(.sandboxFailed(message: "\(error)"))
+    }
+  }
+
+  private func start(_ name: String, _ pod: Pod) async {
+    guard let record = state.withLock({ $0.machine.containers.first { $0.container.name == name } }) else { return }
+    let field = record.isInit ? "spec.initContainers{\(name)}" : "spec.containers{\(name)}"
+    let request = ContainerRequest(
+      identity: ContainerIdentity(podUID: pod.metadata.uid, name: name), container: record.container,
+      isInit: record.isInit, attempt: record.restartCount, podAnnotations: pod.metadata.annotations)
+    context.record(
+      pod, .normal, "Pulled", "Container image \"\(record.container.image)\" already present on machine", field)
+    do {
+      let started = try await context.runtime.start(request) { [weak self] exit in
+        self?.step(.containerExited(name: name, exit))
+      }
+      context.record(pod, .normal, "Created", "Created container: \(name)", field)
+      context.record(pod, .normal, "Started", "Started container \(name)", field)
+      step(.containerStarted(name: name, started))
+    } catch {
+      context.record(pod, .warning, "Failed", "Error: \(error)", field)
+      step(.containerFailedToStart(name: name, message: "\(error)"))
+    }
+  }
+
+  private func stop(_ name: String, _ grace: Duration, _ pod: Pod) async {
+    context.record(pod, .normal, "Killing", "Stopping container \(name)", "spec.containers{\(name)}")
+    let exit = await context.runtime.stop(
+      ContainerIdentity(podUID: pod.metadata.uid, name: name), grace: grace)
+    step(.containerExited(name: name, exit))
+  }
+
+  /// The last word: the object may go. Tried until the server has taken it.
+  private func deleteObject() async {
+    let pod = state.withLock { $0.machine.pod }
+    var backoff = Duration.milliseconds(100)
+    while !state.withLock({ $0.isFinished }) {
+      do {
+        try await context.client.delete(
+          .pods, namespace: pod.namespace, name: pod.name,
+          DeleteOptions(gracePeriodSeconds: 0, uid: pod.metadata.uid))
+        break
+      } catch let status as APIStatus where status.code == 404 || status.code == 409 {
+        break
+      } catch {
+        context.logger.debug("deleting \(pod.key): \(error)")
+        try? await context.world.sleep(for: backoff)
+        backoff = min(backoff * 2, .seconds(5))
+      }
+    }
+    state.withLock { state in
+      state.isFinished = true
+      state.wakeUp?.cancel()
+    }
+    onFinished()
+  }
+
+  private func arm(_ time: MonotonicTime) {
+    state.withLock { state in
+      if let at = state.wakeUpAt, at <= time, at > context.world.now { return }
+      state.wakeUp?.cancel()
+      state.wakeUpAt = time
+      state.wakeUp = context.world.schedule(after: max(.zero, time - context.world.now)) { [weak self] in
+        self?.state.withLock { $0.wakeUpAt = nil }
+        self?.step(.wokenUp)
+      }
+    }
+  }
+
+  // MARK: Status
+
+  /// Writes the status if it changed. One write at a time; changes meanwhile are written after it, together.
+  private func writeStatus() {
+    let start = state.withLock { state in
+      state.needsWrite = true
+      defer { state.isWriting = true }
+      return !state.isWriting
+    }
+    if start { context.world.spawn { await self.writeUntilCurrent() } }
+  }
+
+  private func writeUntilCurrent() async {
+    var backoff = Duration.milliseconds(50)
+    while true {
+      let next = state.withLock { state -> (Pod, JSONValue)? in
+        guard state.needsWrite, !state.isFinished else {
+          state.isWriting = false
+          return nil
+        }
+        state.needsWrite = false
+        let status = PodStatusWriter(
+          machine: state.machine, hostIP: context.address, wallClock: context.world.wallClock
+        ).status()
+        return (state.machine.pod, status)
+      }
+      guard let (pod, status) = next else { return }
+      if state.withLock({ $0.writtenStatus == status }) { continue }
+      do {
+        try await context.client.patch(
+          .pods, namespace: pod.namespace, name: pod.name,
+          ["metadata": ["uid": .string(pod.metadata.uid)], "status": status], type: .strategic,
+          subresource: "status")
+        state.withLock { $0.writtenStatus = status }
+        backoff = .milliseconds(50)
+      } catch let error as APIStatus where error.code == 404 || error.code == 409 || error.code == 422 {
+        context.logger.debug("status of \(pod.key): \(error.message)")
+      } catch {
+        context.logger.debug("status of \(pod.key): \(error)")
+        state.withLock { $0.needsWrite = true }
+        try? await context.world.sleep(for: backoff)
+        backoff = min(backoff * 2, .seconds(5))
+      }
+    }
+  }
+}
