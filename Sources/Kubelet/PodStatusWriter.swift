@@ -35,7 +35,9 @@ struct PodStatusWriter {
 
   func phase() -> String {
     if machine.failure != nil { return "Failed" }
-    let isInitialized = initial.allSatisfy { $0.isSidecar ? $0.isRunning || $0.restartCount > 0 : $0.exit?.exitCode == 0 }
+    let isInitialized = initial.allSatisfy {
+      $0.isSidecar ? $0.isRunning || $0.restartCount > 0 : $0.exit?.exitCode == 0
+    }
     if let failed = initial.first(where: { !$0.isSidecar && ($0.exit.map { $0.exitCode != 0 } ?? false) }),
       spec.restartPolicy == "Never", failed.exit != nil
     {
@@ -51,7 +53,8 @@ struct PodStatusWriter {
       if spec.restartPolicy == "OnFailure" && allWell { return "Succeeded" }
       return "Running"
     }
-    return ordinary.contains { $0.isRunning || $0.exit != nil || $0.restartCount > 0 || $0.isStopping } ? "Running" : "Pending"
+    return ordinary.contains { $0.isRunning || $0.exit != nil || $0.restartCount > 0 || $0.isStopping }
+      ? "Running" : "Pending"
   }
 
   // MARK: Conditions
@@ -70,7 +73,9 @@ struct PodStatusWriter {
     var containersReady = ready
     let gates = spec.readinessGates.filter { machine.pod.status.condition($0)?.status != "True" }
     if ready.status, let gate = gates.first {
-      ready = (false, "ReadinessGatesNotReady", "corresponding condition of pod readiness gate \"\(gate)\" does not exist.")
+      ready = (
+        false, "ReadinessGatesNotReady", "corresponding condition of pod readiness gate \"\(gate)\" does not exist."
+      )
     }
     if isFinished { containersReady = ready }
     return [
@@ -135,7 +140,8 @@ struct PodStatusWriter {
           "reason": "CrashLoopBackOff",
           "message": .string(
             "back-off \(PodMachine.backoff(record.crashes).components.seconds)s restarting failed "
-              + "container=\(record.container.name) pod=\(machine.pod.name)_\(machine.pod.namespace)(\(machine.pod.metadata.uid))"),
+              + "container=\(record.container.name) pod=\(machine.pod.name)_\(machine.pod.namespace)(\(machine.pod.metadata.uid))"
+          ),
         ]
       ]
     }
