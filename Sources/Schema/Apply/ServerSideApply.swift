@@ -8,8 +8,9 @@ public enum ServerSideApply {
   /// work afterwards; `ManagedFieldsUpdater` must not see the result.
   ///
   /// - Parameters:
-  ///   - live: nil when the object does not exist.
-  ///   - applied: the body: apiVersion, kind, name, and the fields the manager wants. Not defaulted.
+  ///   - live: in canonical form (`TypedDecoder`); nil when the object does not exist.
+  ///   - applied: the body as it was sent: apiVersion, kind, name, and the fields the manager wants. Neither decoded
+  ///     by its schema nor defaulted, for the manager would own what that adds.
   ///   - force: takes fields from other managers instead of failing.
   ///   - resetFields: what this endpoint does not write, see `ManagedFieldsUpdater.resetFields(for:subresource:)`.
   /// - Throws: 409 naming every conflict; 400 when the body has managedFields; 500 when it does not fit the schema.
@@ -24,7 +25,7 @@ public enum ServerSideApply {
     guard wanted.problems.isEmpty else { throw misfit(applied, wanted.problems) }
 
     var operation = Operation(
-      live: live, applied: applied, structure: structure,
+      live: live, applied: CanonicalScalars.of(applied, .structure(structure)), structure: structure,
       actor: ManagedFieldsEntries.Entry(
         manager: manager, operation: .apply, apiVersion: apiVersion, time: now, subresource: subresource,
         set: wanted.set.subtractingRecursively(resetFields)),
@@ -35,9 +36,7 @@ public enum ServerSideApply {
         manager == LastApplied.manager ? LastApplied.ownedFields(of: live, structure: structure) : FieldSet()
       try operation.checkConflicts(allowing: allowed)
     }
-    operation.takeOwnership()
-
-    var result = operation.result
+    var result = operation.takeOwnership()
     if manager == LastApplied.manager { LastApplied.refresh(in: &result, from: applied) }
     return result
   }
@@ -67,6 +66,8 @@ private struct Operation {
   var comparison: FieldComparison?
 
   static let beforeFirstApply = "before-first-apply"
+  /// Never removed as a whole: it says which object this is.
+  private static let metadata = FieldSet.members([["metadata"]])
 
   init(
     live: JSONValue?, applied: JSONValue, structure: Structure, actor: ManagedFieldsEntries.Entry,
@@ -103,17 +104,16 @@ private struct Operation {
   private mutating func prune(formerly last: FieldSet) {
     guard !last.subtracting(actor.set).isEmpty else { return }
     let shape = MergeShape.structure(structure)
-    func everything(_ object: JSONValue) -> FieldSet {
-      AppliedFields(of: object, structure: structure).set.includingNamedFields(shape)
-    }
-    let last = last.includingNamedFields(shape)
+    func named(_ set: FieldSet) -> FieldSet { set.includingNamedFields(shape).subtracting(Self.metadata) }
+    func everything(_ object: JSONValue) -> FieldSet { named(AppliedFields(of: object, structure: structure).set) }
+    let last = named(last)
     let all = everything(merged)
     var owned = actor.set
     for entry in entries.entries where !entry.belongs(to: actor) { owned = owned.union(entry.set) }
 
     let bare = AppliedMerge.removing(last, from: merged, structure: structure)
     let withOwned = AppliedMerge.removing(
-      all.subtracting(everything(bare).union(owned.includingNamedFields(shape))), from: merged, structure: structure)
+      all.subtracting(everything(bare).union(named(owned))), from: merged, structure: structure)
     merged = AppliedMerge.removing(
       all.subtracting(everything(withOwned)).intersection(last), from: merged, structure: structure)
   }
@@ -131,22 +131,21 @@ private struct Operation {
     if !conflicts.isEmpty { throw ApplyConflict.status(conflicts) }
   }
 
-  mutating func takeOwnership() {
-    guard let comparison else { return }
-    entries.remove(comparison.changed.union(comparison.removed), exceptFrom: actor)
+  /// The merged object with its ownership; `live` itself where nothing changed.
+  mutating func takeOwnership() -> JSONValue {
+    var object = TypedDecoder.canonicalized(merged, as: structure)
+    var former = live ?? .null
+    former["metadata"]["managedFields"] = .null
+    if let comparison { entries.remove(comparison.changed.union(comparison.removed), exceptFrom: actor) }
     if let position = entries.index(of: actor) {
       let before = entries.entries[position]
-      let isSame = comparison.isEmpty && before.apiVersion == actor.apiVersion && before.set == actor.set
-      if isSame { actor.time = before.time }
+      // The configuration may say what the canonical form leaves out; that is no change.
+      if object == former, before.apiVersion == actor.apiVersion, before.set == actor.set { actor.time = before.time }
       entries.entries[position] = actor
     } else {
       entries.entries.append(actor)
     }
     entries.removeEmpty()
-  }
-
-  var result: JSONValue {
-    var object = merged
     object["metadata"]["managedFields"] = entries.json
     return object
   }

@@ -37,6 +37,12 @@ public struct TypedDecoder {
     (try? decode(value, as: structure).value) ?? value
   }
 
+  /// One value in the canonical form of its type; as it is where it is none.
+  static func canonicalized(_ value: JSONValue, as type: FieldType) -> JSONValue {
+    var decoder = Self(duplicates: [])
+    return (try? decoder.value(value, type)) ?? value
+  }
+
   // MARK: Where the decoder is
 
   private enum Step {
