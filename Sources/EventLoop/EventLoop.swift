@@ -152,12 +152,18 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
         guard let handle, let data = handle.pointee.data, uv_is_closing(handle) == 0 else { return }
         Unmanaged<LoopHandle>.fromOpaque(data).takeUnretainedValue().loopWillStop()
       }, nil)
-    for _ in 0..<Self.closingTurns where uv_run(uv, UV_RUN_NOWAIT) != 0 && (hasForeignHandles || !ready.isEmpty) {}
+    var turns = 0
+    repeat {
+      uv_run(uv, UV_RUN_NOWAIT)
+      turns += 1
+    } while (hasForeignHandles || !ready.isEmpty) && turns < Self.closingTurns
     timers.removeAll()
     locals.removeAll()
     isTornDown = true
     for handle in [erased(wake), erased(prepare), erased(idle), erased(timerHandle)] { uv_close(handle, nil) }
-    for _ in 0..<Self.closingTurns where uv_run(uv, UV_RUN_NOWAIT) != 0 {}
+    // Until nothing is left, which may take as long as a name server takes to answer: libuv's helper thread that waits
+    // for it would write into a loop that is gone.
+    while uv_run(uv, UV_RUN_DEFAULT) != 0 {}
     must(uv_loop_close(uv) == 0, "event loop \(name) stopped with open handles")
   }
 

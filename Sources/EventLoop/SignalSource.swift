@@ -6,7 +6,7 @@ import CLibuv
 /// while any does, the signal's default action (to end the process) does not happen.
 public final class SignalSource: LoopHandle {
   private let handle: UnsafeMutablePointer<uv_signal_t>
-  private let onSignal: () -> Void
+  private var onSignal: (() -> Void)?
   private var isClosed = false
 
   public init(_ signal: Int32, on loop: EventLoop, onSignal: @escaping () -> Void) throws(StreamError) {
@@ -19,7 +19,7 @@ public final class SignalSource: LoopHandle {
       handle,
       { handle, _ in
         let data = handle.unsafelyUnwrapped.pointee.data.unsafelyUnwrapped
-        Unmanaged<SignalSource>.fromOpaque(data).takeUnretainedValue().onSignal()
+        Unmanaged<SignalSource>.fromOpaque(data).takeUnretainedValue().onSignal?()
       }, signal)
     if status != 0 {
       close()
@@ -34,6 +34,7 @@ public final class SignalSource: LoopHandle {
     loop.preconditionOnLoop()
     guard !isClosed else { return }
     isClosed = true
+    onSignal = nil
     uv_close(erased(handle)) { Unmanaged<SignalSource>.fromOpaque($0.unsafelyUnwrapped.pointee.data).release() }
   }
 

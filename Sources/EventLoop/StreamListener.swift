@@ -22,7 +22,8 @@ public final class StreamListener: LoopHandle {
   private let descriptor: Int32
   private let kind: SocketStream.Kind
   private let poll: UnsafeMutablePointer<uv_poll_t>
-  private let onAccept: (any Stream, _ remoteAddress: String) -> Void
+  /// Let go of on close: it often refers to who holds the listener.
+  private var onAccept: ((any Stream, _ remoteAddress: String) -> Void)?
   private var isClosed = false
   private var pauseTimer: (any ScheduledTimer)?
 
@@ -52,6 +53,8 @@ public final class StreamListener: LoopHandle {
     loop.preconditionOnLoop()
     guard !isClosed else { return }
     isClosed = true
+    onAccept = nil
+    onError = nil
     pauseTimer?.cancel()
     if case .unix(let path) = localAddress { unlink(path) }
     uv_poll_stop(poll)
@@ -104,7 +107,7 @@ public final class StreamListener: LoopHandle {
         continue
       }
       acceptedConnections += 1
-      onAccept(stream, peer.address.description)
+      onAccept?(stream, peer.address.description)
     }
   }
 

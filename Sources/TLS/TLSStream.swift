@@ -129,6 +129,8 @@ public final class TLSStream: Stream, StreamHandler {
     if let address = IPAddressText.bytes(of: name) {
       X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl), address, address.count)
     } else {
+      // As Go checks: the alternative names alone, wildcards for whole labels only.
+      SSL_set_hostflags(ssl, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT))
       SSL_set1_host(ssl, name)
       trireme_SSL_set_tlsext_host_name(ssl, name)
     }
@@ -139,25 +141,30 @@ public final class TLSStream: Stream, StreamHandler {
   public var handler: (any StreamHandler)? {
     didSet {
       loop.preconditionOnLoop()
-      if isCloseReported { deliverClose() } else if handler != nil, oldValue == nil { wantPlain() }
+      if isCloseReported { deliverClose() } else { updateReading() }
     }
   }
 
   public func pauseReading() {
     isPaused = true
-    if state == .open { transport.pauseReading() }
+    updateReading()
   }
 
   public func resumeReading() {
     guard isPaused else { return }
     isPaused = false
-    transport.resumeReading()
-    wantPlain()
+    updateReading()
   }
 
-  /// Plain bytes can be delivered again; some may lie in the stash or in OpenSSL.
-  private func wantPlain() {
-    guard state == .open, !isPumping, !stash.isEmpty || SSL_has_pending(ssl) != 0 else { return }
+  private var isWanted: Bool { handler != nil && !isPaused }
+
+  /// The transport reads while somebody wants the bytes: what nobody wants stays with the peer.
+  private func updateReading() {
+    guard state == .open else { return }
+    guard isWanted else { return transport.pauseReading() }
+    transport.resumeReading()
+    // Some may lie here already, encrypted or not.
+    guard !isPumping, !stash.isEmpty || SSL_has_pending(ssl) != 0 else { return }
     loop.executeConfined { self.receive(UnsafeRawBufferPointer(start: nil, count: 0)) }
   }
 
@@ -194,8 +201,6 @@ public final class TLSStream: Stream, StreamHandler {
     isPumping = false
     flushOutput()
   }
-
-  private var isWanted: Bool { handler != nil && !isPaused }
 
   /// Reads records until the buffer is full or none is left, and delivers them together. Returns whether to go on.
   private func readPlain(into plain: UnsafeMutableRawBufferPointer) -> Bool {
@@ -266,8 +271,10 @@ public final class TLSStream: Stream, StreamHandler {
     flushOutput()
     let onHandshake = onHandshake.take()
     onHandshake?(.success(handshake))
-    if isPaused { transport.pauseReading() }
+    updateReading()
     encryptQueue()
+    // What was written before the handshake may be gone by now, and nothing that would say so is to come.
+    if owesDrain, bufferedBytes == 0 { loop.executeConfined { self.reportDrain() } }
   }
 
   /// Answers a client that forgot the "s" in a way that it can read.
@@ -402,6 +409,10 @@ public final class TLSStream: Stream, StreamHandler {
 
   public func streamDidDrain() {
     encryptQueue()
+    reportDrain()
+  }
+
+  private func reportDrain() {
     guard owesDrain, bufferedBytes == 0, state == .open else { return }
     owesDrain = false
     handler?.streamDidDrain()

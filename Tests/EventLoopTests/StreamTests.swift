@@ -1,4 +1,5 @@
 import EventLoop
+import Glibc
 import Synchronization
 import Testing
 import World
@@ -11,6 +12,7 @@ private final class Link: @unchecked Sendable {
   var server: (any Stream)?
   weak var forgottenClient: (any Stream)?
   weak var forgottenServer: (any Stream)?
+  var hoard: [Int32] = []
   var remoteAddress = ""
   let clientHandler = RecordingHandler()
   let serverHandler = RecordingHandler()
@@ -264,6 +266,31 @@ private let anyPort = Address.ip("127.0.0.1", port: 0)
         for _ in 0..<20 { _ = try await StreamConnector.connect(to: address, on: one, deadline: .seconds(10)) }
         try await one.wait { accepted.load(ordering: .relaxed) == 20 }
       }
+    }
+  }
+
+  @Test func aListenerWithoutDescriptorsWaitsUntilThereAreSome() async throws {
+    await #expect(processExitsWith: .success) {
+      let loop = EventLoop.start(name: "test")
+      let link = Link(loop: loop)
+      let errors = Atomic<Int>(0)
+      let address = try await loop.run {
+        link.listener = try StreamListener(loop: loop, address: anyPort) { stream, _ in link.server = stream }
+        link.listener!.onError = { _ in errors.wrappingAdd(1, ordering: .relaxed) }
+        return link.listener!.localAddress
+      }
+      // One descriptor for the client's end and one that libuv keeps in reserve, none for the server's end.
+      try await loop.run {
+        StreamConnector.connect(to: address, on: loop, deadline: .seconds(10)) { result in
+          link.client = try? result.get()
+        }
+        while case let descriptor = dup(0), descriptor >= 0 { link.hoard.append(descriptor) }
+        for _ in 0..<2 { close(link.hoard.removeLast()) }
+      }
+      try await loop.wait { errors.load(ordering: .relaxed) > 0 }
+      precondition(errors.load(ordering: .relaxed) < 5, "the listener spins")
+      try await loop.run { for descriptor in link.hoard { close(descriptor) } }
+      try await loop.wait { link.listener!.acceptedConnections == 1 }
     }
   }
 

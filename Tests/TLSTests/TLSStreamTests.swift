@@ -295,6 +295,7 @@ import World
         }
       }
       try await loop.wait { pair.server.handler.received == Array("first words".utf8) }
+      try await loop.wait { pair.client.handler.drains == 1 }
     }
   }
 
