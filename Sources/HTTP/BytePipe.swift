@@ -1,9 +1,9 @@
 import DequeModule
 import Synchronization
 
-/// A bounded queue of byte chunks between one writer and one reader, any threads.
+/// A bounded queue of byte chunks between its writers and one reader, any threads.
 ///
-/// The writer is suspended while more than `highWater` bytes wait (back-pressure); the reader while none do. A reader
+/// A writer is suspended while more than `highWater` bytes wait (back-pressure); the reader while none do. A reader
 /// that goes away cancels the pipe, and the writer's next `write` throws.
 public final class BytePipe: Sendable {
   private struct State {
@@ -11,7 +11,7 @@ public final class BytePipe: Sendable {
     var bufferedBytes = 0
     var ended: Result<Void, any Error>?
     var reader: CheckedContinuation<[UInt8]?, any Error>?
-    var writer: CheckedContinuation<Void, any Error>?
+    var writers: [CheckedContinuation<Void, any Error>] = []
     var onCancel: (@Sendable () -> Void)?
     var onDrain: (@Sendable () -> Void)?
     /// `offer` has told its caller to hold back.
@@ -21,15 +21,15 @@ public final class BytePipe: Sendable {
     /// Takes the next chunk; also what to tell the writing side, if it waited for room and there is enough now.
     mutating func takeChunk(
       highWater: Int
-    ) -> (chunk: [UInt8], writer: CheckedContinuation<Void, any Error>?, onDrain: (@Sendable () -> Void)?)? {
+    ) -> (chunk: [UInt8], writers: [CheckedContinuation<Void, any Error>], onDrain: (@Sendable () -> Void)?)? {
       guard let chunk = chunks.popFirst() else { return nil }
       bufferedBytes -= chunk.count
-      guard bufferedBytes <= highWater / 2 else { return (chunk, nil, nil) }
+      guard bufferedBytes <= highWater / 2 else { return (chunk, [], nil) }
       defer {
-        writer = nil
+        writers = []
         isHeldBack = false
       }
-      return (chunk, writer, isHeldBack ? onDrain : nil)
+      return (chunk, writers, isHeldBack ? onDrain : nil)
     }
   }
   private let state = Mutex(State())
@@ -67,8 +67,7 @@ public final class BytePipe: Sendable {
       let resume: Result<Void, any Error>? = state.withLock { state in
         if state.isCancelled { return .failure(HTTPError.cancelled) }
         if state.bufferedBytes <= highWater { return .success(()) }
-        precondition(state.writer == nil, "a BytePipe has one writer")
-        state.writer = continuation
+        state.writers.append(continuation)
         return nil
       }
       if let resume { continuation.resume(with: resume) }
@@ -145,30 +144,23 @@ public final class BytePipe: Sendable {
 
   private func takeAvailable() -> [UInt8]? {
     guard let taken = state.withLock({ $0.takeChunk(highWater: highWater) }) else { return nil }
-    taken.writer?.resume()
+    for writer in taken.writers { writer.resume() }
     taken.onDrain?()
     return taken.chunk
   }
 
   /// The reader has gone: buffered bytes are dropped, the writer's next call throws `HTTPError.cancelled`.
   public func cancel() {
-    let (reader, writer, onCancel) = state.withLock { state in
-      if state.isCancelled {
-        return (nil, nil, nil)
-          as (CheckedContinuation<[UInt8]?, any Error>?, CheckedContinuation<Void, any Error>?, (@Sendable () -> Void)?)
-      }
+    let dropped = state.withLock { state -> State? in
+      if state.isCancelled { return nil }
+      let dropped = state
+      state = State()
       state.isCancelled = true
-      state.chunks.removeAll()
-      state.bufferedBytes = 0
-      defer {
-        state.reader = nil
-        state.writer = nil
-        state.onCancel = nil
-      }
-      return (state.reader, state.writer, state.onCancel)
+      return dropped
     }
-    reader?.resume(throwing: HTTPError.cancelled)
-    writer?.resume(throwing: HTTPError.cancelled)
-    onCancel?()
+    guard let dropped else { return }
+    dropped.reader?.resume(throwing: HTTPError.cancelled)
+    for writer in dropped.writers { writer.resume(throwing: HTTPError.cancelled) }
+    dropped.onCancel?()
   }
 }

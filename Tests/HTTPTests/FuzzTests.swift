@@ -45,7 +45,7 @@ import Testing
     var limits = HTTPLimits()
     limits.headerBytes = 300
     limits.requestBodyBytes = 64
-    for _ in 0..<150_000 {
+    for _ in 0..<100_000 {
       let input = Self.mutate(seeds.randomElement(using: &random)!, &random)
       let whole = Decoded(input, limits: limits)
       let cut = Decoded(input, cuts: Self.cuts(input.count, &random), limits: limits)
@@ -63,7 +63,7 @@ import Testing
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
       "HTTP/1.0 404 Not Found\r\n\r\nto the end",
     ].map { Array($0.utf8) }
-    for _ in 0..<150_000 {
+    for _ in 0..<100_000 {
       let input = Self.mutate(seeds.randomElement(using: &random)!, &random)
       var decoder = HTTP1ResponseDecoder()
       decoder.begin(method: "GET")
@@ -118,7 +118,7 @@ import Testing
       }
       return said
     }
-    for _ in 0..<40_000 {
+    for _ in 0..<30_000 {
       let input = Self.mutate(frames(Int.random(in: 1...4, using: &random)), &random)
       let whole = decode(input, [])
       let cut = decode(input, Self.cuts(input.count, &random))
@@ -171,7 +171,7 @@ import Testing
       }
     }
     let honest = output(client)
-    for _ in 0..<20_000 {
+    for _ in 0..<10_000 {
       let input = Self.mutate(honest, &random)
       let session = HTTP2Session(role: .server, limits: HTTPLimits())
       let owner = Answering(session)

@@ -44,12 +44,10 @@ import Testing
     limits.bodyTime = .milliseconds(100)
     let server = try await TestServer.start(limits: limits) { _ in .text("ok") }
     let silent = try await RawConnection(server)
-    let slow = try await RawConnection(server)
-    let second = try await RawConnection(server)
-    let body = try await RawConnection(server)
-    slow.send("GET / HTT")
-    second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET ")
-    body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+    let slow = try await RawConnection(server, saying: "GET / HTT")
+    let second = try await RawConnection(server, saying: "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET ")
+    let body = try await RawConnection(
+      server, saying: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
     #expect(try await silent.textAtClose() == "")
     #expect(try await slow.textAtClose().hasPrefix("HTTP/1.1 408 "))
     let two = try await second.textAtClose()
@@ -62,8 +60,7 @@ import Testing
     var limits = HTTPLimits()
     limits.idleTime = .milliseconds(100)
     let server = try await TestServer.start(limits: limits) { _ in .text("ok") }
-    let connection = try await RawConnection(server)
-    connection.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    let connection = try await RawConnection(server, saying: "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     #expect(try await connection.textAtClose().hasSuffix("ok"))
     await server.stop()
   }

@@ -313,8 +313,6 @@ final class HTTP2Session {
       frame.hd.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, let stream = streams[frame.hd.stream_id]
     else { return }
     stream.isLocalEnded = true
-    // Answered before the request was whole (413): tell the client to stop sending (RFC 9113 §8.1).
-    if role == .server, !stream.isRemoteEnded { reset(stream, NGHTTP2_NO_ERROR) }
   }
 
   fileprivate func closed(_ id: Int32, _ errorCode: UInt32) {

@@ -14,6 +14,8 @@ private final class ServerExchange: @unchecked Sendable {
   var responseBody: BytePipe?
   var waiter = DrainWaiter()
   let started: MonotonicTime
+  /// Answered before the request was whole, one sweep ago.
+  var isUploadOverdue = false
   var isClosed = false
   var isEndingForShutdown = false
 
@@ -288,11 +290,26 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
   override func sweep(_ now: MonotonicTime) {
     super.sweep(now)
     for stream in session.streams.values where !stream.isRemoteEnded {
+      if stream.isLocalEnded {
+        stopUpload(stream)
+        continue
+      }
       guard let exchange = stream.exchange as? ServerExchange, !exchange.isRefused,
         now - exchange.started >= limits.bodyTime
       else { continue }
       refuse(stream, exchange, .timedOut("the request body", after: limits.bodyTime))
     }
+  }
+
+  /// The request was answered before it was whole (413): the client is told to stop sending (RFC 9113 §8.1), but not
+  /// with the answer itself: curl takes a reset that comes while it sends for a failure and drops the answer.
+  private func stopUpload(_ stream: HTTP2Stream) {
+    guard let exchange = stream.exchange as? ServerExchange, exchange.isUploadOverdue else {
+      (stream.exchange as? ServerExchange)?.isUploadOverdue = true
+      return
+    }
+    session.reset(stream, NGHTTP2_NO_ERROR)
+    scheduleFlush()
   }
 
   override func drain() {

@@ -1,4 +1,4 @@
-// SHA-1 (RFC 3174) and Base64 for the WebSocket handshake, which proves nothing but that the server speaks the protocol.
+// SHA-1 (RFC 3174) for the WebSocket handshake, which proves nothing but that the server speaks the protocol.
 // Not for anything that must be safe.
 
 func sha1(_ message: [UInt8]) -> [UInt8] {
@@ -29,17 +29,4 @@ func sha1(_ message: [UInt8]) -> [UInt8] {
     for (at, value) in [a, b, c, d, e].enumerated() { hash[at] = hash[at] &+ value }
   }
   return hash.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> UInt32(24 - $0 * 8)) } }
-}
-
-func base64(_ bytes: [UInt8]) -> String {
-  let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-  var text: [UInt8] = []
-  for start in stride(from: 0, to: bytes.count, by: 3) {
-    let group = bytes[start..<min(start + 3, bytes.count)]
-    let word = group.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - group.count))
-    for digit in 0..<4 {
-      text.append(digit <= group.count ? alphabet.utf8Start[word >> (18 - 6 * digit) & 63] : UInt8(ascii: "="))
-    }
-  }
-  return String(decoding: text, as: UTF8.self)
 }
