@@ -60,10 +60,14 @@ struct CommandEntry: Sendable {
     return writer.bytes
   }
 
-  /// The request id alone, for a proposal that was answered without being applied.
-  static func request(of entry: [UInt8]) throws(CodecError) -> RequestID {
-    var reader = ByteReader(entry)
-    return try readHeader(&reader).request
+  /// Writes request id and watermark into an entry that was encoded before they were known.
+  static func stamp(_ entry: inout [UInt8], _ request: RequestID, lowWatermark: UInt64) {
+    precondition(entry.count > 33, "not a command entry")
+    entry.withUnsafeMutableBytes { bytes in
+      for (number, word) in [request.origin, request.incarnation, request.sequence, lowWatermark].enumerated() {
+        bytes.storeBytes(of: word.littleEndian, toByteOffset: 1 + number * 8, as: UInt64.self)
+      }
+    }
   }
 
   fileprivate static func readHeader(

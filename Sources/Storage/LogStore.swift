@@ -71,7 +71,7 @@ public struct LogWrite: Sendable {
 }
 
 /// What a log store reports, from its own thread, once per batch.
-public enum LogEvent: Sendable {
+public enum LogStoreEvent: Sendable {
   /// Every write up to the token is durable; the batch's commit took so long, its fsync included.
   case durable(through: UInt64, nanoseconds: UInt64)
   /// A write failed. It and everything after it must be taken as lost; nothing more will be written.
@@ -81,7 +81,7 @@ public enum LogEvent: Sendable {
 /// The log's disk. Calls come from one thread, never block, and are performed in order.
 public protocol LogStore: AnyObject, Sendable {
   /// Must be called once, before any write.
-  func start(onEvent: @escaping @Sendable (LogEvent) -> Void)
+  func start(onEvent: @escaping @Sendable (LogStoreEvent) -> Void)
   func append(_ write: LogWrite)
   /// Lets go of the entries up to `base`, in steps too small to delay a write. What they led to must be durable.
   func cut(to base: LogBase)

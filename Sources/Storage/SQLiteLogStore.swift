@@ -11,7 +11,7 @@ public final class SQLiteLogStore: LogStore {
     var isScheduled = false
     var isCheckpointing = false
     var failure: StorageError?
-    var onEvent: (@Sendable (LogEvent) -> Void)?
+    var onEvent: (@Sendable (LogStoreEvent) -> Void)?
     var onClose: (@Sendable () -> Void)?
   }
   /// Frames of write-ahead log (4 KiB each) after which the checkpointer is called: 16 MiB.
@@ -37,7 +37,7 @@ public final class SQLiteLogStore: LogStore {
     self.checkpointer = checkpointer
   }
 
-  public func start(onEvent: @escaping @Sendable (LogEvent) -> Void) {
+  public func start(onEvent: @escaping @Sendable (LogStoreEvent) -> Void) {
     state.withLock { $0.onEvent = onEvent }
     schedule { _ in }
   }

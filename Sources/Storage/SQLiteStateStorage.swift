@@ -5,7 +5,7 @@ import Synchronization
 /// `StateStorage` over SQLite. Its one thread also checkpoints: nobody waits for this disk.
 public final class SQLiteStateStorage: StateStorage {
   private struct State {
-    var onEvent: (@Sendable (StateEvent) -> Void)?
+    var onEvent: (@Sendable (StateStorageEvent) -> Void)?
     var failure: StorageError?
   }
   /// Frames of write-ahead log (4 KiB each) after which it is copied into the database: 16 MiB.
@@ -29,7 +29,7 @@ public final class SQLiteStateStorage: StateStorage {
     self.worker = worker
   }
 
-  public func start(onEvent: @escaping @Sendable (StateEvent) -> Void) {
+  public func start(onEvent: @escaping @Sendable (StateStorageEvent) -> Void) {
     state.withLock { $0.onEvent = onEvent }
   }
 

@@ -101,11 +101,12 @@ final class StateDatabase {
 
   /// Writes it all in one transaction.
   func commit(_ write: StateWrite) throws(StorageError) {
+    let rows = write.rows()
     try begin.run()
-    for change in write.changes() {
+    for change in rows.changes {
       if let row = change.row { try store(row) } else { try remove(change) }
     }
-    try store(write.requests)
+    try store(rows.requests)
     setMark.bind(write.mark.appliedIndex)
     setMark.bind(write.mark.appliedTerm)
     setMark.bind(write.mark.revision)

@@ -64,29 +64,36 @@ public struct StateMark: Sendable, Hashable {
   }
 }
 
+/// What a write replaces.
+public struct StateRows: Sendable {
+  /// One change per key at most.
+  public var changes: [ObjectRowChange]
+  /// Encoded outcomes by origin. Origins that are not named are deleted.
+  public var requests: [UInt64: [UInt8]]
+
+  public init(changes: [ObjectRowChange], requests: [UInt64: [UInt8]]) {
+    self.changes = changes
+    self.requests = requests
+  }
+}
+
 /// One transaction: rows, request ids and mark together, or none of them.
 public struct StateWrite: Sendable {
   public var mark: StateMark
-  /// Encoded outcomes by origin; replaces what is stored of each. Origins that are not named are deleted.
-  public var requests: [UInt64: [UInt8]]
-  /// One change per key at most. Called on the storage's thread, which has the time to sort and join.
-  public var changes: @Sendable () -> [ObjectRowChange]
   /// Make it durable at once, not when it suits.
   public var isUrgent: Bool
+  /// Called on the storage's thread, which has the time to sort, join and encode.
+  public var rows: @Sendable () -> StateRows
 
-  public init(
-    mark: StateMark, requests: [UInt64: [UInt8]], isUrgent: Bool = false,
-    changes: @escaping @Sendable () -> [ObjectRowChange]
-  ) {
+  public init(mark: StateMark, isUrgent: Bool = false, rows: @escaping @Sendable () -> StateRows) {
     self.mark = mark
-    self.requests = requests
     self.isUrgent = isUrgent
-    self.changes = changes
+    self.rows = rows
   }
 }
 
 /// What a state storage reports, from its own thread, once per write.
-public enum StateEvent: Sendable {
+public enum StateStorageEvent: Sendable {
   /// Written through the first index; no power cut takes it back through the second: the log may be cut there.
   case written(appliedIndex: UInt64, durableIndex: UInt64)
   /// A write failed; nothing more will be written.
@@ -96,7 +103,7 @@ public enum StateEvent: Sendable {
 /// The state's disk, written behind the log. Calls come from one thread and never block.
 public protocol StateStorage: AnyObject, Sendable {
   /// Must be called once, before any write.
-  func start(onEvent: @escaping @Sendable (StateEvent) -> Void)
+  func start(onEvent: @escaping @Sendable (StateStorageEvent) -> Void)
   func write(_ write: StateWrite)
   /// Performs what was handed in, then closes the files and calls `completion` on the storage's thread.
   func close(_ completion: @escaping @Sendable () -> Void)

@@ -40,8 +40,8 @@ let us = StorageIdentity(cluster: "c1", node: 7)
 struct Disk {
   let directory: StorageDirectory
   let rows: [ObjectRow]
-  let log = Collected<LogEvent>()
-  let state = Collected<StateEvent>()
+  let log = Collected<LogStoreEvent>()
+  let state = Collected<StateStorageEvent>()
 
   init(_ path: String, _ identity: StorageIdentity? = us) throws {
     var rows: [ObjectRow] = []

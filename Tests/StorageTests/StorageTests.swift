@@ -43,8 +43,8 @@ import Testing
     disk.directory.state.write(
       StateWrite(
         mark: StateMark(appliedIndex: 1500, appliedTerm: 1, revision: 9, stateHash: 1, configuration: [1]),
-        requests: [:], isUrgent: true
-      ) { [] })
+        isUrgent: true
+      ) { StateRows(changes: [], requests: [:]) })
     disk.directory.log.cut(to: LogBase(index: 1500, term: 1, configuration: [9]))
     try await disk.close()
     let again = try Disk(directory.path)
@@ -88,12 +88,16 @@ import Testing
   @Test func rowsRequestsAndMarkAreOneTransaction() async throws {
     let disk = try Disk(directory.path)
     disk.directory.state.write(
-      StateWrite(mark: mark(5), requests: [1: [7], .max: [8]]) {
-        [change("a", row("a", 2)), change("b", row("b", 3, labels: ["app": "web", "tier": ""]))]
+      StateWrite(mark: mark(5)) {
+        StateRows(
+          changes: [change("a", row("a", 2)), change("b", row("b", 3, labels: ["app": "web", "tier": ""]))],
+          requests: [1: [7], .max: [8]])
       })
     disk.directory.state.write(
-      StateWrite(mark: mark(8), requests: [.max: [9]], isUrgent: true) {
-        [change("a", nil), change("b", row("b", 6, labels: ["app": "x"])), change("c", row("c", 7))]
+      StateWrite(mark: mark(8), isUrgent: true) {
+        StateRows(
+          changes: [change("a", nil), change("b", row("b", 6, labels: ["app": "x"])), change("c", row("c", 7))],
+          requests: [.max: [9]])
       })
     try await disk.state.wait { $0.count == 2 }
     guard case .written(8, 8) = disk.state.all[1] else {
@@ -118,7 +122,8 @@ import Testing
 
   @Test func aDamagedRowIsFound() async throws {
     let disk = try Disk(directory.path)
-    disk.directory.state.write(StateWrite(mark: mark(5), requests: [:]) { [change("a", row("a", 2))] })
+    disk.directory.state.write(
+      StateWrite(mark: mark(5)) { StateRows(changes: [change("a", row("a", 2))], requests: [:]) })
     try await disk.state.wait { $0.count == 1 }
     try await disk.close()
     for damage in ["json = '{}'", "revision = 3", "name = 'b'", "labels = 'x=y'", "revision_offset = 8"] {

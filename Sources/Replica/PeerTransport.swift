@@ -1,0 +1,46 @@
+// The peer network as the replica sees it: frames to servers by id, in order per lane, any of them lost at any time.
+
+import Raft
+
+/// Which of a peer's two connections a frame travels on.
+public enum PeerLane: UInt8, Sendable {
+  /// Raft's messages: small or urgent, never behind a snapshot.
+  case control = 0
+  /// Snapshots.
+  case bulk = 1
+}
+
+/// What a transport tells the replica, on the loop of the replica's world.
+public enum PeerEvent: Sendable {
+  /// A connection to the peer stands: frames have a chance to arrive.
+  case connected(NodeID)
+  /// A connection to or from the peer broke: it may be dead.
+  case disconnected(NodeID)
+  /// Frames that came together.
+  case received(from: NodeID, frames: [[UInt8]])
+}
+
+/// A member of the group as a server must know it to speak with it.
+public struct Member: Sendable, Hashable {
+  public var id: NodeID
+  /// The server's name: of its certificate, in displays.
+  public var name: String
+  /// Host and port of its one port: "127.0.0.1:6443".
+  public var address: String
+
+  public init(id: NodeID, name: String, address: String) {
+    self.id = id
+    self.name = name
+    self.address = address
+  }
+}
+
+/// A network between servers. Calls come on the replica's loop; none blocks.
+public protocol PeerTransport: AnyObject, Sendable {
+  /// Begins to connect to `peers` and to deliver events.
+  func start(peers: [Member], onEvent: @escaping @Sendable (PeerEvent) -> Void)
+  /// Sends frames to one peer. False when they were dropped: not connected, or too much waits already.
+  func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool
+  /// Closes every connection; no event comes afterwards.
+  func stop()
+}

@@ -1,0 +1,364 @@
+// The driver: feeds Raft with what happens (time, messages, clients' requests, completed writes) and performs what it
+// wants done. Everything runs on the loop of one world; nothing here blocks. This file: life, turns, clients. Messages
+// and snapshots: ReplicaPeers.swift; disk: ReplicaStorage.swift.
+
+import DequeModule
+import Logging
+import Raft
+import Storage
+import World
+
+/// Confined to its world's loop (hence unchecked): created anywhere, used there alone after `start`.
+final class ReplicaDriver: @unchecked Sendable {
+  typealias ReadAnswer = CheckedContinuation<Result<Void, StoreError>, Never>
+
+  let world: any World
+  let options: ReplicaOptions
+  let identity: StorageIdentity
+  let incarnation: UInt64
+  let logger: Logger
+  let log: any LogStore
+  let storage: any StateStorage
+  let transport: any PeerTransport
+  let hub: WatchHub
+  let shared: ReplicaShared
+
+  var raft: Raft
+  var machine: StateMachine
+  var hashes: HashHistory
+  var proposals: ProposalQueue
+  var reads = ReadQueue()
+  var status: ReplicaStatus
+
+  // Disk (ReplicaStorage.swift).
+  var stateWriter = StateWriter()
+  var logWrites = LogWriteQueue()
+  var retained: Deque<(index: LogIndex, bytes: Int)> = []
+  var retainedBytes = 0
+  var cutTarget: LogIndex = 0
+
+  // Peers (ReplicaPeers.swift).
+  var peers: [NodeID: Peer] = [:]
+  var sending: [NodeID: SnapshotTransfer] = [:]
+  var receiving: (from: NodeID, sink: SnapshotSink)?
+
+  var leadershipObservers: [@Sendable (ReplicaLeadership) -> Void] = []
+  var memberLostObservers: [@Sendable (NodeID) -> Void] = []
+  var stoppedObservers: [@Sendable (String?) -> Void] = []
+
+  private var isTurnScheduled = false
+  private var ticks: UInt64 = 0
+  private var ledSince = MonotonicTime(nanoseconds: 0)
+  private(set) var isStopped = false
+  private var stopping: (deadline: MonotonicTime, completions: [@Sendable () -> Void])?
+
+  /// Entry bytes placed in the log, or sent to the leader, in one go.
+  private static let placementBytes = 1 << 20
+  /// How long a leader that stops waits for another to take over.
+  private static let handOverLimit = Duration.milliseconds(1500)
+  /// Ticks between two publications of the status, and between two claims of the state hash.
+  private static let statusTicks: UInt64 = 10
+  private static let hashTicks: UInt64 = 100
+
+  init(
+    disk: ReplicaDisk, options: ReplicaOptions, machine: StateMachine, raft: Raft, transport: any PeerTransport,
+    hub: WatchHub, shared: ReplicaShared, world: any World, logger: Logger
+  ) {
+    self.options = options
+    self.machine = machine
+    self.raft = raft
+    self.transport = transport
+    self.hub = hub
+    self.shared = shared
+    self.world = world
+    self.logger = logger
+    identity = disk.identity
+    incarnation = disk.directory.incarnation
+    log = disk.directory.log
+    storage = disk.directory.state
+    hashes = HashHistory(after: machine.appliedIndex)
+    proposals = ProposalQueue(origin: options.node, incarnation: disk.directory.incarnation)
+    status = shared.status
+    for member in options.members where member.id != options.node { peers[member.id] = Peer(member: member) }
+    stateWriter.writtenIndex = machine.appliedIndex
+    noteRetained(disk.directory.logContents.entries)
+  }
+
+  // MARK: Life
+
+  func start() {
+    log.start { [weak self] event in
+      guard let self else { return }
+      world.execute { self.handle(event) }
+    }
+    storage.start { [weak self] event in
+      guard let self else { return }
+      world.execute { self.handle(event) }
+    }
+    transport.start(peers: peers.values.map(\.member)) { [weak self] event in self?.handle(event) }
+    logger.info(
+      "replica starts",
+      metadata: [
+        "node": "\(options.node)", "applied": "\(machine.appliedIndex)", "lastIndex": "\(raft.lastIndex)",
+        "revision": "\(machine.revision)", "objects": "\(machine.map.count)",
+      ])
+    scheduleTick()
+    scheduleTurn()
+  }
+
+  private func scheduleTick() {
+    world.schedule(after: options.tick) { [weak self] in self?.tick() }
+  }
+
+  private func tick() {
+    guard !isStopped else { return }
+    scheduleTick()
+    ticks += 1
+    raft.tick()
+    let now = world.now
+    for answer in proposals.expired(now) { answer.resume(returning: .failure(.timedOut)) }
+    for answer in reads.expired(now) { answer.resume(returning: .failure(.timedOut)) }
+    // A forwarded command may have been dropped with nobody noticing; in a leader's own log it is safe.
+    if raft.role != .leader { proposals.placeAgain(before: now + (.zero - options.retryAfter)) }
+    reads.askAgain(before: now + (.zero - options.retryAfter))
+    watchDisk(now)
+    watchPeers(now)
+    if ticks % Self.hashTicks == 0, raft.role == .leader { claimHash() }
+    if ticks % Self.statusTicks == 0 { publishStatus() }
+    if let stopping, now >= stopping.deadline || raft.role != .leader { return finishStop(nil) }
+    turn()
+  }
+
+  /// Stops in order; `completion` is called when the disk is closed.
+  func stop(_ completion: @escaping @Sendable () -> Void) {
+    if isStopped && stopping == nil { return completion() }
+    if stopping != nil {
+      stopping?.completions.append(completion)
+      return
+    }
+    stopping = (world.now + Self.handOverLimit, [completion])
+    guard raft.role == .leader, raft.resign() != nil else { return finishStop(nil) }
+    logger.info("leadership is handed over before stopping")
+    scheduleTurn()
+  }
+
+  /// Something happened after which going on would be wrong: says so, and never speaks again.
+  func fail(_ reason: String) {
+    guard !isStopped else { return }
+    logger.critical("replica stops", metadata: ["reason": "\(reason)"])
+    finishStop(reason)
+  }
+
+  private func finishStop(_ failure: String?) {
+    guard !isStopped else { return }
+    isStopped = true
+    let reason = failure ?? "the server is stopping"
+    transport.stop()
+    shared.inbox.close(reason)
+    for item in shared.inbox.take() { item.refuse(reason, self) }
+    for answer in proposals.removeAll() { answer.resume(returning: .failure(.stopped(reason))) }
+    for answer in reads.removeAll() { answer.resume(returning: .failure(.stopped(reason))) }
+    if failure == nil { flushState(isFinal: true) }
+    status.stopped = reason
+    setLeadership(ReplicaLeadership(term: raft.currentTerm, role: .follower, leader: nil))
+    publishStatus()
+    for observer in stoppedObservers { observer(failure) }
+    let completions = stopping?.completions ?? []
+    stopping = nil
+    log.close { [storage] in
+      storage.close {
+        for completion in completions { completion() }
+      }
+    }
+  }
+
+  // MARK: Turns
+
+  /// Everything that comes in during one turn of the loop is handled together.
+  func scheduleTurn() {
+    guard !isTurnScheduled, !isStopped else { return }
+    isTurnScheduled = true
+    world.execute { self.turn() }
+  }
+
+  private func turn() {
+    isTurnScheduled = false
+    guard !isStopped else { return }
+    placeProposals()
+    startReads()
+    while !isStopped, let output = raft.takeOutput() {
+      perform(output)
+      if output.leadership != nil || !output.abandonedReads.isEmpty {
+        placeProposals()
+        startReads()
+      }
+    }
+    guard !isStopped else { return }
+    flushState(isFinal: false)
+    cutLog()
+  }
+
+  private func perform(_ output: RaftOutput) {
+    if let leadership = output.leadership { follow(leadership) }
+    if let persist = output.persist { write(persist) }
+    send(output.messages)
+    apply(output.committed)
+    guard !isStopped else { return }
+    if !output.reads.isEmpty {
+      for read in output.reads {
+        for answer in reads.served(read.id) { answer.resume(returning: .success(())) }
+      }
+    }
+    reads.abandoned(output.abandonedReads)
+    for peer in output.snapshotRequests { startSnapshot(to: peer) }
+  }
+
+  private func follow(_ leadership: Leadership) {
+    let before = status.leadership
+    let now = ReplicaLeadership(term: leadership.term, role: leadership.role, leader: leadership.leader)
+    if now.leader != before.leader || now.term != before.term {
+      // What the old leader was given may have died with it.
+      proposals.placeAgain(before: world.now)
+      if now.leader != nil { status.leaderChangesTotal += 1 }
+    }
+    if now.isLeader, !before.isLeader { ledSince = world.now }
+    setLeadership(now)
+  }
+
+  private func setLeadership(_ leadership: ReplicaLeadership) {
+    guard leadership != status.leadership else { return }
+    if leadership.leader != status.leadership.leader || leadership.role == .leader {
+      logger.info(
+        "leadership", metadata: ["term": "\(leadership.term)", "leader": "\(leadership.leader ?? 0)"])
+    }
+    status.leadership = leadership
+    publishStatus()
+    for observer in leadershipObservers { observer(leadership) }
+  }
+
+  // MARK: Clients
+
+  func takeInbox() {
+    let deadline = world.now + options.requestTimeout
+    for item in shared.inbox.take() {
+      switch item {
+      case .proposal(let entry, let answer):
+        guard !isStopped else {
+          item.refuse(status.stopped ?? "stopped", self)
+          continue
+        }
+        status.proposalsTotal += 1
+        if !proposals.add(entry, answer, deadline: deadline) { answer.resume(returning: .failure(.timedOut)) }
+      case .read(let answer):
+        guard !isStopped else {
+          item.refuse(status.stopped ?? "stopped", self)
+          continue
+        }
+        reads.add(answer, deadline: deadline)
+      case .control(let body): body(self)
+      }
+    }
+    // Not a turn of its own: what other loops and sockets bring in this round joins the same batch.
+    scheduleTurn()
+  }
+
+  /// Gives waiting commands to the log, if this server leads, or to the leader.
+  private func placeProposals() {
+    while proposals.hasUnsent {
+      if raft.role == .leader {
+        let (sequences, entries) = proposals.takeUnsent(upTo: Self.placementBytes, now: world.now)
+        do throws(ProposeError) { _ = try raft.propose(entries) } catch { return proposals.putBack(sequences) }
+      } else if let leader = raft.leader, leader != options.node {
+        let (sequences, entries) = proposals.takeUnsent(upTo: Self.placementBytes, now: world.now)
+        guard !entries.isEmpty else { return }
+        guard transport.send([PeerMessage.forward(entries).encoded()], to: leader, lane: .control) else {
+          return proposals.putBack(sequences)
+        }
+        status.forwardedTotal += UInt64(entries.count)
+      } else {
+        return
+      }
+    }
+  }
+
+  /// Asks for one read index on behalf of everyone who waits.
+  private func startReads() {
+    guard reads.hasWaiting else { return }
+    do throws(ReadError) { reads.asked(try raft.readIndex(), now: world.now) } catch {}
+  }
+
+  /// Applies what is committed, publishes it, then answers: whoever is answered finds it published.
+  private func apply(_ entries: [Entry]) {
+    guard let last = entries.last else { return }
+    var changes: [Change] = []
+    var answers: [(ProposalQueue.Answer, Result<CommandOutcome, StoreError>)] = []
+    for entry in entries {
+      switch entry.kind {
+      case .command:
+        do throws(CodecError) {
+          let applied = try machine.apply(
+            entry.payload, index: entry.index, term: entry.term, changes: &changes)
+          let request = applied.request
+          if request.origin == options.node, request.incarnation == incarnation,
+            let answer = proposals.answered(request.sequence)
+          {
+            answers.append((answer, applied.outcome.map { .success($0) } ?? .failure(.timedOut)))
+          }
+        } catch {
+          return fail("entry \(entry.index) of term \(entry.term) cannot be applied: \(error)")
+        }
+      case .noOp, .configuration: machine.skip(index: entry.index, term: entry.term)
+      }
+      guard hashes.record(machine.stateHash) else {
+        return fail(
+          "the state differs from a peer's after entry \(entry.index): this server's memory or disk is damaged")
+      }
+    }
+    status.appliedTotal += UInt64(entries.count)
+    noteRetained(entries)
+    stateWriter.add(changes, now: world.now)
+    hub.publish(machine.version, changes: changes)
+    raft.applied(through: last.index)
+    for (answer, result) in answers { answer.resume(returning: result) }
+  }
+
+  // MARK: Control
+
+  func observeLeadership(_ body: @escaping @Sendable (ReplicaLeadership) -> Void) {
+    leadershipObservers.append(body)
+    body(status.leadership)
+  }
+
+  func transferLeadership(to target: NodeID?) -> Result<Void, TransferError> {
+    defer { scheduleTurn() }
+    guard let target else {
+      return raft.resign() != nil ? .success(()) : .failure(.notLeader(leader: raft.leader))
+    }
+    do throws(TransferError) {
+      try raft.transferLeadership(to: target)
+      return .success(())
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  /// When this server's present leadership began.
+  var leadershipBegan: MonotonicTime { ledSince }
+
+  func publishStatus() {
+    status.commitIndex = raft.commitIndex
+    status.appliedIndex = machine.appliedIndex
+    status.firstLogIndex = raft.baseIndex + 1
+    status.lastLogIndex = raft.lastIndex
+    status.durableLogIndex = raft.durableIndex
+    status.durableStateIndex = stateWriter.durableIndex
+    status.revision = machine.revision
+    status.stateHash = machine.stateHash
+    status.objects = machine.map.count
+    status.watches = hub.subscriptionCount
+    status.pendingProposals = proposals.count
+    status.pendingReads = reads.count
+    status.members = memberStatus()
+    shared.publish(status)
+  }
+}

@@ -1,0 +1,128 @@
+// The settings of one replica, and how it opens its disk.
+
+import Raft
+import Storage
+import World
+
+/// Settings of a replica. The defaults suit servers on one network with ordinary disks, busy ones included.
+public struct ReplicaOptions: Sendable {
+  /// This server's id; must be the disk's.
+  public var node: NodeID
+  /// The group's servers, this one included. The voters of a new group; addresses and names of a running one.
+  public var members: [Member]
+
+  /// Raft's unit of time. A tick that comes late is one tick: a loop that stood still does not start elections.
+  public var tick: Duration = .milliseconds(10)
+  /// 40 ms between heartbeats.
+  public var heartbeatTicks = 4
+  /// 300 to 600 ms without a word from the leader before an election. Generous, for a machine under load may stand
+  /// still for a tenth of a second; a leader that was killed is noticed by its broken connections at once.
+  public var electionTicks = 30
+
+  /// How long a client's command or read waits for a quorum before it is given up.
+  public var requestTimeout: Duration = .seconds(30)
+  /// How soon a forwarded command or a read without an answer is sent again.
+  public var retryAfter: Duration = .milliseconds(1000)
+
+  /// Silence after which the leader counts a connected member as lost and its leases as free.
+  public var memberLostAfter: Duration = .milliseconds(800)
+  /// The same for a member whose connection broke and does not come back.
+  public var disconnectedMemberLostAfter: Duration = .milliseconds(300)
+
+  /// How long a leader's own disk may hold up a write before it hands over leadership.
+  public var slowDiskAfter: Duration = .milliseconds(1500)
+
+  /// Changes that wait at most before they are written to the state's disk, and how long they wait at most.
+  public var flushChanges = 4096
+  public var flushAfter: Duration = .milliseconds(250)
+
+  /// How much log is kept behind what is applied, so that a server that was away needs no snapshot: both limits hold.
+  public var retainedLogEntries: UInt64 = 65_536
+  public var retainedLogBytes = 48 << 20
+  /// The log is cut in steps of so many entries at least.
+  public var cutStep: UInt64 = 1024
+
+  public init(node: NodeID, members: [Member]) {
+    self.node = node
+    self.members = members
+  }
+
+  func raftOptions(seed: UInt64) -> RaftOptions {
+    var raft = RaftOptions(seed: seed)
+    raft.electionTicks = electionTicks
+    raft.heartbeatTicks = heartbeatTicks
+    raft.emitsCommittedBeforeDurable = true
+    return raft
+  }
+}
+
+/// A server's disk with the state read from it.
+public struct ReplicaDisk: Sendable {
+  let directory: StorageDirectory
+  let map: ObjectMap
+
+  /// Opens or creates the disk; see `StorageDirectory.open`. Blocks: not on a loop.
+  public static func open(
+    path: String, identity: StorageIdentity?, vfs: String? = nil,
+    makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) }
+  ) throws(StorageError) -> ReplicaDisk {
+    var map = ObjectMap()
+    var pool = StringPool()
+    let directory = try StorageDirectory.open(path: path, identity: identity, vfs: vfs, makeWorker: makeWorker) {
+      map.put(StoredObject($0, &pool))
+    }
+    return ReplicaDisk(directory: directory, map: map)
+  }
+
+  /// Whose disk it is.
+  public var identity: StorageIdentity { directory.identity }
+
+  /// The state machine as stored, and Raft on the stored log; `rebased` is set when the log is older than the state (a
+  /// crash after a snapshot was installed): the log then begins anew behind the state.
+  func restore(
+    configuration initial: Configuration, options: RaftOptions
+  ) throws(CodecError) -> (machine: StateMachine, raft: Raft, rebased: LogBase?) {
+    let log = directory.logContents
+    var machine = StateMachine()
+    if let mark = directory.stateContents.mark {
+      machine = StateMachine(
+        map: map, revision: mark.revision, appliedIndex: mark.appliedIndex, appliedTerm: mark.appliedTerm,
+        stateHash: mark.stateHash, requests: try RequestTable(decoding: directory.stateContents.requests))
+    }
+    var base = SnapshotMetadata(index: 0, term: 0, configuration: initial)
+    if let stored = log.base {
+      base = SnapshotMetadata(
+        index: stored.index, term: stored.term, configuration: try Configuration(decoding: stored.configuration))
+    }
+    var entries = log.entries.map { stored in
+      Entry(
+        term: stored.term, index: stored.index, kind: EntryKind(rawValue: stored.kind) ?? .noOp,
+        payload: stored.payload)
+    }
+    guard log.entries.allSatisfy({ EntryKind(rawValue: $0.kind) != nil }) else {
+      throw CodecError("a log entry of unknown kind: written by a newer version")
+    }
+    var hardState = HardState(
+      currentTerm: log.hardState.currentTerm,
+      votedFor: log.hardState.votedFor == 0 ? nil : log.hardState.votedFor, commitIndex: log.hardState.commitIndex)
+    var rebased: LogBase?
+    let applied = machine.appliedIndex
+    if applied > base.index,
+      entries.last?.index ?? base.index < applied || entries[Int(applied - base.index) - 1].term != machine.appliedTerm,
+      let mark = directory.stateContents.mark
+    {
+      base = SnapshotMetadata(
+        index: applied, term: machine.appliedTerm, configuration: try Configuration(decoding: mark.configuration))
+      entries = []
+      rebased = LogBase(index: base.index, term: base.term, configuration: mark.configuration)
+    }
+    // The term of what was installed was known, if not yet stored; nobody was voted for in it without its being stored.
+    let lastTerm = entries.last?.term ?? base.term
+    if hardState.currentTerm < lastTerm { hardState = HardState(currentTerm: lastTerm, votedFor: nil) }
+    hardState.commitIndex = max(min(hardState.commitIndex, entries.last?.index ?? base.index), applied)
+    let raft = Raft(
+      id: directory.identity.node, options: options, hardState: hardState, snapshot: base, entries: entries,
+      applied: applied)
+    return (machine, raft, rebased)
+  }
+}

@@ -1,0 +1,223 @@
+// The driver's peers: messages, forwarded commands, snapshots both ways, who has gone silent.
+
+import DequeModule
+import Logging
+import Raft
+import Storage
+import World
+
+/// What is known of another server.
+struct Peer {
+  let member: Member
+  var isConnected = false
+  var disconnectedAt: MonotonicTime?
+  var lastHeard: MonotonicTime?
+  /// Its absence has been reported.
+  var isLost = false
+}
+
+/// A snapshot on its way to a follower.
+struct SnapshotTransfer {
+  /// Silence after which it has failed.
+  static let patience = Duration.seconds(10)
+  var source: SnapshotSource
+  var lastProgress: MonotonicTime
+}
+
+extension ReplicaDriver {
+  // MARK: Out
+
+  func send(_ messages: [Message]) {
+    guard !messages.isEmpty else { return }
+    var frames: [NodeID: [[UInt8]]] = [:]
+    for message in messages { frames[message.to, default: []].append(PeerMessage.raft(message).encoded()) }
+    for (peer, frames) in frames where !transport.send(frames, to: peer, lane: .control) {
+      raft.peerUnreachable(peer)
+    }
+  }
+
+  private func reply(_ message: PeerMessage, to peer: NodeID) {
+    _ = transport.send([message.encoded()], to: peer, lane: .control)
+  }
+
+  /// Tells everyone what the state hash is here, for them to compare.
+  func claimHash() {
+    let frame = PeerMessage.stateHash(index: machine.appliedIndex, hash: machine.stateHash).encoded()
+    for peer in peers.keys { _ = transport.send([frame], to: peer, lane: .control) }
+  }
+
+  // MARK: In
+
+  func handle(_ event: PeerEvent) {
+    guard !isStopped else { return }
+    switch event {
+    case .connected(let peer):
+      peers[peer]?.isConnected = true
+      peers[peer]?.disconnectedAt = nil
+    case .disconnected(let peer):
+      guard peers[peer] != nil else { return }
+      peers[peer]?.isConnected = false
+      peers[peer]?.disconnectedAt = peers[peer]?.disconnectedAt ?? world.now
+      if sending[peer] != nil { abandonSnapshot(to: peer) }
+      if raft.leader == peer {
+        proposals.placeAgain(before: world.now)
+        reads.askAgain(before: world.now)
+      }
+      raft.peerDisconnected(peer)
+    case .received(let peer, let frames):
+      guard peers[peer] != nil else { return }
+      peers[peer]?.lastHeard = world.now
+      peers[peer]?.isLost = false
+      for frame in frames { receive(frame, from: peer) }
+    }
+    scheduleTurn()
+  }
+
+  private func receive(_ frame: [UInt8], from peer: NodeID) {
+    let message: PeerMessage
+    do throws(CodecError) { message = try PeerMessage(decoding: frame) } catch {
+      logger.warning("a peer's message cannot be read", metadata: ["peer": "\(peer)", "error": "\(error)"])
+      return
+    }
+    switch message {
+    case .raft(let message):
+      // A peer speaks for itself only.
+      if message.from == peer, message.to == options.node { raft.step(message) }
+    case .forward(let entries):
+      let readable = entries.filter { $0.count > 33 && $0[0] == CommandEntry.version }
+      // Refused ones are sent again by their origin, here or elsewhere.
+      if raft.role == .leader, !readable.isEmpty { _ = try? raft.propose(readable) }
+    case .snapshotChunk(let chunk): receive(chunk, from: peer)
+    case .snapshotReply(let id, let next, let status): progressed(peer, id, next, status)
+    case .stateHash(let index, let hash):
+      if !hashes.compare(hash, at: index) {
+        fail("the state differs from server \(peer)'s after entry \(index): this server's memory or disk is damaged")
+      }
+    }
+  }
+
+  // MARK: Silence
+
+  /// While leading: reports members that have stopped answering.
+  func watchPeers(_ now: MonotonicTime) {
+    for (peer, transfer) in sending where now - transfer.lastProgress > SnapshotTransfer.patience {
+      abandonSnapshot(to: peer)
+    }
+    guard raft.role == .leader else { return }
+    for (id, peer) in peers where !peer.isLost {
+      // Nobody but the leader hears from everyone: before this server led, silence meant nothing.
+      let heard = max(peer.lastHeard ?? leadershipBegan, leadershipBegan)
+      let isGone = peer.disconnectedAt.map { now - $0 > options.disconnectedMemberLostAfter } ?? false
+      guard isGone || now - heard > options.memberLostAfter else { continue }
+      peers[id]?.isLost = true
+      logger.warning("a member has stopped answering", metadata: ["member": "\(peer.member.name)"])
+      for observer in memberLostObservers { observer(id) }
+    }
+  }
+
+  func memberStatus() -> [MemberStatus] {
+    let now = world.now
+    let configuration = raft.configuration
+    let isLeader = raft.role == .leader
+    return options.members.map { member in
+      let isSelf = member.id == options.node
+      let peer = peers[member.id]
+      var status = MemberStatus(
+        member: member, isVoter: configuration.isVoter(member.id), isSelf: isSelf,
+        isConnected: isSelf || peer?.isConnected == true,
+        silentMilliseconds: isSelf ? 0 : peer?.lastHeard.map { (now - $0).wholeNanoseconds / 1_000_000 })
+      if isLeader {
+        let match = isSelf ? raft.durableIndex : raft.progress(of: member.id)?.matchIndex
+        status.matchIndex = match
+        status.lag = match.map { raft.lastIndex - min($0, raft.lastIndex) }
+        status.isReceivingSnapshot = sending[member.id] != nil
+      }
+      return status
+    }
+  }
+
+  // MARK: Snapshots out
+
+  func startSnapshot(to peer: NodeID) {
+    let source = SnapshotSource(
+      id: world.randomBits(), cluster: identity.cluster, machine: machine, configuration: raft.configuration)
+    logger.info("sending a snapshot", metadata: ["to": "\(peer)", "index": "\(source.metadata.index)"])
+    sending[peer] = SnapshotTransfer(source: source, lastProgress: world.now)
+    pumpSnapshot(to: peer)
+  }
+
+  private func pumpSnapshot(to peer: NodeID) {
+    while let chunk = sending[peer]?.source.nextChunk() {
+      guard transport.send([PeerMessage.snapshotChunk(chunk).encoded()], to: peer, lane: .bulk) else {
+        return abandonSnapshot(to: peer)
+      }
+    }
+  }
+
+  private func abandonSnapshot(to peer: NodeID) {
+    sending[peer] = nil
+    raft.snapshotFailed(to: peer)
+  }
+
+  private func progressed(_ peer: NodeID, _ id: UInt64, _ next: UInt64, _ status: SnapshotReplyStatus) {
+    guard let transfer = sending[peer], transfer.source.id == id else { return }
+    switch status {
+    case .receiving:
+      sending[peer]?.source.acknowledge(below: next)
+      sending[peer]?.lastProgress = world.now
+      pumpSnapshot(to: peer)
+    case .installed:
+      sending[peer] = nil
+      self.status.snapshotsSentTotal += 1
+      raft.snapshotSent(to: peer, through: transfer.source.metadata.index)
+    case .rejected: abandonSnapshot(to: peer)
+    }
+  }
+
+  // MARK: Snapshots in
+
+  private func receive(_ chunk: SnapshotChunk, from peer: NodeID) {
+    if chunk.number == 0, receiving?.sink.id != chunk.id {
+      receiving = (peer, SnapshotSink(id: chunk.id, cluster: identity.cluster))
+    }
+    guard receiving?.from == peer, receiving?.sink.id == chunk.id else { return }
+    do throws(CodecError) {
+      let complete = try receiving?.sink.receive(chunk) ?? nil
+      guard let complete else {
+        return reply(
+          .snapshotReply(id: chunk.id, next: receiving?.sink.next ?? 0, status: .receiving), to: peer)
+      }
+      receiving = nil
+      install(complete.machine, complete.metadata)
+      reply(.snapshotReply(id: chunk.id, next: chunk.number + 1, status: .installed), to: peer)
+    } catch {
+      logger.warning("a snapshot is refused", metadata: ["from": "\(peer)", "error": "\(error)"])
+      receiving = nil
+      reply(.snapshotReply(id: chunk.id, next: 0, status: .rejected), to: peer)
+    }
+  }
+
+  /// Replaces the state by a snapshot's, all at once; the log follows when its state is durable.
+  private func install(_ installed: StateMachine, _ metadata: SnapshotMetadata) {
+    // One at a time: the log waits for the state of the last.
+    guard stateWriter.installing == nil, raft.snapshotInstalled(metadata) else { return }
+    logger.info("a snapshot replaces the state", metadata: ["index": "\(metadata.index)"])
+    status.snapshotsInstalledTotal += 1
+    stateWriter.add(machine.map.differences(to: installed.map), now: world.now)
+    stateWriter.installing = metadata.index
+    machine = installed
+    hashes = HashHistory(after: metadata.index)
+    retained = []
+    retainedBytes = 0
+    cutTarget = metadata.index
+    hub.reset(to: machine.version)
+    // Entries that answered our clients are among those never seen here.
+    for sequence in proposals.waitingSequences {
+      let request = RequestID(origin: options.node, incarnation: incarnation, sequence: sequence)
+      guard let outcome = machine.requests.outcome(of: request), let answer = proposals.answered(sequence) else {
+        continue
+      }
+      answer.resume(returning: .success(outcome))
+    }
+  }
+}

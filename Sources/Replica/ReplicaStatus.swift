@@ -1,0 +1,94 @@
+// What a replica tells others of itself: for /readyz, /metrics, `trireme status`, and those who act on leadership.
+
+import Raft
+
+/// Who leads, as this server knows it.
+public struct ReplicaLeadership: Sendable, Hashable {
+  public var term: Term
+  public var role: Role
+  public var leader: NodeID?
+
+  /// Whether this server is the leader.
+  public var isLeader: Bool { role == .leader }
+}
+
+/// A member as this server sees it.
+public struct MemberStatus: Sendable, Hashable {
+  public var member: Member
+  public var isVoter: Bool
+  public var isSelf: Bool
+  /// A connection to it stands.
+  public var isConnected: Bool
+  /// Milliseconds since its last word; nil if there was none.
+  public var silentMilliseconds: Int64?
+  /// Leader only: how far its log is known to go, and how many entries that is behind.
+  public var matchIndex: LogIndex?
+  public var lag: UInt64?
+  /// Leader only: it is being sent a snapshot.
+  public var isReceivingSnapshot = false
+}
+
+/// How long commits of the log took: counts by upper bound, as a histogram of Prometheus has them.
+public struct LatencyHistogram: Sendable, Hashable {
+  /// Upper bounds in seconds; a last bucket beyond them has none.
+  public static let bounds: [Double] = [
+    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
+  ]
+  /// Observations per bucket, not cumulated; one more than there are bounds.
+  public private(set) var counts = [UInt64](repeating: 0, count: bounds.count + 1)
+  public private(set) var count: UInt64 = 0
+  public private(set) var sum: Double = 0
+
+  public init() {}
+
+  mutating func observe(_ seconds: Double) {
+    counts[Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count] += 1
+    count += 1
+    sum += seconds
+  }
+}
+
+/// A replica at one moment, at most a tenth of a second old.
+public struct ReplicaStatus: Sendable {
+  public var cluster: String
+  public var node: NodeID
+  public var leadership: ReplicaLeadership
+  public var members: [MemberStatus] = []
+  public var commitIndex: LogIndex = 0
+  public var appliedIndex: LogIndex = 0
+  public var firstLogIndex: LogIndex = 0
+  public var lastLogIndex: LogIndex = 0
+  /// Through where the log is on this server's disk, and the state.
+  public var durableLogIndex: LogIndex = 0
+  public var durableStateIndex: LogIndex = 0
+  public var revision: Revision = 0
+  public var stateHash: UInt64 = 0
+  public var objects = 0
+  public var watches = 0
+  /// Commands and reads of this server's clients that wait.
+  public var pendingProposals = 0
+  public var pendingReads = 0
+  public var fsync = LatencyHistogram()
+  /// Seconds; the last commit of the log, its fsync included.
+  public var lastFsyncSeconds: Double = 0
+  public var proposalsTotal: UInt64 = 0
+  public var forwardedTotal: UInt64 = 0
+  public var appliedTotal: UInt64 = 0
+  public var leaderChangesTotal: UInt64 = 0
+  public var snapshotsSentTotal: UInt64 = 0
+  public var snapshotsInstalledTotal: UInt64 = 0
+  /// Why the replica stopped, if it did.
+  public var stopped: String?
+
+  /// A leader is known, and this server has applied what it knows to be committed: it can serve.
+  public var isReady: Bool {
+    stopped == nil && leadership.leader != nil && appliedIndex >= commitIndex && commitIndex > 0
+  }
+
+  /// Voters that may still be lost before writes stop.
+  public var tolerableLosses: Int {
+    let voters = members.filter(\.isVoter)
+    let alive = voters.filter { $0.isSelf || $0.isConnected }.count
+    return max(0, alive - (voters.count / 2 + 1))
+  }
+}

@@ -1,0 +1,187 @@
+// The driver's disk: log writes in order, state written behind them, the log cut behind the state.
+
+import DequeModule
+import Logging
+import Raft
+import Storage
+import World
+
+/// Log writes that are not durable yet, and those held back until a snapshot's state is.
+struct LogWriteQueue {
+  /// Tokens under way with the time they were handed over.
+  var underWay: [(token: PersistToken, since: MonotonicTime)] = []
+  /// Waiting for the state of a snapshot to be durable: the log must not begin behind a state that can still vanish.
+  var heldBack: [Persist] = []
+  var lastHandOver = MonotonicTime(nanoseconds: 0)
+}
+
+/// Changes on their way to the state's disk.
+struct StateWriter {
+  var pending: [Change] = []
+  var pendingSince: MonotonicTime?
+  var isWriting = false
+  /// What the last write handed over includes.
+  var writtenIndex: LogIndex = 0
+  /// What no power cut takes back.
+  var durableIndex: LogIndex = 0
+  /// A snapshot whose state must become durable before the log goes on.
+  var installing: LogIndex?
+  var lastWrite = MonotonicTime(nanoseconds: 0)
+
+  mutating func add(_ changes: [Change], now: MonotonicTime) {
+    guard !changes.isEmpty else { return }
+    pending += changes
+    pendingSince = pendingSince ?? now
+  }
+}
+
+extension ReplicaDriver {
+  // MARK: Log
+
+  /// The stored log is older than the stored state: it begins anew behind it. Before `start`.
+  func rebase(_ base: LogBase) {
+    retained = []
+    retainedBytes = 0
+    // Token zero: no write of Raft's, which count from one.
+    log.append(LogWrite(token: 0, base: base, truncateFrom: base.index + 1))
+  }
+
+  func write(_ persist: Persist) {
+    if persist.snapshot != nil || !logWrites.heldBack.isEmpty, stateWriter.installing != nil {
+      logWrites.heldBack.append(persist)
+      return
+    }
+    logWrites.underWay.append((persist.token, world.now))
+    log.append(
+      LogWrite(
+        token: persist.token.number,
+        hardState: persist.hardState.map {
+          LogHardState(currentTerm: $0.currentTerm, votedFor: $0.votedFor ?? 0, commitIndex: $0.commitIndex)
+        },
+        base: persist.snapshot.map {
+          LogBase(index: $0.index, term: $0.term, configuration: $0.configuration.encoded())
+        },
+        truncateFrom: persist.truncateFrom,
+        entries: persist.entries.map {
+          LogEntry(index: $0.index, term: $0.term, kind: $0.kind.rawValue, payload: $0.payload)
+        }))
+  }
+
+  func handle(_ event: LogStoreEvent) {
+    guard !isStopped else { return }
+    switch event {
+    case .durable(let token, let nanoseconds):
+      guard token > 0 else { return }
+      let seconds = Double(nanoseconds) / 1e9
+      status.fsync.observe(seconds)
+      status.lastFsyncSeconds = seconds
+      let through = PersistToken(number: token)
+      logWrites.underWay.removeAll { $0.token <= through }
+      raft.persisted(through)
+      scheduleTurn()
+    case .failed(let error): fail("the log cannot be written: \(error)")
+    }
+  }
+
+  /// A leader whose disk holds everyone up lets another lead.
+  func watchDisk(_ now: MonotonicTime) {
+    guard raft.role == .leader, let oldest = logWrites.underWay.first,
+      now - oldest.since > options.slowDiskAfter, now - logWrites.lastHandOver > .seconds(10)
+    else { return }
+    logWrites.lastHandOver = now
+    if let target = raft.resign() {
+      logger.warning("the log's disk is slow: leadership is handed over", metadata: ["to": "\(target)"])
+    }
+  }
+
+  /// Counts the entries kept in memory and on disk.
+  func noteRetained(_ entries: [Entry]) {
+    guard let last = entries.last else { return }
+    let bytes = entries.reduce(0) { $0 + $1.payload.count }
+    retained.append((last.index, bytes))
+    retainedBytes += bytes
+  }
+  func noteRetained(_ entries: [LogEntry]) {
+    // What was stored and is still to be applied is counted again then: too much, for a while, not too little.
+    for entry in entries where entry.index <= machine.appliedIndex {
+      retained.append((entry.index, entry.payload.count))
+      retainedBytes += entry.payload.count
+    }
+  }
+
+  /// Lets go of log that is durable as state, but for what servers that were away may need.
+  func cutLog() {
+    let applied = machine.appliedIndex
+    var target: LogIndex = raft.baseIndex
+    while let first = retained.first,
+      retainedBytes > options.retainedLogBytes || applied - first.index > options.retainedLogEntries,
+      first.index <= stateWriter.durableIndex, first.index <= raft.durableIndex
+    {
+      // A snapshot on its way needs the entries behind it; if that takes forever, it needs a new snapshot.
+      if retainedBytes < options.retainedLogBytes * 4,
+        sending.values.contains(where: { $0.source.metadata.index < first.index })
+      {
+        break
+      }
+      target = first.index
+      retainedBytes -= first.bytes
+      retained.removeFirst()
+    }
+    cutTarget = max(cutTarget, target)
+    guard cutTarget >= raft.baseIndex + options.cutStep, let term = raft.term(at: cutTarget) else { return }
+    let base = LogBase(index: cutTarget, term: term, configuration: raft.configuration.encoded())
+    raft.compact(through: cutTarget)
+    log.cut(to: base)
+  }
+
+  // MARK: State
+
+  /// Hands pending changes to the state's disk when it is free and it is time.
+  func flushState(isFinal: Bool) {
+    let applied = machine.appliedIndex
+    let now = world.now
+    if !isFinal {
+      guard !stateWriter.isWriting, applied > stateWriter.writtenIndex else { return }
+      let isDue =
+        stateWriter.installing != nil || stateWriter.pending.count >= options.flushChanges
+        || stateWriter.pendingSince.map { now - $0 >= options.flushAfter }
+          ?? (now - stateWriter.lastWrite > .seconds(5))
+      guard isDue else { return }
+    }
+    // Rows must not run ahead of this server's own log, but for a snapshot, which is not in it.
+    guard stateWriter.installing != nil || applied <= raft.durableIndex, applied > stateWriter.writtenIndex else {
+      return
+    }
+    let mark = StateMark(
+      appliedIndex: applied, appliedTerm: machine.appliedTerm, revision: machine.revision,
+      stateHash: machine.stateHash, configuration: raft.configuration.encoded())
+    let changes = stateWriter.pending
+    let requests = machine.requests
+    stateWriter.pending = []
+    stateWriter.pendingSince = nil
+    stateWriter.isWriting = true
+    stateWriter.writtenIndex = applied
+    stateWriter.lastWrite = now
+    storage.write(
+      StateWrite(mark: mark, isUrgent: stateWriter.installing != nil) {
+        StateRows(changes: coalesced(changes), requests: requests.encoded())
+      })
+  }
+
+  func handle(_ event: StateStorageEvent) {
+    guard !isStopped else { return }
+    switch event {
+    case .written(_, let durableIndex):
+      stateWriter.isWriting = false
+      stateWriter.durableIndex = durableIndex
+      if let installing = stateWriter.installing, durableIndex >= installing {
+        stateWriter.installing = nil
+        let heldBack = logWrites.heldBack
+        logWrites.heldBack = []
+        for persist in heldBack { write(persist) }
+      }
+      scheduleTurn()
+    case .failed(let error): fail("the state cannot be written: \(error)")
+    }
+  }
+}
