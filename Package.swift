@@ -71,7 +71,7 @@ let package = Package(
     tests("World"), tests("EventLoop", ["World"]), tests("TLS", ["EventLoop", "World"]),
     tests("HTTP", ["EventLoop", "TLS", "World"]), tests("JSON"), tests("Schema", ["JSON"]),
     tests("Kinds", ["Schema", "JSON"]), tests("Raft"), tests("Storage"),
-    tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World"]),
+    tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", logging]),
     tests("APIServer", ["Replica", "HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
     tests("Client", ["HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
     tests("Scheduler", ["Client", "HTTP", "JSON", "World"]),

@@ -50,6 +50,14 @@ public final class Replica: ObjectStore {
     }
   }
 
+  /// Stops as a killed process would. For tests.
+  func crash() async {
+    await withCheckedContinuation { continuation in
+      let driver = driver
+      world.execute { driver.crash { continuation.resume() } }
+    }
+  }
+
   // MARK: ObjectStore
 
   public var current: any StateView { hub.current }

@@ -142,6 +142,13 @@ final class ReplicaDriver: @unchecked Sendable {
     scheduleTurn()
   }
 
+  /// Stops as a killed process would: nothing is handed over or flushed. For tests.
+  func crash(_ completion: @escaping @Sendable () -> Void) {
+    if isStopped { return completion() }
+    stopping = (world.now, [completion])
+    finishStop("crashed")
+  }
+
   /// Something happened after which going on would be wrong: says so, and never speaks again.
   func fail(_ reason: String) {
     guard !isStopped else { return }
@@ -267,6 +274,7 @@ final class ReplicaDriver: @unchecked Sendable {
     while proposals.hasUnsent {
       if raft.role == .leader {
         let (sequences, entries) = proposals.takeUnsent(upTo: Self.placementBytes, now: world.now)
+        guard !entries.isEmpty else { return }  // All that was to be sent again has been answered meanwhile.
         do throws(ProposeError) { _ = try raft.propose(entries) } catch { return proposals.putBack(sequences) }
       } else if let leader = raft.leader, leader != options.node {
         let (sequences, entries) = proposals.takeUnsent(upTo: Self.placementBytes, now: world.now)

@@ -111,6 +111,7 @@ public struct ReplicaDisk: Sendable {
       entries.last?.index ?? base.index < applied || entries[Int(applied - base.index) - 1].term != machine.appliedTerm,
       let mark = directory.stateContents.mark
     {
+      hardState.commitIndex = applied
       base = SnapshotMetadata(
         index: applied, term: machine.appliedTerm, configuration: try Configuration(decoding: mark.configuration))
       entries = []
@@ -119,7 +120,7 @@ public struct ReplicaDisk: Sendable {
     // The term of what was installed was known, if not yet stored; nobody was voted for in it without its being stored.
     let lastTerm = entries.last?.term ?? base.term
     if hardState.currentTerm < lastTerm { hardState = HardState(currentTerm: lastTerm, votedFor: nil) }
-    hardState.commitIndex = max(min(hardState.commitIndex, entries.last?.index ?? base.index), applied)
+    hardState.commitIndex = max(hardState.commitIndex, applied)
     let raft = Raft(
       id: directory.identity.node, options: options, hardState: hardState, snapshot: base, entries: entries,
       applied: applied)

@@ -55,9 +55,9 @@ extension ReplicaDriver {
       peers[peer]?.isConnected = true
       peers[peer]?.disconnectedAt = nil
     case .disconnected(let peer):
-      guard peers[peer] != nil else { return }
+      guard let known = peers[peer] else { return }
       peers[peer]?.isConnected = false
-      peers[peer]?.disconnectedAt = peers[peer]?.disconnectedAt ?? world.now
+      if known.disconnectedAt == nil { peers[peer]?.disconnectedAt = world.now }
       if sending[peer] != nil { abandonSnapshot(to: peer) }
       if raft.leader == peer {
         proposals.placeAgain(before: world.now)
@@ -67,6 +67,8 @@ extension ReplicaDriver {
     case .received(let peer, let frames):
       guard peers[peer] != nil else { return }
       peers[peer]?.lastHeard = world.now
+      peers[peer]?.isConnected = true
+      peers[peer]?.disconnectedAt = nil
       peers[peer]?.isLost = false
       for frame in frames { receive(frame, from: peer) }
     }

@@ -27,6 +27,8 @@ struct StateWriter {
   /// A snapshot whose state must become durable before the log goes on.
   var installing: LogIndex?
   var lastWrite = MonotonicTime(nanoseconds: 0)
+  /// More log is kept than should be, because the state before it is not durable yet.
+  var holdsUpCut = false
 
   mutating func add(_ changes: [Change], now: MonotonicTime) {
     guard !changes.isEmpty else { return }
@@ -113,10 +115,15 @@ extension ReplicaDriver {
   func cutLog() {
     let applied = machine.appliedIndex
     var target: LogIndex = raft.baseIndex
+    stateWriter.holdsUpCut = false
     while let first = retained.first,
       retainedBytes > options.retainedLogBytes || applied - first.index > options.retainedLogEntries,
-      first.index <= stateWriter.durableIndex, first.index <= raft.durableIndex
+      first.index <= raft.durableIndex
     {
+      guard first.index <= stateWriter.durableIndex else {
+        stateWriter.holdsUpCut = true
+        break
+      }
       // A snapshot on its way needs the entries behind it; if that takes forever, it needs a new snapshot.
       if retainedBytes < options.retainedLogBytes * 4,
         sending.values.contains(where: { $0.source.metadata.index < first.index })
@@ -163,7 +170,10 @@ extension ReplicaDriver {
     stateWriter.writtenIndex = applied
     stateWriter.lastWrite = now
     storage.write(
-      StateWrite(mark: mark, isUrgent: stateWriter.installing != nil) {
+      StateWrite(
+        mark: mark,
+        durability: stateWriter.installing != nil ? .required : stateWriter.holdsUpCut ? .soon : .inTime
+      ) {
         StateRows(changes: coalesced(changes), requests: requests.encoded())
       })
   }

@@ -12,11 +12,13 @@ final class LogDatabase {
   private let commit: Statement
   private let insert: Statement
   private let truncate: Statement
+  private let firstStored: Statement
   private let deleteThrough: Statement
   private let setHardState: Statement
   private let setBase: Statement
   private var baseIndex: UInt64 = 0
-  private var deletedThrough: UInt64 = 0
+  /// Whether entries behind the base are still to be deleted.
+  private(set) var owesDeletions = false
 
   init(path: String, vfs: String?) throws(StorageError) {
     database = try Database(path: path, vfs: vfs)
@@ -42,7 +44,8 @@ final class LogDatabase {
     commit = try database.prepare("COMMIT")
     insert = try database.prepare("INSERT INTO log(log_index, term, kind, checksum, payload) VALUES(?, ?, ?, ?, ?)")
     truncate = try database.prepare("DELETE FROM log WHERE log_index >= ?")
-    deleteThrough = try database.prepare("DELETE FROM log WHERE log_index > ? AND log_index <= ?")
+    firstStored = try database.prepare("SELECT min(log_index) FROM log")
+    deleteThrough = try database.prepare("DELETE FROM log WHERE log_index <= ?")
     setHardState = try database.prepare(
       "INSERT OR REPLACE INTO hard_state(id, current_term, voted_for, commit_index, checksum) VALUES(1, ?, ?, ?, ?)")
     setBase = try database.prepare(
@@ -68,9 +71,7 @@ final class LogDatabase {
       baseIndex = stored.index
       base.reset()
     }
-    let first = try database.prepare("SELECT min(log_index) FROM log")
-    if try first.step(), !first.isNull(0) { deletedThrough = first.word(0) - 1 }
-    first.reset()
+    owesDeletions = true
     let log = try database.prepare(
       "SELECT log_index, term, kind, checksum, payload FROM log WHERE log_index > ? ORDER BY log_index")
     log.bind(baseIndex)
@@ -82,6 +83,10 @@ final class LogDatabase {
       guard entry.checksum == log.word(3) else { throw .damaged("raft.db: entry \(entry.index)") }
       contents.entries.append(entry)
       next += 1
+    }
+    // SQLite drops what it cannot read at the end of its write-ahead log: a tail that was durable must not vanish so.
+    guard contents.hardState.commitIndex < next else {
+      throw .damaged("raft.db: entries \(next) to \(contents.hardState.commitIndex) were committed and are missing")
     }
     return contents
   }
@@ -104,16 +109,17 @@ final class LogDatabase {
     try commit.run()
   }
 
-  /// Whether entries behind the base are still to be deleted.
-  var owesDeletions: Bool { deletedThrough < baseIndex }
-
   private func deleteStep() throws(StorageError) {
     guard owesDeletions else { return }
-    let through = min(baseIndex, deletedThrough + Self.deletionsPerStep)
-    deleteThrough.bind(deletedThrough)
+    owesDeletions = false
+    guard try firstStored.step(), !firstStored.isNull(0) else { return firstStored.reset() }
+    let first = firstStored.word(0)
+    firstStored.reset()
+    guard first <= baseIndex else { return }
+    let through = min(baseIndex, first + Self.deletionsPerStep - 1)
     deleteThrough.bind(through)
     try deleteThrough.run()
-    deletedThrough = through
+    owesDeletions = through < baseIndex
   }
 
   private func store(_ entry: LogEntry) throws(StorageError) {
@@ -138,6 +144,7 @@ final class LogDatabase {
     setBase.bind(base.checksum)
     try setBase.run(last: base.configuration)
     baseIndex = base.index
+    owesDeletions = true
   }
 }
 

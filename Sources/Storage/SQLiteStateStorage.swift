@@ -54,12 +54,14 @@ public final class SQLiteStateStorage: StateStorage {
       try database.commit(write)
       let now = monotonicNanoseconds()
       let frames = database.database.frames
-      if write.isUrgent || frames > Self.checkpointFrames || now - lastCheckpoint > Self.checkpointNanoseconds {
+      if write.durability != .inTime || frames > Self.checkpointFrames
+        || now - lastCheckpoint > Self.checkpointNanoseconds
+      {
         lastCheckpoint = now
-        let mustRestart = write.isUrgent || frames > Self.restartFrames
+        let mustRestart = write.durability == .required || frames > Self.restartFrames
         if try database.database.checkpoint(mustRestart ? .restart : .passive) {
           durableIndex = write.mark.appliedIndex
-        } else if write.isUrgent {
+        } else if write.durability == .required {
           throw .stopped("state.db cannot be checkpointed: a reader has held it for too long")
         }
       }

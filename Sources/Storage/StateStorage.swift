@@ -77,17 +77,26 @@ public struct StateRows: Sendable {
   }
 }
 
+/// When a write of the state must be beyond the reach of a power cut.
+public enum StateDurability: Sendable {
+  /// When it suits.
+  case inTime
+  /// At once if nothing is in the way: the log waits to be cut.
+  case soon
+  /// Before the write is reported.
+  case required
+}
+
 /// One transaction: rows, request ids and mark together, or none of them.
 public struct StateWrite: Sendable {
   public var mark: StateMark
-  /// Make it durable at once, not when it suits.
-  public var isUrgent: Bool
+  public var durability: StateDurability
   /// Called on the storage's thread, which has the time to sort, join and encode.
   public var rows: @Sendable () -> StateRows
 
-  public init(mark: StateMark, isUrgent: Bool = false, rows: @escaping @Sendable () -> StateRows) {
+  public init(mark: StateMark, durability: StateDurability = .inTime, rows: @escaping @Sendable () -> StateRows) {
     self.mark = mark
-    self.isUrgent = isUrgent
+    self.durability = durability
     self.rows = rows
   }
 }

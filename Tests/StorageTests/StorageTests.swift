@@ -43,7 +43,7 @@ import Testing
     disk.directory.state.write(
       StateWrite(
         mark: StateMark(appliedIndex: 1500, appliedTerm: 1, revision: 9, stateHash: 1, configuration: [1]),
-        isUrgent: true
+        durability: .required
       ) { StateRows(changes: [], requests: [:]) })
     disk.directory.log.cut(to: LogBase(index: 1500, term: 1, configuration: [9]))
     try await disk.close()
@@ -94,7 +94,7 @@ import Testing
           requests: [1: [7], .max: [8]])
       })
     disk.directory.state.write(
-      StateWrite(mark: mark(8), isUrgent: true) {
+      StateWrite(mark: mark(8), durability: .required) {
         StateRows(
           changes: [change("a", nil), change("b", row("b", 6, labels: ["app": "x"])), change("c", row("c", 7))],
           requests: [.max: [9]])

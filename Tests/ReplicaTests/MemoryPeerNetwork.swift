@@ -1,0 +1,108 @@
+// A peer network in memory: frames between replicas of one process, links that a test cuts and heals.
+
+import Raft
+import Synchronization
+import World
+
+@testable import Replica
+
+final class MemoryPeerNetwork: Sendable {
+  private struct Station: Sendable {
+    let world: any World
+    let onEvent: @Sendable (PeerEvent) -> Void
+  }
+  private struct State {
+    var stations: [NodeID: Station] = [:]
+    var isolated: Set<NodeID> = []
+    var silent: Set<NodeID> = []
+    var bytes = 0
+  }
+  private let state = Mutex(State())
+
+  /// Bytes that were delivered.
+  var bytes: Int { state.withLock { $0.bytes } }
+
+  func transport(for node: NodeID, on world: any World) -> any PeerTransport {
+    Transport(network: self, node: node, world: world)
+  }
+
+  /// Breaks every connection of a server; both sides notice.
+  func isolate(_ node: NodeID) {
+    state.withLock { state in
+      guard state.isolated.insert(node).inserted else { return }
+      announce(&state, node) { .disconnected($0) }
+    }
+  }
+
+  /// Drops all frames of a server without anyone being told, as a cable that is pulled.
+  func silence(_ node: NodeID) { _ = state.withLock { $0.silent.insert(node) } }
+
+  func heal() {
+    state.withLock { state in
+      let isolated = state.isolated
+      state.isolated = []
+      state.silent = []
+      for node in isolated { announce(&state, node) { .connected($0) } }
+    }
+  }
+
+  private func announce(_ state: inout State, _ node: NodeID, _ event: @escaping @Sendable (NodeID) -> PeerEvent) {
+    guard let station = state.stations[node] else { return }
+    for (other, peer) in state.stations where other != node && !state.isolated.subtracting([node]).contains(other) {
+      peer.world.execute { peer.onEvent(event(node)) }
+      station.world.execute { station.onEvent(event(other)) }
+    }
+  }
+
+  private func attach(_ node: NodeID, _ station: Station) {
+    state.withLock { state in
+      state.stations[node] = station
+      if !state.isolated.contains(node) { announce(&state, node) { .connected($0) } }
+    }
+  }
+
+  private func detach(_ node: NodeID) {
+    state.withLock { state in
+      announce(&state, node) { .disconnected($0) }
+      state.stations[node] = nil
+    }
+  }
+
+  private func send(_ frames: [[UInt8]], from: NodeID, to: NodeID) -> Bool {
+    state.withLock { state in
+      guard let station = state.stations[to], !state.isolated.contains(from), !state.isolated.contains(to) else {
+        return false
+      }
+      if state.silent.contains(from) || state.silent.contains(to) { return true }
+      state.bytes += frames.reduce(0) { $0 + $1.count }
+      station.world.execute { station.onEvent(.received(from: from, frames: frames)) }
+      return true
+    }
+  }
+
+  private final class Transport: PeerTransport {
+    let network: MemoryPeerNetwork
+    let node: NodeID
+    let world: any World
+    let isStopped = Atomic(false)
+    init(network: MemoryPeerNetwork, node: NodeID, world: any World) {
+      self.network = network
+      self.node = node
+      self.world = world
+    }
+    func start(peers: [Member], onEvent: @escaping @Sendable (PeerEvent) -> Void) {
+      network.attach(
+        node,
+        Station(world: world) { [weak self] event in
+          if self?.isStopped.load(ordering: .relaxed) == false { onEvent(event) }
+        })
+    }
+    func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool {
+      network.send(frames, from: node, to: peer)
+    }
+    func stop() {
+      isStopped.store(true, ordering: .relaxed)
+      network.detach(node)
+    }
+  }
+}

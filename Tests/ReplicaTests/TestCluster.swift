@@ -1,0 +1,144 @@
+// Replicas in one process, each on a loop and a disk of its own: the vocabulary of the cluster tests.
+
+import EventLoop
+import Glibc
+import Logging
+import Raft
+import Storage
+import Synchronization
+import Testing
+import World
+
+@testable import Replica
+
+/// A group of servers. Disks live in a temporary directory that goes with the cluster.
+actor TestCluster {
+  let network = MemoryPeerNetwork()
+  nonisolated let ids: [NodeID]
+  private let directory: String
+  private let tune: @Sendable (inout ReplicaOptions) -> Void
+  private var running: [NodeID: Replica] = [:]
+  private var loops: [NodeID: EventLoop] = [:]
+
+  init(_ count: Int, tune: @escaping @Sendable (inout ReplicaOptions) -> Void = { _ in }) throws {
+    var template = Array("/tmp/trireme-replica-XXXXXX".utf8CString)
+    directory = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+    ids = (1...count).map { NodeID($0) }
+    self.tune = tune
+    for id in ids { loops[id] = EventLoop.start(name: "server \(id)") }
+  }
+
+  deinit {
+    for loop in loops.values { loop.stop() }
+    for id in ids {
+      for name in ["raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock"] {
+        unlink("\(directory)/\(id)/\(name)")
+      }
+      rmdir("\(directory)/\(id)")
+    }
+    rmdir(directory)
+  }
+
+  func start(_ chosen: [NodeID]? = nil) throws {
+    for id in chosen ?? ids where running[id] == nil {
+      var options = ReplicaOptions(
+        node: id, members: ids.map { Member(id: $0, name: "server-\($0)", address: "127.0.0.1:\($0)") })
+      tune(&options)
+      let disk = try ReplicaDisk.open(
+        path: "\(directory)/\(id)", identity: StorageIdentity(cluster: "test", node: id))
+      var logger = Logger(label: "server \(id)") { _ in SwiftLogNoOpLogHandler() }
+      if getenv("REPLICA_LOG") != nil {
+        logger = Logger(label: "server \(id)") { StreamLogHandler.standardError(label: $0) }
+      }
+      let replica = try Replica(
+        disk: disk, options: options, transport: network.transport(for: id, on: loops[id]!), world: loops[id]!,
+        logger: logger)
+      replica.start()
+      running[id] = replica
+    }
+  }
+
+  /// Ends a server as kill -9 would.
+  func kill(_ id: NodeID) async { await running.removeValue(forKey: id)?.crash() }
+  func stop(_ id: NodeID) async { await running.removeValue(forKey: id)?.stop() }
+  func killAll() async {
+    await withTaskGroup { group in
+      for replica in running.values { group.addTask { await replica.crash() } }
+    }
+    running = [:]
+  }
+
+  func server(_ id: NodeID) -> Replica { running[id]! }
+  func loop(_ id: NodeID) -> EventLoop { loops[id]! }
+  var servers: [Replica] { ids.compactMap { running[$0] } }
+
+  /// Waits until the running servers agree on a leader among them, and returns its id.
+  @discardableResult
+  func leader() async throws -> NodeID {
+    var found: NodeID?
+    try await eventually("a leader") {
+      let views = servers.map(\.leadership)
+      let leaders = Set(views.compactMap(\.leader))
+      guard leaders.count == 1, views.allSatisfy({ $0.leader != nil && $0.term == views[0].term }),
+        let leader = leaders.first, running[leader]?.leadership.isLeader == true
+      else { return false }
+      found = leader
+      return true
+    }
+    return found!
+  }
+
+  func follower() async throws -> NodeID {
+    let leader = try await leader()
+    return ids.first { $0 != leader && running[$0] != nil }!
+  }
+
+  /// Waits until all running servers have applied the same and hold the same; returns the revision.
+  @discardableResult
+  func converged() async throws -> Revision {
+    var revision: Revision = 0
+    try await eventually("convergence") {
+      // A status may be a tenth of a second old; the published state never is.
+      guard servers.allSatisfy({ $0.status.revision == $0.current.revision }) else { return false }
+      let all = servers.map(\.status)
+      revision = all[0].revision
+      return Set(all.map(\.revision)).count == 1 && Set(all.map(\.stateHash)).count == 1
+        && all.allSatisfy {
+          $0.appliedIndex == $0.commitIndex && $0.stopped == nil && $0.commitIndex == all[0].commitIndex
+        }
+    }
+    return revision
+  }
+}
+
+/// Waits for a condition with a deadline that only a hang reaches.
+func eventually(
+  _ what: String, within limit: Duration = .seconds(30), isolation: isolated (any Actor)? = #isolation,
+  _ condition: () throws -> Bool
+) async throws {
+  let deadline = ContinuousClock.now + limit
+  while try !condition() {
+    try #require(ContinuousClock.now < deadline, "waited too long for \(what)")
+    try await Task.sleep(for: .milliseconds(2))
+  }
+}
+
+extension Replica {
+  /// Creates a pod that must not exist; true when this call created it.
+  @discardableResult
+  func create(_ name: String, _ data: String = "x") async throws -> Bool {
+    let outcome = try await commit(
+      Command(preconditions: [.absent(pod(name))], mutations: [.put(pod(name), document(data))]))
+    if case .committed = outcome { return true }
+    return false
+  }
+
+  func put(_ name: String, _ data: String) async throws -> Revision {
+    let outcome = try await commit(Command(mutations: [.put(pod(name), document(data))]))
+    return changes(outcome)?.first?.revision ?? 0
+  }
+
+  var podNames: [String] {
+    current.objects(resource: "pods", namespace: "", after: nil, limit: 0).objects.map(\.key.name)
+  }
+}
