@@ -1,0 +1,135 @@
+// Pods: what the server fills in, what clients may change, and what is wrong with the rest (spec/3 §3.7).
+import JSON
+import Schema
+
+struct PodRules: KindRules {
+  func applyDefaults(to object: inout JSONValue) { PodDefaults.applyToPod(&object) }
+
+  func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
+    object["status"] = ["phase": "Pending", "qosClass": .string(PodQoS.ofPod(object))]
+    if !object["spec"]["schedulingGates"].isEmptyValue {
+      object["status"]["conditions"] = [
+        [
+          "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+          "message": "Scheduling is blocked due to non-empty scheduling gates",
+        ]
+      ]
+    }
+  }
+
+  func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    object["metadata"]["ownerReferences"] = old["metadata"]["ownerReferences"]
+    if object["status"]["qosClass"].isEmptyValue { object["status"]["qosClass"] = old["status"]["qosClass"] }
+  }
+
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    if context.subresource == "ephemeralcontainers" {
+      // Everything else is the old pod's, whatever the client sent.
+      let added = object["spec"]["ephemeralContainers"]
+      object["spec"] = old["spec"]
+      object["spec"]["ephemeralContainers"] = added
+    }
+  }
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    checks.podSpec(object["spec"], "spec", isTemplate: false)
+    return checks.errors
+  }
+
+  func validateCreate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    if !object["spec"]["ephemeralContainers"].isEmptyValue {
+      checks.forbidden("spec.ephemeralContainers", "cannot be set on create")
+    }
+    if !object["spec"]["schedulingGates"].isEmptyValue, !object["spec"]["nodeName"].isEmptyValue {
+      checks.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
+    }
+    return checks.errors
+  }
+
+  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    PodUpdate.errors(object["spec"], old: old["spec"])
+  }
+
+  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let status = object["status"]
+    if !status["nominatedNodeName"].isEmptyValue {
+      checks.text(status["nominatedNodeName"], "status.nominatedNodeName") { Validate.nameIsDNSSubdomain($0) }
+    }
+    checks.immutable(status["qosClass"], old["status"]["qosClass"], "status.qosClass")
+    let policy = old["spec"]["restartPolicy"].text
+    for list in ["containerStatuses", "initContainerStatuses"] {
+      terminalStates(
+        status[list], old: old["status"][list], "status.\(list)", policy: policy, spec: old["spec"], &checks)
+    }
+    return checks.errors
+  }
+
+  /// A container that ended and that nothing restarts stays ended.
+  private func terminalStates(
+    _ statuses: JSONValue, old: JSONValue, _ path: String, policy: String, spec: JSONValue, _ checks: inout Checks
+  ) {
+    guard policy != "Always" else { return }
+    let sidecars = spec["initContainers"].elements.filter { $0["restartPolicy"] == "Always" }.map { $0["name"] }
+    for before in old.elements {
+      let end = before["state"]["terminated"]
+      guard !end.isNull, !sidecars.contains(before["name"]) else { continue }
+      if policy == "OnFailure", (end["exitCode"].integer ?? 0) != 0 { continue }
+      for (index, after) in statuses.elements.enumerated()
+      where after["name"] == before["name"] && after["state"]["terminated"].isNull {
+        checks.forbidden("\(path)[\(index)].state", "may not be transitioned to non-terminated state")
+      }
+    }
+  }
+
+  func warnings(for object: JSONValue) -> [String] { PodWarnings.ofSpec(object["spec"], "spec") }
+}
+
+/// Pod templates of their own (`podtemplates`).
+struct PodTemplateRules: KindRules {
+  func applyDefaults(to object: inout JSONValue) { PodDefaults.applyToSpec(&object["template"]["spec"]) }
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    checks.podTemplate(object["template"], "template")
+    return checks.errors
+  }
+}
+
+/// What is legal in a pod but unwise.
+enum PodWarnings {
+  private static let deprecatedNodeLabels = [
+    "beta.kubernetes.io/arch": "kubernetes.io/arch", "beta.kubernetes.io/os": "kubernetes.io/os",
+    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+    "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
+  ]
+
+  static func ofSpec(_ spec: JSONValue, _ path: String) -> [String] {
+    var warnings: [String] = []
+    for key in spec["nodeSelector"].object?.keys.map({ $0 }) ?? [] {
+      if let successor = deprecatedNodeLabels[key] {
+        warnings.append("\(path).nodeSelector[\(key)]: deprecated since v1.14; use \"\(successor)\" instead")
+      }
+    }
+    for list in ["containers", "initContainers"] {
+      for (index, container) in spec[list].elements.enumerated() {
+        duplicateVariables(container["env"], "\(path).\(list)[\(index)].env", &warnings)
+      }
+    }
+    if let seconds = spec["terminationGracePeriodSeconds"].integer, seconds < 0 {
+      warnings.append("\(path).terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")
+    }
+    return warnings
+  }
+
+  private static func duplicateVariables(_ variables: JSONValue, _ path: String, _ warnings: inout [String]) {
+    var seen: Set<String> = []
+    for (index, variable) in variables.elements.enumerated() where !seen.insert(variable["name"].text).inserted {
+      warnings.append(
+        "\(path)[\(index)]: hides previous definition of \"\(variable["name"].text)\", which may be dropped when "
+          + "using apply")
+    }
+  }
+}
