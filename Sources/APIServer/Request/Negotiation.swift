@@ -1,29 +1,8 @@
 // Content negotiation (spec/2 §2.9): which encoding and which shape an answer takes, and how a body is to be read.
 import Schema
 
-enum Encoding: Sendable, Hashable {
-  case json, yaml, protobuf
-
-  var contentType: String {
-    switch self {
-    case .json: "application/json"
-    case .yaml: "application/yaml"
-    case .protobuf: "application/vnd.kubernetes.protobuf"
-    }
-  }
-
-  init?(mediaType: String) {
-    switch mediaType {
-    case "application/json": self = .json
-    case "application/yaml": self = .yaml
-    case "application/vnd.kubernetes.protobuf": self = .protobuf
-    default: return nil
-    }
-  }
-}
-
-/// One clause of an Accept header, or a Content-Type: lower-case type and its parameters.
-struct MediaType: Sendable, Hashable {
+/// One clause of an Accept header: lower-case type and its parameters.
+struct AcceptClause: Sendable, Hashable {
   var name: String
   var parameters: [String: String] = [:]
   var quality = 1.0
@@ -49,8 +28,8 @@ struct MediaType: Sendable, Hashable {
   }
 
   /// The clauses of an Accept header, best quality first, order kept among equals.
-  static func clauses(_ header: String) -> [MediaType] {
-    let all = header.split(separator: ",").map { MediaType($0) }
+  static func clauses(_ header: String) -> [AcceptClause] {
+    let all = header.split(separator: ",").map { AcceptClause($0) }
     return all.enumerated().sorted { left, right in
       left.element.quality != right.element.quality
         ? left.element.quality > right.element.quality : left.offset < right.offset
@@ -68,7 +47,7 @@ enum OutputShape: Sendable, Hashable {
 
 /// How an answer is to be written.
 struct OutputFormat: Sendable, Hashable {
-  var encoding: Encoding = .json
+  var encoding = MediaType.json
   var shape: OutputShape = .object
   var isPretty = false
 
@@ -87,8 +66,11 @@ struct OutputFormat: Sendable, Hashable {
   ) throws(APIStatus) -> OutputFormat {
     var format = OutputFormat()
     format.isPretty = !isWatch && wantsPretty(query, userAgent: userAgent)
-    guard let accept, !MediaType.trimmed(accept).isEmpty else { return format }
-    for clause in MediaType.clauses(accept) {
+    guard let accept, !AcceptClause.trimmed(accept).isEmpty else { return format }
+    // JSON is what is stored: a client that takes it gets it, whatever it likes better.
+    let clauses = AcceptClause.clauses(accept)
+    let isProtobuf: (AcceptClause) -> Bool = { $0.name == MediaType.protobuf.rawValue }
+    for clause in clauses.filter({ !isProtobuf($0) }) + clauses.filter(isProtobuf) {
       guard let encoding = encoding(for: clause, allowsProtobuf: allowsProtobuf) else { continue }
       guard let shape = shape(for: clause, shapes: shapes, isList: isList, isWatch: isWatch) else { continue }
       format.encoding = encoding
@@ -98,16 +80,16 @@ struct OutputFormat: Sendable, Hashable {
     throw .notAcceptable(allowsProtobuf ? offered : Array(offered.prefix(2)))
   }
 
-  private static func encoding(for clause: MediaType, allowsProtobuf: Bool) -> Encoding? {
+  private static func encoding(for clause: AcceptClause, allowsProtobuf: Bool) -> MediaType? {
     switch clause.name {
     case "*/*", "application/*", "*": .json
     case "application/vnd.kubernetes.protobuf": allowsProtobuf ? .protobuf : nil
-    default: Encoding(mediaType: clause.name)
+    default: MediaType(rawValue: clause.name)
     }
   }
 
   /// nil: the clause asks for a shape that is not to be had.
-  private static func shape(for clause: MediaType, shapes: Bool, isList: Bool, isWatch: Bool) -> OutputShape? {
+  private static func shape(for clause: AcceptClause, shapes: Bool, isList: Bool, isWatch: Bool) -> OutputShape? {
     guard let name = clause.parameters["as"], !name.isEmpty else { return .object }
     guard shapes, clause.parameters["g"] == "meta.k8s.io", let version = clause.parameters["v"],
       version == "v1" || version == "v1beta1"

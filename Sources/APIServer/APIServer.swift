@@ -1,0 +1,175 @@
+// The API server: one handler for every request, on the loop of its connection.
+import HTTP
+import JSON
+import Kinds
+import Logging
+import Replica
+import Schema
+import Synchronization
+import World
+
+/// Serves the Kubernetes API over a replicated store. Any number of connections on any loops; a request never leaves
+/// the loop it came in on, but for the store's commits.
+public final class APIServer: HTTPHandler {
+  public struct Configuration: Sendable {
+    /// What /version says; kubectl chooses its own version by `minor`.
+    public var gitVersion = "v1.32.4"
+    public var gitCommit = ""
+    public var buildDate = "1970-01-01T00:00:00Z"
+    /// Host and port under which clients reach this server, for /api.
+    public var advertisedAddress = "127.0.0.1:6443"
+    /// Where Services get their addresses from.
+    public var serviceNetwork = "10.96.0.0/16"
+    public var nodePorts: ClosedRange<Int> = 30000...32767
+    /// Requests answered at the same time (spec/2 §2.11).
+    public var readsMaximum = 400
+    public var writesMaximum = 200
+    public init() {}
+  }
+
+  /// What the server works with beside its store.
+  public struct Dependencies: Sendable {
+    public var authenticator: any Authenticator = FixedAuthenticator()
+    public var authorizer: any Authorizer = AlwaysAllow()
+    public var admission = Admission()
+    public var kubelets: any KubeletConnector = UnreachableKubelets()
+    /// By resource ("tokenreviews.authentication.k8s.io") or subresource ("serviceaccounts/token").
+    public var computed: [String: any ComputedResource] = [:]
+    /// By path or, where it ends in "/", path prefix: "/livez", "/livez/".
+    public var paths: [String: any PathHandler] = [:]
+    public var logger = Logger(label: "apiserver")
+    public init() {}
+  }
+
+  public let store: any ObjectStore
+  let configuration: Configuration
+  let dependencies: Dependencies
+  let metrics = ServerMetrics()
+  let frames = WatchFrameCache()
+  let watches = WatchRegistry()
+  let inFlight: InFlightLimit
+  let serviceRanges: ServiceRanges
+  private let documents: Mutex<ServerDocuments>
+  /// The loop that runs the caller.
+  private let currentWorld: @Sendable () -> any World
+
+  /// `currentWorld` returns the loop of its caller; it is asked once a request.
+  public init(
+    store: any ObjectStore, registry: KindRegistry = .builtIn, configuration: Configuration = Configuration(),
+    dependencies: Dependencies = Dependencies(), currentWorld: @escaping @Sendable () -> any World
+  ) {
+    self.store = store
+    self.configuration = configuration
+    self.dependencies = dependencies
+    self.currentWorld = currentWorld
+    guard let network = CIDR(configuration.serviceNetwork) else {
+      preconditionFailure("\(configuration.serviceNetwork) is no network")
+    }
+    serviceRanges = ServiceRanges(network: network, nodePorts: configuration.nodePorts)
+    inFlight = InFlightLimit(reads: configuration.readsMaximum, writes: configuration.writesMaximum)
+    documents = Mutex(ServerDocuments(registry: registry, configuration: configuration))
+  }
+
+  var admission: Admission { dependencies.admission }
+
+  /// The kinds served, and the documents that describe them.
+  var currentDocuments: ServerDocuments { documents.withLock { $0 } }
+  public var registry: KindRegistry { currentDocuments.registry }
+
+  /// Serves other kinds from now on (CustomResourceDefinitions come and go). Requests that run keep theirs.
+  public func replaceRegistry(_ registry: KindRegistry) {
+    let new = ServerDocuments(registry: registry, configuration: configuration)
+    documents.withLock { $0 = new }
+  }
+
+  var currentTime: WallTime { currentWorld().wallClock }
+
+  /// Ends every watch cleanly: clients resume at another server from what they have seen.
+  public func endWatches() { watches.endAll() }
+
+  // MARK: - Requests
+
+  public func respond(to request: HTTPRequest) async -> HTTPResponse {
+    let world = currentWorld()
+    let started = world.now
+    var info: RequestInfo?
+    var response: HTTPResponse
+    do throws(APIStatus) {
+      guard let path = RequestPath(request.target) else { throw .badRequest("the request's path is malformed") }
+      let found = RequestInfo(method: request.method, path: path)
+      info = found
+      response = try await answer(request, path, found, world)
+    } catch {
+      response = Self.errorResponse(error, request)
+    }
+    response.headers["audit-id"] = request.headers["audit-id"] ?? world.uuid()
+    if response.headers["cache-control"] == nil { response.headers["cache-control"] = "no-cache, private" }
+    if request.method == "HEAD" { response.body = .empty }
+    record(info, response.status, world.now - started)
+    return response
+  }
+
+  private func answer(
+    _ request: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ world: any World
+  ) async throws(APIStatus) -> HTTPResponse {
+    let isLimited = !info.isLongRunning(path.query) && request.trusted == nil
+    if isLimited, !inFlight.enter(isMutating: info.isMutating) {
+      metrics.rejected.add(1, ["concurrency-limit"])
+      throw .tooManyRequests("too many requests, please try again later", retryAfter: 1)
+    }
+    defer { if isLimited { inFlight.leave(isMutating: info.isMutating) } }
+    let user = try await dependencies.authenticator.authenticate(request)
+    let attributes = authorizationAttributes(info, path.query, user)
+    let decision = await dependencies.authorizer.authorize(attributes)
+    guard decision.isAllowed else { throw attributes.forbidden(reason: decision.reason) }
+    guard info.isResourceRequest else {
+      return try await answerPath(request, path, info, user, world)
+    }
+    return try await route(request, path, info, user, world)
+  }
+
+  private func authorizationAttributes(
+    _ info: RequestInfo, _ query: Query, _ user: RequestUser
+  ) -> AuthorizationAttributes {
+    var name = info.name
+    let fieldSelector = query["fieldSelector"] ?? ""
+    if name.isEmpty, info.verb == "list" || info.verb == "watch" || info.verb == "deletecollection",
+      let selector = try? FieldSelector(parsing: fieldSelector)
+    {
+      name = selector.requiredValue(of: "metadata.name") ?? ""
+    }
+    return AuthorizationAttributes(
+      user: user, verb: info.verb, isResourceRequest: info.isResourceRequest, namespace: info.namespace,
+      apiGroup: info.group, apiVersion: info.version, resource: info.resource, subresource: info.subresource,
+      name: name, path: info.path, fieldSelector: fieldSelector, labelSelector: query["labelSelector"] ?? "")
+  }
+
+  /// A second permission that a request turns out to need (create-on-update).
+  func authorize(_ request: ResourceRequest, verb: String) async throws(APIStatus) {
+    var attributes = authorizationAttributes(request.info, request.query, request.user)
+    attributes.verb = verb
+    let decision = await dependencies.authorizer.authorize(attributes)
+    guard decision.isAllowed else { throw attributes.forbidden(reason: decision.reason) }
+  }
+
+  /// A Status in the encoding the client accepts, JSON when in doubt.
+  static func errorResponse(_ status: APIStatus, _ request: HTTPRequest) -> HTTPResponse {
+    var response = HTTPResponse(
+      status: status.code, headers: ["content-type": MediaType.json.rawValue], body: .bytes(status.json.bytes))
+    if let seconds = status.retryAfterSeconds { response.headers["retry-after"] = String(seconds) }
+    return response
+  }
+
+  private func record(_ info: RequestInfo?, _ code: Int, _ duration: Duration) {
+    let verb = (info?.verb ?? "unknown").uppercased()
+    let group = info?.group ?? ""
+    // Resources that do not exist are counted as one: a client must not make up series.
+    let isKnown = info.map { $0.isResourceRequest && code != 404 } ?? false
+    let resource = isKnown ? info?.resource ?? "" : ""
+    let subresource = isKnown ? info?.subresource ?? "" : ""
+    metrics.requests.add(
+      1, [verb, isKnown ? group : "", isKnown ? info?.version ?? "" : "", resource, subresource, String(code)])
+    guard verb != "WATCH" else { return }
+    metrics.durations.observe(duration.inSeconds, [verb, isKnown ? group : "", resource, subresource])
+  }
+}

@@ -1,0 +1,65 @@
+// The last step of every write: one command, all or nothing.
+import JSON
+import Replica
+import Schema
+
+/// What became of a command, as writers need to know it.
+enum CommitResult: Sendable {
+  /// The main object as it now stands; nil when the command deleted it.
+  case committed(StoredObject?)
+  /// The main object is not what the write was based on; it is now this (nil: it does not exist).
+  case raced(StoredObject?)
+  /// A condition that admission or allocation added does not hold: try the whole write again.
+  case overtaken
+}
+
+/// A write that is ready to be committed.
+struct PendingWrite: Sendable {
+  var key: ObjectKey
+  /// What must hold of the main object; nil for nothing.
+  var condition: Precondition?
+  var mutation: Mutation
+  /// What admission and allocation add.
+  var preconditions: [Precondition] = []
+  var mutations: [Mutation] = []
+}
+
+extension APIServer {
+  /// How often a write is tried again when others write at the same time. The reference gives patches five.
+  static let conflictRetries = 5
+  /// How often a write is tried again when what its admission relied on changed, or an address was just taken.
+  static let overtakenRetries = 16
+
+  func commit(_ write: PendingWrite, _ request: ResourceRequest) async throws(APIStatus) -> CommitResult {
+    var preconditions: [Precondition] = []
+    if let condition = write.condition { preconditions.append(condition) }
+    let fenceIndex = request.fence.map { fence in
+      preconditions.append(fence)
+      return preconditions.count - 1
+    }
+    preconditions += write.preconditions
+    let command = Command(preconditions: preconditions, mutations: [write.mutation] + write.mutations)
+    let outcome: CommandOutcome
+    do { outcome = try await store.commit(command) } catch { throw APIStatus(storeError: error) }
+    switch outcome {
+    case .committed(let changes):
+      let own = changes.last { $0.key == write.key }
+      return .committed(own.flatMap { $0.kind == .put ? $0.object : nil })
+    case .failed(let index, let current):
+      if index == fenceIndex {
+        throw .conflict(
+          request.resource, request.name, "the writer no longer holds its lease (it was fenced off by a new leader)")
+      }
+      return index == 0 && write.condition != nil ? .raced(current) : .overtaken
+    }
+  }
+
+  /// The stored form of an object of the request's kind.
+  func storedForm(_ object: JSONValue, _ kind: KindDescriptor) -> UnversionedObject {
+    var object = object
+    object["metadata"]["resourceVersion"] = .null
+    let isLease = kind.kind.group == "coordination.k8s.io" && kind.kind.kind == "Lease"
+    let fence = isLease ? UInt64(clamping: object["spec"]["leaseTransitions"].integer ?? 0) : 0
+    return UnversionedObject(tree: Conversion.toStorage(object, from: kind), fence: fence)
+  }
+}

@@ -1,0 +1,188 @@
+import HTTP
+import JSON
+import Replica
+import Schema
+// POST: the write pipeline of spec/2 §2.8 for a new object.
+import World
+
+extension APIServer {
+  /// A generated name that is taken is replaced this often.
+  static let generateNameRetries = 8
+
+  func create(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
+    let presenter = try request.presenter()
+    let options = try WriteOptions(request.query, kind: "CreateOptions", userAgent: request.userAgent)
+    let decoded = try await request.decodeBody(
+      expected: request.kind.kind, structure: request.kind.structure, validation: options.fieldValidation)
+    let draft = WriteDraft(object: decoded.object, options: options, optionsKind: "CreateOptions")
+    var answer = try await create(request, draft)
+    answer.warnings = decoded.warnings + answer.warnings
+    return try presenter.response(answer)
+  }
+
+  /// Creates `draft.object`, which is canonical but not defaulted.
+  func create(_ request: ResourceRequest, _ draft: WriteDraft) async throws(APIStatus) -> Answer {
+    var draft = draft
+    try ObjectMetadata.place(&draft.object, request)
+    guard draft.object["metadata"]["resourceVersion"].isZero else {
+      throw .internalError("resourceVersion should not be set on objects to be created")
+    }
+    request.applyDefaults(to: &draft.object)
+    let generateBase = draft.object["metadata"]["generateName"].string ?? ""
+    let isGenerated = draft.object["metadata"]["name"].isZero && !generateBase.isEmpty
+    var generations = 0
+    for _ in 0..<Self.overtakenRetries {
+      var attempt = try await prepareCreate(request, draft)
+      if draft.options.isDryRun { return try await dryRunCreate(request, attempt) }
+      let name = attempt.object["metadata"]["name"].string ?? ""
+      let key = request.key(name)
+      var write = PendingWrite(
+        key: key, condition: .absent(key), mutation: .put(key, storedForm(attempt.object, request.kind)),
+        preconditions: attempt.verdict.preconditions, mutations: attempt.verdict.mutations)
+      if try allocate(for: &attempt.object, old: nil, key: key, write: &write, request) {
+        write.mutation = .put(key, storedForm(attempt.object, request.kind))
+      }
+      switch try await commit(write, request) {
+      case .committed(let object?):
+        return Answer(code: 201, content: .stored(object), warnings: attempt.warnings)
+      case .committed(nil): throw .internalError("a create removed its object")
+      case .overtaken: continue
+      case .raced:
+        generations += 1
+        guard isGenerated else { throw .alreadyExists(request.resource, name) }
+        guard generations < Self.generateNameRetries else { throw Self.generatedNamesTaken(request, name) }
+      }
+    }
+    throw Self.overtakenTooOften(request)
+  }
+
+  static func overtakenTooOften(_ request: ResourceRequest) -> APIStatus {
+    var status = APIStatus(
+      code: 500, reason: "ServerTimeout",
+      message: "The \(request.info.verb) operation against \(request.resource) could not be completed at this time, "
+        + "please try again.")
+    status.retryAfterSeconds = 1
+    return status.about(request.resource, request.name)
+  }
+
+  private static func generatedNamesTaken(_ request: ResourceRequest, _ name: String) -> APIStatus {
+    var status = APIStatus.alreadyExists(request.resource, name)
+    status.message += ", the server was not able to generate a unique name for the object"
+    status.retryAfterSeconds = 1
+    return status
+  }
+
+  private func dryRunCreate(_ request: ResourceRequest, _ attempt: PreparedWrite) async throws(APIStatus) -> Answer {
+    let name = attempt.object["metadata"]["name"].string ?? ""
+    if try await linearizableState().object(request.key(name)) != nil {
+      throw .alreadyExists(request.resource, name)
+    }
+    var object = attempt.object
+    var write = PendingWrite(key: request.key(name), condition: nil, mutation: .delete(request.key(name)))
+    _ = try allocate(for: &object, old: nil, key: request.key(name), write: &write, request)
+    return Answer(code: 201, content: .object(object), warnings: attempt.warnings)
+  }
+
+  /// Mutating admission to validating admission: the object as it is to be written.
+  private func prepareCreate(_ request: ResourceRequest, _ draft: WriteDraft) async throws(APIStatus) -> PreparedWrite {
+    let kind = request.kind
+    let objects = ObjectLookup(state: store.current, store: store)
+    var admitted = request.admissionRequest(
+      .create, object: draft.object, name: draft.object["metadata"]["name"].string ?? "", options: draft.optionsTree,
+      isDryRun: draft.options.isDryRun)
+    try await admission.mutate(&admitted, objects: objects)
+    var object = admitted.object
+    if object != draft.object { request.applyDefaults(to: &object) }
+    if !draft.ownsManagedFields {
+      ManagedFieldsUpdater.update(
+        old: nil, new: &object, structure: kind.structure, manager: draft.options.fieldManager,
+        apiVersion: kind.kind.apiVersion, resetFields: ManagedFieldsUpdater.resetFields(for: kind),
+        now: request.now.rfc3339)
+    }
+    if object["metadata"]["name"].isZero, let base = object["metadata"]["generateName"].string, !base.isEmpty {
+      object["metadata"]["name"] = .string(ObjectMetadata.generateName(base, request.world))
+    }
+    let isNode = kind.kind == GroupVersionKind(group: "", version: "v1", kind: "Node")
+    // A kubelet registers its node together with its status.
+    if kind.traits.hasStatus, !isNode { object["status"] = .null }
+    ObjectMetadata.prepareForCreate(&object, kind: kind, now: request.now, world: request.world)
+    kind.rules.prepareForCreate(&object, context: request.ruleContext())
+    object = TypedDecoder.canonicalized(object, as: kind.structure)
+    let errors =
+      ObjectMetaValidation.create(object["metadata"], isNamespaced: kind.isNamespaced) { name, isPrefix in
+        kind.rules.validateName(name, isGeneratePrefix: isPrefix).map { [$0] } ?? []
+      } + kind.structure.validate(object) + kind.rules.validate(object) + kind.rules.validateCreate(object)
+    guard errors.isEmpty else {
+      throw .invalid(kind.kind, object["metadata"]["name"].string ?? "", errors.uniqued())
+    }
+    admitted.object = object
+    let verdict = try await admission.validate(admitted, objects: objects)
+    return PreparedWrite(
+      object: object, verdict: verdict,
+      warnings: admitted.warnings + kind.rules.warnings(for: object) + verdict.warnings)
+  }
+}
+
+/// What a client wants written, before the server has its say.
+struct WriteDraft: Sendable {
+  /// Canonical, in the version of the request.
+  var object: JSONValue
+  var options: WriteOptions
+  var optionsKind: String
+  /// managedFields were computed already (server-side apply).
+  var ownsManagedFields = false
+
+  var optionsTree: JSONValue { options.tree(kind: optionsKind) }
+}
+
+/// A write that passed admission and validation.
+struct PreparedWrite: Sendable {
+  var object: JSONValue
+  var verdict: AdmissionVerdict
+  var warnings: [String]
+}
+
+extension [FieldError] {
+  /// Each error once: schema and rules may both find it.
+  func uniqued() -> [FieldError] {
+    var seen: Set<FieldError> = []
+    return filter { seen.insert($0).inserted }
+  }
+}
+
+extension ResourceRequest {
+  func applyDefaults(to object: inout JSONValue) {
+    kind.structure.applyDefaults(to: &object)
+    kind.rules.applyDefaults(to: &object)
+  }
+
+  func ruleContext(subresource: String = "") -> RuleContext {
+    RuleContext(user: user, now: now.rfc3339, subresource: subresource)
+  }
+
+  func admissionRequest(
+    _ operation: AdmissionOperation, object: JSONValue, old: JSONValue = .null, name: String? = nil,
+    options: JSONValue, isDryRun: Bool
+  ) -> AdmissionRequest {
+    AdmissionRequest(
+      operation: operation, descriptor: kind, subresource: info.subresource, namespace: info.namespace,
+      name: name ?? self.name, user: user, isDryRun: isDryRun, options: options, now: now, object: object,
+      oldObject: old)
+  }
+
+  /// The body as an object of `expected`.
+  func decodeBody(
+    expected: GroupVersionKind, structure: Structure, validation: FieldValidation
+  ) async throws(APIStatus) -> BodyDecoder.Decoded {
+    try BodyDecoder.decode(
+      try await bodyBytes(), contentType: http.headers["content-type"], expected: expected, structure: structure,
+      validation: validation)
+  }
+
+  func bodyBytes() async throws(APIStatus) -> [UInt8] {
+    do { return try await http.body.collect(upTo: BodyDecoder.bodyMaximum) } catch {
+      if case HTTPError.bodyTooLarge(let limit) = error { throw .tooLarge(limit: limit) }
+      throw .badRequest("the body of the request could not be read: \(error)")
+    }
+  }
+}

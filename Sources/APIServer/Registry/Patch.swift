@@ -1,0 +1,169 @@
+import HTTP
+import JSON
+import Replica
+import Schema
+// PATCH: four ways to say what should change (spec/2 §2.13), then the pipeline of an update.
+import World
+
+enum PatchType: String, Sendable, CaseIterable {
+  case json = "application/json-patch+json"
+  case merge = "application/merge-patch+json"
+  case strategic = "application/strategic-merge-patch+json"
+  case apply = "application/apply-patch+yaml"
+
+  init(contentType: String?) throws(APIStatus) {
+    let essence = AcceptClause.trimmed((contentType ?? "").prefix { $0 != ";" }).lowercased()
+    guard let type = PatchType(rawValue: essence) else {
+      throw .unsupportedMediaType(Self.allCases.map(\.rawValue))
+    }
+    self = type
+  }
+}
+
+/// A decoded patch, to be applied to as many versions of the object as it takes.
+enum Patch: Sendable {
+  case json(JSONPatch)
+  case merge(JSONValue)
+  case strategic(JSONValue)
+
+  /// From a body; apply configurations are none of these.
+  init(_ body: [UInt8], _ type: PatchType) throws(APIStatus) {
+    var duplicates: [String] = []
+    self = try Patch(body, type, &duplicates)
+  }
+
+  init(_ body: [UInt8], _ type: PatchType, _ duplicates: inout [String]) throws(APIStatus) {
+    let document: JSONValue
+    do { document = try JSONParser.parse(body, reportingDuplicates: &duplicates) } catch {
+      throw .badRequest("error decoding patch: \(error)")
+    }
+    switch type {
+    case .json: self = .json(try JSONPatch(document))
+    case .merge, .strategic:
+      guard case .object = document else {
+        throw .badRequest("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
+      }
+      self = type == .merge ? .merge(document) : .strategic(document)
+    case .apply: preconditionFailure("an apply configuration is no document of this kind")
+    }
+  }
+
+  func apply(to object: JSONValue, _ structure: Structure) throws(APIStatus) -> JSONValue {
+    switch self {
+    case .json(let patch): try patch.apply(to: object)
+    case .merge(let patch): MergePatch.apply(patch, to: object)
+    case .strategic(let patch): try StrategicMergePatch.apply(patch, to: object, structure: structure)
+    }
+  }
+}
+
+extension APIServer {
+  func patch(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
+    try await patch(request, surface: .object)
+  }
+
+  func patch(_ request: ResourceRequest, surface: UpdateSurface) async throws(APIStatus) -> HTTPResponse {
+    let presenter = try request.presenter()
+    let type = try PatchType(contentType: request.http.headers["content-type"])
+    let options = try WriteOptions(
+      request.query, kind: "PatchOptions", userAgent: request.userAgent, patchIsApply: type == .apply)
+    let body = try await request.bodyBytes()
+    let warnings = WarningCollector()
+    let plan =
+      type == .apply
+      ? try applyPlan(request, surface, options, body, warnings)
+      : try patchPlan(request, surface, type, options, body, warnings)
+    var answer = try await update(request, plan)
+    answer.warnings = warnings.all + answer.warnings
+    return try presenter.response(answer)
+  }
+
+  private func patchPlan(
+    _ request: ResourceRequest, _ surface: UpdateSurface, _ type: PatchType, _ options: WriteOptions,
+    _ body: [UInt8], _ warnings: WarningCollector
+  ) throws(APIStatus) -> UpdatePlan {
+    let kind = request.kind
+    var duplicates: [String] = []
+    let patch = try Patch(body, type, &duplicates)
+    let duplicateErrors = duplicates.map { "duplicate field \"\($0)\"" }
+    return UpdatePlan(
+      surface: surface, options: options, optionsKind: "PatchOptions",
+      produce: { (old) throws(APIStatus) in
+        let patched = try patch.apply(to: old, kind.structure)
+        let object = try PatchedObject.decode(patched, request, options, duplicateErrors, warnings)
+        try ObjectMetadata.checkName(object, request.name)
+        return object
+      }, isReplacement: false)
+  }
+
+  /// Server-side apply: creates what does not exist.
+  private func applyPlan(
+    _ request: ResourceRequest, _ surface: UpdateSurface, _ options: WriteOptions, _ body: [UInt8],
+    _ warnings: WarningCollector
+  ) throws(APIStatus) -> UpdatePlan {
+    let kind = request.kind
+    // The body is YAML, of which JSON is a part; JSON is what clients send, and quicker to read.
+    let isJSON = body.first { $0 != 0x20 && $0 != 0x0a && $0 != 0x0d && $0 != 0x09 } == UInt8(ascii: "{")
+    let decoded = try BodyDecoder.decode(
+      body, contentType: (isJSON ? MediaType.json : .yaml).rawValue, expected: kind.kind, structure: kind.structure,
+      validation: options.fieldValidation)
+    warnings.add(decoded.warnings)
+    var applied = decoded.object
+    try ObjectMetadata.place(&applied, request)
+    if applied["metadata"]["name"].isZero { applied["metadata"]["name"] = .string(request.name) }
+    try ObjectMetadata.checkName(applied, request.name)
+    let produce: @Sendable (JSONValue?) throws(APIStatus) -> JSONValue = { [applied] (live) throws(APIStatus) in
+      try ServerSideApply.apply(
+        live: live, applied: applied, structure: kind.structure, manager: options.fieldManager,
+        force: options.force ?? false, apiVersion: kind.kind.apiVersion, subresource: surface.rawValue,
+        resetFields: ManagedFieldsUpdater.resetFields(for: kind, subresource: surface.rawValue),
+        now: request.now.rfc3339)
+    }
+    var plan = UpdatePlan(
+      surface: surface, options: options, optionsKind: "PatchOptions",
+      produce: { (old) throws(APIStatus) in try produce(old) }, ownsManagedFields: true, isReplacement: false)
+    guard surface == .object else { return plan }
+    plan.draftWhenMissing = { [applied] () async throws(APIStatus) in
+      let uid = applied["metadata"]["uid"].string ?? ""
+      guard uid.isEmpty else {
+        throw .conflict(
+          request.resource, request.name,
+          "uid mismatch: the provided object specified uid \(uid), and no existing "
+            + "object was found")
+      }
+      try await self.authorize(request, verb: "create")
+      return WriteDraft(
+        object: try produce(nil), options: options, optionsKind: "PatchOptions", ownsManagedFields: true)
+    }
+    return plan
+  }
+}
+
+enum PatchedObject {
+  /// A patched tree as an object of its kind: typed, pruned, unknown fields treated as the client asked.
+  static func decode(
+    _ tree: JSONValue, _ request: ResourceRequest, _ options: WriteOptions, _ duplicateErrors: [String],
+    _ warnings: WarningCollector
+  ) throws(APIStatus) -> JSONValue {
+    let kind = request.kind.kind
+    guard tree["kind"].string == kind.kind, tree["apiVersion"].string == kind.apiVersion else {
+      throw .badRequest("the patch may not change kind or apiVersion of \(request.resource) \"\(request.name)\"")
+    }
+    let result: TypedDecoder.Result
+    do throws(TypeError) { result = try TypedDecoder.decode(tree, as: request.kind.structure) } catch {
+      let detail = FieldError.invalid("patch", .string(tree.description), error.description)
+      throw .invalid(GroupVersionKind(group: "", version: "", kind: ""), "", [detail])
+    }
+    let errors = duplicateErrors + result.strictErrors
+    guard !errors.isEmpty else { return result.value }
+    switch options.fieldValidation {
+    case .strict:
+      throw .badRequest(
+        "\(kind.kind) in version \"\(kind.version)\" cannot be handled as a \(kind.kind): strict decoding error: "
+          + errors.joined(separator: ", "))
+    case .warn: warnings.set(errors)
+    case .ignore: break
+    }
+    return result.value
+  }
+}

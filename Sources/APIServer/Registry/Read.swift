@@ -1,0 +1,190 @@
+// GET and LIST (spec/2 §2.2): stored bytes, end to end.
+import HTTP
+import JSON
+import Replica
+import Schema
+
+extension APIServer {
+  /// How long a read waits for this server to reach a revision that the client has seen elsewhere.
+  static let revisionWait = Duration.seconds(3)
+
+  /// A state as fresh as the resourceVersion demands: nil most recent, 0 any, else not older than that.
+  func state(for revision: Revision?) async throws(APIStatus) -> any StateView {
+    switch revision {
+    case nil: return try await linearizableState()
+    case 0: return store.current
+    case let revision?:
+      if let state = await store.state(atLeast: revision, timeout: Self.revisionWait) { return state }
+      throw .tooLargeResourceVersion(revision, current: store.current.revision)
+    }
+  }
+
+  func linearizableState() async throws(APIStatus) -> any StateView {
+    do { return try await store.linearizableState() } catch { throw APIStatus(storeError: error) }
+  }
+
+  func get(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
+    let presenter = try request.presenter()
+    return try presenter.response(Answer(content: .stored(try await stored(request))))
+  }
+
+  /// The object a GET is about, as fresh as its resourceVersion demands.
+  func stored(_ request: ResourceRequest) async throws(APIStatus) -> StoredObject {
+    let text = request.query["resourceVersion"] ?? ""
+    let revision = text.isEmpty ? nil : UInt64(text)
+    guard text.isEmpty || revision != nil else {
+      throw .badRequest("resourceVersion: Invalid value: \"\(text)\": must be a decimal number")
+    }
+    guard let object = try await state(for: revision).object(request.key) else {
+      throw .notFound(request.resource, request.name)
+    }
+    return object
+  }
+
+  func list(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
+    let presenter = try request.presenter(isList: true)
+    let options = try ListOptions(request.query, isWatch: false)
+    let selection = try ObjectSelection(
+      kind: request.kind, namespace: request.namespace, labelSelector: options.labelSelector,
+      fieldSelector: options.fieldSelector)
+    let page = try await page(request, options, selection)
+    return try respond(page, presenter)
+  }
+
+  /// One page of a list, selected.
+  struct Page: Sendable {
+    var objects: [StoredObject]
+    var revision: Revision
+    var continueToken = ""
+    var remaining: Int?
+
+    var position: ListPosition {
+      ListPosition(
+        resourceVersion: String(revision), continueToken: continueToken,
+        remainingItemCount: remaining.flatMap { $0 > 0 ? $0 : nil })
+    }
+  }
+
+  func page(
+    _ request: ResourceRequest, _ options: ListOptions, _ selection: ObjectSelection
+  ) async throws(APIStatus) -> Page {
+    let token = options.continueToken.isEmpty ? nil : try ContinueToken(parsing: options.continueToken)
+    let state = try await listState(request, options, token)
+    let after = token.map {
+      ObjectKey(resource: request.storageResource, namespace: $0.namespace, name: $0.name)
+    }
+    if let key = selection.onlyKey(resource: request.storageResource, isNamespaced: request.kind.isNamespaced) {
+      let object = state.object(key).flatMap { selection.matches($0) ? $0 : nil }
+      return Page(objects: object.map { [$0] } ?? [], revision: state.revision)
+    }
+    var page = Self.collect(
+      state, resource: request.storageResource, selection: selection, after: after, limit: options.limit)
+    guard let last = page.more else { return Page(objects: page.objects, revision: state.revision) }
+    let remaining =
+      selection.isEverything
+      ? remaining(state, request.storageResource, selection.namespace, page: page, isFirst: after == nil) : nil
+    page.more = nil
+    return Page(
+      objects: page.objects, revision: state.revision,
+      continueToken: ContinueToken(revision: state.revision, after: last).text, remaining: remaining)
+  }
+
+  private func remaining(
+    _ state: any StateView, _ resource: String, _ namespace: String,
+    page: (objects: [StoredObject], more: ObjectKey?), isFirst: Bool
+  ) -> Int {
+    if isFirst { return state.count(resource: resource, namespace: namespace) - page.objects.count }
+    return state.objects(resource: resource, namespace: namespace, after: page.more, limit: 0).objects.count
+  }
+
+  /// The state a list is served from.
+  private func listState(
+    _ request: ResourceRequest, _ options: ListOptions, _ token: ContinueToken?
+  ) async throws(APIStatus) -> any StateView {
+    guard let token else {
+      let revision = try options.revision()
+      let isExact =
+        options.resourceVersionMatch == ResourceVersionMatch.exact.rawValue
+        || (options.resourceVersionMatch.isEmpty && options.limit > 0)
+      guard isExact, let revision, revision > 0 else { return try await state(for: revision) }
+      return try await exactState(revision, expired: .expired(Self.tooOldMessage(revision, store)))
+    }
+    guard options.resourceVersion.isEmpty || options.resourceVersion == "0" else {
+      throw .badRequest("specifying resource version is not allowed when using continue")
+    }
+    guard let revision = token.revision else { return try await linearizableState() }
+    var expired = APIStatus.expired(Self.continueTooOldMessage)
+    var inconsistent = token
+    inconsistent.revision = nil
+    expired.continueToken = inconsistent.text
+    return try await exactState(revision, expired: expired)
+  }
+
+  private func exactState(_ revision: Revision, expired: APIStatus) async throws(APIStatus) -> any StateView {
+    let newest = try await state(for: revision)
+    if newest.revision == revision { return newest }
+    guard let state = store.state(at: revision) else { throw expired }
+    return state
+  }
+
+  private static func tooOldMessage(_ revision: Revision, _ store: any ObjectStore) -> String {
+    "The resourceVersion for the provided list is too old: \(revision) (\(store.current.revision))"
+  }
+  private static let continueTooOldMessage =
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+    + "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
+    + "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
+    + "modified, or deleted between the time the first chunk was returned and now may show up in the list."
+
+  /// Objects read from the state at a time while a selector picks some of them.
+  private static let scanBatch = 1000
+
+  /// Up to `limit` (0: all) selected objects after a key; `more` is the last key of the page when others follow.
+  static func collect(
+    _ state: any StateView, resource: String, selection: ObjectSelection, after: ObjectKey?, limit: Int
+  ) -> (objects: [StoredObject], more: ObjectKey?) {
+    if selection.isEverything {
+      let found = state.objects(resource: resource, namespace: selection.namespace, after: after, limit: limit)
+      return (found.objects, found.isComplete ? nil : found.objects.last?.key)
+    }
+    var objects: [StoredObject] = []
+    var after = after
+    while true {
+      let batch = state.objects(
+        resource: resource, namespace: selection.namespace, after: after, limit: limit == 0 ? 0 : scanBatch)
+      for object in batch.objects where selection.matches(object) {
+        // One match beyond the page proves that another page is worth asking for.
+        if limit > 0, objects.count == limit { return (objects, objects.last?.key) }
+        objects.append(object)
+      }
+      guard !batch.isComplete, let last = batch.objects.last else { return (objects, nil) }
+      after = last.key
+    }
+  }
+
+  private static let comma: [UInt8] = [UInt8(ascii: ",")]
+  private static let listEnd: [UInt8] = Array("]}".utf8)
+
+  /// A page in the client's shape.
+  func respond(_ page: Page, _ presenter: Presenter) throws(APIStatus) -> HTTPResponse {
+    let kind = presenter.kind
+    let headers: HTTPHeaders = ["content-type": presenter.format.encoding.rawValue]
+    guard presenter.usesStoredBytes else {
+      let tree = presenter.shaped(page.objects.map { presenter.tree($0) }, at: page.position)
+      return HTTPResponse(
+        status: 200, headers: headers, body: .bytes(try presenter.codec.encode(tree, presenter.format)))
+    }
+    var chunks: [[UInt8]] = []
+    chunks.reserveCapacity(page.objects.count * 2 + 2)
+    let head: JSONValue = [
+      "kind": .string(kind.listKind), "apiVersion": .string(kind.kind.apiVersion), "metadata": page.position.json,
+    ]
+    chunks.append(head.bytes.dropLast() + Array(",\"items\":[".utf8))
+    for (index, object) in page.objects.enumerated() {
+      if index > 0 { chunks.append(Self.comma) }
+      chunks.append(object.bytes)
+    }
+    chunks.append(Self.listEnd)
+    return HTTPResponse(status: 200, headers: headers, body: .chunks(chunks))
+  }
+}

@@ -1,0 +1,277 @@
+import HTTP
+import JSON
+import Replica
+import Schema
+// PUT, PATCH and everything that changes an object that exists: the write pipeline of spec/2 §2.8, tried again when
+// others write at the same time.
+import World
+
+/// Which part of an object a request may change, and by which rules.
+enum UpdateSurface: String, Sendable {
+  case object = ""
+  case status
+  case scale
+  /// namespaces/finalize: spec.finalizers.
+  case finalize
+  /// certificatesigningrequests/approval: the conditions Approved and Denied.
+  case approval
+  case ephemeralContainers = "ephemeralcontainers"
+  /// pods/binding, decided and admitted as a Binding already.
+  case binding
+}
+
+/// A change of an existing object, not yet tried.
+struct UpdatePlan: Sendable {
+  var surface = UpdateSurface.object
+  var options: WriteOptions
+  var optionsKind = "UpdateOptions"
+  /// The object the client wants, canonical but not defaulted, given the one that is stored.
+  var produce: @Sendable (_ old: JSONValue) throws(APIStatus) -> JSONValue
+  /// `produce` computed managedFields (server-side apply).
+  var ownsManagedFields = false
+  /// Whether the client's document states the object as a whole (PUT): it decides what an absent resourceVersion means.
+  var isReplacement = true
+  /// What to write when the object does not exist; nil refuses with 404.
+  var draftWhenMissing: (@Sendable () async throws(APIStatus) -> WriteDraft)?
+  var retries = APIServer.conflictRetries
+}
+
+extension APIServer {
+  func update(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
+    try await update(request, surface: .object)
+  }
+
+  /// PUT of the object or of a subresource whose body is the object.
+  func update(_ request: ResourceRequest, surface: UpdateSurface) async throws(APIStatus) -> HTTPResponse {
+    let presenter = try request.presenter()
+    let options = try WriteOptions(request.query, kind: "UpdateOptions", userAgent: request.userAgent)
+    let decoded = try await request.decodeBody(
+      expected: request.kind.kind, structure: request.kind.structure, validation: options.fieldValidation)
+    var object = decoded.object
+    try ObjectMetadata.place(&object, request)
+    try ObjectMetadata.checkName(object, request.name)
+    var plan = UpdatePlan(surface: surface, options: options, produce: { [object] _ in object })
+    if surface == .object, request.kind.traits.createsOnUpdate {
+      plan.draftWhenMissing = { [object] () async throws(APIStatus) in
+        guard object["metadata"]["resourceVersion"].isZero else {
+          throw .modified(request.resource, request.name)
+        }
+        try await self.authorize(request, verb: "create")
+        return WriteDraft(object: object, options: options, optionsKind: "UpdateOptions")
+      }
+    }
+    // A client that names no version wants its own, whoever writes meanwhile.
+    if object["metadata"]["resourceVersion"].isZero { plan.retries = Self.overtakenRetries }
+    var answer = try await update(request, plan)
+    answer.warnings = decoded.warnings + answer.warnings
+    return try presenter.response(answer)
+  }
+
+  /// Carries a plan out, against the newest object that is known, again when that turns out not to be the newest.
+  func update(_ request: ResourceRequest, _ plan: UpdatePlan) async throws(APIStatus) -> Answer {
+    var base = store.current.object(request.key)
+    if base == nil || plan.options.isDryRun { base = try await linearizableState().object(request.key) }
+    var conflicts = 0
+    var attempts = 0
+    while true {
+      guard let current = base else {
+        guard let draft = plan.draftWhenMissing else { throw .notFound(request.resource, request.name) }
+        return try await create(request, try await draft())
+      }
+      switch try await attemptUpdate(request, plan, base: current) {
+      case .done(let answer): return answer
+      case .raced(let newer):
+        base = newer
+        conflicts += 1
+        guard conflicts <= plan.retries else { throw .modified(request.resource, request.name) }
+      case .overtaken:
+        attempts += 1
+        base = store.current.object(request.key)
+        guard attempts < Self.overtakenRetries else { throw Self.overtakenTooOften(request) }
+      }
+    }
+  }
+
+  private enum Attempt {
+    case done(Answer)
+    case raced(StoredObject?)
+    case overtaken
+  }
+
+  private func attemptUpdate(
+    _ request: ResourceRequest, _ plan: UpdatePlan, base: StoredObject
+  ) async throws(APIStatus) -> Attempt {
+    let old = Conversion.fromStorage(base.tree, to: request.kind)
+    let wanted = try plan.produce(old)
+    if let newer = try await checkIdentity(wanted, old, base, request, plan) { return .raced(newer) }
+    let prepared = try await prepareUpdate(request, plan, wanted: wanted, old: old)
+    if prepared.object == old {
+      // Nothing changes. That must be true of the newest object, not only of the newest known here.
+      let newest = try await linearizableState().object(request.key)
+      guard newest?.revision == base.revision else { return .raced(newest) }
+      return .done(Answer(content: .stored(base), warnings: prepared.warnings))
+    }
+    if plan.options.isDryRun { return .done(Answer(content: .object(prepared.object), warnings: prepared.warnings)) }
+    return try await commitUpdate(request, prepared, old: old, base: base)
+  }
+
+  private func commitUpdate(
+    _ request: ResourceRequest, _ prepared: PreparedWrite, old: JSONValue, base: StoredObject
+  ) async throws(APIStatus) -> Attempt {
+    var object = prepared.object
+    let key = request.key
+    let isComplete = ObjectMetadata.deletionIsComplete(object, kind: request.kind)
+    var write = PendingWrite(
+      key: key, condition: .revision(key, base.revision), mutation: .delete(key),
+      preconditions: prepared.verdict.preconditions, mutations: prepared.verdict.mutations)
+    if isComplete {
+      release(old, key: key, write: &write, request)
+    } else {
+      _ = try allocate(for: &object, old: old, key: key, write: &write, request)
+      write.mutation = .put(key, storedForm(object, request.kind))
+    }
+    switch try await commit(write, request) {
+    case .committed(let stored?): return .done(Answer(content: .stored(stored), warnings: prepared.warnings))
+    case .committed(nil): return .done(Answer(content: .object(object), warnings: prepared.warnings))
+    case .raced(let newer): return .raced(newer)
+    case .overtaken: return .overtaken
+    }
+  }
+
+  /// resourceVersion and uid of the wanted object against those of the stored one. Returns a newer stored object when
+  /// this server was behind the client.
+  private func checkIdentity(
+    _ wanted: JSONValue, _ old: JSONValue, _ base: StoredObject, _ request: ResourceRequest, _ plan: UpdatePlan
+  ) async throws(APIStatus) -> StoredObject? {
+    let text = wanted["metadata"]["resourceVersion"].string ?? ""
+    if text.isEmpty || text == "0" {
+      if plan.isReplacement, plan.surface != .scale, request.kind.traits.requiresResourceVersionOnUpdate {
+        throw .invalid(request.kind.kind, request.name, [ObjectMetaValidation.missingResourceVersion])
+      }
+    } else {
+      guard let revision = UInt64(text) else {
+        let error = FieldError.invalid("metadata.resourceVersion", .string(text), "must be an unsigned integer")
+        throw .invalid(request.kind.kind, request.name, [error])
+      }
+      if revision != base.revision {
+        if revision > store.current.revision,
+          let newer = await store.state(atLeast: revision, timeout: Self.revisionWait)?.object(request.key),
+          newer.revision > base.revision
+        {
+          return newer
+        }
+        throw .modified(request.resource, request.name)
+      }
+    }
+    let uid = wanted["metadata"]["uid"].string ?? ""
+    guard uid.isEmpty || uid == base.uid else {
+      throw .conflict(
+        request.resource, request.name,
+        "Precondition failed: UID in precondition: \(uid), UID in object meta: \(base.uid)")
+    }
+    return nil
+  }
+
+  /// Defaulting to validating admission.
+  private func prepareUpdate(
+    _ request: ResourceRequest, _ plan: UpdatePlan, wanted: JSONValue, old: JSONValue
+  ) async throws(APIStatus) -> PreparedWrite {
+    let kind = request.kind
+    if plan.surface == .binding {
+      return PreparedWrite(
+        object: TypedDecoder.canonicalized(wanted, as: kind.structure), verdict: .allowed, warnings: [])
+    }
+    let objects = ObjectLookup(state: store.current, store: store)
+    var draft = wanted
+    request.applyDefaults(to: &draft)
+    var admitted = request.admissionRequest(
+      .update, object: draft, old: old, options: plan.options.tree(kind: plan.optionsKind),
+      isDryRun: plan.options.isDryRun)
+    try await admission.mutate(&admitted, objects: objects)
+    var object = admitted.object
+    if object != draft { request.applyDefaults(to: &object) }
+    if !plan.ownsManagedFields {
+      ManagedFieldsUpdater.update(
+        old: old, new: &object, structure: kind.structure, manager: plan.options.fieldManager,
+        apiVersion: kind.kind.apiVersion, subresource: plan.surface.rawValue,
+        resetFields: ManagedFieldsUpdater.resetFields(for: kind, subresource: plan.surface.rawValue),
+        now: request.now.rfc3339)
+    }
+    object = UpdateRules.confine(object, old: old, kind: kind, surface: plan.surface, request: request)
+    object = TypedDecoder.canonicalized(object, as: kind.structure)
+    let errors = UpdateRules.errors(object, old: old, kind: kind, surface: plan.surface)
+    guard errors.isEmpty else { throw .invalid(kind.kind, request.name, errors) }
+    admitted.object = object
+    let verdict = try await admission.validate(admitted, objects: objects)
+    let warnings = plan.surface == .object ? kind.rules.warnings(for: object) : []
+    return PreparedWrite(
+      object: object, verdict: verdict, warnings: admitted.warnings + warnings + verdict.warnings)
+  }
+}
+
+/// What an endpoint lets through of a wanted object, and what is wrong with the result. Pure.
+enum UpdateRules {
+  static func confine(
+    _ wanted: JSONValue, old: JSONValue, kind: KindDescriptor, surface: UpdateSurface, request: ResourceRequest
+  ) -> JSONValue {
+    var object = wanted
+    let context = request.ruleContext(subresource: surface.rawValue)
+    switch surface {
+    case .object, .scale:
+      if kind.traits.hasStatus, object["status"] != old["status"] { object["status"] = old["status"] }
+      ObjectMetadata.prepareForUpdate(&object, old: old)
+      kind.rules.prepareForUpdate(&object, old: old, context: context)
+      if kind.traits.tracksGeneration, kind.rules.generationChanged(object, old: old) {
+        object["metadata"]["generation"] = .integer((old["metadata"]["generation"].integer ?? 0) + 1)
+      }
+    case .status, .approval:
+      object = old
+      object["status"] = wanted["status"]
+      object["metadata"] = wanted["metadata"]
+      ObjectMetadata.prepareForUpdate(&object, old: old)
+      if surface == .approval {
+        object["status"]["certificate"] = old["status"]["certificate"]
+      }
+      kind.rules.prepareForStatusUpdate(&object, old: old, context: context)
+    case .finalize:
+      object = old
+      object["spec"]["finalizers"] = wanted["spec"]["finalizers"]
+      object["metadata"] = wanted["metadata"]
+      ObjectMetadata.prepareForUpdate(&object, old: old)
+    case .ephemeralContainers:
+      object = old
+      object["spec"]["ephemeralContainers"] = wanted["spec"]["ephemeralContainers"]
+      object["metadata"]["managedFields"] = wanted["metadata"]["managedFields"]
+    case .binding: break
+    }
+    return object
+  }
+
+  static func errors(
+    _ object: JSONValue, old: JSONValue, kind: KindDescriptor, surface: UpdateSurface
+  ) -> [FieldError] {
+    var errors = ObjectMetaValidation.update(object["metadata"], old: old["metadata"])
+    errors += kind.structure.validate(object)
+    switch surface {
+    case .object, .scale:
+      errors += kind.rules.validate(object) + kind.rules.validateUpdate(object, old: old)
+    case .status, .approval: errors += kind.rules.validateStatusUpdate(object, old: old)
+    case .finalize, .binding: break
+    case .ephemeralContainers: errors += kind.rules.validate(object) + ephemeralErrors(object, old: old)
+    }
+    return errors.uniqued()
+  }
+
+  /// Ephemeral containers are only ever added (spec/3 §3.7).
+  private static func ephemeralErrors(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    let path = "spec.ephemeralContainers"
+    let added = object["spec"]["ephemeralContainers"].elements
+    return old["spec"]["ephemeralContainers"].elements.compactMap { before in
+      guard let now = added.first(where: { $0["name"] == before["name"] }) else {
+        return .forbidden(path, "existing ephemeral containers \(before["name"]) may not be removed\n")
+      }
+      return now == before
+        ? nil : .forbidden(path, "existing ephemeral containers \(before["name"]) may not be changed\n")
+    }
+  }
+}

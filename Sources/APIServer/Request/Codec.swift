@@ -1,0 +1,43 @@
+// Bodies in and out: JSON, YAML, Kubernetes protobuf.
+import JSON
+import Kinds
+import Schema
+
+/// Reads and writes bodies in the encodings of the API.
+struct Codec: Sendable {
+  let registry: KindRegistry
+
+  /// A tree in the format's encoding.
+  func encode(_ tree: JSONValue, _ format: OutputFormat) throws(APIStatus) -> [UInt8] {
+    switch format.encoding {
+    case .json: return format.isPretty ? tree.prettyBytes : tree.bytes
+    case .yaml: return YAML.bytes(tree)
+    case .protobuf:
+      let kind = GroupVersionKind(apiVersion: tree["apiVersion"].string ?? "", kind: tree["kind"].string ?? "")
+      guard let structure = registry.structure(kind) else { throw .notAcceptable(OutputFormat.offered) }
+      return ProtobufEncoder.envelope(tree, as: structure)
+    }
+  }
+
+  /// Whether answers of this kind can be had in protobuf.
+  func encodesProtobuf(_ kind: KindDescriptor) -> Bool { registry.structure(kind.kind) != nil }
+
+  /// A DeleteOptions, which clients send under many names: "v1", "meta.k8s.io/v1" or the group version of the object.
+  func decodeOptions(_ body: [UInt8], contentType: String?) throws(APIStatus) -> JSONValue {
+    guard let structure = registry.types["meta.v1.DeleteOptions"] else {
+      preconditionFailure("the type table lacks meta.v1.DeleteOptions")
+    }
+    let expected = GroupVersionKind(group: "", version: "v1", kind: "DeleteOptions")
+    guard MediaType(contentType: contentType) == .json else {
+      return try BodyDecoder.decode(body, contentType: contentType, expected: expected, structure: structure).object
+    }
+    do {
+      var tree = try JSONValue(parsing: body)
+      tree["kind"] = .string(expected.kind)
+      tree["apiVersion"] = .string(expected.apiVersion)
+      return try TypedDecoder.decode(tree, as: structure).value
+    } catch {
+      throw .badRequest("DeleteOptions: \(error)")
+    }
+  }
+}

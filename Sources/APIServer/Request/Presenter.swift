@@ -1,0 +1,69 @@
+// From stored objects and trees to the bytes the client asked for: shape (object, Table, metadata only), version,
+// encoding. The common case, JSON in the stored version, hands out the stored bytes untouched.
+import HTTP
+import JSON
+import Replica
+import Schema
+import World
+
+/// Presents objects of one kind in one format.
+struct Presenter: Sendable {
+  let kind: KindDescriptor
+  let format: OutputFormat
+  let included: TableBuilder.IncludedObject
+  let now: WallTime
+  /// Encodes other things than JSON.
+  let codec: Codec
+
+  /// Stored bytes may be sent as they are.
+  var usesStoredBytes: Bool {
+    format.shape == .object && format.encoding == .json && !format.isPretty && !needsConversion
+  }
+  var needsConversion: Bool { kind.storage != kind.kind }
+
+  /// The object in the version of the request.
+  func tree(_ object: StoredObject) -> JSONValue {
+    needsConversion ? Conversion.fromStorage(object.tree, to: kind) : object.tree
+  }
+
+  /// One object in its shape, still a tree.
+  func shaped(_ object: JSONValue, withColumns: Bool = true) -> JSONValue {
+    switch format.shape {
+    case .object: object
+    case .partialMetadata(let version): TableBuilder.partialObject(object, version: version)
+    case .table(let version): tableBuilder(version).table(object, hasColumns: withColumns)
+    }
+  }
+
+  func tableBuilder(_ version: String) -> TableBuilder {
+    TableBuilder(kind, includes: included, version: version, now: now.secondsSinceEpoch)
+  }
+
+  /// A list in its shape, still a tree.
+  func shaped(_ objects: [JSONValue], at position: ListPosition) -> JSONValue {
+    switch format.shape {
+    case .table(let version): tableBuilder(version).table(objects, at: position)
+    case .partialMetadata(let version): TableBuilder.partialObjects(objects, at: position, version: version)
+    case .object:
+      [
+        "kind": .string(kind.listKind), "apiVersion": .string(kind.kind.apiVersion), "metadata": position.json,
+        "items": .array(objects),
+      ]
+    }
+  }
+
+  /// An answer as it goes out.
+  func response(_ answer: Answer) throws(APIStatus) -> HTTPResponse {
+    let body: HTTPBody
+    switch answer.content {
+    case .stored(let object) where usesStoredBytes: body = .bytes(object.bytes)
+    case .stored(let object): body = .bytes(try codec.encode(shaped(tree(object)), format))
+    case .object(let tree): body = .bytes(try codec.encode(shaped(tree), format))
+    case .document(let tree): body = .bytes(try codec.encode(tree, format))
+    }
+    var response = HTTPResponse(
+      status: answer.code, headers: ["content-type": format.encoding.rawValue], body: body)
+    for warning in Warnings.headers(answer.warnings) { response.headers.add("warning", warning) }
+    return response
+  }
+}

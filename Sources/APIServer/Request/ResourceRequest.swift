@@ -1,0 +1,61 @@
+// One request for a resource, with everything its handlers need.
+import EventLoop
+import HTTP
+import JSON
+import Kinds
+import Replica
+import Schema
+import World
+
+struct ResourceRequest: Sendable {
+  let http: HTTPRequest
+  let path: RequestPath
+  var info: RequestInfo
+  let kind: KindDescriptor
+  let user: RequestUser
+  /// The loop the request runs on.
+  let world: any World
+  let now: WallTime
+  let codec: Codec
+
+  var query: Query { path.query }
+  var name: String { info.name }
+  var userAgent: String? { http.headers["user-agent"] }
+  var resource: GroupResource { kind.groupResource }
+
+  /// The resource under which objects of this kind are stored, whatever version the request speaks.
+  var storageResource: String {
+    GroupResource(group: kind.storage.group, resource: kind.resource).description
+  }
+  /// The namespace of the key: empty for kinds of the cluster (a namespace's own request carries its name).
+  var namespace: String { kind.isNamespaced ? info.namespace : "" }
+
+  func key(_ name: String) -> ObjectKey {
+    ObjectKey(resource: storageResource, namespace: namespace, name: name)
+  }
+  var key: ObjectKey { key(name) }
+
+  /// How an answer with one object, or of this kind, is to be written.
+  func presenter(isList: Bool = false, isWatch: Bool = false) throws(APIStatus) -> Presenter {
+    let format = try OutputFormat.negotiate(
+      accept: http.headers["accept"], query: query, userAgent: userAgent, shapes: true, isList: isList,
+      allowsProtobuf: !isWatch && !isList && codec.encodesProtobuf(kind), isWatch: isWatch)
+    return try presenter(format)
+  }
+
+  func presenter(_ format: OutputFormat) throws(APIStatus) -> Presenter {
+    let text = query["includeObject"] ?? ""
+    guard let included = text.isEmpty ? .metadata : TableBuilder.IncludedObject(rawValue: text) else {
+      throw .badRequest("unrecognized includeObject value: \"\(text)\"")
+    }
+    return Presenter(kind: kind, format: format, included: included, now: now, codec: codec)
+  }
+
+  /// The condition every write of an elected loop carries: it still holds its lease.
+  var fence: Precondition? {
+    http.trusted?.fence.map {
+      .fence(
+        ObjectKey(resource: "leases.coordination.k8s.io", namespace: $0.namespace, name: $0.lease), $0.transitions)
+    }
+  }
+}

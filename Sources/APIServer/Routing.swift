@@ -1,0 +1,88 @@
+// From a resource request to its handler: does the resource exist, does it have the verb, which subresource is it.
+import HTTP
+import JSON
+import Kinds
+import Schema
+import World
+
+extension APIServer {
+  func route(
+    _ http: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ user: RequestUser, _ world: any World
+  ) async throws(APIStatus) -> HTTPResponse {
+    let registry = self.registry
+    guard let kind = registry.kind(group: info.group, version: info.version, resource: info.resource) else {
+      throw .unknownResource
+    }
+    let isOwnNamespace = info.resource == "namespaces" && info.group.isEmpty
+    if !kind.isNamespaced, !info.namespace.isEmpty, !isOwnNamespace { throw .unknownResource }
+    let request = ResourceRequest(
+      http: http, path: path, info: info, kind: kind, user: user, world: world, now: world.wallClock,
+      codec: Codec(registry: registry))
+    guard info.subresource.isEmpty else { return try await routeSubresource(request) }
+    try checkShape(request)
+    switch info.verb {
+    case "get": return try await get(request)
+    case "list": return try await list(request)
+    case "watch": return try await watch(request)
+    case "create":
+      if let computed = dependencies.computed[kind.groupResource.description] {
+        return try await compute(request, computed, body: kind.kind, structure: kind.structure)
+      }
+      if kind.groupResource == GroupResource(group: "", resource: "bindings") { return try await bind(request) }
+      return try await create(request)
+    case "update": return try await update(request)
+    case "patch": return try await patch(request)
+    case "delete": return try await delete(request)
+    case "deletecollection": return try await deleteCollection(request)
+    default: throw .methodNotAllowed
+    }
+  }
+
+  /// Whether a path of this form takes this verb.
+  private func checkShape(_ request: ResourceRequest) throws(APIStatus) {
+    let info = request.info
+    guard let verb = Verb(rawValue: info.verb), request.kind.verbs.contains(verb) else { throw .methodNotAllowed }
+    let needsName = ["get", "update", "patch", "delete"].contains(info.verb)
+    if needsName != !info.name.isEmpty, info.verb != "watch" { throw .methodNotAllowed }
+    guard request.kind.isNamespaced, info.namespace.isEmpty else { return }
+    switch info.verb {
+    case "list", "watch": return
+    case "create": throw .badRequest("an empty namespace may not be set during creation")
+    case "deletecollection": throw .methodNotAllowed
+    default: throw .unknownResource
+    }
+  }
+
+  private func routeSubresource(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
+    let info = request.info
+    guard let subresource = request.kind.subresource(info.subresource) else { throw .unknownResource }
+    let isProxy = subresource.name == "proxy"
+    guard info.rest.isEmpty || isProxy else { throw .unknownResource }
+    if request.kind.isNamespaced, info.namespace.isEmpty { throw .unknownResource }
+    guard isProxy || subresource.verbs.contains(where: { $0.rawValue == info.verb }) else { throw .methodNotAllowed }
+    if let computed = dependencies.computed["\(request.kind.groupResource)/\(subresource.name)"] {
+      return try await compute(request, computed, subresource)
+    }
+    switch subresource.name {
+    case "status": return try await surface(request, .status)
+    case "finalize": return try await surface(request, .finalize)
+    case "approval": return try await surface(request, .approval)
+    case "ephemeralcontainers": return try await surface(request, .ephemeralContainers)
+    case "scale": return try await scale(request)
+    case "binding": return try await bind(request)
+    case "eviction": return try await evict(request)
+    case "log", "exec", "attach", "portforward", "proxy": return try await connect(request)
+    default: throw .unknownResource
+    }
+  }
+
+  /// A subresource whose body is the object itself.
+  private func surface(_ request: ResourceRequest, _ surface: UpdateSurface) async throws(APIStatus) -> HTTPResponse {
+    switch request.info.verb {
+    case "get": try await get(request)
+    case "update": try await update(request, surface: surface)
+    case "patch": try await patch(request, surface: surface)
+    default: throw .methodNotAllowed
+    }
+  }
+}

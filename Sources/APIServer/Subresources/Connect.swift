@@ -1,0 +1,91 @@
+// log, exec, attach, portforward, proxy: requests that a kubelet answers.
+import HTTP
+import JSON
+import Replica
+import Schema
+
+extension APIServer {
+  func connect(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
+    let objects = ObjectLookup(state: try await linearizableState(), store: store)
+    guard let stored = objects.state.object(request.key) else { throw .notFound(request.resource, request.name) }
+    var options: JSONValue = [:]
+    for item in request.query.items { options[item.name] = .string(item.value) }
+    if request.info.subresource != "log" {
+      var admitted = request.admissionRequest(
+        .connect, object: options, old: stored.tree, options: options, isDryRun: false)
+      try await admission.mutate(&admitted, objects: objects)
+      _ = try await admission.validate(admitted, objects: objects)
+    }
+    switch (request.kind.resource, request.info.subresource) {
+    case ("nodes", "proxy"):
+      return try await forward(request, node: stored.tree, path: "/" + request.info.rest.joined(separator: "/"))
+    case ("pods", "proxy"), ("services", "proxy"):
+      throw .serviceUnavailable(
+        "error trying to reach service: no route from this server to the pod network")
+    case ("pods", let subresource):
+      return try await connect(request, pod: stored.tree, subresource, objects)
+    default: throw .methodNotAllowed
+    }
+  }
+
+  private func connect(
+    _ request: ResourceRequest, pod: JSONValue, _ subresource: String, _ objects: ObjectLookup
+  ) async throws(APIStatus) -> HTTPResponse {
+    let container = subresource == "portforward" ? "" : try PodConnection.container(of: pod, request)
+    guard let nodeName = pod["spec"]["nodeName"].string, !nodeName.isEmpty else {
+      // A pod that runs nowhere has said nothing yet.
+      if subresource == "log" {
+        return HTTPResponse(status: 200, headers: ["content-type": "text/plain"], body: .empty)
+      }
+      throw .badRequest("pod \(request.name) does not have a host assigned")
+    }
+    let nodes = GroupResource(group: "", resource: "nodes")
+    guard let node = objects.object(nodes, name: nodeName) else { throw .notFound(nodes, nodeName) }
+    return try await forward(request, node: node, path: PodConnection.path(subresource, request, container))
+  }
+
+  private func forward(
+    _ request: ResourceRequest, node: JSONValue, path: String
+  ) async throws(APIStatus) -> HTTPResponse {
+    let query = request.path.rawQuery
+    return try await dependencies.kubelets.forward(
+      request.http, to: node, path: query.isEmpty ? path : "\(path)?\(query)")
+  }
+}
+
+/// Which container, and where the kubelet serves it (spec/7).
+enum PodConnection {
+  static func container(of pod: JSONValue, _ request: ResourceRequest) throws(APIStatus) -> String {
+    let spec = pod["spec"]
+    func names(_ member: String) -> [String] { spec[member].elements.compactMap { $0["name"].string } }
+    let containers = names("containers")
+    let wanted = request.query["container"] ?? ""
+    guard wanted.isEmpty else {
+      let all = containers + names("initContainers") + names("ephemeralContainers")
+      guard all.contains(wanted) else {
+        throw .badRequest("container \(wanted) is not valid for pod \(request.name)")
+      }
+      return wanted
+    }
+    let annotated = pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].string
+    if containers.count == 1 { return containers[0] }
+    if let annotated, containers.contains(annotated) { return annotated }
+    var message =
+      "a container name must be specified for pod \(request.name), choose one of: "
+      + "[\(containers.joined(separator: " "))]"
+    let initContainers = names("initContainers")
+    if !initContainers.isEmpty {
+      message += " or one of the init containers: [\(initContainers.joined(separator: " "))]"
+    }
+    throw .badRequest(message)
+  }
+
+  static func path(_ subresource: String, _ request: ResourceRequest, _ container: String) -> String {
+    let place = "\(request.namespace)/\(request.name)"
+    return switch subresource {
+    case "log": "/containerLogs/\(place)/\(container)"
+    case "portforward": "/portForward/\(place)"
+    default: "/\(subresource)/\(place)/\(container)"
+    }
+  }
+}

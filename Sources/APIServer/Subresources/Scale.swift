@@ -1,0 +1,113 @@
+// …/scale: the number of replicas of anything that has one, in one shape (autoscaling/v1 Scale).
+import HTTP
+import JSON
+import Schema
+
+enum Scale {
+  static let kind = GroupVersionKind(group: "autoscaling", version: "v1", kind: "Scale")
+
+  /// The Scale of an object that has spec.replicas.
+  static func of(_ object: JSONValue) -> JSONValue {
+    var metadata: JSONValue = [:]
+    for member in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+      metadata[member] = object["metadata"][member]
+    }
+    var status: JSONValue = ["replicas": .integer(object["status"]["replicas"].integer ?? 0)]
+    let selector = selectorText(object["spec"]["selector"])
+    if !selector.isEmpty { status["selector"] = .string(selector) }
+    var spec: JSONValue = [:]
+    if let replicas = object["spec"]["replicas"].integer, replicas != 0 { spec["replicas"] = .integer(replicas) }
+    return [
+      "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status,
+    ]
+  }
+
+  /// ReplicationControllers select by a plain map, everything else by a LabelSelector.
+  private static func selectorText(_ selector: JSONValue) -> String {
+    let isLabelSelector = selector["matchLabels"].object != nil || selector["matchExpressions"].array != nil
+    if isLabelSelector { return (try? LabelSelector(selector))?.description ?? "" }
+    return LabelSelector(matchLabels: selector.stringMap).description
+  }
+
+  static func errors(_ scale: JSONValue) -> [FieldError] {
+    let replicas = scale["spec"]["replicas"].integer ?? 0
+    return replicas >= 0
+      ? [] : [.invalid("spec.replicas", .integer(replicas), "must be greater than or equal to 0")]
+  }
+
+  /// The object with the number of replicas of its Scale, and the Scale's conditions on identity.
+  static func apply(_ scale: JSONValue, to object: JSONValue) -> JSONValue {
+    var result = object
+    result["spec"]["replicas"] = .integer(scale["spec"]["replicas"].integer ?? 0)
+    let revision = scale["metadata"]["resourceVersion"]
+    if !revision.isZero { result["metadata"]["resourceVersion"] = revision }
+    let uid = scale["metadata"]["uid"]
+    if !uid.isZero { result["metadata"]["uid"] = uid }
+    return result
+  }
+}
+
+extension APIServer {
+  func scale(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
+    guard let structure = request.codec.registry.structure(Scale.kind) else { throw .unknownResource }
+    let format = try OutputFormat.negotiate(
+      accept: request.http.headers["accept"], query: request.query, userAgent: request.userAgent, shapes: false,
+      isList: false, allowsProtobuf: false)
+    let presenter = try request.presenter(format)
+    func respond(_ answer: Answer) throws(APIStatus) -> HTTPResponse {
+      let tree: JSONValue =
+        switch answer.content {
+        case .stored(let object): presenter.tree(object)
+        case .object(let tree), .document(let tree): tree
+        }
+      return try presenter.response(
+        Answer(code: answer.code, content: .document(Scale.of(tree)), warnings: answer.warnings))
+    }
+    switch request.info.verb {
+    case "get": return try respond(Answer(content: .stored(try await stored(request))))
+    case "update": return try respond(try await putScale(request, structure))
+    case "patch": return try respond(try await patchScale(request, structure))
+    default: throw .methodNotAllowed
+    }
+  }
+
+  private func putScale(_ request: ResourceRequest, _ structure: Structure) async throws(APIStatus) -> Answer {
+    let options = try WriteOptions(request.query, kind: "UpdateOptions", userAgent: request.userAgent)
+    let decoded = try await request.decodeBody(
+      expected: Scale.kind, structure: structure, validation: options.fieldValidation)
+    var scale = decoded.object
+    try ObjectMetadata.place(&scale, request)
+    try ObjectMetadata.checkName(scale, request.name)
+    let errors = Scale.errors(scale)
+    guard errors.isEmpty else { throw .invalid(Scale.kind, request.name, errors) }
+    let plan = UpdatePlan(
+      surface: .scale, options: options, produce: { [scale] old in Scale.apply(scale, to: old) },
+      isReplacement: false)
+    var answer = try await update(request, plan)
+    answer.warnings = decoded.warnings + answer.warnings
+    return answer
+  }
+
+  private func patchScale(_ request: ResourceRequest, _ structure: Structure) async throws(APIStatus) -> Answer {
+    let type = try PatchType(contentType: request.http.headers["content-type"])
+    let options = try WriteOptions(
+      request.query, kind: "PatchOptions", userAgent: request.userAgent, patchIsApply: type == .apply)
+    // An applied Scale has one field to state; merging it says the same.
+    let patch = try Patch(try await request.bodyBytes(), type == .apply ? .merge : type)
+    let plan = UpdatePlan(
+      surface: .scale, options: options, optionsKind: "PatchOptions",
+      produce: { (old) throws(APIStatus) in
+        let patched = try patch.apply(to: Scale.of(old), structure)
+        let scale: JSONValue
+        do throws(TypeError) { scale = try TypedDecoder.decode(patched, as: structure).value } catch {
+          let detail = FieldError.invalid("patch", .string(patched.description), error.description)
+          throw .invalid(GroupVersionKind(group: "", version: "", kind: ""), "", [detail])
+        }
+        try ObjectMetadata.checkName(scale, request.name)
+        let errors = Scale.errors(scale)
+        guard errors.isEmpty else { throw .invalid(Scale.kind, request.name, errors) }
+        return Scale.apply(scale, to: old)
+      }, isReplacement: false)
+    return try await update(request, plan)
+  }
+}

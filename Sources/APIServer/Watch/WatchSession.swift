@@ -1,0 +1,178 @@
+// One watch: its place in the stream of changes, its timers, its pipe to the client. Everything runs on one loop.
+import HTTP
+import Replica
+import Schema
+import Synchronization
+import World
+
+/// The watches of a server: what keeps them alive, and how a stopping server ends them.
+final class WatchRegistry: Sendable {
+  private let sessions = Mutex<[ObjectIdentifier: WatchSession]>([:])
+
+  var count: Int { sessions.withLock { $0.count } }
+  func insert(_ session: WatchSession) { sessions.withLock { $0[ObjectIdentifier(session)] = session } }
+  func remove(_ session: WatchSession) { _ = sessions.withLock { $0.removeValue(forKey: ObjectIdentifier(session)) } }
+  /// Ends every watch cleanly: clients resume elsewhere from what they have seen.
+  func endAll() { for session in sessions.withLock({ Array($0.values) }) { session.end() } }
+}
+
+/// Feeds one watch until the client leaves, its time is up, it is too slow, or the server stops.
+final class WatchSession: Sendable {
+  /// Bytes that may wait for a client before it is cut off; it resumes from what it has seen.
+  static let backlogMaximum = 4 << 20
+  /// Changes whose frames together are shorter than this are sent as one piece: one TLS record instead of many.
+  private static let joinedMaximum = 16 << 10
+  static let bookmarkInterval = Duration.seconds(60)
+  /// A last bookmark goes out this long before the end, so that the client resumes from there.
+  static let lastBookmarkLead = Duration.seconds(2)
+
+  private struct State {
+    var events: WatchEvents
+    var subscription: (any WatchSubscription)?
+    var lifetimeTimer: (any ScheduledTimer)?
+    var lastBookmarkTimer: (any ScheduledTimer)?
+    var bookmarkTimer: (any ScheduledTimer)?
+    var isEnded = false
+  }
+  let pipe = BytePipe(highWater: 1 << 20)
+  private let world: any World
+  private let sendsBookmarks: Bool
+  private let state: Mutex<State>
+  private let registry: WatchRegistry
+
+  init(
+    events: WatchEvents, world: any World, sendsBookmarks: Bool, registry: WatchRegistry
+  ) {
+    state = Mutex(State(events: events))
+    self.world = world
+    self.sendsBookmarks = sendsBookmarks
+    self.registry = registry
+  }
+
+  // MARK: Beginning
+
+  /// Ends the watch cleanly after `lifetime`; calls for bookmarks meanwhile.
+  func start(lifetime: Duration, jitter: Double) {
+    pipe.onCancel { [weak self] in self?.end() }
+    schedule(after: lifetime, \.lifetimeTimer) { $0.end() }
+    guard sendsBookmarks else { return }
+    if lifetime > Self.lastBookmarkLead * 2 {
+      schedule(after: lifetime - Self.lastBookmarkLead, \.lastBookmarkTimer) { $0.requestBookmark() }
+    }
+    scheduleBookmark(after: Self.bookmarkInterval * (0.9 + 0.2 * jitter))
+  }
+
+  private func scheduleBookmark(after delay: Duration) {
+    schedule(after: delay, \.bookmarkTimer) { session in
+      session.requestBookmark()
+      session.scheduleBookmark(after: Self.bookmarkInterval)
+    }
+  }
+
+  private func schedule(
+    after delay: Duration, _ slot: any WritableKeyPath<State, (any ScheduledTimer)?> & Sendable,
+    _ body: @escaping @Sendable (WatchSession) -> Void
+  ) {
+    let timer = world.schedule(after: delay) { [weak self] in self.map(body) }
+    let late = state.withLock { state in
+      if state.isEnded { return true }
+      state[keyPath: slot] = timer
+      return false
+    }
+    if late { timer.cancel() }
+  }
+
+  private func requestBookmark() { state.withLock { $0.subscription }?.requestProgress() }
+
+  /// Sends ADDED for every selected object, then a bookmark that ends them where the client asked for one. Waits for a
+  /// client that reads slowly. Throws when the client has left.
+  func sendInitialEvents(_ objects: [StoredObject], at revision: Revision, endsWithBookmark: Bool) async throws {
+    var piece: [UInt8] = []
+    for object in objects {
+      guard let frame = state.withLock({ $0.events.initialFrame(object) }) else { continue }
+      piece += frame
+      if piece.count >= Self.joinedMaximum {
+        try await pipe.write(piece)
+        piece = []
+      }
+    }
+    if endsWithBookmark { piece += state.withLock { $0.events.bookmark(revision, endsInitialEvents: true) } }
+    if !piece.isEmpty { try await pipe.write(piece) }
+  }
+
+  /// Sends every change after `revision` from here on.
+  func follow(_ store: any ObjectStore, resource: String, after revision: Revision) {
+    let start = store.watch(
+      resource: resource, after: revision, on: world,
+      deliver: { [weak self] changes, seen in self?.deliver(changes, through: seen) },
+      ended: { [weak self] in
+        self?.end(with: .expired("too old resource version: \(revision) (the server was restored from a snapshot)"))
+      })
+    switch start {
+    case .started(let subscription):
+      let late = state.withLock { state in
+        if state.isEnded { return true }
+        state.subscription = subscription
+        return false
+      }
+      if late { subscription.cancel() }
+    case .tooOld(let oldest):
+      end(with: .expired("too old resource version: \(revision) (\(oldest))"))
+    }
+  }
+
+  // MARK: Going on
+
+  private func deliver(_ changes: [Change], through revision: Revision) {
+    if changes.isEmpty {
+      guard sendsBookmarks else { return }
+      return send(state.withLock { $0.events.bookmark(revision, endsInitialEvents: false) })
+    }
+    if changes.count == 1 {
+      if let frame = state.withLock({ $0.events.frame(changes[0]) }) { send(frame) }
+      return
+    }
+    var joined: [UInt8] = []
+    for change in changes {
+      guard let frame = state.withLock({ $0.events.frame(change) }) else { continue }
+      if joined.count + frame.count > Self.joinedMaximum, !joined.isEmpty {
+        send(joined)
+        joined = []
+      }
+      joined += frame
+    }
+    if !joined.isEmpty { send(joined) }
+  }
+
+  private func send(_ frame: [UInt8]) {
+    guard !state.withLock({ $0.isEnded }) else { return }
+    do {
+      guard try pipe.offer(frame), pipe.bufferedBytes > Self.backlogMaximum else { return }
+      end(throwing: HTTPError.timedOut("watch: the client reads too slowly"))
+    } catch {
+      end()
+    }
+  }
+
+  // MARK: Ending
+
+  /// Ends with one ERROR event.
+  func end(with status: APIStatus) {
+    send(WatchEvents.error(status))
+    end()
+  }
+
+  func end(throwing error: (any Error)? = nil) {
+    let ended: ((any WatchSubscription)?, [(any ScheduledTimer)?])? = state.withLock { state in
+      guard !state.isEnded else { return nil }
+      state.isEnded = true
+      defer { state.subscription = nil }
+      return (state.subscription, [state.lifetimeTimer, state.lastBookmarkTimer, state.bookmarkTimer])
+    }
+    guard let (subscription, timers) = ended else { return }
+    subscription?.cancel()
+    for timer in timers { timer?.cancel() }
+    pipe.finish(throwing: error)
+    registry.remove(self)
+  }
+}
