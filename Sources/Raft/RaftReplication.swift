@@ -149,7 +149,7 @@ extension Raft {
   }
 
   mutating func followerAnsweredHeartbeat(_ sender: NodeID, readRound: UInt64) {
-    guard role == .leader, let position = position(of: sender) else { return }
+    guard role == .leader, let position = position(of: sender), readRound <= reads.lastRound else { return }
     followers[position].isActive = true
     followers[position].confirmedReadRound = max(followers[position].confirmedReadRound, readRound)
     followers[position].showedLife()

@@ -28,6 +28,9 @@ struct Weather {
   var electionTicks: Int
   /// How long a server stays down, at most.
   var downMax: Int
+  var entriesBytesMax: Int
+  /// How often a server crashes just when it has voted, been elected or committed: when it hurts most.
+  var spitePerMille: Int
 
   init(_ generator: inout Generator) {
     voters = [1, 3, 3, 3, 5][generator.next(below: 5)]
@@ -43,7 +46,9 @@ struct Weather {
     preVote = generator.next(below: 4) != 0
     checkQuorum = generator.next(below: 4) != 0
     electionTicks = [4, 6, 10][generator.next(below: 3)]
-    downMax = [60, 700][generator.next(below: 2)]
+    downMax = [15, 60, 700][generator.next(below: 3)]
+    entriesBytesMax = [1, 150, 400][generator.next(below: 3)]
+    spitePerMille = [0, 20, 100, 250][generator.next(below: 4)]
   }
 }
 
@@ -130,6 +135,7 @@ enum Event {
   case disconnected(NodeID, peer: NodeID)
   case start(NodeID)
   case heal
+  case crash(NodeID)
   case clientAndFaults
 }
 
@@ -273,6 +279,8 @@ struct Simulator {
       if servers[id]!.raft == nil { start(id) }
     case .heal:
       groups = [:]
+    case .crash(let id):
+      if !isCalm { crash(id) }
     case .clientAndFaults:
       try clientAndFaults()
       schedule(.clientAndFaults, in: 7)
@@ -350,7 +358,7 @@ struct Simulator {
     servers[id]!.raft = nil
     servers[id]!.reads = [:]
     for peer in ids where peer != id && chance(600) { schedule(.disconnected(peer, peer: id), in: random(1...6)) }
-    schedule(.start(id), in: random(5...weather.downMax))
+    schedule(.start(id), in: random(1...weather.downMax))
   }
 
   mutating func start(_ id: NodeID) {
@@ -369,7 +377,7 @@ struct Simulator {
     options.preVote = weather.preVote
     options.checkQuorum = weather.checkQuorum
     options.emitsCommittedBeforeDurable = weather.emitsCommittedBeforeDurable
-    options.maxEntriesBytesPerMessage = 400
+    options.maxEntriesBytesPerMessage = weather.entriesBytesMax
     options.maxInflightMessages = 6
     options.maxInflightBytes = 1200
     options.maxCommittedBytesPerOutput = 500
@@ -410,6 +418,11 @@ struct Simulator {
     try checkElectionSafety(id)
     while let output = servers[id]!.raft!.takeOutput() {
       if let persist = output.persist { write(id, persist) }
+      let hurts = output.persist?.hardState?.votedFor != nil || output.leadership?.role == .leader
+      let commits = !output.committed.isEmpty && servers[id]!.raft!.role == .leader
+      if !isCalm, hurts || (commits && chance(100)), chance(weather.spitePerMille) {
+        schedule(.crash(id), in: random(1...weather.delayMax))
+      }
       for message in output.messages { send(message) }
       for entry in output.committed { try apply(entry, at: id) }
       servers[id]!.raft!.applied(through: servers[id]!.machine.index)
@@ -427,7 +440,9 @@ struct Simulator {
     let latency = isCalm ? 1 : random(1...(chance(20) ? weather.diskLatencyMax * 4 : weather.diskLatencyMax))
     servers[id]!.diskBusyUntil = max(servers[id]!.diskBusyUntil, now + latency)
     // Several writes may share a transaction: then only the last one's completion is reported.
-    if chance(200) { return schedule(.written(id, incarnation: servers[id]!.incarnation, persist.token), in: 600) }
+    if !isCalm && chance(200) {
+      return schedule(.written(id, incarnation: servers[id]!.incarnation, persist.token), in: 600)
+    }
     let incarnation = servers[id]!.incarnation
     schedule(.written(id, incarnation: incarnation, persist.token), in: servers[id]!.diskBusyUntil - now)
   }
