@@ -11,6 +11,9 @@ extension EventLoop {
   /// Makes the first loop the main actor's executor and all of them the default executor: work without an executor of
   /// its own stays on the loop it comes from; from other threads it goes to the loops in turn.
   ///
+  /// Without it all is correct but slow: every resumed continuation passes through the library's global pool, two
+  /// thread switches (15 µs in place of 0.4).
+  ///
   /// Call it once, at the top of a synchronous `main`, before any `Task` or `MainActor` is touched; then `run()` the
   /// first loop on the main thread.
   public static func installAsDefaultExecutors(_ loops: [EventLoop]) {

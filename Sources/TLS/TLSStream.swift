@@ -46,7 +46,7 @@ public final class TLSStream: Stream, StreamHandler {
   private var handshakeTimer: (any ScheduledTimer)?
 
   /// Ciphertext that OpenSSL may read now: the transport's buffer, during its callback, or the stash.
-  fileprivate var input = UnsafeRawBufferPointer(start: nil, count: 0)
+  var input = UnsafeRawBufferPointer(start: nil, count: 0)
   /// Ciphertext that came while nobody wanted plain bytes.
   private var stash: [UInt8] = []
   private var isPaused = false
@@ -389,7 +389,7 @@ public final class TLSStream: Stream, StreamHandler {
   }
 
   /// From OpenSSL: ciphertext for the peer, gathered until `flushOutput`.
-  fileprivate func send(_ bytes: UnsafeRawBufferPointer) {
+  func send(_ bytes: UnsafeRawBufferPointer) {
     if outputCount + bytes.count > TLSBuffers.passBytes { flushOutput() }
     let buffer = output ?? buffers.take()
     output = buffer
@@ -503,38 +503,5 @@ public final class TLSStream: Stream, StreamHandler {
     let error = closeError
     loop.executeConfined { handler.streamDidClose(error) }
     self.handler = nil
-  }
-}
-
-/// OpenSSL's view of a TLSStream.
-private enum StreamBIO {
-  /// A kind of BIO, made once; OpenSSL only reads it.
-  nonisolated(unsafe) static let method: OpaquePointer = {
-    guard let method = BIO_meth_new(BIO_get_new_index() | Int32(BIO_TYPE_SOURCE_SINK), "trireme stream") else {
-      preconditionFailure("out of memory")
-    }
-    BIO_meth_set_read(method) { bio, bytes, count in
-      let stream = StreamBIO.owner(of: bio)
-      trireme_BIO_clear_retry_flags(bio)
-      let taken = min(Int(count), stream.input.count)
-      guard taken > 0, let bytes else {
-        trireme_BIO_set_retry_read(bio)
-        return -1
-      }
-      UnsafeMutableRawPointer(bytes).copyMemory(from: stream.input.baseAddress!, byteCount: taken)
-      stream.input = UnsafeRawBufferPointer(rebasing: stream.input[taken...])
-      return Int32(taken)
-    }
-    BIO_meth_set_write(method) { bio, bytes, count in
-      trireme_BIO_clear_retry_flags(bio)
-      StreamBIO.owner(of: bio).send(UnsafeRawBufferPointer(start: bytes, count: Int(count)))
-      return count
-    }
-    BIO_meth_set_ctrl(method) { _, command, _, _ in command == BIO_CTRL_FLUSH ? 1 : 0 }
-    return method
-  }()
-
-  private static func owner(of bio: OpaquePointer?) -> TLSStream {
-    Unmanaged<TLSStream>.fromOpaque(BIO_get_data(bio).unsafelyUnwrapped).takeUnretainedValue()
   }
 }
