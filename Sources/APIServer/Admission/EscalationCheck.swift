@@ -1,0 +1,81 @@
+import JSON
+import Schema
+
+/// Nobody hands out what he does not have: roles and bindings (spec/8 §8.3, escalation and binding).
+public struct EscalationCheck: ValidatingAdmission {
+  public let name = "RBACEscalation"
+  private let rbac: RBACAuthorizer
+  private let authorizer: any Authorizer
+
+  public init(rbac: RBACAuthorizer, authorizer: any Authorizer) {
+    self.rbac = rbac
+    self.authorizer = authorizer
+  }
+
+  public func handles(_ operation: AdmissionOperation, _ resource: GroupResource, subresource: String) -> Bool {
+    resource.group == RBACPolicy.group && (operation == .create || operation == .update)
+  }
+
+  public func validate(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> AdmissionVerdict {
+    if request.user.groups.contains("system:masters") { return .allowed }
+    switch request.resource.resource {
+    case "roles", "clusterroles": try await checkRole(request)
+    case "rolebindings", "clusterrolebindings": try await checkBinding(request, objects)
+    default: break
+    }
+    return .allowed
+  }
+
+  private func checkRole(_ request: AdmissionRequest) async throws(APIStatus) {
+    let object = request.object
+    if request.operation == .update, object["rules"] == request.oldObject["rules"],
+      object["aggregationRule"] == request.oldObject["aggregationRule"]
+    {
+      return
+    }
+    if await has("escalate", request, name: request.name) { return }
+    var rules = object["rules"].elements.map(PolicyRule.init(json:))
+    // Who chooses what is aggregated chooses everything.
+    if !object["aggregationRule"].isNull, object["aggregationRule"] != request.oldObject["aggregationRule"] {
+      rules += [
+        PolicyRule(verbs: ["*"], apiGroups: ["*"], resources: ["*"]), PolicyRule(verbs: ["*"], nonResourceURLs: ["*"]),
+      ]
+    }
+    try require(rules, request)
+  }
+
+  private func checkBinding(_ request: AdmissionRequest, _ objects: ObjectLookup) async throws(APIStatus) {
+    let reference = request.object["roleRef"]
+    if request.operation == .update, request.object["roleRef"] == request.oldObject["roleRef"],
+      request.object["subjects"] == request.oldObject["subjects"]
+    {
+      return
+    }
+    let resource = reference["kind"].string == "Role" ? "roles" : "clusterroles"
+    let roleName = reference["name"].string ?? ""
+    if await has("bind", request, resource: resource, name: roleName) { return }
+    let namespace = request.namespace.isEmpty ? nil : request.namespace
+    guard let rules = RBACPolicy(objects.state).rules(of: reference, namespace: namespace) else {
+      throw .notFound(GroupResource(group: RBACPolicy.group, resource: resource), roleName)
+    }
+    try require(rules, request)
+  }
+
+  private func has(_ verb: String, _ request: AdmissionRequest, resource: String? = nil, name: String) async -> Bool {
+    await authorizer.authorize(
+      AuthorizationAttributes(
+        user: request.user, verb: verb, namespace: request.namespace, apiGroup: RBACPolicy.group, apiVersion: "v1",
+        resource: resource ?? request.resource.resource, name: name)
+    ).isAllowed
+  }
+
+  private func require(_ rules: [PolicyRule], _ request: AdmissionRequest) throws(APIStatus) {
+    let own = rbac.policy.rules(for: request.user, namespace: request.namespace)
+    let missing = rules.filter { rule in !rule.atoms.allSatisfy { atom in own.contains { $0.covers(atom) } } }
+    guard !missing.isEmpty else { return }
+    let groups = request.user.groups.map { "\"\($0)\"" }.joined(separator: " ")
+    throw request.forbidden(
+      "user \"\(request.user.name)\" (groups=[\(groups)]) is attempting to grant RBAC permissions not currently held:\n"
+        + missing.map(\.text).joined(separator: "\n"))
+  }
+}

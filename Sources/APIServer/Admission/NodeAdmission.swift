@@ -1,0 +1,123 @@
+// Nodes: what they get at birth, and what they may not say of themselves (spec/8 §8.4, spec/7 §7.4).
+import JSON
+import Schema
+
+/// A new node takes no pods before it has been found well.
+public struct TaintNewNodes: MutatingAdmission {
+  public let name = "TaintNodesByCondition"
+  public init() {}
+
+  public func handles(_ operation: AdmissionOperation, _ resource: GroupResource, subresource: String) -> Bool {
+    operation == .create && resource.description == "nodes"
+  }
+
+  public func admit(_ request: inout AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) {
+    let key: JSONValue = "node.kubernetes.io/not-ready"
+    guard
+      !request.object["spec"]["taints"].elements.contains(where: { $0["key"] == key && $0["effect"] == "NoSchedule" })
+    else { return }
+    request.object["spec"]["taints"].append(["key": key, "effect": "NoSchedule"])
+  }
+}
+
+/// What the Node authorizer cannot see: the content of what a node writes.
+public struct NodeRestriction: ValidatingAdmission {
+  public let name = "NodeRestriction"
+  public init() {}
+
+  /// Labels under kubernetes.io and k8s.io that a node may give itself; all others there are the operator's.
+  private static let ownLabels: Set<String> = [
+    "kubernetes.io/hostname", "kubernetes.io/arch", "kubernetes.io/os", "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/os", "beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type",
+    "failure-domain.beta.kubernetes.io/region", "failure-domain.beta.kubernetes.io/zone",
+    "topology.kubernetes.io/region", "topology.kubernetes.io/zone", "failure-domain.kubernetes.io/zone",
+    "failure-domain.kubernetes.io/region",
+  ]
+
+  public func handles(_ operation: AdmissionOperation, _ resource: GroupResource, subresource: String) -> Bool {
+    operation == .create || operation == .update
+  }
+
+  public func validate(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> AdmissionVerdict {
+    guard let node = NodeAuthorizer.nodeName(request.user) else { return .allowed }
+    switch request.resource.description {
+    case "nodes": try checkNode(request, node)
+    case "pods" where request.operation == .create && request.subresource.isEmpty: try checkMirrorPod(request, node)
+    case "pods" where request.subresource == "status": try checkPodStatus(request, node)
+    case "leases.coordination.k8s.io" where request.namespace == "kube-node-lease" && request.name != node:
+      throw request.forbidden("can only access node lease with the same name as the requesting node")
+    case "csinodes.storage.k8s.io" where request.name != node:
+      throw request.forbidden("can only access CSINode with the same name as the requesting node")
+    default: break
+    }
+    return .allowed
+  }
+
+  private func checkNode(_ request: AdmissionRequest, _ node: String) throws(APIStatus) {
+    let object = request.object
+    let old = request.oldObject
+    let objectName = object["metadata"]["name"].string ?? request.name
+    guard objectName == node else {
+      throw request.forbidden("node \"\(node)\" is not allowed to modify node \"\(objectName)\"")
+    }
+    if request.operation == .create {
+      if !object["metadata"]["ownerReferences"].elements.isEmpty {
+        throw request.forbidden("node \"\(node)\" is not allowed to set its own ownerReferences")
+      }
+    } else {
+      if object["spec"]["taints"] != old["spec"]["taints"] {
+        throw request.forbidden("node \"\(node)\" is not allowed to modify taints")
+      }
+      if object["metadata"]["ownerReferences"] != old["metadata"]["ownerReferences"] {
+        throw request.forbidden("node \"\(node)\" is not allowed to modify ownerReferences")
+      }
+    }
+    try checkLabels(request, node)
+  }
+
+  private func checkLabels(_ request: AdmissionRequest, _ node: String) throws(APIStatus) {
+    let new = request.object["metadata"]["labels"].stringMap
+    let old = request.oldObject["metadata"]["labels"].stringMap
+    let changed = Set(new.keys).union(old.keys).filter { new[$0] != old[$0] }.filter(Self.isReserved)
+    guard !changed.isEmpty else { return }
+    let verb = request.operation == .create ? "set" : "modify"
+    throw request.forbidden("is not allowed to \(verb) labels: \(changed.sorted().joined(separator: ", "))")
+  }
+
+  private static func isReserved(_ label: String) -> Bool {
+    guard let slash = label.firstIndex(of: "/") else { return false }
+    let domain = label[..<slash]
+    func within(_ suffix: String) -> Bool { domain == suffix || domain.hasSuffix("." + suffix) }
+    if within("node-restriction.kubernetes.io") { return true }
+    guard within("kubernetes.io") || within("k8s.io") else { return false }
+    if within("kubelet.kubernetes.io") || within("node.kubernetes.io") { return false }
+    return !ownLabels.contains(label)
+  }
+
+  private func checkMirrorPod(_ request: AdmissionRequest, _ node: String) throws(APIStatus) {
+    let pod = request.object
+    guard !pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].isNull else {
+      throw request.forbidden(
+        "pod does not have \"kubernetes.io/config.mirror\" annotation, node \"\(node)\" can only create mirror pods")
+    }
+    guard pod["spec"]["nodeName"].string == node else {
+      throw request.forbidden("node \"\(node)\" can only create pods with spec.nodeName set to itself")
+    }
+    let owners = pod["metadata"]["ownerReferences"].elements
+    guard owners.allSatisfy({ $0["kind"] == "Node" && $0["name"].string == node }) else {
+      throw request.forbidden("node \"\(node)\" can only create pods with an owner reference set to itself")
+    }
+    guard (pod["spec"]["serviceAccountName"].string ?? "").isEmpty else {
+      throw request.forbidden("node \"\(node)\" can not create pods that reference a service account")
+    }
+  }
+
+  private func checkPodStatus(_ request: AdmissionRequest, _ node: String) throws(APIStatus) {
+    guard request.oldObject["spec"]["nodeName"].string == node else {
+      throw request.forbidden("node \"\(node)\" can only update pod status for pods with spec.nodeName set to itself")
+    }
+    guard request.object["metadata"]["labels"] == request.oldObject["metadata"]["labels"] else {
+      throw request.forbidden("node \"\(node)\" cannot update labels through pod status")
+    }
+  }
+}

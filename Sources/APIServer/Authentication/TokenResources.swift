@@ -1,0 +1,150 @@
+// Tokens asked for and tokens shown: serviceaccounts/token, TokenReview, SelfSubjectReview.
+import JSON
+import Replica
+import Schema
+import World
+
+/// POST serviceaccounts/{name}/token.
+public struct TokenRequestResource: ComputedResource {
+  private let tokens: ServiceAccountTokens
+  public init(tokens: ServiceAccountTokens) { self.tokens = tokens }
+
+  private static let resource = GroupResource(group: "", resource: "serviceaccounts")
+  /// Kubelets ask for 3607 s; old clients never reload theirs, so such tokens live a year (spec/8 §8.2).
+  private static let kubeletSeconds: Int64 = 3607
+  private static let extendedSeconds: Int64 = 365 * 86_400
+
+  public func create(_ object: JSONValue, context: RequestContext, objects: ObjectLookup) async throws(APIStatus)
+    -> JSONValue
+  {
+    guard let account = objects.stored(Self.resource, namespace: context.namespace, name: context.name) else {
+      throw .notFound(Self.resource, context.name)
+    }
+    let spec = object["spec"]
+    let seconds = spec["expirationSeconds"].integer ?? ServiceAccountTokens.defaultSeconds
+    try validate(seconds, name: context.name)
+    let asked = spec["audiences"].elements.compactMap(\.string)
+    let audiences = asked.isEmpty ? [ServiceAccountTokens.issuer] : asked
+    let bound = try bound(spec["boundObjectRef"], context: context, objects: objects)
+    let isForPods = seconds == Self.kubeletSeconds && audiences == [ServiceAccountTokens.issuer]
+    let token = try tokens.sign(
+      namespace: context.namespace, account: context.name, accountUID: account.uid, audiences: audiences,
+      bound: bound, tokenID: context.world.uuid(), issuedAt: context.now,
+      seconds: isForPods ? Self.extendedSeconds : seconds)
+    var answer = object
+    answer["metadata"]["name"] = .string(context.name)
+    answer["metadata"]["namespace"] = .string(context.namespace)
+    answer["metadata"]["creationTimestamp"] = .string(context.now.rfc3339)
+    answer["spec"]["audiences"] = .array(audiences.map { .string($0) })
+    answer["spec"]["expirationSeconds"] = .integer(seconds)
+    answer["status"] = [
+      "token": .string(token), "expirationTimestamp": .string((context.now + .seconds(seconds)).rfc3339),
+    ]
+    return answer
+  }
+
+  private func validate(_ seconds: Int64, name: String) throws(APIStatus) {
+    let kind = GroupVersionKind(group: "authentication.k8s.io", version: "v1", kind: "TokenRequest")
+    if seconds < ServiceAccountTokens.minimumSeconds {
+      throw .invalid(
+        kind, name,
+        [.invalid("spec.expirationSeconds", .integer(seconds), "may not specify a duration less than 10 minutes")])
+    }
+    if seconds > ServiceAccountTokens.maximumSeconds {
+      throw .invalid(
+        kind, name,
+        [.invalid("spec.expirationSeconds", .integer(seconds), "may not specify a duration larger than 2^32 seconds")])
+    }
+  }
+
+  private func bound(_ reference: JSONValue, context: RequestContext, objects: ObjectLookup) throws(APIStatus)
+    -> [ServiceAccountTokens.Bound]
+  {
+    guard !reference.isNull else { return [] }
+    let kind = reference["kind"].string ?? ""
+    let name = reference["name"].string ?? ""
+    let resources = ["Pod": "pods", "Secret": "secrets", "Node": "nodes"]
+    guard let plural = resources[kind] else {
+      throw .badRequest("cannot bind token for serviceaccount \"\(context.name)\" to object of type \(kind)")
+    }
+    let resource = GroupResource(group: "", resource: plural)
+    guard
+      let object = objects.stored(resource, namespace: kind == "Node" ? "" : context.namespace, name: name)
+    else { throw .notFound(resource, name) }
+    if let uid = reference["uid"].string, !uid.isEmpty, uid != object.uid {
+      throw .conflict(
+        resource, name,
+        "the UID in the bound object reference (\(uid)) does not match the UID in record. The object might have been deleted and then recreated"
+      )
+    }
+    var bound = [ServiceAccountTokens.Bound(kind: kind, name: name, uid: object.uid)]
+    guard kind == "Pod", let pod = try? JSONValue(parsing: object.bytes) else { return bound }
+    guard pod["spec"]["serviceAccountName"].string == context.name else {
+      throw .badRequest(
+        "cannot bind token for serviceaccount \"\(context.name)\" to pod running with different serviceaccount name.")
+    }
+    if let nodeName = pod["spec"]["nodeName"].string, !nodeName.isEmpty,
+      let node = objects.stored(GroupResource(group: "", resource: "nodes"), name: nodeName)
+    {
+      bound.append(ServiceAccountTokens.Bound(kind: "Node", name: nodeName, uid: node.uid))
+    }
+    return bound
+  }
+}
+
+/// POST tokenreviews.
+public struct TokenReviewResource: ComputedResource {
+  private let tokens: ServiceAccountTokens
+  public init(tokens: ServiceAccountTokens) { self.tokens = tokens }
+
+  public func create(_ object: JSONValue, context: RequestContext, objects: ObjectLookup) async throws(APIStatus)
+    -> JSONValue
+  {
+    let token = object["spec"]["token"].string ?? ""
+    guard !token.isEmpty else {
+      throw .badRequest("token is required for TokenReview in authentication")
+    }
+    let asked = object["spec"]["audiences"].elements.compactMap(\.string)
+    let audiences = asked.isEmpty ? [ServiceAccountTokens.issuer] : asked
+    var answer = object
+    let fresh = try await objects.fresh()
+    do throws(ServiceAccountTokens.Refusal) {
+      let claims = try tokens.verify(token, audiences: audiences, now: context.now, state: fresh.state)
+      answer["status"] = [
+        "authenticated": true, "user": claims.user.json,
+        "audiences": .array(claims.audiences.map { .string($0) }),
+      ]
+    } catch {
+      answer["status"] = ["error": .string("[invalid bearer token]")]
+    }
+    return answer
+  }
+}
+
+/// POST selfsubjectreviews: kubectl auth whoami.
+public struct SelfSubjectReviewResource: ComputedResource {
+  public init() {}
+  public func create(_ object: JSONValue, context: RequestContext, objects: ObjectLookup) async throws(APIStatus)
+    -> JSONValue
+  {
+    var answer = object
+    answer["metadata"]["creationTimestamp"] = .string(context.now.rfc3339)
+    answer["status"] = ["userInfo": context.user.json]
+    return answer
+  }
+}
+
+extension RequestUser {
+  /// authentication.k8s.io UserInfo.
+  var json: JSONValue {
+    var value: JSONValue = ["username": .string(name)]
+    if !uid.isEmpty { value["uid"] = .string(uid) }
+    if !groups.isEmpty { value["groups"] = .array(groups.map { .string($0) }) }
+    var extras = JSONObject()
+    for (key, values) in extra.sorted(by: { $0.key < $1.key }) {
+      extras[key] = .array(values.map { .string($0) })
+    }
+    if !extras.isEmpty { value["extra"] = .object(extras) }
+    return value
+  }
+}
