@@ -60,9 +60,27 @@ final class ClientExchange: @unchecked Sendable {
       phase = .done
       return continuation.resume(throwing: HTTPError.cancelled)
     }
+    if let fault {
+      phase = .done
+      return continuation.resume(throwing: HTTPError.malformed(fault))
+    }
     phase = .sent(continuation)
     deadline = pool.loop.now + timeLimit
     pool.submit(self)
+  }
+
+  /// Why the request must not be sent: a space or line end in its first line would make two requests of it.
+  private var fault: String? {
+    guard !request.method.isEmpty, request.method.utf8.allSatisfy(isTokenByte) else { return "invalid request method" }
+    guard request.target.utf8.allSatisfy({ $0 > 32 && $0 < 127 }),
+      request.target.hasPrefix("/") || request.target == "*"
+    else { return "invalid request target" }
+    for (name, _) in request.headers.fields {
+      guard !name.isEmpty, name.utf8.allSatisfy({ isTokenByte($0) && lowercased($0) == $0 }) else {
+        return "invalid header field name \(name)"
+      }
+    }
+    return nil
   }
 
   /// The caller has lost interest.

@@ -122,6 +122,13 @@ final class HTTP2Session {
     return stream
   }
 
+  /// Tells the peer to go on with the body that it holds back.
+  func submitContinue(_ stream: HTTP2Stream) {
+    _ = withFields([(":status", "100")]) { pointer, count in
+      nghttp2_submit_headers(handle, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, nil, pointer, count, nil)
+    }
+  }
+
   /// Answers a stream. With a body: `append` and `finish` follow (or have come before).
   func submitResponse(_ stream: HTTP2Stream, _ fields: [(String, String)], hasBody: Bool) {
     _ = withFields(fields) { pointer, count in

@@ -22,6 +22,8 @@ final class HTTP2Stream {
   private var outgoing: Deque<[UInt8]> = []
   private var offset = 0
   private(set) var outgoingBytes = 0
+  /// Bytes taken in all: the peer's progress.
+  private(set) var takenBytes = 0
   var isOutgoingFinished = false
   /// nghttp2 was told that there is nothing to send for now.
   var isDeferred = false
@@ -56,6 +58,7 @@ final class HTTP2Stream {
       }
     }
     outgoingBytes -= filled
+    takenBytes += filled
     return filled
   }
 

@@ -16,6 +16,8 @@ private final class ServerExchange: @unchecked Sendable {
   let started: MonotonicTime
   /// Answered before the request was whole, one sweep ago.
   var isUploadOverdue = false
+  /// Since when the peer's window has taken nothing, while something waits for it; and how much it had taken then.
+  var stall: (since: MonotonicTime, takenBytes: Int)?
   var isClosed = false
   var isEndingForShutdown = false
 
@@ -103,6 +105,7 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
     if let length = stream.headers["content-length"].flatMap({ Int($0) }), length > limits.requestBodyBytes {
       return refuse(stream, exchange, .bodyTooLarge(limit: limits.requestBodyBytes))
     }
+    if stream.headers["expect"] != nil { session.submitContinue(stream) }
   }
 
   func sessionHeaderTooLarge(_ stream: HTTP2Stream) {
@@ -289,7 +292,9 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
 
   override func sweep(_ now: MonotonicTime) {
     super.sweep(now)
-    for stream in session.streams.values where !stream.isRemoteEnded {
+    for stream in session.streams.values {
+      sweepResponse(of: stream, now)
+      guard !stream.isRemoteEnded else { continue }
       if stream.isLocalEnded {
         stopUpload(stream)
         continue
@@ -299,6 +304,26 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
       else { continue }
       refuse(stream, exchange, .timedOut("the request body", after: limits.bodyTime))
     }
+  }
+
+  /// A peer that keeps its window shut holds our memory: its stream ends.
+  private func sweepResponse(of stream: HTTP2Stream, _ now: MonotonicTime) {
+    guard let exchange = stream.exchange as? ServerExchange else { return }
+    guard stream.outgoingBytes > 0 else {
+      exchange.stall = nil
+      return
+    }
+    guard let stall = exchange.stall, stall.takenBytes == stream.takenBytes else {
+      exchange.stall = (now, stream.takenBytes)
+      return
+    }
+    guard now - stall.since >= limits.writeStallTime else { return }
+    worker.shared.onEvent(
+      .connectionAborted(
+        remoteAddress: remoteAddress,
+        reason: "stream took none of \(stream.outgoingBytes) bytes within \(limits.writeStallTime)"))
+    session.reset(stream, NGHTTP2_CANCEL)
+    scheduleFlush()
   }
 
   /// The request was answered before it was whole (413): the client is told to stop sending (RFC 9113 §8.1), but not
