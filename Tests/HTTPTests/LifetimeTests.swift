@@ -1,0 +1,60 @@
+// Nothing of a connection outlives it.
+import EventLoop
+import Testing
+
+@testable import HTTP
+
+@Suite struct LifetimeTests {
+  /// Every connection, task and session leads to the handler; if one is left, so is the handler.
+  private final class TracedHandler: HTTPHandler {
+    func respond(to request: HTTPRequest) async -> HTTPResponse {
+      switch request.target {
+      case "/watch": return HTTPResponse(status: 200, body: .stream(BytePipe()))
+      case "/wait":
+        while !Task.isCancelled { try? await Task.sleep(for: .milliseconds(1)) }
+        return .text("cancelled")
+      case "/upgrade":
+        return HTTPResponse(
+          status: 101, headers: ["upgrade": "x"], tunnel: HTTPTunnel(inbound: BytePipe(), outbound: BytePipe()))
+      default: return .text("ok")
+      }
+    }
+  }
+
+  private func useAndStop(protocols: [String], _ handler: TracedHandler) async throws {
+    let loop = EventLoop.start(name: "test-lifetime")
+    let server = HTTPServer(
+      loops: [loop], address: .ip("127.0.0.1", port: 0),
+      tls: try TestCertificates.shared.serverTLS(protocols: protocols), handler: handler)
+    let address = try await server.start()
+    let client = HTTPClient(
+      loop: loop, endpoint: address, tls: try TestCertificates.shared.clientTLS(), serverName: "localhost")
+    for _ in 0..<3 { _ = try await client.send(HTTPRequest(method: "GET", target: "/")) }
+    let watch = try await client.send(HTTPRequest(method: "GET", target: "/watch"))
+    let abandoned = try await client.send(HTTPRequest(method: "GET", target: "/watch"))
+    if case .stream(let pipe) = abandoned.body { pipe.cancel() }
+    let waiting = Task { try await client.send(HTTPRequest(method: "GET", target: "/wait")) }
+    let upgraded = try await client.send(HTTPRequest(method: "GET", target: "/upgrade", headers: ["upgrade": "x"]))
+    try await eventually("not begun") { server.requestCount >= 2 }
+    waiting.cancel()
+    _ = await waiting.result
+    await server.shutdown(deadline: .milliseconds(100))
+    _ = try? await watch.body.collect()
+    _ = try await upgraded.tunnel?.inbound.next()
+    client.close()
+    #expect(server.connectionCount == 0 && server.requestCount == 0)
+    loop.stop()
+    loop.join()
+  }
+
+  @Test(arguments: ClientServerTests.versions)
+  func aStoppedServerLeavesNothingBehind(protocols: [String]) async throws {
+    weak var left: TracedHandler?
+    do {
+      let handler = TracedHandler()
+      left = handler
+      try await useAndStop(protocols: protocols, handler)
+    }
+    try await eventually("something still refers to the handler") { left == nil }
+  }
+}
