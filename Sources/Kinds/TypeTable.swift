@@ -23,6 +23,7 @@
 //   @map(k,…)  server-side apply: items are known by these members      @set  items are known by value
 //   @atomic    server-side apply: one leaf (lists are that anyway)      @granular  not one leaf though the type is
 //   @merge(k)  strategic merge patch: items merge by this member         @merge  lists of scalars merge as sets
+//   @replace  strategic merge patch: a map or structure is replaced, not merged
 //   @retainKeys  strategic merge patch: obeys `$retainKeys`
 //   "…"        description
 //

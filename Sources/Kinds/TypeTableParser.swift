@@ -189,6 +189,7 @@ struct TypeTableParser {
     case "@granular": draft.isGranular = true
     case "@merge": draft.field.patchStrategy.merges = true
     case "@retainKeys": draft.field.patchStrategy.retainsKeys = true
+    case "@replace": draft.field.patchStrategy.replaces = true
     default:
       if word.hasPrefix("@map("), word.hasSuffix(")") {
         draft.field.listSemantics = .map(keys: list(word.dropFirst(5).dropLast()))

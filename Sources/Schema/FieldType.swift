@@ -106,6 +106,8 @@ public final class Structure: @unchecked Sendable {
   /// Positions in `members` of those written even when absent, and of those that have a default.
   private(set) var alwaysWrittenPositions: [Int] = []
   private(set) var defaultedPositions: [Int] = []
+  /// By position in `members`: what ownership needs of them, which every write asks for.
+  private(set) var memberOwnership: [MemberOwnership] = []
   private var memberIndex: [String: Int] = [:]
   private var numberIndex: [Int: Int] = [:]
   private var isSealed = false
@@ -144,6 +146,7 @@ public final class Structure: @unchecked Sendable {
       memberIndex[member.name] = index
       if member.isAlwaysWritten { alwaysWrittenPositions.append(index) }
       if member.defaultValue != nil { defaultedPositions.append(index) }
+      memberOwnership.append(MemberOwnership(member))
     }
   }
 

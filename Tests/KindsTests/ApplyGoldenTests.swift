@@ -124,6 +124,14 @@ import Testing
     #expect(result["spec"]["podCIDRs"] == ["10.0.0.0/24"])
   }
 
+  @Test func `the selector of a disruption budget is replaced as a whole`() throws {
+    let result = try StrategicMergePatch.apply(
+      tree(#"{"spec":{"selector":{"matchLabels":{"b":"2"}}}}"#),
+      to: tree(#"{"spec":{"selector":{"matchLabels":{"a":"1"}}}}"#),
+      structure: kind("policy", "poddisruptionbudgets").structure)
+    #expect(result["spec"]["selector"] == tree(#"{"matchLabels":{"b":"2"}}"#))
+  }
+
   @Test func `every address and schema of OpenAPI stands on its own`() throws {
     let documents = OpenAPIDocuments(
       KindRegistry.builtIn.kinds, gitVersion: "v1.32.0",

@@ -17,19 +17,18 @@ struct AppliedFields {
     var result = FieldSet()
     result.children.reserveCapacity(object.count)
     for (name, value) in object where !scope.ignores(name) {
-      let element = PathElement.field(name)
-      let (inner, field) = shape.member(name)
-      path.append(element)
+      let member = shape.member(name)
+      path.append(member.element)
       defer { path.removeLast() }
-      if case .structure(let structure) = shape, field == nil, !structure.preservesUnknownFields {
+      if case .structure(let structure) = shape, !member.isDeclared, !structure.preservesUnknownFields {
         report("field not declared in schema")
       }
       let innerScope = scope.entering(name)
-      var subset = self.subset(of: value, inner, innerScope)
+      var subset = self.subset(of: value, member.shape, innerScope)
       // Entries of maps are owned as such; declared members only through what they hold, unless that is nothing.
-      if field == nil || value.isNull || value.object?.isEmpty ?? false { subset.isMember = true }
+      if !member.isDeclared || value.isNull || value.object?.isEmpty ?? false { subset.isMember = true }
       if innerScope == .metadata { subset.isMember = false }
-      result.append(element, subset)
+      result.append(member.element, subset)
     }
     result.sortChildren()
     return result
@@ -81,9 +80,9 @@ extension FieldSet {
         result.children[index].subset = result.children[index].subset.includingNamedFields(shape.item)
         continue
       }
-      let (inner, field) = shape.member(String(element.dropFirst(2)))
-      result.children[index].subset = result.children[index].subset.includingNamedFields(inner)
-      if field != nil { result.children[index].subset.isMember = true }
+      let member = shape.member(String(element.dropFirst(2)))
+      result.children[index].subset = result.children[index].subset.includingNamedFields(member.shape)
+      if member.isDeclared { result.children[index].subset.isMember = true }
     }
     return result
   }
@@ -179,15 +178,15 @@ enum AppliedMerge {
     var result = JSONObject()
     result.reserveCapacity(object.count)
     for (name, value) in object {
-      guard let subset = paths.subset(PathElement.field(name)) else {
+      let member = shape.member(name)
+      guard let subset = paths.subset(member.element) else {
         result.appendUnique(name, value)
         continue
       }
       if subset.isMember { continue }
-      let (inner, field) = shape.member(name)
-      guard let remaining = removing(subset, from: value, inner) else {
+      guard let remaining = removing(subset, from: value, member.shape) else {
         // Emptied: gone, unless it is one of those that are always there.
-        if field?.isAlwaysWritten ?? false { result.appendUnique(name, value.array == nil ? [:] : []) }
+        if member.isAlwaysWritten { result.appendUnique(name, value.array == nil ? [:] : []) }
         continue
       }
       result.appendUnique(name, remaining)

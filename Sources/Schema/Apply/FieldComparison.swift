@@ -62,18 +62,18 @@ struct FieldComparison {
     _ name: String, _ old: JSONValue?, _ new: JSONValue?, _ shape: MergeShape, hasOld: Bool, hasNew: Bool,
     _ scope: OwnershipScope
   ) {
-    let (inner, field) = shape.member(name)
+    let member = shape.member(name)
     var (old, new) = (old, new)
     let innerScope = scope.entering(name)
-    let isAlwaysThere = innerScope == .metadata || (field?.isAlwaysWritten ?? false)
+    let isAlwaysThere = innerScope == .metadata || member.isAlwaysWritten
     if isAlwaysThere {
       // Where its parent is, such a member is too, empty: it cannot be added or removed by itself.
-      if old == nil, hasOld { old = Self.shell(inner) }
-      if new == nil, hasNew { new = Self.shell(inner) }
+      if old == nil, hasOld { old = Self.shell(member.shape) }
+      if new == nil, hasNew { new = Self.shell(member.shape) }
     }
     var comparison = FieldComparison()
-    comparison.compare(old, new, inner, innerScope, zeroIsAbsent: isAlwaysThere)
-    adopt(PathElement.field(name), comparison)
+    comparison.compare(old, new, member.shape, innerScope, zeroIsAbsent: isAlwaysThere)
+    adopt(member.element, comparison)
   }
 
   /// What the reference writes for a member that is always written and empty.

@@ -37,15 +37,15 @@ enum MergeShape {
     }
   }
 
-  /// The shape of a member, and its field where the schema declares one.
-  func member(_ name: String) -> (shape: MergeShape, field: Field?) {
+  /// What a member is to ownership.
+  func member(_ name: String) -> MemberOwnership {
     switch self {
     case .structure(let structure):
-      guard let field = structure.member(name) else { return (.untyped, nil) }
-      return (MergeShape(field), field)
-    case .map(let element): return (MergeShape(element: element), nil)
-    case .leaf, .set, .keyed, .untyped: return (.untyped, nil)
+      if let position = structure.memberPosition(name) { return structure.memberOwnership[position] }
+    case .map(let element): return MemberOwnership(undeclared: name, MergeShape(element: element))
+    case .leaf, .set, .keyed, .untyped: break
     }
+    return MemberOwnership(undeclared: name, .untyped)
   }
 
   /// The shape of a list's items.
@@ -100,6 +100,29 @@ enum MergeShape {
   /// The path elements of a list's items; an item without identity is known by its index.
   func elements(of items: [JSONValue]) -> [String] {
     items.enumerated().map { index, item in element(of: item) ?? PathElement.index(index) }
+  }
+}
+
+/// A member of an object as ownership sees it.
+struct MemberOwnership {
+  var shape: MergeShape
+  /// Its path element.
+  var element: String
+  /// Whether the schema has it; entries of maps and unknown members it has not.
+  var isDeclared: Bool
+  var isAlwaysWritten: Bool
+
+  init(_ field: Field) {
+    shape = MergeShape(field)
+    element = PathElement.field(field.name)
+    isDeclared = true
+    isAlwaysWritten = field.isAlwaysWritten
+  }
+  init(undeclared name: String, _ shape: MergeShape) {
+    self.shape = shape
+    element = PathElement.field(name)
+    isDeclared = false
+    isAlwaysWritten = false
   }
 }
 

@@ -44,10 +44,11 @@ enum PathElement {
 
   /// The order in which FieldsV1 lists elements. Numbers in keys and values are compared as numbers.
   static func precedes(_ left: String, _ right: String) -> Bool {
-    let (leftRank, rightRank) = (rank(left) ?? 4, rank(right) ?? 4)
-    guard leftRank == rightRank else { return leftRank < rightRank }
-    guard leftRank != 0 else { return left < right }
-    return precedesNumerically(left.utf8, right.utf8)
+    let (leftKind, rightKind) = (left.utf8.first, right.utf8.first)
+    if leftKind == rightKind {
+      return leftKind == UInt8(ascii: "f") ? left < right : precedesNumerically(left.utf8, right.utf8)
+    }
+    return rank(left) ?? 4 < rank(right) ?? 4
   }
 
   private static func precedesNumerically(_ left: String.UTF8View, _ right: String.UTF8View) -> Bool {
