@@ -41,17 +41,29 @@ extension JSONValue {
     }
     _modify {
       var object: JSONObject
-      if case .object(let own) = self { object = own } else { object = JSONObject() }
-      let wasObject = if case .object = self { true } else { false }
-      self = .null
+      var isObject = true
+      if case .object(let own) = self {
+        object = own
+        self = .null
+      } else {
+        object = JSONObject()
+        isObject = false
+      }
       var member = JSONValue.null
-      if let index = object.index(of: key) {
-        member = object.members[index].value
-        object.replaceValue(at: index, with: .null)
+      let position = object.index(of: key)
+      if let position {
+        member = object.members[position].value
+        object.replaceValue(at: position, with: .null)
       }
       defer {
-        if member.isNull { object[key] = nil } else { object[key] = member }
-        if wasObject || !object.isEmpty { self = .object(object) }
+        switch (position, member.isNull) {
+        case (let position?, false): object.replaceValue(at: position, with: member)
+        case (_?, true): object[key] = nil
+        case (nil, false): object.appendUnique(key, member)
+        case (nil, true): break
+        }
+        // What is no object stays what it is unless a member was given to it.
+        if isObject || !object.isEmpty { self = .object(object) }
       }
       yield &member
     }

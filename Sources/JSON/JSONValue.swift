@@ -80,13 +80,32 @@ public struct JSONObject: Sendable, Hashable, Sequence, ExpressibleByDictionaryL
   public static func == (left: Self, right: Self) -> Bool {
     guard left.count == right.count else { return false }
     for (index, member) in left.members.enumerated() {
-      if right.members[index].key == member.key {
-        guard right.members[index].value == member.value else { return false }
-      } else {
-        guard let other = right[member.key], other == member.value else { return false }
-      }
+      let other = right.members[index]
+      guard other.key == member.key else { return left.equalsInAnyOrder(right, from: index) }
+      guard other.value == member.value else { return false }
     }
     return true
   }
-  public func hash(into hasher: inout Hasher) { hasher.combine(members.count) }
+
+  /// The members from `start` on, once the order differs. Large objects get an index: no comparison is quadratic.
+  private func equalsInAnyOrder(_ other: Self, from start: Int) -> Bool {
+    guard count - start > 32 else {
+      return members[start...].allSatisfy { other[$0.key] == $0.value }
+    }
+    var values: [String: JSONValue] = [:]
+    for member in other.members[start...] { values[member.key] = member.value }
+    return members[start...].allSatisfy { values[$0.key] == $0.value }
+  }
+
+  /// Independent of order, as equality is.
+  public func hash(into hasher: inout Hasher) {
+    var combined = 0
+    for member in members {
+      var own = Hasher()
+      own.combine(member.key)
+      own.combine(member.value)
+      combined ^= own.finalize()
+    }
+    hasher.combine(combined)
+  }
 }

@@ -119,7 +119,7 @@ struct JSONScanner {
   func text(start: Int, end: Int, hasEscapes: Bool) throws(JSONParseError) -> String {
     let raw = UnsafeBufferPointer(start: base + start, count: end &- start)
     if !hasEscapes {
-      guard let text = String(validating: raw, as: UTF8.self) else {
+      guard let text = String(checkedUTF8: raw) else {
         throw JSONParseError("invalid UTF-8 in string literal", at: start)
       }
       return text
@@ -264,6 +264,29 @@ struct JSONScanner {
       let padded = (digits.utf8.count < 2 ? "0" : "") + digits
       return byte < 0x80 ? "'\\x\(padded)'" : "'\\u00\(padded)'"
     default: return "'\(Unicode.Scalar(byte))'"
+    }
+  }
+}
+
+extension String {
+  /// The text of bytes that are UTF-8; nil if they are not. `String(validating:)` is not specialized and costs more
+  /// than the text; plain ASCII, which is nearly everything, needs no validation.
+  @inline(__always)
+  public init?(checkedUTF8 bytes: UnsafeBufferPointer<UInt8>) {
+    var index = 0
+    var seen: UInt64 = 0
+    while index &+ 8 <= bytes.count {
+      seen |= UnsafeRawPointer(bytes.baseAddress! + index).loadUnaligned(as: UInt64.self)
+      index &+= 8
+    }
+    while index < bytes.count {
+      seen |= UInt64(bytes[index])
+      index &+= 1
+    }
+    if seen & 0x8080_8080_8080_8080 == 0 {
+      self = String(decoding: bytes, as: UTF8.self)
+    } else {
+      self.init(validating: bytes, as: UTF8.self)
     }
   }
 }

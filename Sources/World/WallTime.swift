@@ -5,8 +5,13 @@ public struct WallTime: Hashable, Comparable, Sendable {
   public init(nanosecondsSinceEpoch: Int64) { self.nanosecondsSinceEpoch = nanosecondsSinceEpoch }
 
   public init(secondsSinceEpoch: Int64, nanoseconds: Int64 = 0) {
-    nanosecondsSinceEpoch = secondsSinceEpoch * 1_000_000_000 + nanoseconds
+    // Texts of clients name any year; 64 bits of nanoseconds end in 2262. Beyond, time stands still.
+    let (product, overflows) = secondsSinceEpoch.multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, sumOverflows) = product.addingReportingOverflow(nanoseconds)
+    nanosecondsSinceEpoch = overflows || sumOverflows ? (secondsSinceEpoch < 0 ? -Self.limit : Self.limit) : sum
   }
+
+  private static let limit: Int64 = 9_223_372_036_000_000_000
 
   /// Whole seconds since the epoch, rounded down.
   public var secondsSinceEpoch: Int64 {

@@ -13,20 +13,22 @@ extension Structure {
 
   private func applyDefaults(to object: inout JSONObject) {
     for position in defaultedPositions {
-      let field = members[position]
-      guard let defaultValue = field.defaultValue else { continue }
-      if let index = object.index(of: field.name) {
+      guard let defaultValue = members[position].defaultValue else { continue }
+      if let index = object.index(of: members[position].name) {
         let present = object[position: index]
-        let isUnset = field.isPointer ? present.isNull : present.isZero
+        let isUnset = members[position].isPointer ? present.isNull : present.isZero
         if isUnset { object[position: index] = defaultValue }
       } else {
-        object.insertUnique(field.name, defaultValue, at: insertionIndex(of: position, in: object))
+        object.insertUnique(
+          members[position].name, defaultValue, at: insertionIndex(of: position, in: object))
       }
     }
     for index in object.members.indices {
-      guard let field = member(object.members[index].key) else { continue }
-      switch field.type {
-      case .structure, .array, .map: field.type.applyDefaults(to: &object[position: index])
+      // Scalars need no lookup.
+      switch object.members[index].value {
+      case .object, .array:
+        guard let position = memberPosition(object.members[index].key) else { continue }
+        members[position].type.applyDefaults(to: &object[position: index])
       default: continue
       }
     }

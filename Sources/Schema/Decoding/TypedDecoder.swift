@@ -116,7 +116,7 @@ public struct TypedDecoder {
     for (key, value) in object {
       path.append(.member(key))
       if let position = structure.memberPosition(key) {
-        if let decoded = try member(value, structure.members[position]) {
+        if let decoded = try member(value, structure, position) {
           if let last = found.last, last.position > position { isSorted = false }
           found.append((position, decoded))
         }
@@ -156,16 +156,21 @@ public struct TypedDecoder {
     return result
 
     func append(_ position: Int) {
-      let field = structure.members[position]
-      result.appendUnique(field.name, field.zero)
+      let isPointer = structure.members[position].isPointer
+      result.appendUnique(
+        structure.members[position].name, isPointer ? .null : structure.members[position].type.zero)
     }
   }
 
-  /// A member's canonical value, nil if it is left out.
-  private mutating func member(_ value: JSONValue, _ field: Field) throws(TypeError) -> JSONValue? {
+  /// A member's canonical value, nil if it is left out. (Fields are read where they lie: copying one is expensive.)
+  private mutating func member(
+    _ value: JSONValue, _ structure: Structure, _ position: Int
+  ) throws(TypeError) -> JSONValue? {
     if value.isNull { return nil }
-    let decoded = try self.value(value, field.type)
-    if !field.isPointer, !field.isAlwaysWritten, decoded.isZero { return nil }
+    let decoded = try self.value(value, structure.members[position].type)
+    if decoded.isZero, !structure.members[position].isPointer, !structure.members[position].isAlwaysWritten {
+      return nil
+    }
     return decoded
   }
 

@@ -38,11 +38,6 @@ extension FieldType {
   }
 }
 
-extension Field {
-  /// What is written for the field when it is absent but always written.
-  var zero: JSONValue { isPointer ? .null : type.zero }
-}
-
 extension Structure {
   /// The name without its package: "PodSpec".
   public var localName: String { String(name.split(separator: ".").last ?? "") }
@@ -51,8 +46,8 @@ extension Structure {
   public var zero: JSONValue {
     var object = JSONObject()
     for position in alwaysWrittenPositions {
-      let field = members[position]
-      object.appendUnique(field.name, field.zero)
+      object.appendUnique(
+        members[position].name, members[position].isPointer ? .null : members[position].type.zero)
     }
     return .object(object)
   }

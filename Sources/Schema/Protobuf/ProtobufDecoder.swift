@@ -8,6 +8,13 @@ import JSON
 public struct ProtobufDecoder {
   private var depth = 0
 
+  /// A field without the cost of copying it: only errors name it.
+  private struct Place {
+    let structure: Structure
+    let index: Int
+    var name: String { structure.fields[index].name }
+  }
+
   /// The canonical tree of a message.
   public static func decode(_ message: [UInt8], as structure: Structure) throws(ProtobufError) -> JSONValue {
     let tree = try rawTree(message, as: structure)
@@ -29,7 +36,7 @@ public struct ProtobufDecoder {
   }
 
   static func text(_ bytes: UnsafeRawBufferPointer) throws(ProtobufError) -> String {
-    guard let text = String(validating: bytes, as: UTF8.self) else {
+    guard let text = bytes.withMemoryRebound(to: UInt8.self, { String(checkedUTF8: $0) }) else {
       throw ProtobufError("proto: string field contains invalid UTF-8")
     }
     return text
@@ -52,11 +59,11 @@ public struct ProtobufDecoder {
         try reader.skip(wire)
         continue
       }
-      let field = structure.fields[index]
-      if field.isInline, case .structure(let inner) = field.type {
+      let field = Place(structure: structure, index: index)
+      if structure.fields[index].isInline, case .structure(let inner) = structure.fields[index].type {
         inlined.append(try message(try payload(&reader, wire, field), inner))
       } else {
-        try read(&reader, wire, field, into: &values[index])
+        try read(&reader, wire, structure.fields[index].type, field, into: &values[index])
       }
     }
     var members: [JSONObject.Member] = []
@@ -70,9 +77,9 @@ public struct ProtobufDecoder {
 
   /// Adds one occurrence of a field to what came before: lists and maps grow, anything else is replaced.
   private mutating func read(
-    _ reader: inout ProtobufReader, _ wire: WireType, _ field: Field, into value: inout JSONValue?
+    _ reader: inout ProtobufReader, _ wire: WireType, _ type: FieldType, _ field: Place, into value: inout JSONValue?
   ) throws(ProtobufError) {
-    switch field.type {
+    switch type {
     case .array(let element):
       var elements: [JSONValue] = []
       if case .array(let present)? = value { elements = present }
@@ -91,7 +98,7 @@ public struct ProtobufDecoder {
       let entry = try mapEntry(try payload(&reader, wire, field), element, field)
       object.appendUnique(entry.key, entry.value)
       value = .object(object)
-    default: value = try self.value(&reader, wire, field.type, field)
+    default: value = try self.value(&reader, wire, type, field)
     }
   }
 
@@ -108,7 +115,7 @@ public struct ProtobufDecoder {
   }
 
   private mutating func mapEntry(
-    _ bytes: UnsafeRawBufferPointer, _ element: FieldType, _ field: Field
+    _ bytes: UnsafeRawBufferPointer, _ element: FieldType, _ field: Place
   ) throws(ProtobufError) -> JSONObject.Member {
     var reader = ProtobufReader(bytes)
     var key = ""
@@ -131,7 +138,7 @@ public struct ProtobufDecoder {
   }
 
   private mutating func items(
-    _ bytes: UnsafeRawBufferPointer, _ element: FieldType, _ field: Field
+    _ bytes: UnsafeRawBufferPointer, _ element: FieldType, _ field: Place
   ) throws(ProtobufError) -> [JSONValue] {
     var reader = ProtobufReader(bytes)
     var result: [JSONValue] = []
@@ -149,18 +156,18 @@ public struct ProtobufDecoder {
   // MARK: Values
 
   private func payload(
-    _ reader: inout ProtobufReader, _ wire: WireType, _ field: Field
+    _ reader: inout ProtobufReader, _ wire: WireType, _ field: Place
   ) throws(ProtobufError) -> UnsafeRawBufferPointer {
     guard wire == .lengthDelimited else { throw wrongWire(wire, field) }
     return try reader.lengthDelimited()
   }
 
-  private func wrongWire(_ wire: WireType, _ field: Field) -> ProtobufError {
+  private func wrongWire(_ wire: WireType, _ field: Place) -> ProtobufError {
     ProtobufError("proto: wrong wireType = \(wire.rawValue) for field \(field.name)")
   }
 
   private mutating func value(
-    _ reader: inout ProtobufReader, _ wire: WireType, _ type: FieldType, _ field: Field
+    _ reader: inout ProtobufReader, _ wire: WireType, _ type: FieldType, _ field: Place
   ) throws(ProtobufError) -> JSONValue {
     switch type {
     case .boolean, .int32, .int64:
@@ -230,7 +237,7 @@ public struct ProtobufDecoder {
   }
 
   /// RawExtension, FieldsV1, JSON: bytes of JSON in field 1.
-  private func raw(_ bytes: UnsafeRawBufferPointer, _ field: Field) throws(ProtobufError) -> JSONValue {
+  private func raw(_ bytes: UnsafeRawBufferPointer, _ field: Place) throws(ProtobufError) -> JSONValue {
     var reader = ProtobufReader(bytes)
     var result = JSONValue.null
     while !reader.atEnd {

@@ -9,47 +9,81 @@ extension Structure {
   public func validate(
     _ value: JSONValue, path: String = "", checkingRequired: Bool = false
   ) -> [FieldError] {
-    var errors: [FieldError] = []
-    StructuralValidator(checksRequired: checkingRequired).structure(value, self, path, &errors)
-    return errors
+    var validator = StructuralValidator(checksRequired: checkingRequired)
+    if !path.isEmpty { validator.path = [.member(path)] }
+    validator.structure(value, self)
+    return validator.errors
   }
 }
 
 private struct StructuralValidator {
-  let checksRequired: Bool
+  enum Step {
+    case member(String)
+    case key(String)
+    case element(Int)
+  }
 
-  func structure(_ value: JSONValue, _ structure: Structure, _ path: String, _ errors: inout [FieldError]) {
-    guard case .object(let object) = value else { return }
-    if checksRequired {
-      for member in structure.members where member.isRequired {
-        let present = object[member.name] ?? .null
-        if member.isPointer ? present.isNull : present.isZero { errors.append(.required(joined(path, member.name))) }
+  let checksRequired: Bool
+  /// Becomes a text only when something is wrong.
+  var path: [Step] = []
+  var errors: [FieldError] = []
+
+  private var fullPath: String {
+    var text = ""
+    for step in path {
+      switch step {
+      case .member(let name): text += text.isEmpty ? name : ".\(name)"
+      case .key(let key): text += "[\(key)]"
+      case .element(let index): text += "[\(index)]"
       }
     }
+    return text
+  }
+
+  mutating func structure(_ value: JSONValue, _ structure: Structure) {
+    guard case .object(let object) = value else { return }
+    if checksRequired { checkRequired(object, structure) }
     for (key, value) in object {
-      guard let member = structure.member(key), !value.isNull, member.needsVisit else { continue }
-      field(value, member.type, member.enumeration, joined(path, key), &errors)
+      guard let position = structure.memberPosition(key), !value.isNull, structure.members[position].needsVisit else {
+        continue
+      }
+      path.append(.member(key))
+      field(value, structure.members[position].type, structure.members[position].enumeration)
+      path.removeLast()
     }
   }
 
-  private func joined(_ path: String, _ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
+  private mutating func checkRequired(_ object: JSONObject, _ structure: Structure) {
+    for member in structure.members where member.isRequired {
+      let present = object[member.name] ?? .null
+      guard member.isPointer ? present.isNull : present.isZero else { continue }
+      path.append(.member(member.name))
+      errors.append(.required(fullPath))
+      path.removeLast()
+    }
+  }
 
-  private func field(
-    _ value: JSONValue, _ type: FieldType, _ allowed: [String], _ path: String, _ errors: inout [FieldError]
-  ) {
+  private mutating func field(_ value: JSONValue, _ type: FieldType, _ allowed: [String]) {
     switch type {
-    case .structure(let structure): self.structure(value, structure, path, &errors)
+    case .structure(let structure): self.structure(value, structure)
     case .array(let element):
-      for (index, item) in value.elements.enumerated() {
-        field(item, element, allowed, "\(path)[\(index)]", &errors)
+      guard case .array(let elements) = value else { return }
+      for (index, item) in elements.enumerated() {
+        path.append(.element(index))
+        field(item, element, allowed)
+        path.removeLast()
       }
     case .map(let element):
       guard case .object(let object) = value else { return }
-      for (key, item) in object { field(item, element, allowed, "\(path)[\(key)]", &errors) }
+      for (key, item) in object {
+        path.append(.key(key))
+        field(item, element, allowed)
+        path.removeLast()
+      }
     default:
       // Whether an empty text is allowed is a question of being required.
       guard !allowed.isEmpty, let text = value.string, !text.isEmpty, !allowed.contains(text) else { return }
-      errors.append(.notSupported(path, value, supported: allowed.sorted()))
+      errors.append(.notSupported(fullPath, value, supported: allowed.sorted()))
     }
   }
 }
