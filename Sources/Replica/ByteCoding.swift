@@ -37,6 +37,8 @@ struct ByteWriter {
       bytes.append(contentsOf: utf8)
     }
   }
+  /// Bytes without their length: the last value, or one that knows its own end.
+  mutating func append(_ value: [UInt8]) { bytes.append(contentsOf: value) }
   mutating func blob(_ value: [UInt8]) {
     number(value.count)
     bytes.append(contentsOf: value)
@@ -98,6 +100,11 @@ struct ByteReader {
     let range = try span(try count())
     guard let text = String(validating: bytes[range], as: UTF8.self) else { throw CodecError("text that is not UTF-8") }
     return text
+  }
+  /// Everything that is left.
+  mutating func rest() -> [UInt8] {
+    defer { position = end }
+    return Array(bytes[position..<end])
   }
   mutating func blob() throws(CodecError) -> [UInt8] { Array(bytes[try blobRange()]) }
 

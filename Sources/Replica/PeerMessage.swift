@@ -22,7 +22,7 @@ enum PeerMessage: Sendable {
     switch self {
     case .raft(let message):
       writer.byte(1)
-      writer.write(message)
+      writer.append(message.encoded())
     case .forward(let entries):
       writer.byte(2)
       writer.number(entries.count)
@@ -63,7 +63,10 @@ enum PeerMessage: Sendable {
     let version = try reader.byte()
     guard version == Self.version else { throw CodecError("peer message of format \(version)") }
     switch try reader.byte() {
-    case 1: self = .raft(try reader.message())
+    case 1:
+      do throws(CodingError) { self = .raft(try Message(decoding: reader.rest())) } catch {
+        throw CodecError("Raft message: \(error)")
+      }
     case 2:
       var entries: [[UInt8]] = []
       for _ in 0..<(try reader.count()) { entries.append(try reader.blob()) }
@@ -107,157 +110,11 @@ enum SnapshotReplyStatus: UInt8, Sendable {
   case rejected = 2
 }
 
-// MARK: Raft's messages
-
-extension ByteWriter {
-  fileprivate mutating func write(_ message: Message) {
-    word(message.from)
-    word(message.to)
-    number(message.term)
-    switch message.body {
-    case .requestVote(let index, let term, let preVote, let transfer):
-      byte(1)
-      number(index)
-      number(term)
-      flag(preVote)
-      flag(transfer)
-    case .requestVoteReply(let granted, let preVote):
-      byte(2)
-      flag(granted)
-      flag(preVote)
-    case .appendEntries(let index, let term, let commit, let entries):
-      byte(3)
-      number(index)
-      number(term)
-      number(commit)
-      number(entries.count)
-      // Indexes follow from the first: they are consecutive.
-      for entry in entries {
-        number(entry.term)
-        byte(entry.kind.rawValue)
-        blob(entry.payload)
-      }
-    case .appendAccepted(let index):
-      byte(4)
-      number(index)
-    case .appendRejected(let index, let hintIndex, let hintTerm):
-      byte(5)
-      number(index)
-      number(hintIndex)
-      number(hintTerm)
-    case .heartbeat(let commit, let round):
-      byte(6)
-      number(commit)
-      number(round)
-    case .heartbeatReply(let round):
-      byte(7)
-      number(round)
-    case .readIndex(let read):
-      byte(8)
-      word(read.incarnation)
-      number(read.number)
-    case .readIndexReply(let read, let index):
-      byte(9)
-      word(read.incarnation)
-      number(read.number)
-      number(index)
-    case .timeoutNow: byte(10)
-    }
-  }
-
-  mutating func write(_ configuration: Configuration) {
-    byte(1)  // The format, should more be said of members one day.
-    for group in [configuration.voters, configuration.outgoingVoters, configuration.learners] {
-      number(group.count)
-      for member in group.sorted() { word(member) }
-    }
-  }
-}
-
-extension ByteReader {
-  fileprivate mutating func message() throws(CodecError) -> Message {
-    let from = try word()
-    let to = try word()
-    let term = try number()
-    return Message(from: from, to: to, term: term, body: try body())
-  }
-
-  private mutating func body() throws(CodecError) -> Message.Body {
-    switch try byte() {
-    case 1:
-      let index = try number()
-      let term = try number()
-      let preVote = try flag()
-      return .requestVote(lastLogIndex: index, lastLogTerm: term, preVote: preVote, transfer: try flag())
-    case 2:
-      let granted = try flag()
-      return .requestVoteReply(granted: granted, preVote: try flag())
-    case 3:
-      let index = try number()
-      let term = try number()
-      let commit = try number()
-      return .appendEntries(
-        prevLogIndex: index, prevLogTerm: term, leaderCommit: commit, entries: try entries(after: index))
-    case 4: return .appendAccepted(matchIndex: try number())
-    case 5:
-      let index = try number()
-      let hintIndex = try number()
-      return .appendRejected(prevLogIndex: index, hintIndex: hintIndex, hintTerm: try number())
-    case 6:
-      let commit = try number()
-      return .heartbeat(leaderCommit: commit, readRound: try number())
-    case 7: return .heartbeatReply(readRound: try number())
-    case 8: return .readIndex(try readID())
-    case 9:
-      let read = try readID()
-      return .readIndexReply(read, index: try number())
-    case 10: return .timeoutNow
-    case let tag: throw CodecError("Raft message of unknown kind \(tag)")
-    }
-  }
-
-  private mutating func readID() throws(CodecError) -> ReadID {
-    let incarnation = try word()
-    return ReadID(incarnation: incarnation, number: try number())
-  }
-
-  private mutating func entries(after index: LogIndex) throws(CodecError) -> [Entry] {
-    let count = try count()
-    guard index <= .max - UInt64(count) else { throw CodecError("entries beyond the last index") }
-    var entries: [Entry] = []
-    entries.reserveCapacity(min(count, 4096))
-    for offset in 0..<UInt64(count) {
-      let term = try number()
-      guard let kind = EntryKind(rawValue: try byte()) else { throw CodecError("log entry of unknown kind") }
-      entries.append(Entry(term: term, index: index + 1 + offset, kind: kind, payload: try blob()))
-    }
-    return entries
-  }
-
-  mutating func configuration() throws(CodecError) -> Configuration {
-    let version = try byte()
-    guard version == 1 else { throw CodecError("configuration of format \(version)") }
-    let voters = try members()
-    let outgoing = try members()
-    return Configuration(voters: voters, outgoingVoters: outgoing, learners: try members())
-  }
-
-  private mutating func members() throws(CodecError) -> Set<NodeID> {
-    var members: Set<NodeID> = []
-    for _ in 0..<(try count()) { members.insert(try word()) }
-    return members
-  }
-}
-
 extension Configuration {
-  /// The configuration as it stands in log bases, state marks and snapshots.
-  func encoded() -> [UInt8] {
-    var writer = ByteWriter()
-    writer.write(self)
-    return writer.bytes
-  }
-  init(decoding bytes: [UInt8]) throws(CodecError) {
-    var reader = ByteReader(bytes)
-    self = try reader.configuration()
+  /// A configuration that was stored or came with a snapshot.
+  init(stored bytes: [UInt8]) throws(CodecError) {
+    do throws(CodingError) { self = try Configuration(decoding: bytes) } catch {
+      throw CodecError("configuration: \(error)")
+    }
   }
 }

@@ -92,7 +92,7 @@ public struct ReplicaDisk: Sendable {
     var base = SnapshotMetadata(index: 0, term: 0, configuration: initial)
     if let stored = log.base {
       base = SnapshotMetadata(
-        index: stored.index, term: stored.term, configuration: try Configuration(decoding: stored.configuration))
+        index: stored.index, term: stored.term, configuration: try Configuration(stored: stored.configuration))
     }
     var entries = log.entries.map { stored in
       Entry(
@@ -113,7 +113,7 @@ public struct ReplicaDisk: Sendable {
     {
       hardState.commitIndex = applied
       base = SnapshotMetadata(
-        index: applied, term: machine.appliedTerm, configuration: try Configuration(decoding: mark.configuration))
+        index: applied, term: machine.appliedTerm, configuration: try Configuration(stored: mark.configuration))
       entries = []
       rebased = LogBase(index: base.index, term: base.term, configuration: mark.configuration)
     }

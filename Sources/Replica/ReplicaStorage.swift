@@ -155,10 +155,12 @@ extension ReplicaDriver {
           ?? (now - stateWriter.lastWrite > .seconds(5))
       guard isDue else { return }
     }
-    // Rows must not run ahead of this server's own log, but for a snapshot, which is not in it.
-    guard stateWriter.installing != nil || applied <= raft.durableIndex, applied > stateWriter.writtenIndex else {
-      return
-    }
+    // Rows should not run ahead of this server's own log (but for a snapshot, which is not in it): a crash in between
+    // costs the log its beginning. Under a load that never pauses they may: what is applied is committed.
+    let isOverdue = stateWriter.pendingSince.map { now - $0 >= options.flushAfter * 4 } ?? false
+    guard stateWriter.installing != nil || isOverdue || isFinal || applied <= raft.durableIndex,
+      applied > stateWriter.writtenIndex
+    else { return }
     let mark = StateMark(
       appliedIndex: applied, appliedTerm: machine.appliedTerm, revision: machine.revision,
       stateHash: machine.stateHash, configuration: raft.configuration.encoded())

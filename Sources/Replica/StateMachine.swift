@@ -9,7 +9,7 @@ struct Applied {
   let outcome: CommandOutcome?
 }
 
-/// The whole replicated state as a value. Copying it is cheap; applying is deterministic: it reads nothing but the entry.
+/// The whole replicated state as a value. Copying it is cheap; applying is deterministic: only the entry is read.
 struct StateMachine: Sendable {
   /// The revision of an empty cluster. Not zero: resourceVersion "0" has a meaning of its own for clients.
   static let firstRevision: Revision = 1

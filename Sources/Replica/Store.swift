@@ -3,7 +3,7 @@
 
 import World
 
-/// One number for every committed change of the cluster: the `resourceVersion`. Strictly increasing, equal on all servers.
+/// One number for every committed change of the cluster: the `resourceVersion`. Strictly increasing, the same everywhere.
 public typealias Revision = UInt64
 
 /// Names one object: resource ("pods", "deployments.apps": GroupResource's description), namespace ("" for cluster scope), name.
@@ -168,7 +168,7 @@ public protocol ObjectStore: Sendable {
   var current: any StateView { get }
   /// An older state if it is still held (paging); nil when it is gone (410).
   func state(at revision: Revision) -> (any StateView)?
-  /// Commits a command: returns when it is durable on a quorum and applied here, so that the caller reads what it wrote.
+  /// Commits a command: returns when it is durable on a quorum and applied here: the caller reads what it wrote.
   func commit(_ command: Command) async throws(StoreError) -> CommandOutcome
   /// Returns a state that includes everything committed anywhere before the call (ReadIndex).
   func linearizableState() async throws(StoreError) -> any StateView

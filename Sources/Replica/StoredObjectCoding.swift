@@ -18,7 +18,7 @@ extension ByteWriter {
     if let object { write(object) }
   }
 
-  private mutating func write(_ outcome: CommandOutcome) {
+  mutating func write(_ outcome: CommandOutcome) {
     switch outcome {
     case .committed(let changes):
       byte(1)
@@ -65,7 +65,7 @@ extension ByteReader {
     try flag() ? try object(&pool) : nil
   }
 
-  private mutating func outcome(_ pool: inout StringPool) throws(CodecError) -> CommandOutcome {
+  mutating func outcome(_ pool: inout StringPool) throws(CodecError) -> CommandOutcome {
     switch try byte() {
     case 1:
       var changes: [Change] = []

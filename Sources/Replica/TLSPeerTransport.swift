@@ -64,7 +64,11 @@ public final class TLSPeerTransport: PeerTransport {
     guard let certificate else { return stream.abort() }
     let connection = IncomingConnection(
       stream: stream, certificate: certificate, cluster: cluster, node: node, authorize: authorize, inbox: inbox,
-      logger: logger)
+      logger: logger
+    ) { [loop, core] peer in
+      // It is up: answers need not wait for the next try.
+      loop.execute { core.connectNow(to: peer) }
+    }
     connection.start()
   }
 }
@@ -122,14 +126,17 @@ private final class IncomingConnection: StreamHandler {
   private let authorize: TLSPeerTransport.Authorizer
   private let inbox: IncomingFrames
   private let logger: Logger
+  private let onHello: (NodeID) -> Void
   private var parser = FrameParser()
   private var peer: PeerHello?
   private var timer: (any ScheduledTimer)?
 
   init(
     stream: any Stream, certificate: PeerCertificate, cluster: String, node: NodeID,
-    authorize: @escaping TLSPeerTransport.Authorizer, inbox: IncomingFrames, logger: Logger
+    authorize: @escaping TLSPeerTransport.Authorizer, inbox: IncomingFrames, logger: Logger,
+    onHello: @escaping (NodeID) -> Void
   ) {
+    self.onHello = onHello
     self.stream = stream
     self.certificate = certificate
     self.cluster = cluster
@@ -168,6 +175,7 @@ private final class IncomingConnection: StreamHandler {
     timer?.cancel()
     let answer = PeerHello(cluster: cluster, node: node, lane: hello.lane)
     stream.write(FrameParser.wire([answer.encoded()]))
+    onHello(hello.node)
   }
 
   func streamDidClose(_ error: StreamError?) {
@@ -215,6 +223,9 @@ private final class PeerConnections: @unchecked Sendable {
   func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool {
     lanes[peer]?[lane]?.send(frames) ?? false
   }
+
+  /// Ends the pause before the next try.
+  func connectNow(to peer: NodeID) { lanes[peer]?[.control]?.connectNow() }
 
   func stop() {
     onEvent = nil
@@ -267,6 +278,13 @@ private final class OutgoingConnection: StreamHandler {
       return false
     case .connecting, .greeting, .waiting, .stopped: return false
     }
+  }
+
+  func connectNow() {
+    guard case .waiting(let timer) = state else { return }
+    timer.cancel()
+    backoff = Self.firstBackoff
+    connect()
   }
 
   func connect() {

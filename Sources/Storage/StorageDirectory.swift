@@ -25,8 +25,8 @@ public struct StorageDirectory: Sendable {
     self.stateContents = stateContents
   }
 
-  /// Opens the databases in the directory at `path`, or creates them for `identity`; reads and checks all of it, handing
-  /// out every object's row. Blocks: not on a loop.
+  /// Opens the databases in the directory at `path`, or creates them for `identity`; reads and checks all of it, and
+  /// hands out every object's row. Blocks: not on a loop.
   ///
   /// `identity` nil: whoever the disk belongs to. `makeWorker` supplies the places where blocking work runs, `vfs` the
   /// file system under SQLite (nil: the operating system's).

@@ -1,4 +1,4 @@
-// A thread for what blocks. The stores know it only as a worker, so that a simulator can run their work on its own loop.
+// A thread for what blocks. The stores know it as a worker, so that a simulator can run their work on its own loop.
 
 import CSQLite
 import Glibc

@@ -1,0 +1,161 @@
+import EventLoop
+import Glibc
+import Logging
+import Raft
+import Storage
+import TLS
+import Testing
+import World
+
+@testable import Replica
+
+/// Three servers over real TLS connections on the loopback interface.
+@Suite(.serialized) struct TLSPeerTransportTests {
+  /// One server: a loop for consensus, another that accepts connections, as in production.
+  private final class Server: Sendable {
+    let replica: Replica
+    let transport: TLSPeerTransport
+    let loop: EventLoop
+    let apiLoop: EventLoop
+    init(replica: Replica, transport: TLSPeerTransport, loop: EventLoop, apiLoop: EventLoop) {
+      self.replica = replica
+      self.transport = transport
+      self.loop = loop
+      self.apiLoop = apiLoop
+    }
+    func end() async {
+      await replica.stop()
+      loop.stop()
+      apiLoop.stop()
+    }
+  }
+
+  /// Listens on a port of the kernel's choice and hands TLS connections to `accept`; returns the address.
+  private static func listen(
+    on loop: EventLoop, _ configuration: TLSConfiguration,
+    accept: @escaping @Sendable (TLSStream, PeerCertificate?) -> Void
+  ) async throws -> String {
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<String, any Error>) in
+      loop.execute {
+        do {
+          let listener = try StreamListener(loop: loop, address: Address("127.0.0.1:0")!) { transport, _ in
+            var secured: TLSStream?
+            secured = TLSStream(server: configuration, over: transport) { result in
+              guard let stream = secured else { return }
+              secured = nil
+              if case .success(let handshake) = result { accept(stream, handshake.peer) } else { stream.abort() }
+            }
+          }
+          continuation.resume(returning: listener.localAddress.description)
+        } catch {
+          continuation.resume(throwing: error)
+        }
+      }
+    }
+  }
+
+  private func start(
+    _ authority: CertificateAuthority, impostor: NodeID? = nil, directory: String
+  ) async throws -> [Server] {
+    let ids: [NodeID] = [1, 2, 3]
+    let gates = ids.map { _ in Shared<TLSPeerTransport?>(nil) }
+    let now = EventLoop(name: "clock").wallClock
+    var addresses: [String] = []
+    var loops: [(EventLoop, EventLoop)] = []
+    var identities: [Identity] = []
+    for id in ids {
+      let name = id == impostor ? "system:node:worker" : "system:trireme:server:server-\(id)"
+      let identity = try authority.issue(
+        CertificateTemplate(
+          commonName: name, usages: [.serverAuthentication, .clientAuthentication], lifetime: .seconds(3600)),
+        now: now)
+      identities.append(identity)
+      let apiLoop = EventLoop.start(name: "api \(id)")
+      loops.append((EventLoop.start(name: "consensus \(id)"), apiLoop))
+      let gate = gates[Int(id) - 1]
+      addresses.append(
+        try await Self.listen(
+          on: apiLoop,
+          .server(
+            identity: identity, clientTrust: [authority.certificate],
+            protocols: [TLSPeerTransport.applicationProtocol])
+        ) { stream, certificate in
+          if let transport = gate.value { transport.accept(stream, certificate: certificate) } else { stream.abort() }
+        })
+    }
+    let members = ids.map { Member(id: $0, name: "server-\($0)", address: addresses[Int($0) - 1]) }
+    return try ids.enumerated().map { position, id in
+      let (loop, apiLoop) = loops[position]
+      let client = try TLSConfiguration.client(
+        trust: .certificates([authority.certificate]), identity: identities[position],
+        protocols: [TLSPeerTransport.applicationProtocol])
+      let transport = TLSPeerTransport(
+        loop: loop, cluster: "test", node: id, configuration: { client },
+        authorize: { $0.commonName == "system:trireme:server:server-\($1)" },
+        logger: Logger(label: "server \(id)") { _ in SwiftLogNoOpLogHandler() })
+      gates[position].update { $0 = transport }
+      let disk = try ReplicaDisk.open(
+        path: "\(directory)/\(id)", identity: StorageIdentity(cluster: "test", node: id))
+      let replica = try Replica(
+        disk: disk, options: ReplicaOptions(node: id, members: members), transport: transport, world: loop,
+        logger: Logger(label: "server \(id)") { _ in SwiftLogNoOpLogHandler() })
+      replica.start()
+      return Server(replica: replica, transport: transport, loop: loop, apiLoop: apiLoop)
+    }
+  }
+
+  private func temporaryDirectory() -> String {
+    var template = Array("/tmp/trireme-tls-XXXXXX".utf8CString)
+    return template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+  }
+
+  private func remove(_ directory: String) {
+    for id in 1...3 {
+      for name in ["raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock"] {
+        unlink("\(directory)/\(id)/\(name)")
+      }
+      rmdir("\(directory)/\(id)")
+    }
+    rmdir(directory)
+  }
+
+  private func authority() throws -> CertificateAuthority {
+    try CertificateAuthority.generate(
+      commonName: "test", lifetime: .seconds(7200), now: EventLoop(name: "clock").wallClock)
+  }
+
+  @Test func aGroupReplicatesOverTLSAndSurvivesItsLeader() async throws {
+    let directory = temporaryDirectory()
+    defer { remove(directory) }
+    let servers = try await start(authority(), directory: directory)
+    let replicas = servers.map(\.replica)
+    for (number, replica) in replicas.enumerated() {
+      for index in 0..<20 { #expect(try await replica.create("pod-\(number)-\(index)")) }
+    }
+    // Larger than any buffer on the way.
+    let big = String(repeating: "d", count: 1 << 20)
+    for index in 0..<5 { #expect(try await replicas[index % 3].create("big-\(index)", big)) }
+    try await eventually("all to be applied everywhere") {
+      replicas.allSatisfy { $0.current.count(resource: "pods", namespace: "") == 65 }
+    }
+    #expect(replicas.allSatisfy { $0.status.members.filter(\.isConnected).count == 3 })
+    let leader = try #require(servers.first { $0.replica.leadership.isLeader })
+    await leader.end()
+    let start = ContinuousClock.now
+    let survivor = try #require(servers.first { $0 !== leader })
+    #expect(try await survivor.replica.create("after"))
+    print("a write after an orderly stop of the leader took", ContinuousClock.now - start)
+    for server in servers where server !== leader { await server.end() }
+  }
+
+  @Test func whoeverHasNoServersCertificateIsNotHeard() async throws {
+    let directory = temporaryDirectory()
+    defer { remove(directory) }
+    let servers = try await start(authority(), impostor: 3, directory: directory)
+    #expect(try await servers[0].replica.create("a"))
+    #expect(try await servers[1].replica.create("b"))
+    #expect(servers[2].replica.current.revision == 1)
+    #expect(servers[2].replica.leadership.leader == nil)
+    for server in servers { await server.end() }
+  }
+}
