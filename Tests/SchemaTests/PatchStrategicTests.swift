@@ -161,6 +161,36 @@ struct PatchStrategicTests {
     } catch { #expect(error.code == 400) }
   }
 
+  @Test("as kubectl computes it between two objects turns one into the other")
+  func computedDifference() throws {
+    var random = Seeded(seed: 17)
+    func containers() -> [String: JSONValue] {
+      var result: [String: JSONValue] = [:]
+      for index in 0..<5 where random.next(2) == 0 {
+        result["c\(index)"] = ["name": .string("c\(index)"), "image": .string("i\(random.next(3))")]
+      }
+      return result
+    }
+    func shuffled(_ items: [String: JSONValue]) -> [JSONValue] {
+      var left = items.keys.sorted()
+      return items.indices.map { _ in items[left.remove(at: random.next(left.count))]! }
+    }
+    for _ in 0..<200 {
+      let (old, new) = (containers(), containers())
+      let wanted = shuffled(new)
+      var items = wanted.filter { $0 != old[$0["name"].string ?? ""] }
+      for name in old.keys where new[name] == nil { items.append(["$patch": "delete", "name": .string(name)]) }
+      let patch: JSONValue = [
+        "$setElementOrder/containers": .array(wanted.map { ["name": $0["name"]] }), "containers": .array(items),
+      ]
+      let result = try StrategicMergePatch.apply(
+        patch, to: ["containers": .array(shuffled(old))], structure: ApplyFixture.podSpec)
+      #expect(result["containers"].elements == wanted)
+      // What was patched already stays as it is.
+      #expect(try StrategicMergePatch.apply(patch, to: result, structure: ApplyFixture.podSpec) == result)
+    }
+  }
+
   @Test("that is empty changes nothing")
   func empty() throws { #expect(try apply("{}", to: web) == tree(web)) }
 }

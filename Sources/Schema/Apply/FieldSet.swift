@@ -1,5 +1,5 @@
-// A set of paths inside an object: who owns what is written in such sets (spec/2 §2.12). The shape is that of their JSON
-// form, FieldsV1: a tree whose edges are path elements, "f:name" for a member, `k:{"name":"c"}` for the item of a
+// A set of paths inside an object: who owns what is written in such sets (spec/2 §2.12). The shape is that of their
+// JSON form, FieldsV1: a tree whose edges are path elements, "f:name" for a member, `k:{"name":"c"}` for the item of a
 // list with those keys, `v:"x"` for an item of a set, "i:0" for an index. Elements stay in this written form, so that
 // a change can be looked up in the JSON of a stored object without decoding the rest of it.
 import JSON
