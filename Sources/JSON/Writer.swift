@@ -190,7 +190,8 @@ extension JSONValue: CustomStringConvertible {
     }
   }
 
-  /// The shortest digits of a number without leading and trailing zeros, and the place of the point: 0.digits × 10^exponent.
+  /// The shortest digits of a number without leading and trailing zeros, and the place of the point:
+  /// 0.digits × 10^exponent.
   private static func decimal(_ value: Double) -> (digits: [UInt8], exponent: Int) {
     let text = value.magnitude.description
     let mantissa = text.utf8.prefix { $0 != 0x65 }

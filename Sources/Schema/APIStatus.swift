@@ -1,6 +1,7 @@
 import JSON
 
-/// A request's failure as Kubernetes tells it: `meta/v1 Status` (spec/1 §1.6). Every error of the request path ends as one.
+/// A request's failure as Kubernetes tells it: `meta/v1 Status` (spec/1 §1.6). Every error of the request path ends as
+/// one.
 public struct APIStatus: Error, Sendable {
   public struct Cause: Sendable, Hashable {
     public var reason: String

@@ -116,7 +116,8 @@ public protocol KindRules: Sendable {
   func prepareForCreate(_ object: inout JSONValue, context: RuleContext)
   /// Carries over what clients may not change. Status was copied from `old` and metadata kept already.
   func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext)
-  /// Restores, on PUT or PATCH of status, what that may not change. Everything but status and metadata is `old`'s already.
+  /// Restores, on PUT or PATCH of status, what that may not change. Everything but status and metadata is `old`'s
+  /// already.
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext)
   /// Everything wrong with a new object beside metadata and what the schema finds (types, required members).
   func validate(_ object: JSONValue) -> [FieldError]

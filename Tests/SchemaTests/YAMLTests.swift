@@ -68,8 +68,9 @@ struct YAMLTests {
   func writing() throws {
     let value: JSONValue = [
       "spec": [
-        "b": "yes", "a": [["name": "x", "count": 1], "5"], "empty": [:], "none": [], "text": "one\ntwo\n", "colon": "a: b",
-        "blank": "", "nothing": nil, "date": "2024-01-01", "time": "12:30:00", "star": "*x", "plain": "a-b c",
+        "b": "yes", "a": [["name": "x", "count": 1], "5"], "empty": [:], "none": [], "text": "one\ntwo\n",
+        "colon": "a: b", "blank": "", "nothing": nil, "date": "2024-01-01", "time": "12:30:00", "star": "*x",
+        "plain": "a-b c",
       ]
     ]
     let text = YAML.text(value)
