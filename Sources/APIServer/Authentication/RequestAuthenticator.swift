@@ -7,8 +7,8 @@ import World
 
 /// The authenticators of a server in their order, and impersonation.
 public struct RequestAuthenticator: Authenticator {
-  /// Paths that answer to anybody: load balancers ask them, and kubectl chooses its version by the last.
-  private static let anonymousPaths: Set<String> = ["/livez", "/readyz", "/healthz", "/version"]
+  /// Paths where nobody is somebody: load balancers ask them, and kubectl chooses its version by the last.
+  private static let anonymousPaths = HealthAuthorizer.paths.union(["/version"])
 
   private let store: any ObjectStore
   private let tokens: ServiceAccountTokens

@@ -1,0 +1,80 @@
+// Authentication, authorization and admission put together: what a server and the stories of the tests both start with.
+import Replica
+import Schema
+import TLS
+import World
+
+/// The parts that decide who may do what, over one store.
+public struct SecurityParts: Sendable {
+  public let tokens: ServiceAccountTokens
+  public let rbac: RBACAuthorizer
+  /// Every authorizer in its order.
+  public let authorizer: any Authorizer
+  private let store: any ObjectStore
+  private let world: any World
+
+  /// The checks that /livez counts. Others fail for reasons that starting the process again would not cure.
+  public static let livenessChecks: Set<String> = ["ping", "log"]
+
+  /// `tokenKey` signs service account tokens, the same on every server; `world` is the loop on which changes of roles and
+  /// pods are noted, and the clock by which tokens expire.
+  public init(store: any ObjectStore, tokenKey: PrivateKey, world: any World) {
+    self.store = store
+    self.world = world
+    tokens = ServiceAccountTokens(key: tokenKey)
+    rbac = RBACAuthorizer(store: store, world: world)
+    authorizer = AuthorizerChain([HealthAuthorizer(), MastersAuthorizer(), NodeAuthorizer(store: store), rbac])
+  }
+
+  /// What an API server takes: `checks` are those of /readyz and /healthz, by name.
+  public static func dependencies(
+    store: any ObjectStore, tokenKey: PrivateKey, world: any World, checks: @escaping HealthChecks
+  ) -> APIServer.Dependencies {
+    SecurityParts(store: store, tokenKey: tokenKey, world: world).dependencies(checks: checks)
+  }
+
+  public func dependencies(checks: @escaping HealthChecks) -> APIServer.Dependencies {
+    var dependencies = APIServer.Dependencies()
+    let world = world
+    dependencies.authenticator = RequestAuthenticator(
+      store: store, tokens: tokens, authorizer: authorizer, wallClock: { world.wallClock })
+    dependencies.authorizer = authorizer
+    dependencies.admission = admission
+    dependencies.computed = computed
+    let livez = HealthPath(name: "livez", including: Self.livenessChecks, checks: checks)
+    for (name, handler) in [
+      ("livez", livez), ("readyz", HealthPath(name: "readyz", checks: checks)),
+      ("healthz", HealthPath(name: "healthz", checks: checks)),
+    ] {
+      dependencies.paths["/\(name)"] = handler
+      dependencies.paths["/\(name)/"] = handler
+    }
+    dependencies.paths["/.well-known/openid-configuration"] = IssuerDocument.configuration(of: tokens)
+    dependencies.paths["/openid/v1/jwks"] = IssuerDocument.keys(of: tokens)
+    return dependencies
+  }
+
+  /// In the reference's order (spec/8 §8.4): those that change, then those that refuse.
+  public var admission: Admission {
+    let world = world
+    return Admission(
+      mutating: [
+        ServiceAccountAdmission { world.randomBits() }, TaintNewNodes(), PriorityAdmission(), DefaultTolerations(),
+      ],
+      validating: [
+        NamespaceLifecycle(), NodeRestriction(), EscalationCheck(rbac: rbac, authorizer: authorizer),
+      ])
+  }
+
+  private var computed: [String: any ComputedResource] {
+    [
+      "tokenreviews.authentication.k8s.io": TokenReviewResource(tokens: tokens),
+      "selfsubjectreviews.authentication.k8s.io": SelfSubjectReviewResource(),
+      "subjectaccessreviews.authorization.k8s.io": AccessReviewResource(.subject, authorizer: authorizer),
+      "localsubjectaccessreviews.authorization.k8s.io": AccessReviewResource(.local, authorizer: authorizer),
+      "selfsubjectaccessreviews.authorization.k8s.io": AccessReviewResource(.own, authorizer: authorizer),
+      "selfsubjectrulesreviews.authorization.k8s.io": RulesReviewResource(rbac: rbac),
+      "serviceaccounts/token": TokenRequestResource(tokens: tokens),
+    ]
+  }
+}
