@@ -112,9 +112,9 @@ extension Raft {
     followers = peers.map { Progress(id: $0, nextIndex: lastIndex + 1) }
     uncommittedBytes = log.cost(from: max(commitIndex, log.baseIndex) + 1, through: lastIndex)
     reads.becameLeader()
-    // An entry of its own, so that everything before it can be committed (§5.4.2) and reads be served (§8).
+    // An entry of its own, so that everything before it can be committed (§5.4.2) and reads be served (§8). It is sent at
+    // once and tells the others who leads, as the first heartbeat of the paper does.
     appendAsLeader([[]], kind: .noOp)
-    sendHeartbeats()
   }
 
   private mutating func leaveRole() {

@@ -62,6 +62,9 @@ extension Raft {
         "a committed entry was replaced (leader completeness, §5.4)")
     }
     if role == .leader && witness.role == .leader {
+      precondition(
+        commitIndex == witness.commitIndex || log.term(at: commitIndex) == currentTerm,
+        "a leader committed entries of an earlier term by counting (§5.4.2, figure 8)")
       precondition(currentTerm == witness.currentTerm, "a leader changed its term without stepping down")
       precondition(lastIndex >= witness.lastIndex, "a leader shortened its log (leader append-only, §5.3)")
       if let term = log.term(at: witness.lastIndex) {

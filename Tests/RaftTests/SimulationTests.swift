@@ -9,7 +9,7 @@ private func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(S
 
 private let seeds: [UInt64] = {
   if let seed = number("TRIREME_RAFT_SEED") { return [seed] }
-  return Array(1...(number("TRIREME_RAFT_SEEDS") ?? 120))
+  return Array(1...(number("TRIREME_RAFT_SEEDS") ?? 80))
 }()
 
 @Suite struct SimulationTests {

@@ -48,7 +48,7 @@ struct Weather {
     electionTicks = [4, 6, 10][generator.next(below: 3)]
     downMax = [15, 60, 700][generator.next(below: 3)]
     entriesBytesMax = [1, 150, 400][generator.next(below: 3)]
-    spitePerMille = [0, 20, 100, 250][generator.next(below: 4)]
+    spitePerMille = [0, 50, 250, 600][generator.next(below: 4)]
   }
 }
 
@@ -420,7 +420,7 @@ struct Simulator {
       if let persist = output.persist { write(id, persist) }
       let hurts = output.persist?.hardState?.votedFor != nil || output.leadership?.role == .leader
       let commits = !output.committed.isEmpty && servers[id]!.raft!.role == .leader
-      if !isCalm, hurts || (commits && chance(100)), chance(weather.spitePerMille) {
+      if !isCalm, hurts || (commits && chance(300)), chance(weather.spitePerMille) {
         schedule(.crash(id), in: random(1...weather.delayMax))
       }
       for message in output.messages { send(message) }
