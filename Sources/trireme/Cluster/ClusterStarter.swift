@@ -1,0 +1,213 @@
+// Bringing a cluster up on this machine, step by step, and saying so.
+import Client
+import EventLoop
+import Glibc
+import HTTP
+import JSON
+import TLS
+import World
+
+/// The processes of a cluster.
+struct ClusterProcesses {
+  let home: ClusterHome
+  let plan: ClusterPlan
+
+  var servers: [ManagedProcess] { plan.serverNames.map { ManagedProcess(name: $0, folder: home.server($0)) } }
+  var loadBalancer: ManagedProcess { ManagedProcess(name: "load-balancer", folder: home.loadBalancer) }
+  var nodes: ManagedProcess { ManagedProcess(name: "nodes", folder: home.nodes) }
+  var all: [ManagedProcess] { servers + [loadBalancer] + (plan.nodes > 0 ? [nodes] : []) }
+}
+
+struct ClusterStarter: Sendable {
+  let home: ClusterHome
+  let plan: ClusterPlan
+  let executable: String
+  let loop: EventLoop
+
+  private static let serverDeadline = Duration.seconds(60)
+  private static let nodeDeadline = Duration.seconds(90)
+
+  private var processes: ClusterProcesses { ClusterProcesses(home: home, plan: plan) }
+
+  func start() async throws {
+    let running = processes.all.filter { $0.pid != nil }
+    if running.count == processes.all.count {
+      Terminal.say("The cluster in \(home.path) is running already:")
+      for process in running { Terminal.say("  \(process.name): pid \(process.pid.map(String.init) ?? "?")") }
+      return sayWhatNext()
+    }
+    if !running.isEmpty { Terminal.say("Running already: \(running.map(\.name).joined(separator: ", ")).") }
+    try checkPorts()
+    guard let haproxy = FileSystemPaths.find("haproxy") else {
+      throw CommandFailure(
+        "HAProxy is not installed. Install it (apt-get install haproxy), or use `make up`, which does.")
+    }
+    Terminal.say(Terminal.bold("Starting a cluster of \(plan.servers) servers and \(plan.nodes) nodes in \(home.path)"))
+    try await Terminal.step("Certificates", on: loop) { try prepare() }
+    try await startServers()
+    try await startLoadBalancer(haproxy)
+    if plan.nodes > 0 { try await startNodes() }
+    Terminal.say()
+    sayWhatNext()
+  }
+
+  private func prepare() throws {
+    try FileSystem.createDirectory(home.path)
+    try home.write(plan)
+    let certificates = ClusterCertificates(home: home, plan: plan)
+    try certificates.ensure(now: loop.wallClock)
+    let administrator = try certificates.administrator(now: loop.wallClock)
+    let kubeconfig = Kubeconfig(
+      server: "https://\(plan.endpoint)", certificateAuthorityPEM: try certificates.authorityPEM,
+      clientCertificatePEM: administrator.certificate, clientKeyPEM: administrator.key)
+    try FileSystem.write(
+      kubeconfig.yaml { Crypto.base64($0.utf8) }, to: home.kubeconfig, permissions: 0o600)
+  }
+
+  /// Somebody else on one of our addresses is told now, not by a log that nobody reads.
+  private func checkPorts() throws {
+    for (process, address) in zip(processes.servers, plan.members.map(\.address)) where process.pid == nil {
+      try checkFree(address, for: process.name)
+    }
+    if processes.loadBalancer.pid == nil { try checkFree(plan.endpoint, for: "the load balancer") }
+  }
+
+  private func checkFree(_ address: String, for user: String) throws {
+    guard case .ip(let host, let port) = Address(address) else { throw CommandFailure("\(address) is no address") }
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var on: Int32 = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+    var socketAddress = sockaddr_in()
+    socketAddress.sin_family = sa_family_t(AF_INET)
+    socketAddress.sin_port = port.bigEndian
+    inet_pton(AF_INET, host, &socketAddress.sin_addr)
+    let bound = withUnsafePointer(to: &socketAddress) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard bound == 0 else {
+      throw CommandFailure(
+        "\(address), which \(user) needs, is in use. Stop what uses it, or start this cluster elsewhere: "
+          + "trireme up --port 7443")
+    }
+  }
+
+  // MARK: Steps
+
+  private func startServers() async throws {
+    for (process, member) in zip(processes.servers, plan.members) where process.pid == nil {
+      var arguments = [
+        "server", "--name", member.name, "--home", process.folder, "--listen", member.address, "--endpoint",
+        plan.endpoint,
+      ]
+      for other in plan.members { arguments += ["--member", "\(other.name)=\(other.address)"] }
+      try await process.start(executable, arguments, on: loop)
+    }
+    for (process, member) in zip(processes.servers, plan.members) {
+      try await Terminal.step("\(member.name) at https://\(member.address)", on: loop) {
+        try await waitUntilReady(process, address: member.address)
+      }
+    }
+  }
+
+  private func startLoadBalancer(_ haproxy: String) async throws {
+    let process = processes.loadBalancer
+    try await Terminal.step("Load balancer at https://\(plan.endpoint)", on: loop) {
+      if process.pid == nil {
+        try FileSystem.createDirectory(process.folder)
+        let configuration = "\(process.folder)/haproxy.cfg"
+        try FileSystem.write(LoadBalancer.configuration(plan, folder: process.folder), to: configuration)
+        try await process.start(haproxy, ["-db", "-f", configuration], on: loop)
+      }
+      try await waitUntilReady(process, address: plan.endpoint)
+    }
+  }
+
+  private func startNodes() async throws {
+    let process = processes.nodes
+    try await Terminal.step("\(plan.nodes) nodes", on: loop) {
+      if process.pid == nil {
+        var arguments = [
+          "agent", "--runtime", "hollow", "--home", process.folder, "--count", "\(plan.nodes)", "--name", "node-",
+        ]
+        for member in plan.members { arguments += ["--server", member.address] }
+        try await process.start(executable, arguments, on: loop)
+      }
+      try await waitForNodes(process)
+    }
+  }
+
+  // MARK: Waiting
+
+  /// Returns when /readyz says so; throws with the end of the log when the process ended or time is up.
+  private func waitUntilReady(_ process: ManagedProcess, address: String) async throws {
+    let client = try adminTransport(address)
+    defer { client.close() }
+    let start = loop.now
+    while true {
+      let request = HTTPRequest(method: "GET", target: "/readyz")
+      if let response = try? await client.send(request, within: .seconds(2)), response.status == 200 { return }
+      guard process.pid != nil else {
+        throw CommandFailure("\(process.name) ended. The end of its log (\(process.log)):\n\(process.lastWords)")
+      }
+      guard loop.now - start < Self.serverDeadline else {
+        throw CommandFailure(
+          "\(process.name) is not ready after \(Self.serverDeadline). The end of its log (\(process.log)):\n\(process.lastWords)"
+        )
+      }
+      try await loop.sleep(for: .milliseconds(50))
+    }
+  }
+
+  private func waitForNodes(_ process: ManagedProcess) async throws {
+    let transport = try adminTransport(plan.endpoint)
+    defer { transport.close() }
+    let client = APIClient(transport: transport, world: loop, userAgent: "trireme/\(Version.trireme)")
+    let start = loop.now
+    while true {
+      if let list = try? await client.list(.nodes) {
+        let ready = list.items.map(Node.init(json:)).filter(\.isReady)
+        if ready.count >= plan.nodes { return }
+      }
+      guard process.pid != nil, loop.now - start < Self.nodeDeadline else {
+        throw CommandFailure("The nodes are not ready. The end of their log (\(process.log)):\n\(process.lastWords)")
+      }
+      try await loop.sleep(for: .milliseconds(100))
+    }
+  }
+
+  private func adminTransport(_ address: String) throws -> HTTPClient {
+    guard let endpoint = Address(address) else { throw CommandFailure("\(address) is no address") }
+    let authority = try Certificate(pem: FileSystem.readText("\(home.certificates)/ca.crt"))
+    let identity = try Identity(
+      certificatePEM: FileSystem.readText("\(home.certificates)/admin.crt"),
+      privateKeyPEM: FileSystem.readText("\(home.certificates)/admin.key"))
+    let tls = try TLSConfiguration.client(trust: .certificates([authority]), identity: identity)
+    return HTTPClient(
+      loop: loop, endpoint: endpoint, tls: tls, serverName: String(address.prefix { $0 != ":" }))
+  }
+
+  private func sayWhatNext() {
+    let kubeconfig = relative(home.kubeconfig)
+    Terminal.say("\(Terminal.bold("Ready.")) Try:")
+    Terminal.say("  export KUBECONFIG=\(kubeconfig)")
+    Terminal.say("  kubectl get nodes")
+    Terminal.say("  kubectl apply -f deploy/examples/guestbook.yaml")
+    Terminal.say("  kubectl -n guestbook get pods --watch")
+    Terminal.say()
+    Terminal.say("Kill the leader, and see that nothing happens:")
+    Terminal.say("  kill -9 $(trireme status --leader-pid)     # trireme up starts it again")
+    Terminal.say()
+    Terminal.say("Logs: \(relative(home.path))/*/log    State: trireme status    Remove: trireme down (or make down)")
+  }
+
+  private func relative(_ path: String) -> String {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    guard let here = getcwd(&buffer, buffer.count).map({ String(cString: $0) }), path.hasPrefix(here + "/") else {
+      return path
+    }
+    return String(path.dropFirst(here.count + 1))
+  }
+}

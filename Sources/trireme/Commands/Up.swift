@@ -1,0 +1,118 @@
+import ArgumentParser
+import EventLoop
+import Glibc
+import TLS
+import World
+
+struct HomeOption: ParsableArguments {
+  @Option(name: .long, help: "Folder of the cluster (default: $TRIREME_HOME, else .trireme here).")
+  var home: String?
+
+  var resolved: ClusterHome { .standard(home) }
+}
+
+struct Up: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Start a highly available cluster on this machine.",
+    discussion: """
+      Three servers on loopback addresses of their own, HAProxy before them, and hollow nodes that keep pods in memory.
+      Everything lives in one folder; running it again starts what is not running. To have a second cluster beside it,
+      give another folder and port:
+
+        trireme up --home .other --port 7443 --network 127.0.2
+      """)
+
+  @OptionGroup var home: HomeOption
+  @Option(help: "Port of the load balancer on 127.0.0.1, and of every server on its own address.")
+  var port: UInt16?
+  @Option(help: "Number of servers: 1, 3 or 5.")
+  var servers: Int?
+  @Option(help: "Number of hollow nodes.")
+  var nodes: Int?
+  @Option(help: "Loopback network of the servers: they listen on its addresses .1, .2, …")
+  var network: String?
+
+  func validate() throws {
+    if let servers, ![1, 3, 5].contains(servers) { throw ValidationError("--servers must be 1, 3 or 5") }
+    if let nodes, !(0...5000).contains(nodes) { throw ValidationError("--nodes must be between 0 and 5000") }
+    if let network {
+      let parts = network.split(separator: ".").compactMap { UInt8($0) }
+      guard parts.count == 3, parts[0] == 127 else {
+        throw ValidationError("--network must be three numbers beginning with 127, such as 127.0.1")
+      }
+    }
+  }
+
+  func run() throws {
+    let home = home.resolved
+    let plan = try merge(with: home.plan)
+    let executable = try FileSystemPaths.ownExecutable()
+    try MainLoop.run { loop in
+      try await ClusterStarter(home: home, plan: plan, executable: executable, loop: loop).start()
+    }
+  }
+
+  /// The plan of the folder, if there is one: what a cluster was made with cannot be changed by starting it again.
+  private func merge(with existing: ClusterPlan?) throws -> ClusterPlan {
+    var plan = existing ?? ClusterPlan()
+    if let port { plan.port = port }
+    if let servers { plan.servers = servers }
+    if let nodes { plan.nodes = nodes }
+    if let network { plan.network = network }
+    if let existing, existing.members.map(\.address) != plan.members.map(\.address) {
+      throw CommandFailure(
+        "The cluster in \(home.resolved.path) has \(existing.servers) servers on \(existing.network).x:\(existing.port). "
+          + "Remove it first (trireme down), or choose another folder with --home.")
+    }
+    return plan
+  }
+}
+
+struct Down: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Stop the cluster of `trireme up` and remove everything of it.")
+
+  @OptionGroup var home: HomeOption
+  @Flag(help: "Stop the processes, but keep the data, so that `trireme up` goes on with it.")
+  var keepData = false
+
+  func run() throws {
+    let home = home.resolved
+    guard let plan = home.plan else {
+      Terminal.say("Nothing to stop: there is no cluster in \(home.path).")
+      return
+    }
+    try MainLoop.run { loop in
+      let processes = ClusterProcesses(home: home, plan: plan)
+      _ = try await Terminal.step("Stopping nodes, load balancer and servers", on: loop) {
+        await processes.nodes.stop(on: loop)
+        await processes.loadBalancer.stop(on: loop)
+        await withTaskGroup(of: Void.self) { group in
+          for server in processes.servers { group.addTask { await server.stop(on: loop) } }
+        }
+      }
+      if keepData { return Terminal.say("The data is kept in \(home.path); trireme up starts the cluster again.") }
+      try FileSystem.removeTree(home.path)
+      Terminal.say("Removed \(home.path).")
+    }
+  }
+}
+
+enum FileSystemPaths {
+  static func ownExecutable() throws -> String {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+    let length = readlink("/proc/self/exe", &buffer, Int(PATH_MAX))
+    guard length > 0 else { throw CommandFailure("cannot find the path of this program") }
+    return String(decoding: buffer[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// The path of a program in PATH and the places where daemons live.
+  static func find(_ program: String) -> String? {
+    let path = (getenv("PATH").map { String(cString: $0) } ?? "") + ":/usr/sbin:/sbin:/usr/local/sbin"
+    for folder in path.split(separator: ":") {
+      let candidate = "\(folder)/\(program)"
+      if access(candidate, X_OK) == 0 { return candidate }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,121 @@
+// The scheduler and the controllers of one server: candidates always, at work when elected (DESIGN.md §4, "Leases").
+import APIServer
+import Client
+import Controllers
+import HTTP
+import JSON
+import Logging
+import Replica
+import Scheduler
+import Schema
+import Synchronization
+import World
+
+final class ControlPlaneLoops: Sendable {
+  private struct State {
+    var tasks: [SpawnedTask] = []
+  }
+  private let server: String
+  private let api: any HTTPHandler
+  private let world: any World
+  private let certificateAuthorityPEM: String
+  private let members: [UInt64: String]
+  private let replica: Replica
+  private let logger = Logger(label: "control")
+  private let state = Mutex(State())
+
+  init(
+    server: String, api: any HTTPHandler, world: any World, certificateAuthorityPEM: String, members: [Member],
+    replica: Replica
+  ) {
+    self.server = server
+    self.api = api
+    self.world = world
+    self.certificateAuthorityPEM = certificateAuthorityPEM
+    self.members = Dictionary(uniqueKeysWithValues: members.map { ($0.id, $0.name) })
+    self.replica = replica
+  }
+
+  func start() {
+    replica.onMemberLost { [weak self] node in
+      guard let self, let name = self.members[node] else { return }
+      self.world.spawn { await self.handOverLeases(of: name) }
+    }
+    let identity = "\(server)_\(world.uuid())"
+    let scheduler = elector("kube-scheduler", identity) { [self] fence in
+      await Scheduler(
+        client: client("system:kube-scheduler", fence: fence, agent: "kube-scheduler"),
+        logger: Logger(label: "scheduler")
+      ).run()
+    }
+    let controllers = elector("kube-controller-manager", identity) { [self] fence in
+      await ControllerManager(
+        context: ControllerContext(
+          world: world, logger: Logger(label: "controllers"), certificateAuthorityPEM: certificateAuthorityPEM,
+          transport: { account in self.transport(account, fence: fence) })
+      ).run()
+    }
+    let tasks = [scheduler, controllers].map { elector in world.spawn { await elector.run() } }
+    state.withLock { $0.tasks = tasks }
+  }
+
+  /// Releases what is held and returns when the loops have ended.
+  func stop() async {
+    let tasks = state.withLock { $0.tasks }
+    for task in tasks { task.cancel() }
+    for task in tasks { await task.wait() }
+  }
+
+  // MARK: Identities
+
+  private func elector(
+    _ lease: String, _ identity: String, lead: @escaping @Sendable (TrustedContext.Fence) async -> Void
+  ) -> LeaderElector {
+    LeaderElector(
+      client: client("system:\(lease)", fence: nil, agent: lease),
+      options: LeaderElector.Options(lease: lease, identity: identity), logger: logger, lead: lead)
+  }
+
+  private func client(_ user: String, fence: TrustedContext.Fence?, agent: String) -> APIClient {
+    APIClient(
+      transport: InProcessTransport(handler: api, identity: TrustedContext(user: user, fence: fence)), world: world,
+      userAgent: "\(agent)/\(Version.kubernetes) (linux/amd64)")
+  }
+
+  /// Controllers act as their service accounts, the manager as itself.
+  private func transport(_ account: String, fence: TrustedContext.Fence) -> any HTTPTransport {
+    let identity =
+      account.isEmpty
+      ? TrustedContext(user: "system:kube-controller-manager", fence: fence)
+      : TrustedContext(
+        user: "system:serviceaccount:kube-system:\(account)",
+        groups: ["system:serviceaccounts", "system:serviceaccounts:kube-system"], fence: fence)
+    return InProcessTransport(handler: api, identity: identity)
+  }
+
+  // MARK: Hand-over
+
+  /// A server died: the leases it held are free at once, and their transition counts move, so that what it may still
+  /// have under way is refused.
+  private func handOverLeases(of server: String) async {
+    let client = APIClient(
+      transport: InProcessTransport(
+        handler: api, identity: TrustedContext(user: "system:trireme", groups: ["system:masters"])), world: world,
+      userAgent: "trireme/\(Version.trireme)")
+    for lease in ["kube-scheduler", "kube-controller-manager"] {
+      do {
+        guard var object = try await client.find(.leases, namespace: "kube-system", name: lease),
+          object["spec"]["holderIdentity"].string?.hasPrefix("\(server)_") == true
+        else { continue }
+        object["spec"]["holderIdentity"] = ""
+        object["spec"]["leaseDurationSeconds"] = 1
+        object["spec"]["leaseTransitions"] = .integer((object["spec"]["leaseTransitions"].integer ?? 0) + 1)
+        try await client.update(.leases, namespace: "kube-system", name: lease, object)
+        logger.info("handed over", metadata: ["lease": "\(lease)", "from": "\(server)"])
+      } catch {
+        // A conflict means that somebody was faster; anything else is left to the lease's own end.
+        logger.debug("handing over \(lease) from \(server): \(error)")
+      }
+    }
+  }
+}

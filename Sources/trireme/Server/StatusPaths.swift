@@ -1,0 +1,76 @@
+// Paths of Trireme's own beside the Kubernetes API: how the group is, and where its servers are.
+import APIServer
+import HTTP
+import JSON
+import Replica
+import Synchronization
+import World
+
+/// Whether this server should get requests: what /readyz asks.
+final class ServerHealth: Sendable {
+  private let replica: Replica
+  private let stopping = Atomic<Bool>(false)
+
+  init(replica: Replica) { self.replica = replica }
+
+  /// Set when the server begins to shut down: the load balancer looks elsewhere first.
+  var isStopping: Bool {
+    get { stopping.load(ordering: .relaxed) }
+    set { stopping.store(newValue, ordering: .relaxed) }
+  }
+
+  /// Named checks in order, each with what is wrong or nil.
+  func checks() -> [(name: String, problem: String?)] {
+    let status = replica.status
+    return [
+      ("ping", nil),
+      ("log", status.stopped.map { "storage stopped: \($0)" }),
+      ("raft-leader", status.leadership.leader == nil ? "no leader is known" : nil),
+      ("applied", status.isReady ? nil : "committed entries are still to be applied"),
+      ("shutdown", isStopping ? "process is shutting down" : nil),
+    ]
+  }
+}
+
+/// GET /trireme/status: this server's view of the group.
+struct StatusPath: PathHandler {
+  let name: String
+  let replica: Replica
+
+  func respond(to request: HTTPRequest, context: RequestContext) async -> HTTPResponse {
+    let status = replica.status
+    let names = Dictionary(uniqueKeysWithValues: status.members.map { ($0.member.id, $0.member.name) })
+    let body: JSONValue = [
+      "name": .string(name), "cluster": .string(status.cluster),
+      "role": .string(status.leadership.isLeader ? "leader" : "follower"),
+      "leader": status.leadership.leader.map { .string(names[$0] ?? "\($0)") } ?? .null,
+      "term": .integer(Int64(status.leadership.term)), "commitIndex": .integer(Int64(status.commitIndex)),
+      "appliedIndex": .integer(Int64(status.appliedIndex)), "revision": .integer(Int64(status.revision)),
+      "stateHash": .string(String(status.stateHash, radix: 16)), "objects": .integer(Int64(status.objects)),
+      "watches": .integer(Int64(status.watches)), "tolerableLosses": .integer(Int64(status.tolerableLosses)),
+      "lastFsyncSeconds": .double(status.lastFsyncSeconds),
+      "members": .array(
+        status.members.map { member in
+          var value: JSONValue = [
+            "name": .string(member.member.name), "address": .string(member.member.address),
+            "connected": .bool(member.isSelf || member.isConnected), "voter": .bool(member.isVoter),
+          ]
+          if let lag = member.lag { value["lag"] = .integer(Int64(lag)) }
+          return value
+        }),
+    ]
+    return HTTPResponse(
+      status: 200, headers: ["content-type": "application/json"], body: .bytes(body.bytes))
+  }
+}
+
+/// GET /trireme/servers: the addresses that agents may connect to.
+struct ServersPath: PathHandler {
+  let members: [Member]
+
+  func respond(to request: HTTPRequest, context: RequestContext) async -> HTTPResponse {
+    let body: JSONValue = ["servers": .array(members.map { .string($0.address) })]
+    return HTTPResponse(
+      status: 200, headers: ["content-type": "application/json"], body: .bytes(body.bytes))
+  }
+}

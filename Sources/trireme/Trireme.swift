@@ -1,0 +1,63 @@
+// The command line: one executable, one subcommand for each thing an operator does.
+import ArgumentParser
+import EventLoop
+import Glibc
+import World
+
+@main
+struct Trireme: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "trireme",
+    abstract: "A highly available, Kubernetes-compatible control plane.",
+    discussion: """
+      Start a whole cluster on this machine (three servers, a load balancer, five nodes):
+
+        trireme up
+
+      and then use kubectl with the kubeconfig it prints. `trireme down` removes it again.
+      """,
+    version: Version.text,
+    subcommands: [Up.self, Down.self, Status.self, Server.self, Agent.self])
+
+  static func main() {
+    // A peer that goes away shows as an error of the write, not as the end of the process.
+    signal(SIGPIPE, SIG_IGN)
+    EventLoop.installAsDefaultExecutors([MainLoop.shared])
+    Self.main(nil)
+  }
+}
+
+/// The loop of the main thread: commands run on it.
+enum MainLoop {
+  static let shared = EventLoop(name: "main")
+
+  /// Runs an asynchronous command to its end on the main thread.
+  static func run(_ body: @escaping @Sendable (EventLoop) async throws -> Void) throws {
+    let outcome = Outcome()
+    shared.spawn {
+      do { try await body(shared) } catch { outcome.error = error }
+      shared.stop()
+    }
+    shared.run()
+    if let error = outcome.error { throw error }
+  }
+
+  /// Written on the main loop, read when it has stopped.
+  private final class Outcome: @unchecked Sendable {
+    var error: (any Error)?
+  }
+}
+
+enum Version {
+  /// Of Trireme itself.
+  static let trireme = "0.1.0"
+  /// Of the Kubernetes whose behaviour it has.
+  static let kubernetes = "v1.32.4"
+  static let text = "trireme \(trireme) (Kubernetes \(kubernetes))"
+}
+
+/// A failure in words for the operator: what happened, and what to do.
+struct CommandFailure: Error, CustomStringConvertible {
+  var description: String
+  init(_ description: String) { self.description = description }
+}
