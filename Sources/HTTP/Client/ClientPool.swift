@@ -51,6 +51,9 @@ class ClientConnection: StreamHandler, @unchecked Sendable {
 final class ClientPool: @unchecked Sendable {
   private enum Agreed { case unknown, http1, http2 }
 
+  /// HTTP/1.1 connections opened at a time: handshakes cost a server more than requests do.
+  private static let http1Connecting = 16
+
   let loop: EventLoop
   let limits: HTTPClientLimits
   let serverName: String
@@ -131,7 +134,9 @@ final class ClientPool: @unchecked Sendable {
     case .http2:
       if connecting == 0, http2.count < limits.http2Connections { connect(for: nil) }
     case .http1:
-      while connecting < waiting.count, connections.count + connecting < limits.http1Connections {
+      while connecting < min(waiting.count, Self.http1Connecting),
+        connections.count + connecting < limits.http1Connections
+      {
         connect(for: nil)
       }
     }
@@ -192,7 +197,9 @@ final class ClientPool: @unchecked Sendable {
       return upgrade.fail(.connectFailed("\(endpoint): \(reason)"))
     }
     connecting -= 1
-    // Whoever waits would wait for the same failure again; retrying is the caller's to decide.
+    // Connections that live will serve whoever waits. Without any, the next attempt would fail alike: retrying is the
+    // caller's to decide.
+    guard connections.isEmpty else { return }
     let failed = waiting
     waiting = []
     for exchange in failed { exchange.fail(.connectFailed("\(endpoint): \(reason)")) }
