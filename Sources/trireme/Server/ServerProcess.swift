@@ -64,8 +64,8 @@ final class ServerProcess: Sendable {
     apiConfiguration.serviceNetwork = configuration.serviceNetwork
     let fallback = controlLoop
     let currentWorld: @Sendable () -> any World = { EventLoop.current ?? fallback }
-    var dependencies = try ServerSecurity.dependencies(
-      configuration: configuration, certificates: certificates, store: replica, world: controlLoop, health: health)
+    let security = SecurityParts(store: replica, tokenKey: certificates.tokenKey, world: controlLoop)
+    var dependencies = security.dependencies { health.checks() }
     dependencies.paths["/trireme/status"] = StatusPath(name: configuration.name, replica: replica)
     dependencies.paths["/trireme/servers"] = ServersPath(members: members)
     dependencies.logger = Logger(label: "apiserver")
