@@ -27,9 +27,11 @@ extension Raft {
   public mutating func snapshotInstalled(_ snapshot: SnapshotMetadata) -> Bool {
     if snapshot.index <= commitIndex { return false }
     if log.term(at: snapshot.index) == snapshot.term {
-      // A snapshot is of committed entries, and these are the same (log matching, §5.3).
-      commit(through: snapshot.index)
+      // A snapshot is of committed entries, and these are the same (log matching, §5.3). Who has become the leader in the
+      // meantime commits by its own rule.
+      if role != .leader { commit(through: snapshot.index) }
       acknowledgeSnapshot(snapshot.index)
+      checkInvariants()
       return false
     }
     precondition(role != .leader, "a leader lacks committed entries (leader completeness, §5.4)")

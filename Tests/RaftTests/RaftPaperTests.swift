@@ -401,6 +401,15 @@ private func withoutPreVote(_ options: inout RaftOptions) { options.preVote = fa
     #expect(follower.logTerms == [1, 1, 1] && follower.raft.commitIndex == 2 && follower.applied.count == 2)
   }
 
+  @Test func aSnapshotThatArrivesAtANewLeaderChangesNothing() {
+    var leader = TestServer(log: [1, 1])
+    leader.becomeLeader()
+    let snapshot = SnapshotMetadata(index: 2, term: 1, configuration: leader.raft.configuration)
+    let installed = leader.raft.snapshotInstalled(snapshot)
+    #expect(!installed)
+    #expect(leader.raft.role == .leader && leader.raft.commitIndex == 0)
+  }
+
   @Test func aSnapshotThatContradictsTheLogReplacesAllOfIt() {
     var follower = TestServer(log: [1, 1, 1, 1, 1])
     let snapshot = SnapshotMetadata(index: 4, term: 3, configuration: follower.raft.configuration)
