@@ -1,0 +1,264 @@
+import APIServer
+import HTTP
+import JSON
+import Replica
+import Testing
+
+@Suite struct GetTests {
+  @Test func anObjectThatIsNotThereIsNotFound() async throws {
+    let reply = try await TestServer().get("\(deployments)/web")
+    #expect(reply.status == 404)
+    #expect(reply.reason == "NotFound")
+    #expect(reply.message == "deployments.apps \"web\" not found")
+    #expect(reply.json["details"] == ["name": "web", "group": "apps", "kind": "deployments"])
+    #expect(reply.json["kind"] == "Status")
+    #expect(reply.json["code"] == 404)
+  }
+
+  @Test func anUnknownResourceIsNotFoundInOtherWords() async throws {
+    let server = TestServer()
+    for path in [
+      "/api/v1/namespaces/default/unicorns", "/apis/apps/v9/namespaces/default/deployments", "/apis/no.such/v1/things",
+      "/api/v1/namespaces/default/nodes/n", "/nothing/here", "/api/v1/pods/one",
+    ] {
+      let reply = try await server.get(path)
+      #expect(reply.status == 404, "\(path)")
+      #expect(reply.message == "the server could not find the requested resource", "\(path)")
+    }
+  }
+
+  @Test func methodsThatAResourceLacksAreRefused() async throws {
+    let server = TestServer()
+    for (method, path) in [
+      ("DELETE", "/api/v1/namespaces"), ("POST", "\(configMaps)/one"), ("PUT", configMaps), ("PATCH", configMaps),
+      ("GET", "/apis/authentication.k8s.io/v1/tokenreviews"), ("POST", "/api/v1/namespaces/default/pods/p/status"),
+      ("DELETE", "/api/v1/pods"), ("POST", "/version"),
+    ] {
+      let reply = try await server.send(method, path, configMap("one"))
+      #expect(reply.status == 405, "\(method) \(path)")
+      #expect(reply.reason == "MethodNotAllowed")
+    }
+  }
+
+  @Test func aHeadHasNoBody() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let reply = try await server.send("HEAD", "\(configMaps)/one")
+    #expect(reply.status == 200)
+    #expect(reply.text.isEmpty)
+  }
+
+  @Test func aRevisionFromTheFutureIsWaitedForAndThenRefused() async throws {
+    let server = TestServer()
+    let made = try await server.post(configMaps, configMap("one"))
+    let next = UInt64(made.revision)! + 1
+    async let early = server.get("\(configMaps)/one?resourceVersion=\(next)")
+    try await server.post(configMaps, configMap("two"))
+    #expect(try await early.status == 200)
+
+    let late = try await server.get("\(configMaps)/one?resourceVersion=999999")
+    #expect(late.status == 504)
+    #expect(late.reason == "Timeout")
+    #expect(late.message.contains("Too large resource version: 999999, current: "))
+    #expect(late.json["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge")
+    #expect(late.json["details"]["retryAfterSeconds"] == 1)
+    #expect(late.headers["retry-after"] == "1")
+  }
+
+  @Test func anyRevisionWillDoForZero() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    #expect(try await server.get("\(configMaps)/one?resourceVersion=0").status == 200)
+    #expect(try await server.get("\(configMaps)/one?resourceVersion=abc").status == 400)
+  }
+}
+
+@Suite struct ListTests {
+  func server(_ count: Int = 5) async throws -> TestServer {
+    let server = TestServer()
+    for index in 0..<count {
+      try await server.post(
+        configMaps, configMap("cm-\(index)", labels: ["parity": index % 2 == 0 ? "even" : "odd"]))
+    }
+    try await server.post("/api/v1/namespaces/other/configmaps", configMap("elsewhere"))
+    return server
+  }
+
+  @Test func aListHasItemsInOrderOfTheirKeys() async throws {
+    let server = try await server()
+    let reply = try await server.get(configMaps)
+    #expect(reply.status == 200)
+    #expect(reply.json["kind"] == "ConfigMapList")
+    #expect(reply.json["apiVersion"] == "v1")
+    #expect(reply.names == ["cm-0", "cm-1", "cm-2", "cm-3", "cm-4"])
+    let revisions = reply.json["items"].elements.compactMap { UInt64($0["metadata"]["resourceVersion"].string ?? "") }
+    #expect(UInt64(reply.revision)! >= revisions.max()!)
+    #expect(reply.json["metadata"]["continue"].isNull)
+  }
+
+  @Test func allNamespacesAreListedWithoutNamingOne() async throws {
+    let reply = try await server(1).get("/api/v1/configmaps")
+    #expect(reply.names == ["cm-0", "elsewhere"])
+  }
+
+  @Test func anEmptyListHasItems() async throws {
+    let reply = try await TestServer().get(configMaps)
+    #expect(reply.json["items"] == [])
+  }
+
+  @Test(arguments: [
+    ("parity=even", ["cm-0", "cm-2", "cm-4"]), ("parity!=even", ["cm-1", "cm-3"]),
+    ("parity in (odd,none)", ["cm-1", "cm-3"]), ("parity notin (odd)", ["cm-0", "cm-2", "cm-4"]),
+    ("!parity", []), ("parity", ["cm-0", "cm-1", "cm-2", "cm-3", "cm-4"]),
+  ])
+  func labelsSelect(selector: String, names: [String]) async throws {
+    let encoded = RequestTarget(segments: [], query: [("labelSelector", selector)]).encoded.dropFirst(2)
+    #expect(try await server().get("\(configMaps)?\(encoded)").names == names)
+  }
+
+  @Test func fieldsSelect() async throws {
+    let server = try await server()
+    #expect(try await server.get("\(configMaps)?fieldSelector=metadata.name%3Dcm-3").names == ["cm-3"])
+    #expect(
+      try await server.get("\(configMaps)?fieldSelector=metadata.name!%3Dcm-3").names
+        == ["cm-0", "cm-1", "cm-2", "cm-4"])
+    #expect(
+      try await server.get("/api/v1/configmaps?fieldSelector=metadata.namespace%3Dother").names == ["elsewhere"])
+    let unknown = try await server.get("\(configMaps)?fieldSelector=data.a%3D1")
+    #expect(unknown.status == 400)
+    #expect(unknown.message == "field label not supported: data.a")
+  }
+
+  @Test func podsAreSelectedByNodeAndPhase() async throws {
+    let server = TestServer()
+    try await server.post(pods, pod("here", node: "n1"))
+    try await server.post(pods, pod("there", node: "n2"))
+    try await server.post(pods, pod("nowhere"))
+    #expect(try await server.get("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1").names == ["here"])
+    #expect(try await server.get("/api/v1/pods?fieldSelector=spec.nodeName%3D").names == ["nowhere"])
+    #expect(
+      try await server.get(
+        "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1,status.phase!%3DSucceeded,status.phase!%3DFailed"
+      ).names == ["here"])
+    #expect(
+      try await server.get("/api/v1/pods?fieldSelector=spec.hostNetwork%3Dfalse").names
+        == ["here", "nowhere", "there"], "what is absent is false")
+  }
+
+  @Test(arguments: ["a in (", "=b", "a b", "-x=1"])
+  func selectorsThatDoNotParseAreBadRequests(selector: String) async throws {
+    let encoded = RequestTarget(segments: [], query: [("labelSelector", selector)]).encoded.dropFirst(2)
+    let reply = try await TestServer().get("\(configMaps)?\(encoded)")
+    #expect(reply.status == 400)
+    #expect(reply.reason == "BadRequest")
+  }
+
+  // MARK: - Pages
+
+  @Test func pagesTogetherAreTheList() async throws {
+    let server = try await server()
+    let first = try await server.get("\(configMaps)?limit=2")
+    #expect(first.names == ["cm-0", "cm-1"])
+    #expect(first.json["metadata"]["remainingItemCount"] == 3)
+    let second = try await server.get("\(configMaps)?limit=2&continue=\(first.json["metadata"]["continue"].string!)")
+    #expect(second.names == ["cm-2", "cm-3"])
+    #expect(second.json["metadata"]["remainingItemCount"] == 1)
+    #expect(second.revision == first.revision)
+    let third = try await server.get("\(configMaps)?limit=2&continue=\(second.json["metadata"]["continue"].string!)")
+    #expect(third.names == ["cm-4"])
+    #expect(third.json["metadata"]["continue"].isNull)
+    #expect(third.json["metadata"]["remainingItemCount"].isNull)
+  }
+
+  @Test func laterPagesShowTheStateOfTheFirst() async throws {
+    let server = try await server()
+    let first = try await server.get("\(configMaps)?limit=2")
+    try await server.delete("\(configMaps)/cm-3")
+    try await server.post(configMaps, configMap("cm-2a"))
+    let rest = try await server.get("\(configMaps)?continue=\(first.json["metadata"]["continue"].string!)")
+    #expect(rest.names == ["cm-2", "cm-3", "cm-4"])
+    #expect(rest.revision == first.revision)
+  }
+
+  @Test func anotherServerGoesOnWithTheSameToken() async throws {
+    let server = try await server()
+    let first = try await server.get("\(configMaps)?limit=4")
+    let other = TestServer(store: server.store)
+    let rest = try await other.get("\(configMaps)?continue=\(first.json["metadata"]["continue"].string!)")
+    #expect(rest.names == ["cm-4"])
+  }
+
+  @Test func pagesOfASelectionHaveNoRemainder() async throws {
+    let server = try await server()
+    let first = try await server.get("\(configMaps)?limit=2&labelSelector=parity%3Deven")
+    #expect(first.names == ["cm-0", "cm-2"])
+    #expect(first.json["metadata"]["remainingItemCount"].isNull)
+    let token = first.json["metadata"]["continue"].string!
+    let second = try await server.get("\(configMaps)?limit=2&labelSelector=parity%3Deven&continue=\(token)")
+    #expect(second.names == ["cm-4"])
+    #expect(second.json["metadata"]["continue"].isNull)
+  }
+
+  @Test func aTokenWhoseStateIsGoneSaysHowToGoOn() async throws {
+    let server = try await server()
+    let first = try await server.get("\(configMaps)?limit=2")
+    // History holds a bounded number of changes: write until the first page's state is beyond it.
+    var gone: Reply?
+    for round in 0..<200_000 {
+      _ = try server.store.commitNow(
+        Command(mutations: [
+          .put(
+            ObjectKey(resource: "x", namespace: "", name: "x"),
+            UnversionedObject(tree: [
+              "metadata": ["name": .string("\(round)")]
+            ]))
+        ]))
+      guard round % 5000 == 4999 else { continue }
+      let reply = try await server.get("\(configMaps)?continue=\(first.json["metadata"]["continue"].string!)")
+      if reply.status == 410 {
+        gone = reply
+        break
+      }
+    }
+    let expired = try #require(gone, "the state of the first page was held for ever")
+    #expect(expired.reason == "Expired")
+    #expect(expired.message.hasPrefix("The provided continue parameter is too old"))
+    let token = try #require(expired.json["metadata"]["continue"].string)
+    let rest = try await server.get("\(configMaps)?continue=\(token)")
+    #expect(rest.status == 200)
+    #expect(rest.names == ["cm-2", "cm-3", "cm-4"])
+  }
+
+  @Test func tokensAndOptionsThatMakeNoSense() async throws {
+    let server = try await server()
+    let token = try await server.get("\(configMaps)?limit=2").json["metadata"]["continue"].string!
+    #expect(try await server.get("\(configMaps)?continue=xyz").status == 400)
+    #expect(try await server.get("\(configMaps)?continue=\(token)&resourceVersion=5").status == 400)
+    #expect(try await server.get("\(configMaps)?continue=\(token)&resourceVersion=0").status == 200)
+    for query in [
+      "resourceVersionMatch=Exact", "resourceVersionMatch=Exact&resourceVersion=0",
+      "resourceVersionMatch=Soon&resourceVersion=1", "sendInitialEvents=true",
+      "resourceVersionMatch=NotOlderThan&resourceVersion=1&continue=\(token)",
+    ] {
+      let reply = try await server.get("\(configMaps)?\(query)")
+      #expect(reply.status == 422, "\(query)")
+      #expect(reply.message.hasPrefix("ListOptions.meta.k8s.io \"\" is invalid: "), "\(reply.message)")
+    }
+  }
+
+  // MARK: - resourceVersion
+
+  @Test func exactlyAtARevisionMeansExactly() async throws {
+    let server = try await server(2)
+    let then = try await server.get(configMaps).revision
+    try await server.post(configMaps, configMap("later"))
+    let exact = try await server.get("\(configMaps)?resourceVersion=\(then)&resourceVersionMatch=Exact")
+    #expect(exact.names == ["cm-0", "cm-1"])
+    #expect(exact.revision == then)
+    let legacy = try await server.get("\(configMaps)?resourceVersion=\(then)&limit=10")
+    #expect(legacy.names == ["cm-0", "cm-1"])
+    let notOlder = try await server.get("\(configMaps)?resourceVersion=\(then)&resourceVersionMatch=NotOlderThan")
+    #expect(notOlder.names == ["cm-0", "cm-1", "later"])
+    #expect(try await server.get("\(configMaps)?resourceVersion=0").names == ["cm-0", "cm-1", "later"])
+  }
+}

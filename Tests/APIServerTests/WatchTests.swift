@@ -1,0 +1,268 @@
+import APIServer
+import HTTP
+import JSON
+import Replica
+import Testing
+import World
+
+@Suite struct WatchTests {
+  @Test func changesAfterARevisionArriveInOrderOnce() async throws {
+    let server = TestServer()
+    let start = try await server.post(configMaps, configMap("zero")).revision
+    let watch = try await server.watch("\(configMaps)?watch=true&resourceVersion=\(start)")
+    try await server.post(configMaps, configMap("one"))
+    try await server.patch("\(configMaps)/one", ["data": ["b": "2"]])
+    let last = try await server.get("\(configMaps)/one")
+    try await server.delete("\(configMaps)/one")
+    let events = try await watch.next(3)
+    #expect(events.map(\.description) == ["ADDED one", "MODIFIED one", "DELETED one"])
+    #expect(events[1].object == last.json, "the event carries the object as it was stored")
+    #expect(UInt64(events[2].revision)! > UInt64(last.revision)!, "a deletion has a revision of its own")
+    #expect(events[2].object["data"] == last.json["data"])
+    watch.cancel()
+  }
+
+  @Test func aWatchFromTheBeginningStartsWithWhatIsThere() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("b"))
+    try await server.post(configMaps, configMap("a"))
+    for query in ["", "&resourceVersion=0"] {
+      let watch = try await server.watch("\(configMaps)?watch=1\(query)")
+      #expect(try await watch.next(2).map(\.description) == ["ADDED a", "ADDED b"])
+      watch.cancel()
+    }
+    let watch = try await server.watch("\(configMaps)?watch=1")
+    _ = try await watch.next(2)
+    try await server.post(configMaps, configMap("c"))
+    #expect(try await watch.next()?.description == "ADDED c")
+    watch.cancel()
+  }
+
+  @Test func writesThatChangeNothingAreNotSeen() async throws {
+    let server = TestServer()
+    let made = try await server.post(configMaps, configMap("one"))
+    let watch = try await server.watch("\(configMaps)?watch=true&resourceVersion=\(made.revision)")
+    try await server.put("\(configMaps)/one", made.json)
+    try await server.post(configMaps, configMap("two"))
+    #expect(try await watch.next()?.description == "ADDED two")
+    watch.cancel()
+  }
+
+  @Test func onlyTheNamespaceOfThePathIsWatched() async throws {
+    let server = TestServer()
+    let start = try await server.post(configMaps, configMap("zero")).revision
+    let watch = try await server.watch("\(configMaps)?watch=true&resourceVersion=\(start)")
+    let all = try await server.watch("/api/v1/configmaps?watch=true&resourceVersion=\(start)")
+    try await server.post("/api/v1/namespaces/other/configmaps", configMap("far"))
+    try await server.post(configMaps, configMap("near"))
+    #expect(try await watch.next()?.name == "near")
+    #expect(try await all.next(2).map(\.name) == ["far", "near"])
+    watch.cancel()
+    all.cancel()
+  }
+
+  @Test func crossingTheEdgeOfASelectionIsAddedAndDeleted() async throws {
+    let server = TestServer()
+    let start = try await server.post(configMaps, configMap("one", labels: ["tier": "back"])).revision
+    let watch = try await server.watch(
+      "\(configMaps)?watch=true&resourceVersion=\(start)&labelSelector=tier%3Dfront")
+    try await server.patch("\(configMaps)/one", ["data": ["b": "2"]])
+    let entered = try await server.patch("\(configMaps)/one", ["metadata": ["labels": ["tier": "front"]]])
+    let inside = try await server.patch("\(configMaps)/one", ["data": ["c": "3"]])
+    let left = try await server.patch("\(configMaps)/one", ["metadata": ["labels": ["tier": "back"]]])
+    try await server.delete("\(configMaps)/one")
+    try await server.post(configMaps, configMap("two", labels: ["tier": "front"]))
+    let events = try await watch.next(4)
+    #expect(
+      events.map(\.description) == ["ADDED one", "MODIFIED one", "DELETED one", "ADDED two"])
+    #expect(events[0].revision == entered.revision)
+    #expect(events[2].revision == left.revision, "it left with the revision of the change")
+    #expect(events[2].object["metadata"]["labels"]["tier"] == "front", "as the last state that matched")
+    #expect(events[2].object["data"] == inside.json["data"])
+    watch.cancel()
+  }
+
+  @Test func podsOfANodeComeWhenTheyAreBound() async throws {
+    let server = TestServer()
+    let start = try await server.post(configMaps, configMap("zero")).revision
+    let watch = try await server.watch(
+      "/api/v1/pods?watch=true&resourceVersion=\(start)&fieldSelector=spec.nodeName%3Dn1")
+    try await server.post(pods, pod("p"))
+    let bound = try await server.post(
+      "\(pods)/p/binding",
+      ["apiVersion": "v1", "kind": "Binding", "metadata": ["name": "p"], "target": ["kind": "Node", "name": "n1"]])
+    #expect(bound.status == 201)
+    let event = try #require(try await watch.next())
+    #expect(event.description == "ADDED p")
+    #expect(event.object["spec"]["nodeName"] == "n1")
+    watch.cancel()
+  }
+
+  @Test func aNameIsWatchedByFieldOrByTheOldPath() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    try await server.post(configMaps, configMap("two"))
+    let byField = try await server.watch("\(configMaps)?watch=true&resourceVersion=0&fieldSelector=metadata.name%3Dtwo")
+    let byPath = try await server.watch("/api/v1/watch/namespaces/default/configmaps/two?resourceVersion=0")
+    for watch in [byField, byPath] { #expect(try await watch.next()?.description == "ADDED two") }
+    try await server.patch("\(configMaps)/one", ["data": ["x": "1"]])
+    try await server.patch("\(configMaps)/two", ["data": ["x": "1"]])
+    for watch in [byField, byPath] {
+      #expect(try await watch.next()?.description == "MODIFIED two")
+      watch.cancel()
+    }
+  }
+
+  @Test func aRevisionThatIsTooOldIsOneErrorEvent() async throws {
+    let server = TestServer()
+    let start = try await server.post(configMaps, configMap("one")).revision
+    for round in 0..<200_000 {
+      _ = try server.store.commitNow(
+        Command(mutations: [
+          .put(
+            ObjectKey(resource: "x", namespace: "", name: "x"),
+            UnversionedObject(tree: ["metadata": ["name": .string("\(round)")]]))
+        ]))
+      guard round % 5000 == 4999 else { continue }
+      let watch = try await server.watch("\(configMaps)?watch=true&resourceVersion=\(start)&timeoutSeconds=1")
+      guard let event = try await watch.next() else { continue }
+      #expect(event.type == "ERROR")
+      #expect(event.object["code"] == 410)
+      #expect(event.object["reason"] == "Expired")
+      #expect(event.object["message"].string?.hasPrefix("too old resource version: \(start) (") == true)
+      #expect(try await watch.next() == nil, "the stream ends")
+      return
+    }
+    Issue.record("history was kept for ever")
+  }
+
+  @Test func aRevisionFromTheFutureIsSilentUntilItComes() async throws {
+    let server = TestServer()
+    let now = UInt64(try await server.post(configMaps, configMap("one")).revision)!
+    let watch = try await server.watch("\(configMaps)?watch=true&resourceVersion=\(now + 2)")
+    try await server.post(configMaps, configMap("two"))
+    try await server.post(configMaps, configMap("three"))
+    try await server.post(configMaps, configMap("four"))
+    #expect(try await watch.next()?.name == "four")
+    watch.cancel()
+  }
+
+  @Test func theWatchEndsAfterItsTimeWithABookmarkBefore() async throws {
+    let server = TestServer()
+    let revision = try await server.post(configMaps, configMap("one")).revision
+    let watch = try await server.watch("\(configMaps)?watch=true&resourceVersion=\(revision)&timeoutSeconds=1")
+    #expect(try await watch.next() == nil)
+  }
+
+  @Test func aWatchListEndsItsInitialEventsWithABookmark() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let revision = try await server.post(configMaps, configMap("two")).revision
+    let watch = try await server.watch(
+      "\(configMaps)?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true")
+    let events = try await watch.next(3)
+    #expect(events.map(\.type) == ["ADDED", "ADDED", "BOOKMARK"])
+    #expect(events[2].object["metadata"]["annotations"]["k8s.io/initial-events-end"] == "true")
+    #expect(events[2].object["kind"] == "ConfigMap")
+    #expect(UInt64(events[2].revision)! >= UInt64(revision)!)
+    try await server.post(configMaps, configMap("three"))
+    #expect(try await watch.next()?.description == "ADDED three")
+    watch.cancel()
+
+    let none = try await server.watch(
+      "\(configMaps)?watch=true&sendInitialEvents=false&resourceVersionMatch=NotOlderThan")
+    try await server.post(configMaps, configMap("four"))
+    #expect(try await none.next()?.description == "ADDED four")
+    none.cancel()
+  }
+
+  @Test func aWatchListOfTheFutureIsAnErrorEvent() async throws {
+    let watch = try await TestServer().watch(
+      "\(configMaps)?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=77777")
+    let event = try #require(try await watch.next())
+    #expect(event.type == "ERROR")
+    #expect(event.object["code"] == 504)
+    #expect(event.object["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge")
+    #expect(try await watch.next() == nil)
+  }
+
+  @Test(arguments: [
+    "sendInitialEvents=true", "resourceVersionMatch=NotOlderThan&resourceVersion=1",
+    "sendInitialEvents=true&resourceVersionMatch=Exact&resourceVersion=1", "resourceVersion=abc",
+  ])
+  func optionsThatMakeNoSenseAreInvalid(query: String) async throws {
+    let reply = try await TestServer().get("\(configMaps)?watch=true&\(query)")
+    #expect(reply.status == 422)
+    #expect(reply.reason == "Invalid")
+  }
+
+  @Test func tablesHaveColumnsInTheFirstEventOnly() async throws {
+    let server = TestServer()
+    try await server.post(pods, pod("a"))
+    try await server.post(pods, pod("b"))
+    let watch = try await server.watch(
+      "\(pods)?watch=true&resourceVersion=0", accept: "application/json;as=Table;v=v1;g=meta.k8s.io,application/json")
+    let events = try await watch.next(2)
+    #expect(events.map { $0.object["kind"] } == ["Table", "Table"])
+    #expect(events[0].object["columnDefinitions"].elements.count > 4)
+    #expect(events[1].object["columnDefinitions"].elements.isEmpty)
+    #expect(events[1].object["rows"][0]["object"]["metadata"]["name"] == "b")
+    watch.cancel()
+  }
+
+  @Test func metadataIsWatchedAlone() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let watch = try await server.watch(
+      "\(configMaps)?watch=true&resourceVersion=0",
+      accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json")
+    let event = try #require(try await watch.next())
+    #expect(event.object["kind"] == "PartialObjectMetadata")
+    #expect(event.object["data"].isNull)
+    try await server.patch("\(configMaps)/one", ["data": ["x": "1"]])
+    let changed = try #require(try await watch.next())
+    #expect(changed.type == "MODIFIED")
+    #expect(changed.object["data"].isNull)
+    watch.cancel()
+  }
+
+  @Test func everyWatcherGetsTheSameBytes() async throws {
+    let server = TestServer()
+    let start = try await server.post(configMaps, configMap("zero")).revision
+    var pipes: [BytePipe] = []
+    for _ in 0..<50 {
+      let response = try await server.raw("GET", "\(configMaps)?watch=true&resourceVersion=\(start)")
+      guard case .stream(let pipe) = response.body else { throw UnexpectedReply(text: "no stream") }
+      pipes.append(pipe)
+    }
+    try await server.post(configMaps, configMap("one"))
+    var frames: Set<[UInt8]> = []
+    for pipe in pipes {
+      frames.insert(try #require(try await pipe.next()))
+      pipe.cancel()
+    }
+    #expect(frames.count == 1)
+  }
+
+  @Test func aClientThatDoesNotReadIsCutOff() async throws {
+    let server = TestServer()
+    let start = try await server.post(configMaps, configMap("zero")).revision
+    let response = try await server.raw("GET", "\(configMaps)?watch=true&resourceVersion=\(start)")
+    guard case .stream(let pipe) = response.body else { throw UnexpectedReply(text: "no stream") }
+    let large: JSONValue = ["a": .string(String(repeating: "x", count: 1 << 20))]
+    for index in 0..<12 { try await server.post(configMaps, configMap("big-\(index)", large)) }
+    var bytes = 0
+    await #expect(throws: (any Error).self) {
+      while let chunk = try await testLoop.withDeadline(.seconds(5), { try await pipe.next() }) { bytes += chunk.count }
+    }
+    #expect(bytes < 8 << 20, "what waited for it was bounded")
+  }
+
+  @Test func aStoppingServerEndsItsWatchesCleanly() async throws {
+    let server = TestServer()
+    let start = try await server.post(configMaps, configMap("zero")).revision
+    let watch = try await server.watch("\(configMaps)?watch=true&resourceVersion=\(start)")
+    server.server.endWatches()
+    #expect(try await watch.next() == nil)
+  }
+}
