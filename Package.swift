@@ -54,7 +54,8 @@ let package = Package(
     room("Raft", exclude: ["DIVERGENCE.md"]),
     room("Storage", ["CSQLite"]),
     room("Replica", ["World", "Raft", "Storage", "EventLoop", "TLS", logging, deque]),
-    room("APIServer", ["World", "Replica", "HTTP", "TLS", "Kinds", "Schema", "JSON", "EventLoop", logging]),
+    room(
+      "APIServer", ["World", "Replica", "HTTP", "TLS", "Kinds", "Schema", "JSON", "EventLoop", logging, deque]),
     room("Client", ["World", "EventLoop", "TLS", "HTTP", "Kinds", "Schema", "JSON", logging, deque, yams]),
     room("Scheduler", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
     room("Controllers", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),

@@ -46,6 +46,7 @@ public final class APIServer: HTTPHandler {
   let dependencies: Dependencies
   let metrics = ServerMetrics()
   let frames = WatchFrameCache()
+  let fieldTexts = FieldTextCache()
   let watches = WatchRegistry()
   let inFlight: InFlightLimit
   let serviceRanges: ServiceRanges

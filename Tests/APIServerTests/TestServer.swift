@@ -86,6 +86,16 @@ struct TestServer {
     try await send("PATCH", target, body, ["content-type": "application/\(type)"])
   }
 
+  /// Writes so much that what was there before is no longer in the history of changes.
+  func outliveHistory() throws {
+    let value = JSONValue.string(String(repeating: "x", count: 100_000))
+    let object = UnversionedObject(tree: ["metadata": ["name": "x"], "value": value])
+    for _ in 0..<4096 {
+      _ = try store.commitNow(
+        Command(mutations: [.put(ObjectKey(resource: "x", namespace: "", name: "x"), object)]))
+    }
+  }
+
   func watch(_ target: String, accept: String? = nil) async throws -> WatchReader {
     var headers: HTTPHeaders = [:]
     headers["accept"] = accept

@@ -30,6 +30,14 @@ enum Conversion {
     }
   }
 
+  /// Where a field of `kind` stands in stored objects.
+  static func storagePath(_ path: [String], of kind: KindDescriptor) -> [String] {
+    guard kind.storage != kind.kind, kind.kind.kind == "Event", let first = path.first,
+      let stored = eventMembers.first(where: { $0.1 == first })
+    else { return path }
+    return [stored.0] + path.dropFirst()
+  }
+
   /// Members of core/v1 Event and what events.k8s.io/v1 calls them.
   private static let eventMembers: [(String, String)] = [
     ("involvedObject", "regarding"), ("message", "note"), ("source", "deprecatedSource"),

@@ -147,16 +147,33 @@ extension APIServer {
       kind: request.kind, namespace: request.namespace, labelSelector: listOptions.labelSelector,
       fieldSelector: listOptions.fieldSelector)
     let page = try await page(request, listOptions, selection)
-    for object in page.objects {
-      var own = request
-      own.info.namespace = object.key.namespace
-      own.info.name = object.key.name
-      do { _ = try await delete(own, name: object.key.name, options) } catch {
-        // Somebody else was quicker.
-        guard error.code == 404 else { throw error }
+    for start in stride(from: 0, to: page.objects.count, by: Self.collectionParallelism) {
+      let part = page.objects[start..<min(start + Self.collectionParallelism, page.objects.count)]
+      let failure = await withTaskGroup(of: APIStatus?.self) { group in
+        for object in part { group.addTask { await self.deleteMember(object, request, options) } }
+        return await group.reduce(nil) { $0 ?? $1 }
       }
+      if let failure { throw failure }
     }
     return try respond(page, presenter)
+  }
+
+  /// Members of a collection deleted at the same time: they share commits.
+  private static let collectionParallelism = 32
+
+  private func deleteMember(
+    _ object: StoredObject, _ request: ResourceRequest, _ options: DeleteOptions
+  ) async -> APIStatus? {
+    var own = request
+    own.info.namespace = object.key.namespace
+    own.info.name = object.key.name
+    do {
+      _ = try await delete(own, name: object.key.name, options)
+      return nil
+    } catch {
+      // 404: somebody else was quicker.
+      return error.code == 404 ? nil : error
+    }
   }
 }
 

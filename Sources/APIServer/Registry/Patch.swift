@@ -102,28 +102,20 @@ extension APIServer {
     _ warnings: WarningCollector
   ) throws(APIStatus) -> UpdatePlan {
     let kind = request.kind
-    // The body is YAML, of which JSON is a part; JSON is what clients send, and quicker to read.
-    let isJSON = body.first { $0 != 0x20 && $0 != 0x0a && $0 != 0x0d && $0 != 0x09 } == UInt8(ascii: "{")
-    let decoded = try BodyDecoder.decode(
-      body, contentType: (isJSON ? MediaType.json : .yaml).rawValue, expected: kind.kind, structure: kind.structure,
-      validation: options.fieldValidation)
-    warnings.add(decoded.warnings)
-    var applied = decoded.object
-    try ObjectMetadata.place(&applied, request)
-    if applied["metadata"]["name"].isZero { applied["metadata"]["name"] = .string(request.name) }
-    try ObjectMetadata.checkName(applied, request.name)
-    let produce: @Sendable (JSONValue?) throws(APIStatus) -> JSONValue = { [applied] (live) throws(APIStatus) in
-      try ServerSideApply.apply(
+    let applied = try appliedObject(request, options, body, warnings)
+    let produce: @Sendable (JSONValue?) throws(APIStatus) -> JSONValue = { (live) throws(APIStatus) in
+      let merged = try ServerSideApply.apply(
         live: live, applied: applied, structure: kind.structure, manager: options.fieldManager,
         force: options.force ?? false, apiVersion: kind.kind.apiVersion, subresource: surface.rawValue,
         resetFields: ManagedFieldsUpdater.resetFields(for: kind, subresource: surface.rawValue),
         now: request.now.rfc3339)
+      return TypedDecoder.canonicalized(merged, as: kind.structure)
     }
     var plan = UpdatePlan(
       surface: surface, options: options, optionsKind: "PatchOptions",
       produce: { (old) throws(APIStatus) in try produce(old) }, ownsManagedFields: true, isReplacement: false)
     guard surface == .object else { return plan }
-    plan.draftWhenMissing = { [applied] () async throws(APIStatus) in
+    plan.draftWhenMissing = { () async throws(APIStatus) in
       let uid = applied["metadata"]["uid"].string ?? ""
       guard uid.isEmpty else {
         throw .conflict(
@@ -136,6 +128,27 @@ extension APIServer {
         object: try produce(nil), options: options, optionsKind: "PatchOptions", ownsManagedFields: true)
     }
     return plan
+  }
+
+  /// The configuration as it was sent, checked as an object of its kind, and at the place the path names.
+  private func appliedObject(
+    _ request: ResourceRequest, _ options: WriteOptions, _ body: [UInt8], _ warnings: WarningCollector
+  ) throws(APIStatus) -> JSONValue {
+    let kind = request.kind
+    // The body is YAML, of which JSON is a part; JSON is what clients send, and quicker to read.
+    let isJSON = body.first { $0 != 0x20 && $0 != 0x0a && $0 != 0x0d && $0 != 0x09 } == UInt8(ascii: "{")
+    let decoded = try BodyDecoder.decode(
+      body, contentType: (isJSON ? MediaType.json : .yaml).rawValue, expected: kind.kind, structure: kind.structure,
+      validation: options.fieldValidation)
+    warnings.add(decoded.warnings)
+    // Merging wants what was sent: the decoded object says things that the client did not.
+    var applied = (isJSON ? try? JSONValue(parsing: body) : try? YAML.parse(body)) ?? decoded.object
+    applied["kind"] = .string(kind.kind.kind)
+    applied["apiVersion"] = .string(kind.kind.apiVersion)
+    try ObjectMetadata.place(&applied, request)
+    if applied["metadata"]["name"].isZero { applied["metadata"]["name"] = .string(request.name) }
+    try ObjectMetadata.checkName(applied, request.name)
+    return applied
   }
 }
 

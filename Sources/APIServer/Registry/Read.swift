@@ -169,7 +169,17 @@ extension APIServer {
   func respond(_ page: Page, _ presenter: Presenter) throws(APIStatus) -> HTTPResponse {
     let kind = presenter.kind
     let headers: HTTPHeaders = ["content-type": presenter.format.encoding.rawValue]
-    guard presenter.usesStoredBytes else {
+    let items: ((StoredObject) -> [UInt8])?
+    let listKind: (kind: String, apiVersion: String)
+    switch presenter.format.shape {
+    case .partialMetadata(let version) where presenter.format.encoding == .json && !presenter.format.isPretty:
+      items = { Presenter.partialBytes($0, version: version) }
+      listKind = ("PartialObjectMetadataList", "meta.k8s.io/\(version)")
+    default:
+      items = presenter.usesStoredBytes ? { $0.bytes } : nil
+      listKind = (kind.listKind, kind.kind.apiVersion)
+    }
+    guard let items else {
       let tree = presenter.shaped(page.objects.map { presenter.tree($0) }, at: page.position)
       return HTTPResponse(
         status: 200, headers: headers, body: .bytes(try presenter.codec.encode(tree, presenter.format)))
@@ -177,12 +187,12 @@ extension APIServer {
     var chunks: [[UInt8]] = []
     chunks.reserveCapacity(page.objects.count * 2 + 2)
     let head: JSONValue = [
-      "kind": .string(kind.listKind), "apiVersion": .string(kind.kind.apiVersion), "metadata": page.position.json,
+      "kind": .string(listKind.kind), "apiVersion": .string(listKind.apiVersion), "metadata": page.position.json,
     ]
     chunks.append(head.bytes.dropLast() + Array(",\"items\":[".utf8))
     for (index, object) in page.objects.enumerated() {
       if index > 0 { chunks.append(Self.comma) }
-      chunks.append(object.bytes)
+      chunks.append(items(object))
     }
     chunks.append(Self.listEnd)
     return HTTPResponse(status: 200, headers: headers, body: .chunks(chunks))

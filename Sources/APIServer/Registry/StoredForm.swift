@@ -12,6 +12,15 @@ extension StoredObject {
   }
 }
 
+extension StoredObject {
+  /// The object to be looked into without a tree.
+  var tape: JSONTape {
+    do { return try JSONTape(parsing: bytes) } catch {
+      preconditionFailure("stored object \(key) at revision \(revision) is no JSON: \(error)")
+    }
+  }
+}
+
 extension UnversionedObject {
   /// The stored form of a tree: its members in order, `metadata.resourceVersion` left open.
   public init(tree: JSONValue, fence: UInt64 = 0) {

@@ -35,6 +35,20 @@ struct Presenter: Sendable {
     }
   }
 
+  /// PartialObjectMetadata of a stored object: its metadata's own bytes. (Conversion leaves metadata alone, but for the
+  /// annotations of autoscaling/v1, which say nothing to those who ask for metadata only.)
+  static func partialBytes(_ object: StoredObject, version: String) -> [UInt8] {
+    let metadata = object.tape.root["metadata"].rawBytes
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(metadata.count + 96)
+    bytes += "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/".utf8
+    bytes += version.utf8
+    bytes += "\",\"metadata\":".utf8
+    bytes += metadata
+    bytes.append(UInt8(ascii: "}"))
+    return bytes
+  }
+
   func tableBuilder(_ version: String) -> TableBuilder {
     TableBuilder(kind, includes: included, version: version, now: now.secondsSinceEpoch)
   }

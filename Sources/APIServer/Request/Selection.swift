@@ -1,11 +1,15 @@
 // Which objects a list or watch is about: place, name, labels, fields. Compiled once per request.
+import DequeModule
 import JSON
 import Replica
 import Schema
+import Synchronization
 
 struct ObjectSelection: Sendable {
   /// A field beside name and namespace, and the text it has in an object that lacks it.
   private struct FieldRequirement: Sendable {
+    /// Position among the kind's selectable fields.
+    var position: Int
     var path: [String]
     var absentText: String
     var isNegated: Bool
@@ -51,12 +55,14 @@ struct ObjectSelection: Sendable {
     case "metadata.name": nameRequirements.append(requirement)
     case "metadata.namespace" where kind.isNamespaced: nameRequirements.append(requirement)
     default:
-      guard let field = kind.selectableFields.first(where: { $0.label == requirement.field }) else {
+      guard let position = kind.selectableFields.firstIndex(where: { $0.label == requirement.field }) else {
         throw .badRequest("field label not supported: \(requirement.field)")
       }
+      let field = kind.selectableFields[position]
       fields.append(
         FieldRequirement(
-          path: field.path, absentText: Self.absentText(field.path, in: kind.structure),
+          position: position, path: Conversion.storagePath(field.path, of: kind),
+          absentText: Self.absentText(field.path, in: kind.structure),
           isNegated: requirement.isNegated, value: requirement.value))
     }
   }
@@ -79,7 +85,28 @@ struct ObjectSelection: Sendable {
   }
 
   func matches(_ object: StoredObject) -> Bool {
-    matchesPlace(object.key) && labels.matches(object.labels) && (fields.isEmpty || matchesFields(object.tree))
+    guard matchesPlace(object.key), labels.matches(object.labels) else { return false }
+    guard !fields.isEmpty else { return true }
+    let tape = object.tape
+    return matchesFields { Self.text(at: $0.path, in: tape) }
+  }
+
+  /// As `matches`, for objects that many watchers look at: their fields are read once.
+  func matches(_ object: StoredObject, _ kind: KindDescriptor, _ cache: FieldTextCache) -> Bool {
+    guard matchesPlace(object.key), labels.matches(object.labels) else { return false }
+    guard !fields.isEmpty else { return true }
+    let texts = cache.texts(of: object, kind)
+    return matchesFields { texts[$0.position] }
+  }
+
+  /// The text of a scalar; nil when it is absent.
+  static func text(at path: [String], in tape: JSONTape) -> String? {
+    let value = path.reduce(tape.root) { $0[$1] }
+    switch value.kind {
+    case .string: return value.string
+    case .number, .true, .false: return String(decoding: value.rawBytes, as: UTF8.self)
+    default: return nil
+    }
   }
 
   private func matchesPlace(_ key: ObjectKey) -> Bool {
@@ -92,11 +119,40 @@ struct ObjectSelection: Sendable {
     }
   }
 
-  private func matchesFields(_ tree: JSONValue) -> Bool {
-    fields.allSatisfy { field in
-      let value = tree[path: field.path]
-      let text = value.isNull ? field.absentText : FieldSelector.text(of: value)
-      return (text == field.value) != field.isNegated
+  private func matchesFields(_ text: (FieldRequirement) -> String?) -> Bool {
+    fields.allSatisfy { ((text($0) ?? $0.absentText) == $0.value) != $0.isNegated }
+  }
+}
+
+/// The selectable fields of objects that changed lately. Thousands of kubelets watch pods by node: each change is read
+/// once for all of them. Any thread.
+final class FieldTextCache: Sendable {
+  private struct Key: Hashable {
+    var revision: Revision
+    /// The version in which it is watched: each has fields of its own.
+    var kind: GroupVersionKind
+  }
+  private struct State {
+    var texts: [Key: [String?]] = [:]
+    var order: Deque<Key> = []
+  }
+  /// Changes that are under way to watchers at one time, with room to spare.
+  private static let objectsMaximum = 4096
+  private let state = Mutex(State())
+
+  /// One text per selectable field of the kind, nil where the object lacks it.
+  func texts(of object: StoredObject, _ kind: KindDescriptor) -> [String?] {
+    let key = Key(revision: object.revision, kind: kind.kind)
+    if let known = state.withLock({ $0.texts[key] }) { return known }
+    let tape = object.tape
+    let texts = kind.selectableFields.map {
+      ObjectSelection.text(at: Conversion.storagePath($0.path, of: kind), in: tape)
     }
+    state.withLock { state in
+      guard state.texts.updateValue(texts, forKey: key) == nil else { return }
+      state.order.append(key)
+      if state.order.count > Self.objectsMaximum, let oldest = state.order.popFirst() { state.texts[oldest] = nil }
+    }
+    return texts
   }
 }

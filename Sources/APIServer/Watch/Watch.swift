@@ -26,7 +26,8 @@ extension APIServer {
       fieldSelector: options.fieldSelector)
     let beginning = try await beginning(options)
     let session = WatchSession(
-      events: WatchEvents(selection: selection, presenter: presenter, cache: frames), world: request.world,
+      events: WatchEvents(selection: selection, presenter: presenter, cache: frames, fields: fieldTexts),
+      world: request.world,
       sendsBookmarks: options.allowsWatchBookmarks, registry: watches)
     watches.insert(session)
     begin(session, beginning, request, options, selection)

@@ -8,15 +8,19 @@ struct WatchEvents: Sendable {
   let selection: ObjectSelection
   let presenter: Presenter
   let cache: WatchFrameCache
+  let fields: FieldTextCache
   /// Names kind, shape and encoding in the cache; "" for stored bytes.
   private let presentation: String
   /// Table columns go out with the first event only.
   private var hasSentColumns = false
 
-  init(selection: ObjectSelection, presenter: Presenter, cache: WatchFrameCache) {
+  init(
+    selection: ObjectSelection, presenter: Presenter, cache: WatchFrameCache, fields: FieldTextCache
+  ) {
     self.selection = selection
     self.presenter = presenter
     self.cache = cache
+    self.fields = fields
     presentation =
       presenter.usesStoredBytes
       ? "" : "\(presenter.kind.kind) \(presenter.format.shape) \(presenter.format.encoding) \(presenter.included)"
@@ -26,9 +30,8 @@ struct WatchEvents: Sendable {
 
   /// The frame of a change; nil when this watch does not see it.
   mutating func frame(_ change: Change) -> [UInt8]? {
-    let isMatch = change.kind == .put && selection.matches(change.object)
-    // Where nothing but the place selects, what was there before matched as well.
-    let wasMatch = change.previous.map { selection.matches($0) } ?? false
+    let isMatch = change.kind == .put && selection.matches(change.object, presenter.kind, fields)
+    let wasMatch = change.previous.map { selection.matches($0, presenter.kind, fields) } ?? false
     switch (wasMatch, isMatch) {
     case (false, false): return nil
     case (false, true): return frame(change, .added, change.object, isPrevious: false)
@@ -63,6 +66,9 @@ struct WatchEvents: Sendable {
   private mutating func build(_ type: WatchEventType, _ object: StoredObject, revision: Revision?) -> [UInt8] {
     if presenter.usesStoredBytes {
       return WatchFrame.json(type.rawValue, object: revision.map { object.bytes(revision: $0) } ?? object.bytes)
+    }
+    if case .partialMetadata(let version) = presenter.format.shape, revision == nil {
+      return WatchFrame.json(type.rawValue, object: Presenter.partialBytes(object, version: version))
     }
     var tree = presenter.tree(object)
     if let revision { tree["metadata"]["resourceVersion"] = .string(String(revision)) }

@@ -1,0 +1,114 @@
+import APIServer
+import HTTP
+import JSON
+import Testing
+
+@Suite struct DiscoveryTests {
+  static let aggregated =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+
+  @Test func versionIsWhatKubectlChoosesItselfBy() async throws {
+    let reply = try await TestServer().get("/version")
+    #expect(reply.status == 200)
+    #expect(reply.json["major"] == "1")
+    #expect(reply.json["minor"] == "32")
+    #expect(reply.json["gitVersion"].string?.hasPrefix("v1.32.") == true)
+    for member in ["gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"] {
+      #expect(reply.json[member].string != nil, "\(member)")
+    }
+  }
+
+  @Test func theLegacyDocuments() async throws {
+    let server = TestServer()
+    let api = try await server.get("/api")
+    #expect(api.json["kind"] == "APIVersions")
+    #expect(api.json["versions"] == ["v1"])
+    #expect(api.headers["vary"] == "Accept")
+    let groups = try await server.get("/apis")
+    #expect(groups.json["kind"] == "APIGroupList")
+    #expect(groups.json["groups"][1]["name"] == "apps")
+    #expect(try await server.get("/apis/apps").json["kind"] == "APIGroup")
+    let core = try await server.get("/api/v1")
+    #expect(core.json["kind"] == "APIResourceList")
+    let eviction = core.json["resources"].elements.first { $0["name"] == "pods/eviction" }
+    #expect(eviction?["group"] == "policy")
+    #expect(eviction?["kind"] == "Eviction")
+    #expect(try await server.get("/apis/apps/v1").json["groupVersion"] == "apps/v1")
+    #expect(try await server.get("/apis/apps/v2").status == 404)
+    #expect(try await server.get("/apis/none").status == 404)
+  }
+
+  @Test func theAggregatedDocumentSaysSoAndIsCached() async throws {
+    let server = TestServer()
+    for path in ["/api", "/apis"] {
+      let reply = try await server.get(path, accept: Self.aggregated)
+      #expect(
+        reply.headers["content-type"] == "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+      #expect(reply.json["kind"] == "APIGroupDiscoveryList")
+      let etag = try #require(reply.headers["etag"])
+      let again = try await server.send(
+        "GET", path, nil, ["accept": Self.aggregated, "if-none-match": etag])
+      #expect(again.status == 304)
+      #expect(again.text.isEmpty)
+    }
+  }
+
+  @Test func openAPIIsAnIndexAndDocumentsByHash() async throws {
+    let server = TestServer()
+    let index = try await server.get("/openapi/v3")
+    let url = try #require(index.json["paths"]["apis/apps/v1"]["serverRelativeURL"].string)
+    let document = try await server.get(url)
+    #expect(document.status == 200)
+    #expect(document.headers["cache-control"]?.contains("immutable") == true)
+    #expect(document.headers["expires"]?.hasSuffix(" GMT") == true)
+    #expect(document.json["openapi"].string?.hasPrefix("3.") == true)
+    let old = try await server.get("/openapi/v3/apis/apps/v1?hash=ABC")
+    #expect(old.status == 301)
+    #expect(old.headers["location"] == url)
+    let etag = try #require(document.headers["etag"])
+    #expect(try await server.send("GET", url, nil, ["if-none-match": etag]).status == 304)
+    #expect(try await server.get("/openapi/v3/apis/none/v1").status == 404)
+    #expect(try await server.get("/openapi/v2").status == 404)
+  }
+
+  @Test func theRootListsPaths() async throws {
+    let paths = try await TestServer().get("/").json["paths"].elements.compactMap(\.string)
+    #expect(paths.contains("/api/v1"))
+    #expect(paths.contains("/apis/apps/v1"))
+    #expect(paths.contains("/version"))
+  }
+
+  @Test func everyKindThatCanBeListedIsListed() async throws {
+    let server = TestServer()
+    for kind in server.server.registry.kinds where kind.verbs.contains(.list) {
+      let prefix = kind.kind.group.isEmpty ? "/api" : "/apis/\(kind.kind.group)"
+      for accept in ["application/json", "application/json;as=Table;v=v1;g=meta.k8s.io"] {
+        let reply = try await server.get("\(prefix)/\(kind.kind.version)/\(kind.resource)", accept: accept)
+        #expect(reply.status == 200, "\(kind.kind)")
+      }
+    }
+  }
+
+  @Test func metricsCountRequests() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let reply = try await server.get("/metrics")
+    #expect(reply.headers["content-type"]?.hasPrefix("text/plain") == true)
+    #expect(
+      reply.text.contains(
+        #"apiserver_request_total{verb="CREATE",group="",version="v1",resource="configmaps",subresource="",code="201"} 1"#
+      ))
+    #expect(reply.text.contains("# TYPE apiserver_request_duration_seconds histogram"))
+  }
+
+  @Test func tooManyRequestsAreRefusedWithAHint() async throws {
+    var configuration = APIServer.Configuration()
+    configuration.readsMaximum = 0
+    let server = TestServer(configuration: configuration)
+    // In-process callers are not limited: a request from a socket has no one to vouch for it.
+    let response = await server.server.respond(to: HTTPRequest(method: "GET", target: configMaps))
+    #expect(response.status == 429)
+    #expect(response.headers["retry-after"] == "1")
+    #expect(try await server.get(configMaps).status == 200)
+  }
+}

@@ -1,0 +1,129 @@
+import HTTP
+import JSON
+import Schema
+import Testing
+
+@Suite struct NegotiationTests {
+  @Test(arguments: [
+    ("application/json", "application/json"), ("*/*", "application/json"), ("application/*", "application/json"),
+    ("application/yaml", "application/yaml"), ("application/vnd.kubernetes.protobuf, */*", "application/json"),
+    ("application/vnd.kubernetes.protobuf,application/json", "application/json"),
+    ("text/html, application/yaml;q=0.5, application/json;q=0.9", "application/json"),
+    ("application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf"),
+    ("application/json;charset=utf-8", "application/json"),
+  ])
+  func theAnswerIsWhatTheClientAccepts(accept: String, type: String) async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let reply = try await server.get("\(configMaps)/one", accept: accept)
+    #expect(reply.status == 200)
+    #expect(reply.headers["content-type"] == type)
+  }
+
+  @Test(arguments: ["text/plain", "application/cbor", "application/json;as=Nonsense;g=meta.k8s.io;v=v1"])
+  func whatIsNotOfferedIsNotAcceptable(accept: String) async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let reply = try await server.get("\(configMaps)/one", accept: accept)
+    #expect(reply.status == 406)
+    #expect(reply.reason == "NotAcceptable")
+    #expect(reply.message.hasPrefix("only the following media types are accepted: application/json"))
+  }
+
+  @Test func aTableHasRowsAndTypedCells() async throws {
+    let server = TestServer()
+    try await server.post(pods, pod("a"))
+    try await server.post(pods, pod("b"))
+    let accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+    let list = try await server.get("\(pods)?limit=1", accept: accept)
+    #expect(list.json["kind"] == "Table")
+    #expect(list.json["apiVersion"] == "meta.k8s.io/v1")
+    #expect(list.headers["content-type"] == "application/json")
+    #expect(list.json["rows"].elements.count == 1)
+    #expect(!list.json["metadata"]["continue"].isNull)
+    #expect(list.json["metadata"]["remainingItemCount"] == 1)
+    let row = list.json["rows"][0]
+    #expect(row["cells"].elements.count == list.json["columnDefinitions"].elements.count)
+    #expect(row["cells"][0] == "a")
+    #expect(row["object"]["kind"] == "PartialObjectMetadata")
+    #expect(row["object"]["spec"].isNull)
+
+    let one = try await server.get("\(pods)/a", accept: accept)
+    #expect(one.json["kind"] == "Table")
+    #expect(one.json["rows"].elements.count == 1)
+  }
+
+  @Test func rowsCarryAsMuchOfTheirObjectAsAsked() async throws {
+    let server = TestServer()
+    try await server.post(pods, pod("a"))
+    let accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    #expect(try await server.get("\(pods)?includeObject=None", accept: accept).json["rows"][0]["object"].isNull)
+    #expect(
+      try await server.get("\(pods)?includeObject=Object", accept: accept).json["rows"][0]["object"]["kind"] == "Pod")
+    #expect(try await server.get("\(pods)?includeObject=Most", accept: accept).status == 400)
+  }
+
+  @Test func errorsAreNeverTables() async throws {
+    let reply = try await TestServer().get("\(pods)/a", accept: "application/json;as=Table;v=v1;g=meta.k8s.io")
+    #expect(reply.status == 404)
+    #expect(reply.json["kind"] == "Status")
+  }
+
+  @Test func metadataAloneIsListedFromTheStoredBytes() async throws {
+    let server = TestServer()
+    let made = try await server.post(configMaps, configMap("one"))
+    let list = try await server.get(
+      configMaps, accept: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json")
+    #expect(list.json["kind"] == "PartialObjectMetadataList")
+    #expect(list.json["items"][0]["kind"] == "PartialObjectMetadata")
+    #expect(list.json["items"][0]["metadata"] == made.json["metadata"])
+    #expect(list.json["items"][0]["data"].isNull)
+    let one = try await server.get(
+      "\(configMaps)/one", accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
+    #expect(one.json["metadata"] == made.json["metadata"])
+    #expect(one.json["data"].isNull)
+  }
+
+  @Test func prettyIsForPeople() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let plain = try await server.get("\(configMaps)/one")
+    let pretty = try await server.get("\(configMaps)/one?pretty=true")
+    #expect(!plain.text.contains("\n"))
+    #expect(pretty.text.contains("\n  \"kind\": \"ConfigMap\""))
+    #expect(pretty.json == plain.json)
+    let curl = try await server.send("GET", "\(configMaps)/one", nil, ["user-agent": "curl/8.0"])
+    #expect(curl.text.contains("\n"))
+  }
+
+  @Test func protobufRoundTrips() async throws {
+    let server = TestServer()
+    let made = try await server.post(configMaps, configMap("one"))
+    let response = try await server.raw(
+      "GET", "\(configMaps)/one", [], ["accept": "application/vnd.kubernetes.protobuf"])
+    var bytes = try await response.body.collect()
+    #expect(bytes.prefix(4) == [0x6b, 0x38, 0x73, 0x00])
+    try await server.delete("\(configMaps)/one")
+    // A client may send the very bytes back, but for the revision: through an update of a new object.
+    let again = try await server.post(configMaps, configMap("one"))
+    #expect(again.status == 201)
+    bytes = ProtobufEncoder.envelope(
+      ["kind": "ConfigMap", "apiVersion": "v1", "metadata": ["name": "two"], "data": ["a": "1"]],
+      as: server.server.registry.kind(group: "", version: "v1", resource: "configmaps")!.structure)
+    let created = try await server.send(
+      "POST", configMaps, bytes: bytes, ["content-type": "application/vnd.kubernetes.protobuf"])
+    #expect(created.status == 201)
+    #expect(created.json["data"] == made.json["data"])
+  }
+
+  @Test func deleteOptionsMayBeProtobuf() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let structure = server.server.registry.types["meta.v1.DeleteOptions"]!
+    let body = ProtobufEncoder.envelope(
+      ["kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"], as: structure)
+    let reply = try await server.send(
+      "DELETE", "\(configMaps)/one", bytes: body, ["content-type": "application/vnd.kubernetes.protobuf"])
+    #expect(reply.status == 200)
+  }
+}
