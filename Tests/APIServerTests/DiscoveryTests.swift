@@ -1,6 +1,8 @@
 import APIServer
 import HTTP
 import JSON
+import Kinds
+import Schema
 import Testing
 
 @Suite struct DiscoveryTests {

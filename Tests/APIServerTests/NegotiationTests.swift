@@ -1,5 +1,7 @@
+import APIServer
 import HTTP
 import JSON
+import Kinds
 import Schema
 import Testing
 

@@ -150,8 +150,7 @@ import Testing
     ]
     let refused = try await apply(server, "\(deployments)/web", other, manager: "second")
     #expect(refused.status == 409)
-    #expect(
-      refused.message == "Apply failed with 1 conflict: conflict with \"first\" using apps/v1: .spec.replicas")
+    #expect(refused.message == "Apply failed with 1 conflict: conflict with \"first\": .spec.replicas")
     #expect(refused.json["details"]["causes"][0]["reason"] == "FieldManagerConflict")
     let forced = try await apply(server, "\(deployments)/web", other, manager: "second", force: true)
     #expect(forced.status == 200)

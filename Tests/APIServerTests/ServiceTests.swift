@@ -1,4 +1,5 @@
 import APIServer
+import HTTP
 import JSON
 import Testing
 

@@ -56,7 +56,8 @@ public struct UnreachableKubelets: KubeletConnector {
     let address =
       addresses.first { $0["type"] == "InternalIP" }?["address"].string ?? addresses.first?["address"].string
       ?? node["metadata"]["name"].string ?? ""
-    let port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].integer ?? 10250
+    let told = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].integer ?? 0
+    let port = told == 0 ? 10250 : told
     let endpoint = "\(address.contains(":") ? "[\(address)]" : address):\(port)"
     throw APIStatus(
       code: 500, reason: "",
