@@ -20,7 +20,7 @@ import Testing
       "Raft": [],
       "Storage": system.union(["CSQLite"]),
       "Replica": ["World", "Raft", "Storage", "EventLoop", "TLS", "Logging", "DequeModule"],
-      "APIServer": value.union(["World", "Replica", "HTTP", "TLS", "EventLoop", "Logging"]),
+      "APIServer": value.union(["World", "Replica", "HTTP", "TLS", "EventLoop", "Logging", "DequeModule"]),
       "Client": value.union(["World", "EventLoop", "TLS", "HTTP", "Logging", "DequeModule"]),
       "Scheduler": loop, "Controllers": loop, "Kubelet": loop,
       "trireme": loop.union(system).union([
