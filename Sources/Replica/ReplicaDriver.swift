@@ -46,11 +46,18 @@ final class ReplicaDriver: @unchecked Sendable {
   var memberLostObservers: [@Sendable (NodeID) -> Void] = []
   var stoppedObservers: [@Sendable (String?) -> Void] = []
 
+  /// How slow disk and loop have been lately.
+  private var pace = Pace()
+  private var lastTick: MonotonicTime?
   private var isTurnScheduled = false
   private var ticks: UInt64 = 0
   private var ledSince = MonotonicTime(nanoseconds: 0)
   private(set) var isStopped = false
-  private var stopping: (deadline: MonotonicTime, completions: [@Sendable () -> Void])?
+  /// Until when a leader that stops waits for another to take over.
+  private var stopDeadline: MonotonicTime?
+  /// The disk is closed; until then, who waits for it.
+  private var isClosed = false
+  private var closeObservers: [@Sendable () -> Void] = []
 
   /// Entry bytes placed in the log, or sent to the leader, in one go.
   private static let placementBytes = 1 << 20
@@ -59,6 +66,7 @@ final class ReplicaDriver: @unchecked Sendable {
   /// Ticks between two publications of the status, and between two claims of the state hash.
   private static let statusTicks: UInt64 = 10
   private static let hashTicks: UInt64 = 100
+  private static let paceTicks: UInt64 = 50
 
   init(
     disk: ReplicaDisk, options: ReplicaOptions, machine: StateMachine, raft: Raft, transport: any PeerTransport,
@@ -95,7 +103,8 @@ final class ReplicaDriver: @unchecked Sendable {
       guard let self else { return }
       world.execute { self.handle(event) }
     }
-    transport.start(peers: peers.values.map(\.member)) { [weak self] event in self?.handle(event) }
+    transport.start(peers: options.members.filter { $0.id != options.node }) { [weak self] event in self?.handle(event)
+    }
     logger.info(
       "replica starts",
       metadata: [
@@ -114,8 +123,11 @@ final class ReplicaDriver: @unchecked Sendable {
     guard !isStopped else { return }
     scheduleTick()
     ticks += 1
-    raft.tick()
     let now = world.now
+    if let lastTick { pace.observe(now - lastTick - options.tick) }
+    lastTick = now
+    if ticks % Self.paceTicks == 0 { adaptTimeouts() }
+    raft.tick()
     for answer in proposals.expired(now) { answer.resume(returning: .failure(.timedOut)) }
     for answer in reads.expired(now) { answer.resume(returning: .failure(.timedOut)) }
     // A forwarded command may have been dropped with nobody noticing; in a leader's own log it is safe.
@@ -125,18 +137,32 @@ final class ReplicaDriver: @unchecked Sendable {
     watchPeers(now)
     if ticks % Self.hashTicks == 0, raft.role == .leader { claimHash() }
     if ticks % Self.statusTicks == 0 { publishStatus() }
-    if let stopping, now >= stopping.deadline || raft.role != .leader { return finishStop(nil) }
+    if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
     turn()
   }
 
+  /// A server whose disk or loop is slow waits longer for others: a candidate's vote must reach its disk, and a leader
+  /// that stood still for a moment is not gone.
+  private func adaptTimeouts() {
+    if let oldest = logWrites.underWay.first { pace.observe(world.now - oldest.since) }
+    let wanted = pace.electionTimeout(atLeast: options.tick * options.electionTicks)
+    pace.age()
+    let ticks = min(options.maxElectionTicks, Int(wanted.wholeNanoseconds / options.tick.wholeNanoseconds))
+    // Small differences are not worth a new random timeout.
+    guard abs(ticks - raft.options.electionTicks) > options.electionTicks / 2 else { return }
+    logger.info("election timeout", metadata: ["ticks": "\(ticks)"])
+    raft.setTimeouts(electionTicks: ticks, heartbeatTicks: options.heartbeatTicks)
+  }
+
+  /// The disk has taken this long for a commit.
+  func observeCommit(_ duration: Duration) { pace.observe(duration) }
+
   /// Stops in order; `completion` is called when the disk is closed.
   func stop(_ completion: @escaping @Sendable () -> Void) {
-    if isStopped && stopping == nil { return completion() }
-    if stopping != nil {
-      stopping?.completions.append(completion)
-      return
-    }
-    stopping = (world.now + Self.handOverLimit, [completion])
+    if isClosed { return completion() }
+    closeObservers.append(completion)
+    guard !isStopped, stopDeadline == nil else { return }
+    stopDeadline = world.now + Self.handOverLimit
     guard raft.role == .leader, raft.resign() != nil else { return finishStop(nil) }
     logger.info("leadership is handed over before stopping")
     scheduleTurn()
@@ -144,8 +170,8 @@ final class ReplicaDriver: @unchecked Sendable {
 
   /// Stops as a killed process would: nothing is handed over or flushed. For tests.
   func crash(_ completion: @escaping @Sendable () -> Void) {
-    if isStopped { return completion() }
-    stopping = (world.now, [completion])
+    if isClosed { return completion() }
+    closeObservers.append(completion)
     finishStop("crashed")
   }
 
@@ -170,11 +196,13 @@ final class ReplicaDriver: @unchecked Sendable {
     setLeadership(ReplicaLeadership(term: raft.currentTerm, role: .follower, leader: nil))
     publishStatus()
     for observer in stoppedObservers { observer(failure) }
-    let completions = stopping?.completions ?? []
-    stopping = nil
-    log.close { [storage] in
+    log.close { [storage, world] in
       storage.close {
-        for completion in completions { completion() }
+        world.execute {
+          self.isClosed = true
+          for observer in self.closeObservers { observer() }
+          self.closeObservers = []
+        }
       }
     }
   }

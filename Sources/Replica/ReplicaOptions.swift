@@ -47,6 +47,9 @@ public struct ReplicaOptions: Sendable {
     self.members = members
   }
 
+  /// The longest election timeout that slowness may lead to.
+  public var maxElectionTicks = 1000
+
   func raftOptions(seed: UInt64) -> RaftOptions {
     var raft = RaftOptions(seed: seed)
     raft.electionTicks = electionTicks
@@ -64,14 +67,20 @@ public struct ReplicaDisk: Sendable {
   /// Opens or creates the disk; see `StorageDirectory.open`. Blocks: not on a loop.
   public static func open(
     path: String, identity: StorageIdentity?, vfs: String? = nil,
-    makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) }
+    makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) },
+    clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() }
   ) throws(StorageError) -> ReplicaDisk {
     var map = ObjectMap()
     var pool = StringPool()
-    let directory = try StorageDirectory.open(path: path, identity: identity, vfs: vfs, makeWorker: makeWorker) {
-      map.put(StoredObject($0, &pool))
-    }
+    let directory = try StorageDirectory.open(
+      path: path, identity: identity, vfs: vfs, makeWorker: makeWorker, clock: clock
+    ) { map.put(StoredObject($0, &pool)) }
     return ReplicaDisk(directory: directory, map: map)
+  }
+
+  init(directory: StorageDirectory, map: ObjectMap) {
+    self.directory = directory
+    self.map = map
   }
 
   /// Whose disk it is.

@@ -31,7 +31,9 @@ extension ReplicaDriver {
     guard !messages.isEmpty else { return }
     var frames: [NodeID: [[UInt8]]] = [:]
     for message in messages { frames[message.to, default: []].append(PeerMessage.raft(message).encoded()) }
-    for (peer, frames) in frames where !transport.send(frames, to: peer, lane: .control) {
+    // In the order of ids, not of a hash table: a simulated run must repeat itself.
+    for (peer, frames) in frames.sorted(by: { $0.key < $1.key })
+    where !transport.send(frames, to: peer, lane: .control) {
       raft.peerUnreachable(peer)
     }
   }
@@ -43,7 +45,7 @@ extension ReplicaDriver {
   /// Tells everyone what the state hash is here, for them to compare.
   func claimHash() {
     let frame = PeerMessage.stateHash(index: machine.appliedIndex, hash: machine.stateHash).encoded()
-    for peer in peers.keys { _ = transport.send([frame], to: peer, lane: .control) }
+    for peer in peers.keys.sorted() { _ = transport.send([frame], to: peer, lane: .control) }
   }
 
   // MARK: In
@@ -102,11 +104,12 @@ extension ReplicaDriver {
 
   /// While leading: reports members that have stopped answering.
   func watchPeers(_ now: MonotonicTime) {
-    for (peer, transfer) in sending where now - transfer.lastProgress > SnapshotTransfer.patience {
+    for (peer, transfer) in sending.sorted(by: { $0.key < $1.key })
+    where now - transfer.lastProgress > SnapshotTransfer.patience {
       abandonSnapshot(to: peer)
     }
     guard raft.role == .leader else { return }
-    for (id, peer) in peers where !peer.isLost {
+    for (id, peer) in peers.sorted(by: { $0.key < $1.key }) where !peer.isLost {
       // Nobody but the leader hears from everyone: before this server led, silence meant nothing.
       let heard = max(peer.lastHeard ?? leadershipBegan, leadershipBegan)
       let isGone = peer.disconnectedAt.map { now - $0 > options.disconnectedMemberLostAfter } ?? false

@@ -77,6 +77,7 @@ extension ReplicaDriver {
       let seconds = Double(nanoseconds) / 1e9
       status.fsync.observe(seconds)
       status.lastFsyncSeconds = seconds
+      observeCommit(.nanoseconds(Int64(nanoseconds)))
       let through = PersistToken(number: token)
       logWrites.underWay.removeAll { $0.token <= through }
       raft.persisted(through)

@@ -3,7 +3,7 @@
 
 import World
 
-/// One number for every committed change of the cluster: the `resourceVersion`. Strictly increasing, the same everywhere.
+/// One number for every committed change of the cluster: the `resourceVersion`. Strictly increasing, equal everywhere.
 public typealias Revision = UInt64
 
 /// Names one object: resource ("pods", "deployments.apps": GroupResource's description), namespace ("" for cluster scope), name.

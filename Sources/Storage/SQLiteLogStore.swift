@@ -10,27 +10,34 @@ public final class SQLiteLogStore: LogStore {
     var cut: LogBase?
     var isScheduled = false
     var isCheckpointing = false
+    /// A checkpoint has just copied nearly everything: the moment for the write-ahead log to start anew.
+    var isRestartDue = false
     var failure: StorageError?
     var onEvent: (@Sendable (LogStoreEvent) -> Void)?
     var onClose: (@Sendable () -> Void)?
   }
-  /// Frames of write-ahead log (4 KiB each) after which the checkpointer is called: 16 MiB.
+  /// Frames of write-ahead log (4 KiB each) between two calls of the checkpointer: 16 MiB.
   private static let checkpointFrames = 4000
-  /// Frames after which the writer itself waits for the log to start anew; else a busy one would never be reset.
-  private static let restartFrames = 16_000
+  /// Frames after which the writer itself sees to it that the log starts anew; else a busy one would never be reset.
+  private static let restartFrames = 12_000
 
   private let state = Mutex(State())
   private let writer: any BlockingWorker
   private let checkpointer: any BlockingWorker
   /// Used on the writer's thread alone once `start` was called.
   nonisolated(unsafe) private var database: LogDatabase?
+  /// Frames that the last checkpoint found. The writer's thread alone.
+  nonisolated(unsafe) private var checkpointedFrames = 0
   /// Used on the checkpointer's thread alone.
   nonisolated(unsafe) private var checkpointDatabase: Database?
 
+  private let clock: @Sendable () -> UInt64
+
   init(
     database: LogDatabase, checkpointDatabase: Database, writer: any BlockingWorker,
-    checkpointer: any BlockingWorker
+    checkpointer: any BlockingWorker, clock: @escaping @Sendable () -> UInt64
   ) {
+    self.clock = clock
     self.database = database
     self.checkpointDatabase = checkpointDatabase
     self.writer = writer
@@ -71,9 +78,9 @@ public final class SQLiteLogStore: LogStore {
     guard failure == nil else { return finish() }
     if !writes.isEmpty || cut != nil || database.owesDeletions {
       do throws(StorageError) {
-        let start = monotonicNanoseconds()
+        let start = clock()
         try database.commit(writes, cut: cut)
-        let took = monotonicNanoseconds() - start
+        let took = clock() - start
         if let last = writes.last { onEvent?(.durable(through: last.token, nanoseconds: took)) }
         try checkpoint(database.database)
       } catch {
@@ -107,24 +114,36 @@ public final class SQLiteLogStore: LogStore {
   }
 
   private func checkpoint(_ database: Database) throws(StorageError) {
-    if database.frames > Self.restartFrames {
-      _ = try database.checkpoint(.restart)
+    if database.frames < checkpointedFrames { checkpointedFrames = 0 }  // The log has started anew by itself.
+    let isRestartDue = state.withLock { state in
+      defer { state.isRestartDue = false }
+      return state.isRestartDue
+    }
+    if isRestartDue {
+      // Commits wait for this: only what came during the checkpoint before is left to copy.
+      if try database.checkpoint(.restart) { checkpointedFrames = 0 }
       return
     }
-    guard database.frames > Self.checkpointFrames else { return }
+    guard database.frames > checkpointedFrames + Self.checkpointFrames else { return }
     let isFirst = state.withLock { state in
       defer { state.isCheckpointing = true }
       return !state.isCheckpointing
     }
-    if isFirst { checkpointer.perform { self.checkpointInBackground() } }
+    guard isFirst else { return }
+    let frames = database.frames
+    checkpointedFrames = frames
+    checkpointer.perform { self.checkpointInBackground(frames) }
   }
 
   // MARK: On the checkpointer's thread
 
-  private func checkpointInBackground() {
+  private func checkpointInBackground(_ frames: Int) {
     do throws(StorageError) {
       _ = try checkpointDatabase?.checkpoint(.passive)
-      state.withLock { $0.isCheckpointing = false }
+      state.withLock { state in
+        state.isCheckpointing = false
+        state.isRestartDue = frames > Self.restartFrames
+      }
     } catch {
       // The pages are still in the write-ahead log, but a disk that fails here is not to be trusted with more.
       let onEvent = state.withLock { state in

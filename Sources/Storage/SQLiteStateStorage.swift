@@ -20,10 +20,15 @@ public final class SQLiteStateStorage: StateStorage {
   // Used on the worker's thread alone once `start` was called.
   nonisolated(unsafe) private var database: StateDatabase?
   nonisolated(unsafe) private var durableIndex: UInt64
-  nonisolated(unsafe) private var lastCheckpoint = monotonicNanoseconds()
+  nonisolated(unsafe) private var lastCheckpoint: UInt64
+  private let clock: @Sendable () -> UInt64
 
   /// `durableIndex`: what the database held when it was opened and checkpointed.
-  init(database: StateDatabase, durableIndex: UInt64, worker: any BlockingWorker) {
+  init(
+    database: StateDatabase, durableIndex: UInt64, worker: any BlockingWorker, clock: @escaping @Sendable () -> UInt64
+  ) {
+    self.clock = clock
+    lastCheckpoint = clock()
     self.database = database
     self.durableIndex = durableIndex
     self.worker = worker
@@ -52,7 +57,7 @@ public final class SQLiteStateStorage: StateStorage {
     guard failure == nil, let database else { return }
     do throws(StorageError) {
       try database.commit(write)
-      let now = monotonicNanoseconds()
+      let now = clock()
       let frames = database.database.frames
       if write.durability != .inTime || frames > Self.checkpointFrames
         || now - lastCheckpoint > Self.checkpointNanoseconds

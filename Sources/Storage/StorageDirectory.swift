@@ -29,10 +29,11 @@ public struct StorageDirectory: Sendable {
   /// hands out every object's row. Blocks: not on a loop.
   ///
   /// `identity` nil: whoever the disk belongs to. `makeWorker` supplies the places where blocking work runs, `vfs` the
-  /// file system under SQLite (nil: the operating system's).
+  /// file system under SQLite (nil: the operating system's), `clock` monotonic nanoseconds.
   public static func open(
     path: String, identity expected: StorageIdentity?, vfs: String? = nil,
     makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) },
+    clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() },
     row: (ObjectRow) throws(StorageError) -> Void
   ) throws(StorageError) -> StorageDirectory {
     let lock = vfs == nil ? try DirectoryLock(path) : nil
@@ -58,10 +59,10 @@ public struct StorageDirectory: Sendable {
       identity: identity, incarnation: incarnation,
       log: SQLiteLogStore(
         database: log, checkpointDatabase: checkpointDatabase, writer: makeWorker("log writer"),
-        checkpointer: LockedWorker(makeWorker("log checkpoint"), lock)),
+        checkpointer: LockedWorker(makeWorker("log checkpoint"), lock), clock: clock),
       state: SQLiteStateStorage(
         database: state, durableIndex: isDurable ? stateContents.mark?.appliedIndex ?? 0 : 0,
-        worker: LockedWorker(makeWorker("state writer"), lock)),
+        worker: LockedWorker(makeWorker("state writer"), lock), clock: clock),
       logContents: logContents, stateContents: stateContents)
   }
 

@@ -89,7 +89,7 @@ public final class WorkerThread: BlockingWorker {
 }
 
 /// Nanoseconds of the monotonic clock, to measure how long the disk takes.
-func monotonicNanoseconds() -> UInt64 {
+public func monotonicNanoseconds() -> UInt64 {
   var time = timespec()
   clock_gettime(CLOCK_MONOTONIC, &time)
   return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)

@@ -262,6 +262,44 @@ import World
     #expect(deliveries.revisions == Array(2...401))
     await cluster.killAll()
   }
+
+  @Test func aReplicaWhoseDiskFailsStopsAndSaysWhy() async throws {
+    let cluster = try TestCluster(3)
+    try await cluster.start()
+    let leader = try await cluster.leader()
+    let failed = await cluster.server(leader)
+    try await failed.create("a")
+    let reason = Shared<String?>(nil)
+    failed.onStopped { why in reason.update { $0 = why } }
+    await cluster.log(leader).fail()
+    await #expect(throws: StoreError.self) { try await failed.create("b") }
+    try await eventually("the reason") { reason.value?.contains("errno 5") == true }
+    #expect(failed.status.stopped?.contains("errno 5") == true)
+    await #expect(throws: StoreError.self) { try await failed.linearizableState() }
+    #expect(failed.podNames == ["a"], "what it has can still be read")
+    await cluster.kill(leader)
+    let next = try await cluster.leader()
+    #expect(try await cluster.server(next).create("c"))
+    try await cluster.start()
+    try await cluster.leader()
+    try await cluster.converged()
+    await cluster.killAll()
+  }
+
+  @Test func aLeaderWithASlowDiskHandsOverAndStaysAMember() async throws {
+    let cluster = try TestCluster(3) { $0.slowDiskAfter = .milliseconds(300) }
+    try await cluster.start()
+    let slow = try await cluster.leader()
+    await cluster.log(slow).slow(by: .milliseconds(800))
+    let server = await cluster.server(slow)
+    for index in 0..<5 { #expect(try await server.create("pod-\(index)")) }
+    try await eventually("another leader") { server.leadership.leader.map { $0 != slow } == true }
+    let start = ContinuousClock.now
+    #expect(try await server.create("after"))
+    #expect(ContinuousClock.now - start < .milliseconds(700), "a quorum without it answers")
+    try await cluster.converged()
+    await cluster.killAll()
+  }
 }
 
 private func ids(_ index: Int) -> NodeID { NodeID(index % 3 + 1) }

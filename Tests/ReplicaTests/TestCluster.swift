@@ -19,6 +19,7 @@ actor TestCluster {
   private let tune: @Sendable (inout ReplicaOptions) -> Void
   private var running: [NodeID: Replica] = [:]
   private var loops: [NodeID: EventLoop] = [:]
+  private var logs: [NodeID: FaultyLogStore] = [:]
 
   init(_ count: Int, tune: @escaping @Sendable (inout ReplicaOptions) -> Void = { _ in }) throws {
     var template = Array("/tmp/trireme-replica-XXXXXX".utf8CString)
@@ -44,8 +45,10 @@ actor TestCluster {
       var options = ReplicaOptions(
         node: id, members: ids.map { Member(id: $0, name: "server-\($0)", address: "127.0.0.1:\($0)") })
       tune(&options)
-      let disk = try ReplicaDisk.open(
-        path: "\(directory)/\(id)", identity: StorageIdentity(cluster: "test", node: id))
+      let (disk, log) = try ReplicaDisk.open(
+        path: "\(directory)/\(id)", identity: StorageIdentity(cluster: "test", node: id)
+      ).faulty(on: loops[id]!)
+      logs[id] = log
       var logger = Logger(label: "server \(id)") { _ in SwiftLogNoOpLogHandler() }
       if getenv("REPLICA_LOG") != nil {
         logger = Logger(label: "server \(id)") { StreamLogHandler.standardError(label: $0) }
@@ -69,6 +72,7 @@ actor TestCluster {
   }
 
   func server(_ id: NodeID) -> Replica { running[id]! }
+  func log(_ id: NodeID) -> FaultyLogStore { logs[id]! }
   func loop(_ id: NodeID) -> EventLoop { loops[id]! }
   var servers: [Replica] { ids.compactMap { running[$0] } }
 
