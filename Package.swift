@@ -55,7 +55,8 @@ let package = Package(
     room("Storage", ["CSQLite"]),
     room("Replica", ["World", "Raft", "Storage", "EventLoop", "TLS", logging, deque]),
     room(
-      "APIServer", ["World", "Replica", "HTTP", "TLS", "Kinds", "Schema", "JSON", "EventLoop", logging, deque]),
+      "APIServer", ["World", "Replica", "HTTP", "TLS", "Kinds", "Schema", "JSON", "EventLoop", logging, deque],
+      exclude: ["DIVERGENCE.md"]),
     room("Client", ["World", "EventLoop", "TLS", "HTTP", "Kinds", "Schema", "JSON", logging, deque, yams]),
     room("Scheduler", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
     room("Controllers", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
