@@ -242,7 +242,7 @@ extension APIServer {
   }
 
   /// The object that says who holds an address or port.
-  private static func holding(_ key: ObjectKey, of service: ObjectKey) -> UnversionedObject {
+  static func holding(_ key: ObjectKey, of service: ObjectKey) -> UnversionedObject {
     UnversionedObject(tree: [
       "kind": "Allocation", "metadata": ["name": .string(key.name)],
       "service": .string("\(service.namespace)/\(service.name)"),

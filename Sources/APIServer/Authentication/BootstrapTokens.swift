@@ -5,14 +5,12 @@ import TLS
 import World
 
 /// Bootstrap tokens: "abcdef.0123456789abcdef", kept as Secrets of kube-system (spec/8 §8.1).
-struct BootstrapTokens: Sendable {
-  let store: any ObjectStore
-
-  func user(of token: String, now: WallTime) -> RequestUser? {
+enum BootstrapTokens {
+  static func user(of token: String, now: WallTime, state: any StateView) -> RequestUser? {
     let parts = token.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 2, parts[0].utf8.count == 6, parts[1].utf8.count == 16,
       parts.allSatisfy({ $0.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) } }),
-      let stored = store.current.object(
+      let stored = state.object(
         ObjectKey(resource: "secrets", namespace: "kube-system", name: "bootstrap-token-\(parts[0])")),
       let secret = try? JSONValue(parsing: stored.bytes),
       secret["type"].string == "bootstrap.kubernetes.io/token", secret["metadata"]["deletionTimestamp"].isNull

@@ -12,7 +12,6 @@ public struct RequestAuthenticator: Authenticator {
 
   private let store: any ObjectStore
   private let tokens: ServiceAccountTokens
-  private let bootstrapTokens: BootstrapTokens
   private let authorizer: any Authorizer
   private let wallClock: @Sendable () -> WallTime
 
@@ -24,7 +23,6 @@ public struct RequestAuthenticator: Authenticator {
     self.tokens = tokens
     self.authorizer = authorizer
     self.wallClock = wallClock
-    bootstrapTokens = BootstrapTokens(store: store)
   }
 
   public func authenticate(_ request: HTTPRequest) async throws(APIStatus) -> RequestUser {
@@ -52,7 +50,7 @@ public struct RequestAuthenticator: Authenticator {
 
   private func user(ofToken token: String) async throws(APIStatus) -> RequestUser {
     let now = wallClock()
-    if let user = bootstrapTokens.user(of: token, now: now) { return user }
+    if let user = BootstrapTokens.user(of: token, now: now, state: store.current) { return user }
     do throws(ServiceAccountTokens.Refusal) {
       return try tokens.verify(
         token, audiences: [ServiceAccountTokens.issuer], now: now, state: store.current

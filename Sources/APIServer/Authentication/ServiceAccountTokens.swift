@@ -13,6 +13,8 @@ public struct ServiceAccountTokens: Sendable {
   static let minimumSeconds: Int64 = 600
   static let maximumSeconds: Int64 = 1 << 32
   static let defaultSeconds: Int64 = 3600
+  /// A token is ten times shorter; nobody makes us parse more before the signature is checked.
+  private static let bytesMaximum = 16 << 10
   /// An object that has been on its way out for longer no longer vouches for a token.
   private static let deletionGrace = Duration.seconds(60)
 
@@ -55,7 +57,7 @@ public struct ServiceAccountTokens: Sendable {
 
   func sign(
     namespace: String, account: String, accountUID: String, audiences: [String], bound: [Bound], tokenID: String,
-    issuedAt: WallTime, seconds: Int64
+    issuedAt: WallTime, seconds: Int64, warnAfterSeconds: Int64? = nil
   ) throws(APIStatus) -> String {
     let issued = issuedAt.secondsSinceEpoch
     var kubernetes: JSONValue = [
@@ -64,6 +66,7 @@ public struct ServiceAccountTokens: Sendable {
     for object in bound {
       kubernetes[object.kind.lowercased()] = ["name": .string(object.name), "uid": .string(object.uid)]
     }
+    if let warnAfterSeconds { kubernetes["warnafter"] = .integer(issued + warnAfterSeconds) }
     let claims: JSONValue = [
       "aud": .array(audiences.map { .string($0) }), "exp": .integer(issued + seconds), "iat": .integer(issued),
       "iss": .string(Self.issuer), "jti": .string(tokenID), "kubernetes.io": kubernetes, "nbf": .integer(issued),
@@ -89,7 +92,8 @@ public struct ServiceAccountTokens: Sendable {
 
   /// Checks signature, times and audience, and that everything the token is bound to is still there.
   func verify(_ token: String, audiences: [String], now: WallTime, state: any StateView) throws(Refusal) -> Claims {
-    let parts = token.split(separator: ".", omittingEmptySubsequences: false)
+    guard token.utf8.count <= Self.bytesMaximum else { throw .foreign }
+    let parts = token.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
     guard parts.count == 3, let claimBytes = Crypto.decodeBase64URL(parts[1]),
       let json = try? JSONValue(parsing: claimBytes)
     else { throw .foreign }

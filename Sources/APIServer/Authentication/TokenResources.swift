@@ -17,6 +17,13 @@ public struct TokenRequestResource: ComputedResource {
   public func create(_ object: JSONValue, context: RequestContext, objects: ObjectLookup) async throws(APIStatus)
     -> JSONValue
   {
+    var objects = objects
+    if objects.stored(Self.resource, namespace: context.namespace, name: context.name) == nil
+      || !object["spec"]["boundObjectRef"].isNull
+    {
+      // The account or the pod may have been made through another server a moment ago.
+      objects = try await objects.fresh()
+    }
     guard let account = objects.stored(Self.resource, namespace: context.namespace, name: context.name) else {
       throw .notFound(Self.resource, context.name)
     }
@@ -26,11 +33,13 @@ public struct TokenRequestResource: ComputedResource {
     let asked = spec["audiences"].elements.compactMap(\.string)
     let audiences = asked.isEmpty ? [ServiceAccountTokens.issuer] : asked
     let bound = try bound(spec["boundObjectRef"], context: context, objects: objects)
-    let isForPods = seconds == Self.kubeletSeconds && audiences == [ServiceAccountTokens.issuer]
+    let isExtended =
+      seconds == Self.kubeletSeconds && audiences == [ServiceAccountTokens.issuer]
+      && bound.contains { $0.kind == "Pod" }
     let token = try tokens.sign(
       namespace: context.namespace, account: context.name, accountUID: account.uid, audiences: audiences,
       bound: bound, tokenID: context.world.uuid(), issuedAt: context.now,
-      seconds: isForPods ? Self.extendedSeconds : seconds)
+      seconds: isExtended ? Self.extendedSeconds : seconds, warnAfterSeconds: isExtended ? seconds : nil)
     var answer = object
     answer["metadata"]["name"] = .string(context.name)
     answer["metadata"]["namespace"] = .string(context.namespace)
@@ -107,17 +116,28 @@ public struct TokenReviewResource: ComputedResource {
     let asked = object["spec"]["audiences"].elements.compactMap(\.string)
     let audiences = asked.isEmpty ? [ServiceAccountTokens.issuer] : asked
     var answer = object
-    let fresh = try await objects.fresh()
-    do throws(ServiceAccountTokens.Refusal) {
-      let claims = try tokens.verify(token, audiences: audiences, now: context.now, state: fresh.state)
-      answer["status"] = [
-        "authenticated": true, "user": claims.user.json,
-        "audiences": .array(claims.audiences.map { .string($0) }),
-      ]
-    } catch {
-      answer["status"] = ["error": .string("[invalid bearer token]")]
+    guard let (user, granted) = await review(token, audiences, context, try await objects.fresh()) else {
+      answer["status"] = ["user": [:], "error": "[invalid bearer token]"]
+      return answer
     }
+    answer["status"] = [
+      "authenticated": true, "user": user.json, "audiences": .array(granted.map { .string($0) }),
+    ]
     return answer
+  }
+
+  /// The user of a token, and those of the audiences that it is for.
+  private func review(
+    _ token: String, _ audiences: [String], _ context: RequestContext, _ objects: ObjectLookup
+  ) async -> (RequestUser, [String])? {
+    if let claims = try? tokens.verify(token, audiences: audiences, now: context.now, state: objects.state) {
+      return (claims.user, claims.audiences)
+    }
+    // Bootstrap tokens are for the cluster itself and nobody else.
+    guard audiences.contains(ServiceAccountTokens.issuer),
+      let user = BootstrapTokens.user(of: token, now: context.now, state: objects.state)
+    else { return nil }
+    return (user, [ServiceAccountTokens.issuer])
   }
 }
 

@@ -101,7 +101,7 @@ public struct RulesReviewResource: ComputedResource {
   {
     let namespace = object["spec"]["namespace"].string ?? ""
     guard !namespace.isEmpty else { throw .badRequest("no namespace on request") }
-    var rules = rbac.policy.rules(for: context.user, namespace: namespace)
+    var rules = rbac.currentPolicy.rules(for: context.user, namespace: namespace)
     if context.user.groups.contains("system:masters") {
       rules.insert(PolicyRule(verbs: ["*"], nonResourceURLs: ["*"]), at: 0)
       rules.insert(PolicyRule(verbs: ["*"], apiGroups: ["*"], resources: ["*"]), at: 0)

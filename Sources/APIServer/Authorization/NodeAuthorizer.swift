@@ -2,19 +2,40 @@
 import JSON
 import Replica
 import Schema
+import World
 
 public struct NodeAuthorizer: Authorizer {
   private static let readVerbs: Set<String> = ["get", "list", "watch"]
   private let store: any ObjectStore
+  private let podsByNode: PodsByNode
 
-  public init(store: any ObjectStore) { self.store = store }
+  /// `world`: the loop on which changes of pods are noted.
+  public init(store: any ObjectStore, world: any World) {
+    self.store = store
+    podsByNode = PodsByNode(store: store, world: world)
+  }
 
   public func authorize(_ request: AuthorizationAttributes) async -> AuthorizationDecision {
     guard let node = Self.nodeName(request.user) else { return .noOpinion() }
     guard request.isResourceRequest else {
       return request.verb == "get" && request.path == "/trireme/servers" ? .allow() : .noOpinion()
     }
-    return isAllowed(request, node) ? .allow() : .noOpinion()
+    if isAllowed(request, node, store.current) { return .allow() }
+    // The pod that gives the right may have been bound through another server a moment ago.
+    guard Self.dependsOnPods(request), let fresh = try? await store.linearizableState(),
+      isAllowed(request, node, fresh)
+    else { return .noOpinion() }
+    return .allow()
+  }
+
+  private static func dependsOnPods(_ request: AuthorizationAttributes) -> Bool {
+    guard !request.name.isEmpty else { return false }
+    switch request.resource {
+    case "pods", "secrets", "configmaps", "persistentvolumeclaims", "persistentvolumes", "serviceaccounts",
+      "volumeattachments":
+      return true
+    default: return false
+    }
   }
 
   /// The node that a user is, proven by name and group.
@@ -26,10 +47,12 @@ public struct NodeAuthorizer: Authorizer {
     return String(user.name.dropFirst(prefix.count))
   }
 
-  private func isAllowed(_ request: AuthorizationAttributes, _ node: String) -> Bool {
+  private func isAllowed(
+    _ request: AuthorizationAttributes, _ node: String, _ view: any StateView
+  ) -> Bool {
     switch GroupResource(group: request.apiGroup, resource: request.resource).description {
     case "nodes": mayTouchNode(request, node)
-    case "pods": mayTouchPod(request, node)
+    case "pods": mayTouchPod(request, node, view)
     case "leases.coordination.k8s.io":
       request.namespace == "kube-node-lease" && isOwnOrCreate(request, node, ["get", "update", "patch", "delete"])
     case "csinodes.storage.k8s.io": isOwnOrCreate(request, node, ["get", "update", "patch", "delete"])
@@ -37,10 +60,13 @@ public struct NodeAuthorizer: Authorizer {
     case "services", "csidrivers.storage.k8s.io", "runtimeclasses.node.k8s.io":
       Self.readVerbs.contains(request.verb)
     case "endpointslices.discovery.k8s.io": Self.readVerbs.contains(request.verb)
-    case "secrets", "configmaps": mayRead(request, node)
-    case "persistentvolumeclaims": request.verb == "get" && isUsed(request, node)
-    case "persistentvolumes", "volumeattachments.storage.k8s.io": request.verb == "get"
-    case "serviceaccounts": mayRequestToken(request, node)
+    case "secrets", "configmaps": mayRead(request, node, view)
+    case "persistentvolumeclaims":
+      request.subresource.isEmpty
+        ? request.verb == "get" && isUsed(request, node, view) : mayResizeClaim(request, node, view)
+    case "persistentvolumes": request.verb == "get" && mayReadVolume(request, node, view)
+    case "volumeattachments.storage.k8s.io": request.verb == "get" && isAttached(request.name, to: node, view)
+    case "serviceaccounts": mayRequestToken(request, node, view)
     case "certificatesigningrequests.certificates.k8s.io":
       request.verb == "create" || Self.readVerbs.contains(request.verb)
     case "tokenreviews.authentication.k8s.io", "subjectaccessreviews.authorization.k8s.io",
@@ -64,13 +90,13 @@ public struct NodeAuthorizer: Authorizer {
     }
   }
 
-  private func mayTouchPod(_ request: AuthorizationAttributes, _ node: String) -> Bool {
+  private func mayTouchPod(_ request: AuthorizationAttributes, _ node: String, _ view: any StateView) -> Bool {
     switch (request.subresource, request.verb) {
     case ("", "create"): true
     case ("", "list"), ("", "watch"): selects("spec.nodeName", node, request)
     case ("", "get"), ("", "delete"), ("eviction", "create"), ("status", "get"), ("status", "update"),
       ("status", "patch"):
-      isBound(request.namespace, request.name, to: node)
+      isBound(request.namespace, request.name, to: node, view)
     default: false
     }
   }
@@ -81,38 +107,51 @@ public struct NodeAuthorizer: Authorizer {
   }
 
   /// A pod that is gone is nobody's secret: its node hears that it is gone.
-  private func isBound(_ namespace: String, _ name: String, to node: String) -> Bool {
-    guard let pod = store.current.object(ObjectKey(resource: "pods", namespace: namespace, name: name)) else {
-      return true
-    }
-    return (try? JSONValue(parsing: pod.bytes))?["spec"]["nodeName"].string == node
+  private func isBound(_ namespace: String, _ name: String, to node: String, _ view: any StateView) -> Bool {
+    guard let pod = view.object(ObjectKey(resource: "pods", namespace: namespace, name: name)) else { return true }
+    return PodsByNode.node(of: pod) == node
   }
 
-  private func mayRead(_ request: AuthorizationAttributes, _ node: String) -> Bool {
+  private func mayRead(_ request: AuthorizationAttributes, _ node: String, _ view: any StateView) -> Bool {
     guard request.subresource.isEmpty, Self.readVerbs.contains(request.verb), !request.name.isEmpty else {
       return false
     }
-    return isUsed(request, node)
+    return isUsed(request, node, view)
   }
 
-  private func mayRequestToken(_ request: AuthorizationAttributes, _ node: String) -> Bool {
+  private func mayResizeClaim(_ request: AuthorizationAttributes, _ node: String, _ view: any StateView) -> Bool {
+    request.subresource == "status" && ["get", "update", "patch"].contains(request.verb)
+      && isUsed(request, node, view)
+  }
+
+  private func mayRequestToken(_ request: AuthorizationAttributes, _ node: String, _ view: any StateView) -> Bool {
     guard request.subresource == "token", request.verb == "create" else { return false }
-    return pods(on: node, namespace: request.namespace).contains {
+    return podsByNode.pods(on: node, namespace: request.namespace, in: view).contains {
       $0["spec"]["serviceAccountName"].string == request.name
     }
   }
 
   /// Whether a pod on the node names the object, in volumes, environment or pull secrets.
-  private func isUsed(_ request: AuthorizationAttributes, _ node: String) -> Bool {
-    pods(on: node, namespace: request.namespace).contains { pod in
+  private func isUsed(_ request: AuthorizationAttributes, _ node: String, _ view: any StateView) -> Bool {
+    podsByNode.pods(on: node, namespace: request.namespace, in: view).contains { pod in
       PodReferences(pod).names(request.resource, request.name)
     }
   }
 
-  private func pods(on node: String, namespace: String) -> [JSONValue] {
-    guard !namespace.isEmpty else { return [] }
-    return store.current.objects(resource: "pods", namespace: namespace, after: nil, limit: 0).objects
-      .compactMap { try? JSONValue(parsing: $0.bytes) }.filter { $0["spec"]["nodeName"].string == node }
+  /// A volume is its claim's, and the claim is a pod's.
+  private func mayReadVolume(_ request: AuthorizationAttributes, _ node: String, _ view: any StateView) -> Bool {
+    let key = ObjectKey(resource: "persistentvolumes", namespace: "", name: request.name)
+    guard let claim = view.object(key)?.tree["spec"]["claimRef"], let namespace = claim["namespace"].string,
+      let name = claim["name"].string
+    else { return false }
+    return podsByNode.pods(on: node, namespace: namespace, in: view).contains {
+      PodReferences($0).names("persistentvolumeclaims", name)
+    }
+  }
+
+  private func isAttached(_ name: String, to node: String, _ view: any StateView) -> Bool {
+    let key = ObjectKey(resource: "volumeattachments.storage.k8s.io", namespace: "", name: name)
+    return view.object(key)?.tree["spec"]["nodeName"].string == node
   }
 }
 
@@ -143,8 +182,15 @@ struct PodReferences {
       container["env"].elements.compactMap { $0["valueFrom"]["secretKeyRef"]["name"].string }
         + container["envFrom"].elements.compactMap { $0["secretRef"]["name"].string }
     }
+    let drivers = ["azureFile": "secretName"]
+    let fromDrivers = volumes.flatMap { volume in
+      ["cephfs", "cinder", "flexVolume", "iscsi", "rbd", "scaleIO", "storageos"].compactMap {
+        volume[$0]["secretRef"]["name"].string
+      } + [volume["csi"]["nodePublishSecretRef"]["name"].string].compactMap { $0 }
+        + drivers.compactMap { volume[$0.key][$0.value].string }
+    }
     let pull = pod["spec"]["imagePullSecrets"].elements.compactMap { $0["name"].string }
-    return fromVolumes + fromProjections + fromEnvironment + pull
+    return fromVolumes + fromProjections + fromDrivers + fromEnvironment + pull
   }
 
   private var configMaps: [String] {
@@ -157,5 +203,17 @@ struct PodReferences {
     return fromVolumes + fromProjections + fromEnvironment
   }
 
-  private var claims: [String] { volumes.compactMap { $0["persistentVolumeClaim"]["claimName"].string } }
+  /// A claim that a pod brings along has the pod's name and the volume's.
+  private var claims: [String] {
+    let podName = pod["metadata"]["name"].string ?? ""
+    return volumes.compactMap { volume in
+      if !volume["ephemeral"].isNull { return "\(podName)-\(volume["name"].string ?? "")" }
+      return volume["persistentVolumeClaim"]["claimName"].string
+    }
+  }
+
+  /// Whether the pod names anything of that kind at all: mirror pods may not.
+  var namesSecrets: Bool { !secrets.isEmpty }
+  var namesConfigMaps: Bool { !configMaps.isEmpty }
+  var namesClaims: Bool { !claims.isEmpty }
 }

@@ -2,23 +2,24 @@ import JSON
 
 /// One rule of a role, ready to be asked (spec/8 §8.3).
 struct PolicyRule: Hashable, Sendable {
-  var verbs: Set<String>
-  var apiGroups: Set<String>
-  var resources: Set<String>
-  var resourceNames: Set<String>
+  // Lists of a few words: scanning them is cheaper than hashing, and they are shown in the order they were written.
+  var verbs: [String]
+  var apiGroups: [String]
+  var resources: [String]
+  var resourceNames: [String]
   var nonResourceURLs: [String]
 
   init(json: JSONValue) {
     func strings(_ key: String) -> [String] { json[key].elements.compactMap(\.string) }
-    verbs = Set(strings("verbs"))
-    apiGroups = Set(strings("apiGroups"))
-    resources = Set(strings("resources"))
-    resourceNames = Set(strings("resourceNames"))
+    verbs = strings("verbs")
+    apiGroups = strings("apiGroups")
+    resources = strings("resources")
+    resourceNames = strings("resourceNames")
     nonResourceURLs = strings("nonResourceURLs")
   }
 
   init(
-    verbs: Set<String>, apiGroups: Set<String> = [], resources: Set<String> = [], resourceNames: Set<String> = [],
+    verbs: [String], apiGroups: [String] = [], resources: [String] = [], resourceNames: [String] = [],
     nonResourceURLs: [String] = []
   ) {
     self.verbs = verbs
@@ -40,7 +41,11 @@ struct PolicyRule: Hashable, Sendable {
   private func matchesResource(_ resource: String, _ subresource: String) -> Bool {
     if resources.contains("*") { return true }
     if subresource.isEmpty { return resources.contains(resource) }
-    return resources.contains("\(resource)/\(subresource)") || resources.contains("*/\(subresource)")
+    return resources.contains { rule in
+      guard let slash = rule.utf8.firstIndex(of: UInt8(ascii: "/")), rule[rule.index(after: slash)...] == subresource
+      else { return false }
+      return rule[..<slash] == "*" || rule[..<slash] == resource
+    }
   }
 
   private static func matches(_ pattern: String, _ path: String) -> Bool {
@@ -49,7 +54,9 @@ struct PolicyRule: Hashable, Sendable {
 
   /// Whether everything the other rule allows is allowed by this one alone.
   func covers(_ other: PolicyRule) -> Bool {
-    func contains(_ own: Set<String>, _ theirs: Set<String>) -> Bool { own.contains("*") || theirs.isSubset(of: own) }
+    func contains(_ own: [String], _ theirs: [String]) -> Bool {
+      own.contains("*") || theirs.allSatisfy { own.contains($0) }
+    }
     guard contains(verbs, other.verbs) else { return false }
     if !other.nonResourceURLs.isEmpty {
       return other.nonResourceURLs.allSatisfy { path in nonResourceURLs.contains { Self.matches($0, path) } }
@@ -60,28 +67,44 @@ struct PolicyRule: Hashable, Sendable {
       return resources.contains("*" + resource[slash...])
     }
     let namesCovered =
-      resourceNames.isEmpty || (!other.resourceNames.isEmpty && other.resourceNames.isSubset(of: resourceNames))
+      resourceNames.isEmpty
+      || (!other.resourceNames.isEmpty && other.resourceNames.allSatisfy { resourceNames.contains($0) })
     return contains(apiGroups, other.apiGroups) && resourcesCovered && namesCovered
   }
 
   /// The rule cut into the smallest rules: one verb, group, resource and name each. What escalation is checked by.
   var atoms: [PolicyRule] {
     var atoms: [PolicyRule] = []
-    for verb in verbs.sorted() {
-      for path in nonResourceURLs { atoms.append(PolicyRule(verbs: [verb], nonResourceURLs: [path])) }
-      for group in apiGroups.sorted() {
-        for resource in resources.sorted() {
+    for group in apiGroups {
+      for resource in resources {
+        for verb in verbs {
           if resourceNames.isEmpty {
             atoms.append(PolicyRule(verbs: [verb], apiGroups: [group], resources: [resource]))
           }
-          for name in resourceNames.sorted() {
+          for name in resourceNames {
             atoms.append(
               PolicyRule(verbs: [verb], apiGroups: [group], resources: [resource], resourceNames: [name]))
           }
         }
       }
     }
+    for path in nonResourceURLs {
+      for verb in verbs { atoms.append(PolicyRule(verbs: [verb], nonResourceURLs: [path])) }
+    }
     return atoms
+  }
+
+  /// Atoms that differ in their verbs alone as one rule each, as the reference tells them.
+  static func compacted(_ atoms: [PolicyRule]) -> [PolicyRule] {
+    var rules: [PolicyRule] = []
+    for atom in atoms {
+      let known = rules.firstIndex { rule in
+        rule.nonResourceURLs.isEmpty && atom.nonResourceURLs.isEmpty && rule.apiGroups == atom.apiGroups
+          && rule.resources == atom.resources && rule.resourceNames == atom.resourceNames
+      }
+      if let known { rules[known].verbs += atom.verbs } else { rules.append(atom) }
+    }
+    return rules
   }
 
   /// `{APIGroups:[""], Resources:["pods"], Verbs:["get"]}`: as an escalation is told.
@@ -90,19 +113,18 @@ struct PolicyRule: Hashable, Sendable {
       values.isEmpty ? nil : "\(name):[\(values.map { "\"\($0)\"" }.joined(separator: " "))]"
     }
     let parts = [
-      list("APIGroups", apiGroups.sorted()), list("Resources", resources.sorted()),
-      list("ResourceNames", resourceNames.sorted()), list("NonResourceURLs", nonResourceURLs),
-      list("Verbs", verbs.sorted()),
+      list("APIGroups", apiGroups), list("Resources", resources), list("NonResourceURLs", nonResourceURLs),
+      list("ResourceNames", resourceNames), list("Verbs", verbs),
     ]
     return "{\(parts.compactMap { $0 }.joined(separator: ", "))}"
   }
 
   var json: JSONValue {
     func list(_ values: [String]) -> JSONValue { .array(values.map { .string($0) }) }
-    var value: JSONValue = ["verbs": list(verbs.sorted())]
-    if !apiGroups.isEmpty { value["apiGroups"] = list(apiGroups.sorted()) }
-    if !resources.isEmpty { value["resources"] = list(resources.sorted()) }
-    if !resourceNames.isEmpty { value["resourceNames"] = list(resourceNames.sorted()) }
+    var value: JSONValue = ["verbs": list(verbs)]
+    if !apiGroups.isEmpty { value["apiGroups"] = list(apiGroups) }
+    if !resources.isEmpty { value["resources"] = list(resources) }
+    if !resourceNames.isEmpty { value["resourceNames"] = list(resourceNames) }
     if !nonResourceURLs.isEmpty { value["nonResourceURLs"] = list(nonResourceURLs) }
     return value
   }

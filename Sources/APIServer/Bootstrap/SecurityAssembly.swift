@@ -23,7 +23,9 @@ public struct SecurityParts: Sendable {
     self.world = world
     tokens = ServiceAccountTokens(key: tokenKey)
     rbac = RBACAuthorizer(store: store, world: world)
-    authorizer = AuthorizerChain([HealthAuthorizer(), MastersAuthorizer(), NodeAuthorizer(store: store), rbac])
+    authorizer = AuthorizerChain([
+      HealthAuthorizer(), MastersAuthorizer(), NodeAuthorizer(store: store, world: world), rbac,
+    ])
   }
 
   /// What an API server takes: `checks` are those of /readyz and /healthz, by name.
