@@ -22,10 +22,10 @@ extension TypeTable {
       6:message string
     JobSpec:
       1:parallelism? int32; 2:completions? int32; 3:activeDeadlineSeconds? int64; 4:selector? meta.v1.LabelSelector
-      5:manualSelector? bool =false; 6:template*! core.v1.PodTemplateSpec; 7:backoffLimit? int32
+      5:manualSelector? bool; 6:template*! core.v1.PodTemplateSpec; 7:backoffLimit? int32
       8:ttlSecondsAfterFinished? int32
-      9:completionMode? string =NonIndexed {Indexed,NonIndexed}
-      10:suspend? bool =false; 11:podFailurePolicy? PodFailurePolicy; 12:backoffLimitPerIndex? int32
+      9:completionMode? string {Indexed,NonIndexed}
+      10:suspend? bool; 11:podFailurePolicy? PodFailurePolicy; 12:backoffLimitPerIndex? int32
       13:maxFailedIndexes? int32
       14:podReplacementPolicy? string {Failed,TerminatingOrFailed}
       15:managedBy? string; 16:successPolicy? SuccessPolicy
