@@ -1,0 +1,151 @@
+// Namespaces, nodes and leases.
+import JSON
+import Schema
+
+struct NamespaceRules: KindRules {
+  private static let nameLabel = "kubernetes.io/metadata.name"
+
+  func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
+    NameRule.label.check(name, isGeneratePrefix: isGeneratePrefix)
+  }
+  /// The label lets selectors name namespaces; nobody can take it away.
+  func applyDefaults(to object: inout JSONValue) {
+    let name = object["metadata"]["name"]
+    if !name.isEmptyValue { object["metadata"]["labels"][Self.nameLabel] = name }
+  }
+
+  func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
+    let name = object["metadata"]["name"]
+    if !name.isEmptyValue { object["metadata"]["labels"][Self.nameLabel] = name }
+    object["status"] = ["phase": "Active"]
+    var finalizers = object["spec"]["finalizers"].elements
+    if !finalizers.contains("kubernetes") { finalizers.append("kubernetes") }
+    object["spec"]["finalizers"] = .array(finalizers)
+  }
+
+  /// Only `finalize` changes the finalizers of the spec.
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    if context.subresource == "finalize" {
+      object["status"] = old["status"]
+    } else {
+      object["spec"]["finalizers"] = old["spec"]["finalizers"]
+    }
+  }
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    for (index, finalizer) in object["spec"]["finalizers"].elements.enumerated() {
+      let place = "spec.finalizers[\(index)]"
+      checks.text(finalizer, place, Validate.qualifiedName)
+      if !finalizer.text.contains("/"), finalizer != "kubernetes" {
+        checks.invalid(
+          place, finalizer,
+          "name is neither a standard finalizer name nor is it fully qualified")
+      }
+    }
+    if object["metadata"]["labels"][Self.nameLabel] != object["metadata"]["name"] {
+      checks.invalid(
+        "metadata.labels[\(Self.nameLabel)]", object["metadata"]["labels"][Self.nameLabel],
+        "must be the name of the namespace")
+    }
+    return checks.errors
+  }
+
+  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let phase = object["status"]["phase"]
+    if object["metadata"]["deletionTimestamp"].isNull {
+      if phase != "Active" {
+        checks.invalid(
+          "status.Phase", phase, "may only be 'Active' if `deletionTimestamp` is empty")
+      }
+    } else if phase != "Terminating" {
+      checks.invalid(
+        "status.Phase", phase, "may only be 'Terminating' if `deletionTimestamp` is not empty")
+    }
+    return checks.errors
+  }
+}
+
+struct NodeRules: KindRules {
+  func applyDefaults(to object: inout JSONValue) {
+    if object["status"]["allocatable"].isEmptyValue, !object["status"]["capacity"].isEmptyValue {
+      object["status"]["allocatable"] = object["status"]["capacity"]
+    }
+  }
+
+  /// Taints are not stamped by clients.
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let spec = object["spec"]
+    var pairs: Set<String> = []
+    for (index, taint) in spec["taints"].elements.enumerated() {
+      let place = "spec.taints[\(index)]"
+      checks.text(taint["key"], "\(place).key", Validate.qualifiedName)
+      checks.text(taint["value"], "\(place).value", Validate.labelValue)
+      checks.oneOf(taint["effect"], "\(place).effect", Checks.taintEffects)
+      if !pairs.insert("\(taint["key"].text)\u{0}\(taint["effect"].text)").inserted {
+        checks.report(
+          FieldError(
+            .duplicate, field: place,
+            message: "Duplicate value: \(taint): taints must be unique by key and effect pair"))
+      }
+    }
+    for (index, block) in spec["podCIDRs"].elements.enumerated() {
+      checks.addressBlock(block, "spec.podCIDRs[\(index)]")
+    }
+    if spec["podCIDRs"].elements.count > 2 {
+      checks.invalid(
+        "spec.podCIDRs", spec["podCIDRs"], "may specify no more than one CIDR for each IP family")
+    }
+    for list in ["capacity", "allocatable"] {
+      for (name, value) in object["status"][list].object ?? [:] {
+        checks.resourceQuantity(name, value, "status.\(list)[\(name)]")
+      }
+    }
+    return checks.errors
+  }
+
+  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let before = old["spec"]["podCIDRs"].elements
+    if !before.isEmpty, object["spec"]["podCIDRs"].elements != before {
+      checks.forbidden(
+        "spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")
+    }
+    let provider = old["spec"]["providerID"]
+    if !provider.isEmptyValue, object["spec"]["providerID"] != provider {
+      checks.forbidden(
+        "spec.providerID", "node updates may not change providerID except from \"\" to valid")
+    }
+    return checks.errors
+  }
+
+  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    var seen: Set<JSONValue> = []
+    for (index, address) in object["status"]["addresses"].elements.enumerated()
+    where !seen.insert(address).inserted {
+      checks.duplicate("status.addresses[\(index)]", address)
+    }
+    return checks.errors
+  }
+}
+
+struct LeaseRules: KindRules {
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let spec = object["spec"]
+    if let duration = spec["leaseDurationSeconds"].integer, duration <= 0 {
+      checks.invalid("spec.leaseDurationSeconds", .integer(duration), "must be greater than 0")
+    }
+    if let transitions = spec["leaseTransitions"].integer, transitions < 0 {
+      checks.invalid(
+        "spec.leaseTransitions", .integer(transitions), "must be greater than or equal to 0")
+    }
+    if !spec["preferredHolder"].isEmptyValue, spec["strategy"].isEmptyValue {
+      checks.forbidden("spec.preferredHolder", "may only be specified when `strategy` is defined")
+    }
+    return checks.errors
+  }
+}

@@ -1,0 +1,125 @@
+// Config maps, secrets and service accounts.
+import JSON
+import Schema
+
+/// Keys and values of one ConfigMap or Secret, in bytes.
+private let maximumDataSize = 1_048_576
+
+struct ConfigMapRules: KindRules {
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    var total = 0
+    for (key, value) in object["data"].object ?? [:] {
+      checks.text(.string(key), "data[\(key)]", Validate.configMapKey)
+      if object["binaryData"].object?.index(of: key) != nil {
+        checks.invalid("data[\(key)]", .string(key), "duplicate of key present in binaryData")
+      }
+      total += value.text.utf8.count
+    }
+    for (key, value) in object["binaryData"].object ?? [:] {
+      checks.text(.string(key), "binaryData[\(key)]", Validate.configMapKey)
+      total += decodedSize(value)
+    }
+    if total > maximumDataSize { checks.report(.tooLong("[]", maximumBytes: maximumDataSize)) }
+    return checks.errors
+  }
+
+  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    frozenData(object, old, ["data", "binaryData"])
+  }
+}
+
+struct SecretRules: KindRules {
+  /// stringData is for writing only: it ends in data.
+  func applyDefaults(to object: inout JSONValue) {
+    object["type"].setDefaultText("Opaque")
+    guard case .object(let texts) = object["stringData"] else { return }
+    for (key, value) in texts { object["data"][key] = .string(Base64.encode(Array(value.text.utf8))) }
+    object["stringData"] = .null
+  }
+
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    // Clients that do not know the type leave it out.
+    if object["type"].isEmptyValue { object["type"] = old["type"] }
+  }
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let data = object["data"].object ?? [:]
+    var total = 0
+    for (key, value) in data {
+      checks.text(.string(key), "data[\(key)]", Validate.configMapKey)
+      total += decodedSize(value)
+    }
+    if total > maximumDataSize { checks.report(.tooLong("data", maximumBytes: maximumDataSize)) }
+    typeRules(object, data, &checks)
+    return checks.errors
+  }
+
+  private func typeRules(_ object: JSONValue, _ data: JSONObject, _ checks: inout Checks) {
+    func isMissing(_ key: String) -> Bool { data[key] == nil }
+    switch object["type"].text {
+    case "kubernetes.io/service-account-token":
+      let name = "kubernetes.io/service-account.name"
+      if object["metadata"]["annotations"][name].isEmptyValue {
+        checks.required("metadata.annotations[\(name)]")
+      }
+    case "kubernetes.io/dockercfg": dockerConfiguration(".dockercfg", data, &checks)
+    case "kubernetes.io/dockerconfigjson": dockerConfiguration(".dockerconfigjson", data, &checks)
+    case "kubernetes.io/basic-auth":
+      if isMissing("username"), isMissing("password") {
+        checks.required("data[username]")
+        checks.required("data[password]")
+      }
+    case "kubernetes.io/ssh-auth":
+      if data["ssh-privatekey"]?.isEmptyValue ?? true { checks.required("data[ssh-privatekey]") }
+    case "kubernetes.io/tls":
+      for key in ["tls.crt", "tls.key"] where isMissing(key) { checks.required("data[\(key)]") }
+    default: break
+    }
+  }
+
+  private func dockerConfiguration(_ key: String, _ data: JSONObject, _ checks: inout Checks) {
+    guard let value = data[key] else { return checks.required("data[\(key)]") }
+    // The parser stands above; the shape of an object is what people get wrong.
+    let text = Base64.decode(value.text) ?? []
+    let body = text.filter { !" \n\r\t".utf8.contains($0) }
+    if body.first != UInt8(ascii: "{") || body.last != UInt8(ascii: "}") {
+      checks.invalid(
+        "data[\(key)]", "<secret contents redacted>", body.isEmpty ? "unexpected end of JSON input" : "invalid JSON")
+    }
+  }
+
+  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    checks.immutable(object["type"], old["type"], "type")
+    checks.report(frozenData(object, old, ["data"]))
+    return checks.errors
+  }
+}
+
+/// What an object marked immutable may not change.
+private func frozenData(_ object: JSONValue, _ old: JSONValue, _ names: [String]) -> [FieldError] {
+  guard old["immutable"] == true else { return [] }
+  var checks = Checks()
+  let message = "field is immutable when `immutable` is set"
+  if object["immutable"] != true { checks.forbidden("immutable", message) }
+  for name in names where (object[name].object ?? [:]) != (old[name].object ?? [:]) {
+    checks.forbidden(name, message)
+  }
+  return checks.errors
+}
+
+/// Bytes that a base64 text stands for.
+private func decodedSize(_ value: JSONValue) -> Int {
+  let text = value.text.utf8
+  return text.count / 4 * 3 - text.suffix(2).count { $0 == UInt8(ascii: "=") }
+}
+
+struct ServiceAccountRules: KindRules {
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    if object["secrets"].isEmptyValue, !old["secrets"].isEmptyValue, context.subresource == "token" {
+      object["secrets"] = old["secrets"]
+    }
+  }
+}

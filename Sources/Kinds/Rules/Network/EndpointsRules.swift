@@ -1,0 +1,131 @@
+// Endpoints and endpoint slices.
+import JSON
+import Schema
+
+struct EndpointsRules: KindRules {
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    for (index, subset) in object["subsets"].elements.enumerated() {
+      let place = "subsets[\(index)]"
+      if subset["addresses"].isEmptyValue, subset["notReadyAddresses"].isEmptyValue {
+        checks.required(place, "must specify `addresses` or `notReadyAddresses`")
+      }
+      for list in ["addresses", "notReadyAddresses"] {
+        for (number, address) in subset[list].elements.enumerated() {
+          endpointAddress(address, "\(place).\(list)[\(number)]", &checks)
+        }
+      }
+      let ports = subset["ports"].elements
+      for (number, port) in ports.enumerated() {
+        let place = "\(place).ports[\(number)]"
+        if port["name"].isEmptyValue {
+          if ports.count > 1 { checks.required("\(place).name") }
+        } else {
+          checks.text(port["name"], "\(place).name", Validate.dns1123Label)
+        }
+        checks.port(port["port"], "\(place).port")
+        checks.oneOf(port["protocol"], "\(place).protocol", ["SCTP", "TCP", "UDP"])
+      }
+    }
+    return checks.errors
+  }
+
+  private func endpointAddress(_ address: JSONValue, _ place: String, _ checks: inout Checks) {
+    checks.endpointIP(address["ip"], "\(place).ip")
+    if !address["hostname"].isEmptyValue {
+      checks.text(address["hostname"], "\(place).hostname", Validate.dns1123Label)
+    }
+    if let node = address["nodeName"].string {
+      checks.text(.string(node), "\(place).nodeName") { Validate.nameIsDNSSubdomain($0) }
+    }
+  }
+}
+
+struct EndpointSliceRules: KindRules {
+  private static let maximumEndpoints = 1000
+  private static let maximumAddresses = 100
+  private static let maximumPorts = 20000
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let type = object["addressType"].text
+    checks.oneOf(object["addressType"], "addressType", ["FQDN", "IPv4", "IPv6"])
+    let endpoints = object["endpoints"].elements
+    if endpoints.count > Self.maximumEndpoints {
+      checks.report(.tooMany("endpoints", actual: endpoints.count, maximum: Self.maximumEndpoints))
+      return checks.errors
+    }
+    for (index, endpoint) in endpoints.enumerated() {
+      self.endpoint(endpoint, "endpoints[\(index)]", type, &checks)
+    }
+    ports(object["ports"].elements, &checks)
+    return checks.errors
+  }
+
+  private func endpoint(_ endpoint: JSONValue, _ place: String, _ type: String, _ checks: inout Checks) {
+    let addresses = endpoint["addresses"].elements
+    if addresses.isEmpty {
+      checks.required("\(place).addresses", "must contain at least 1 address")
+    } else if addresses.count > Self.maximumAddresses {
+      checks.report(
+        .tooMany("\(place).addresses", actual: addresses.count, maximum: Self.maximumAddresses))
+    }
+    for (index, address) in addresses.enumerated() {
+      let place = "\(place).addresses[\(index)]"
+      switch type {
+      case "FQDN": checks.text(address, place, Validate.fullyQualifiedDomainName)
+      case "IPv4", "IPv6":
+        if let parsed = IPAddress(address.text), parsed.isIPv6 != (type == "IPv6") {
+          checks.invalid(place, address, "must be an \(type) address")
+        }
+        checks.endpointIP(address, place)
+      default: break
+      }
+    }
+    if let node = endpoint["nodeName"].string {
+      checks.text(.string(node), "\(place).nodeName") { Validate.nameIsDNSSubdomain($0) }
+    }
+    if let host = endpoint["hostname"].string {
+      checks.text(.string(host), "\(place).hostname", Validate.dns1123Label)
+    }
+    for (index, zone) in endpoint["hints"]["forZones"].elements.enumerated() {
+      checks.text(zone["name"], "\(place).hints.forZones[\(index)].name", Validate.labelValue)
+    }
+  }
+
+  private func ports(_ ports: [JSONValue], _ checks: inout Checks) {
+    if ports.count > Self.maximumPorts {
+      checks.report(.tooMany("ports", actual: ports.count, maximum: Self.maximumPorts))
+      return
+    }
+    var names: Set<String> = []
+    for (index, port) in ports.enumerated() {
+      let place = "ports[\(index)]"
+      if !port["name"].isEmptyValue { checks.text(port["name"], "\(place).name", Validate.dns1123Label) }
+      if !names.insert(port["name"].text).inserted { checks.duplicate("\(place).name", port["name"]) }
+      checks.oneOf(port["protocol"], "\(place).protocol", ["SCTP", "TCP", "UDP"])
+    }
+  }
+
+  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    checks.immutable(object["addressType"], old["addressType"], "addressType")
+    return checks.errors
+  }
+
+  /// Labels count here: they name the service.
+  func generationChanged(_ object: JSONValue, old: JSONValue) -> Bool {
+    ["endpoints", "ports", "addressType"].contains { object[$0] != old[$0] }
+      || object["metadata"]["labels"] != old["metadata"]["labels"]
+  }
+}
+
+extension Checks {
+  /// An address that traffic may be sent to.
+  mutating func endpointIP(_ value: JSONValue, _ place: String) {
+    guard let parsed = IPAddress(value.text) else { return address(value, place) }
+    if parsed.isUnspecified { invalid(place, value, "may not be unspecified (0.0.0.0 or ::)") }
+    if parsed.isLoopback { invalid(place, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)") }
+    linkLocal(parsed, value, place)
+  }
+}

@@ -1,0 +1,174 @@
+// Services: defaults, what an update carries over, what is wrong. Addresses and node ports are allocated elsewhere.
+import JSON
+import Schema
+
+struct ServiceRules: KindRules {
+  func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
+    NameRule.serviceLabel.check(name, isGeneratePrefix: isGeneratePrefix)
+  }
+
+  func applyDefaults(to object: inout JSONValue) {
+    guard !object["spec"].isNull else { return }
+    var spec = object["spec"]
+    spec["type"].setDefaultText("ClusterIP")
+    spec["sessionAffinity"].setDefaultText("None")
+    switch spec["sessionAffinity"] {
+    case "None": spec["sessionAffinityConfig"] = .null
+    case "ClientIP": spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].setDefault(10800)
+    default: break
+    }
+    spec["ports"].mutateElements { port in
+      port["protocol"].setDefaultText("TCP")
+      let number = port["port"]
+      if port["targetPort"].isEmptyValue { port["targetPort"] = number }
+    }
+    let type = spec["type"].text
+    let isExternal = type == "NodePort" || type == "LoadBalancer"
+    if isExternal || (type == "ClusterIP" && !spec["externalIPs"].isEmptyValue) {
+      spec["externalTrafficPolicy"].setDefaultText("Cluster")
+    }
+    if type != "ExternalName" { spec["internalTrafficPolicy"].setDefaultText("Cluster") }
+    if type == "LoadBalancer" { spec["allocateLoadBalancerNodePorts"].setDefault(true) }
+    mirrorAddresses(&spec)
+    object["spec"] = spec
+  }
+
+  /// clusterIPs and clusterIP say the same.
+  private func mirrorAddresses(_ spec: inout JSONValue) {
+    let address = spec["clusterIP"]
+    if !address.isEmptyValue, spec["clusterIPs"].isEmptyValue { spec["clusterIPs"] = [address] }
+  }
+
+  /// Fields that older clients leave out of an update keep their values; a change of type lets go of what the new
+  /// type has no use for.
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    var spec = object["spec"]
+    let before = old["spec"]
+    carryOver(&spec, before)
+    dropUnused(&spec, before)
+    object["spec"] = spec
+  }
+
+  private func needsAddress(_ spec: JSONValue) -> Bool { spec["type"] != "ExternalName" }
+  private func needsNodePort(_ spec: JSONValue) -> Bool {
+    spec["type"] == "NodePort"
+      || (spec["type"] == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"].bool != false)
+  }
+  private func needsHealthCheckPort(_ spec: JSONValue) -> Bool {
+    spec["type"] == "LoadBalancer" && spec["externalTrafficPolicy"] == "Local"
+  }
+
+  private func carryOver(_ spec: inout JSONValue, _ before: JSONValue) {
+    if needsAddress(before), needsAddress(spec) {
+      if spec["clusterIP"].isEmptyValue { spec["clusterIP"] = before["clusterIP"] }
+      if spec["clusterIPs"].isEmptyValue, spec["clusterIP"] == before["clusterIP"] {
+        spec["clusterIPs"] = before["clusterIPs"]
+      }
+      if spec["ipFamilies"].isEmptyValue { spec["ipFamilies"] = before["ipFamilies"] }
+      if spec["ipFamilyPolicy"].isNull { spec["ipFamilyPolicy"] = before["ipFamilyPolicy"] }
+    }
+    if needsNodePort(before), needsNodePort(spec) { carryOverNodePorts(&spec, before) }
+    if needsHealthCheckPort(before), needsHealthCheckPort(spec), spec["healthCheckNodePort"].isEmptyValue {
+      spec["healthCheckNodePort"] = before["healthCheckNodePort"]
+    }
+    if before["type"] == "LoadBalancer", spec["type"] == "LoadBalancer", spec["loadBalancerClass"].isNull {
+      spec["loadBalancerClass"] = before["loadBalancerClass"]
+    }
+  }
+
+  /// A port without a node port gets that of the old port of the same protocol and number, unless another one took it.
+  private func carryOverNodePorts(_ spec: inout JSONValue, _ before: JSONValue) {
+    func key(_ port: JSONValue) -> String { "\(port["protocol"].text)/\(port["port"].integer ?? 0)" }
+    var old: [String: JSONValue] = [:]
+    for port in before["ports"].elements { old[key(port)] = port["nodePort"] }
+    var used = Set(spec["ports"].elements.compactMap { $0["nodePort"].integer })
+    spec["ports"].mutateElements { port in
+      guard port["nodePort"].isEmptyValue, let number = old[key(port)]?.integer, number != 0,
+        used.insert(number).inserted
+      else { return }
+      port["nodePort"] = .integer(number)
+    }
+  }
+
+  private func dropUnused(_ spec: inout JSONValue, _ before: JSONValue) {
+    if needsAddress(before), !needsAddress(spec) {
+      if spec["clusterIP"] == before["clusterIP"] { spec["clusterIP"] = .null }
+      if spec["clusterIPs"] == before["clusterIPs"] { spec["clusterIPs"] = .null }
+      if spec["ipFamilies"] == before["ipFamilies"] { spec["ipFamilies"] = .null }
+      if spec["ipFamilyPolicy"] == before["ipFamilyPolicy"] { spec["ipFamilyPolicy"] = .null }
+    }
+    if needsNodePort(before), !needsNodePort(spec) {
+      let old = before["ports"].elements.map { $0["nodePort"] }
+      let new = spec["ports"].elements.map { $0["nodePort"] }
+      // Only ports that the client did not touch: an explicit one is the client's mistake to see.
+      if Set(new).isSubset(of: Set(old)) { spec["ports"].mutateElements { $0["nodePort"] = .null } }
+    }
+    if needsHealthCheckPort(before), !needsHealthCheckPort(spec),
+      spec["healthCheckNodePort"] == before["healthCheckNodePort"]
+    {
+      spec["healthCheckNodePort"] = .null
+    }
+    if before["type"] == "LoadBalancer", spec["type"] != "LoadBalancer" {
+      if spec["allocateLoadBalancerNodePorts"] == before["allocateLoadBalancerNodePorts"] {
+        spec["allocateLoadBalancerNodePorts"] = .null
+      }
+      if spec["loadBalancerClass"] == before["loadBalancerClass"] { spec["loadBalancerClass"] = .null }
+    }
+    let isExternal = spec["type"] == "NodePort" || spec["type"] == "LoadBalancer"
+    if !isExternal, spec["externalIPs"].isEmptyValue,
+      spec["externalTrafficPolicy"] == before["externalTrafficPolicy"]
+    {
+      spec["externalTrafficPolicy"] = .null
+    }
+  }
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    checks.service(object["spec"])
+    return checks.errors
+  }
+
+  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let spec = object["spec"]
+    let before = old["spec"]
+    guard needsAddress(spec), needsAddress(before) else { return [] }
+    let address = before["clusterIPs"][0]
+    if !address.isEmptyValue, spec["clusterIPs"][0] != address {
+      checks.invalid(
+        "spec.clusterIPs[0]", goValue: GoSyntax.strings(spec["clusterIPs"]),
+        spec["clusterIPs"].isEmptyValue ? "primary clusterIP can not be unset" : "may not change once set")
+    }
+    let family = before["ipFamilies"][0]
+    if !family.isEmptyValue, !spec["ipFamilies"][0].isNull, spec["ipFamilies"][0] != family {
+      checks.invalid(
+        "spec.ipFamilies[0]", spec["ipFamilies"], "may not change once set")
+    }
+    if before["type"] == "LoadBalancer", spec["type"] == "LoadBalancer",
+      spec["loadBalancerClass"] != before["loadBalancerClass"]
+    {
+      checks.invalid(
+        "spec.loadBalancerClass", spec["loadBalancerClass"],
+        "may not change once set")
+    }
+    if needsHealthCheckPort(before), needsHealthCheckPort(spec) {
+      let port = before["healthCheckNodePort"]
+      if !port.isEmptyValue, spec["healthCheckNodePort"] != port {
+        checks.invalid(
+          "spec.healthCheckNodePort", spec["healthCheckNodePort"], "field is immutable")
+      }
+    }
+    return checks.errors
+  }
+
+  func warnings(for object: JSONValue) -> [String] {
+    var warnings: [String] = []
+    if !object["spec"]["externalIPs"].isEmptyValue, object["spec"]["type"] == "ExternalName" {
+      warnings.append("spec.externalIPs is ignored when spec.type is \"ExternalName\"")
+    }
+    if object["spec"]["type"] != "ExternalName", !object["spec"]["externalName"].isEmptyValue {
+      warnings.append("spec.externalName is ignored when spec.type is not \"ExternalName\"")
+    }
+    return warnings
+  }
+}
