@@ -23,16 +23,23 @@ extension Catalog {
       group.kind(
         "CertificateSigningRequest", "certificatesigningrequests", shortNames: ["csr"], isNamespaced: false,
         subresources: [SubresourceEntry("approval", verbs: [.get, .patch, .update]), .status],
+        rules: SigningRequestRules(), table: .signingRequest,
         selectors: ["spec.signerName"])
     ]
   }
 
   static func rbac(_ group: CatalogGroup) -> [KindDescriptor] {
     [
-      group.kind("ClusterRoleBinding", "clusterrolebindings", isNamespaced: false, traits: [\.createsOnUpdate]),
-      group.kind("ClusterRole", "clusterroles", isNamespaced: false, traits: [\.createsOnUpdate]),
-      group.kind("RoleBinding", "rolebindings", traits: [\.createsOnUpdate]),
-      group.kind("Role", "roles", traits: [\.createsOnUpdate]),
+      group.kind(
+        "ClusterRoleBinding", "clusterrolebindings", isNamespaced: false, traits: [\.createsOnUpdate],
+        rules: RoleBindingRules(isClusterBinding: true), table: .roleBinding),
+      group.kind(
+        "ClusterRole", "clusterroles", isNamespaced: false, traits: [\.createsOnUpdate],
+        rules: RoleRules(isClusterRole: true)),
+      group.kind(
+        "RoleBinding", "rolebindings", traits: [\.createsOnUpdate], rules: RoleBindingRules(isClusterBinding: false),
+        table: .roleBinding),
+      group.kind("Role", "roles", traits: [\.createsOnUpdate], rules: RoleRules(isClusterRole: false)),
     ]
   }
 }

@@ -9,16 +9,16 @@ extension Catalog {
     return [
       group.kind(
         "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", categories: categories, isNamespaced: false,
-        traits: traits),
+        traits: traits, rules: WebhookConfigurationRules(), table: .webhooks),
       group.kind(
         "ValidatingAdmissionPolicy", "validatingadmissionpolicies", categories: categories, isNamespaced: false,
-        subresources: [.status], traits: traits),
+        subresources: [.status], traits: traits, rules: AdmissionPolicyRules(), table: .admissionPolicy),
       group.kind(
         "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", categories: categories,
-        isNamespaced: false, traits: traits),
+        isNamespaced: false, traits: traits, rules: AdmissionPolicyBindingRules(), table: .admissionPolicyBinding),
       group.kind(
         "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", categories: categories,
-        isNamespaced: false, traits: traits),
+        isNamespaced: false, traits: traits, rules: WebhookConfigurationRules(), table: .webhooks),
     ]
   }
 
@@ -27,7 +27,7 @@ extension Catalog {
       group.kind(
         "CustomResourceDefinition", "customresourcedefinitions", shortNames: ["crd", "crds"], categories: categories,
         isNamespaced: false, subresources: [.status],
-        traits: [\.requiresResourceVersionOnUpdate, \.tracksGeneration])
+        traits: [\.requiresResourceVersionOnUpdate, \.tracksGeneration], rules: CustomResourceDefinitionRules())
     ]
   }
 
@@ -35,7 +35,7 @@ extension Catalog {
     [
       group.kind(
         "APIService", "apiservices", categories: categories, isNamespaced: false, subresources: [.status],
-        traits: [\.requiresResourceVersionOnUpdate])
+        traits: [\.requiresResourceVersionOnUpdate], rules: APIServiceRules(), table: .apiService)
     ]
   }
 }

@@ -4,19 +4,20 @@ import Schema
 extension Catalog {
   static func apps(_ group: CatalogGroup) -> [KindDescriptor] {
     [
-      group.kind("ControllerRevision", "controllerrevisions"),
+      group.kind(
+        "ControllerRevision", "controllerrevisions", rules: ControllerRevisionRules(), table: .controllerRevision),
       group.kind(
         "DaemonSet", "daemonsets", shortNames: ["ds"], categories: ["all"], subresources: [.status],
-        traits: [\.tracksGeneration]),
+        traits: [\.tracksGeneration], rules: DaemonSetRules(), table: .daemonSet),
       group.kind(
         "Deployment", "deployments", shortNames: ["deploy"], categories: ["all"], subresources: [.scale, .status],
-        traits: [\.tracksGeneration]),
+        traits: [\.tracksGeneration], rules: DeploymentRules(), table: .deployment),
       group.kind(
         "ReplicaSet", "replicasets", shortNames: ["rs"], categories: ["all"], subresources: [.scale, .status],
-        traits: [\.tracksGeneration], selectors: ["status.replicas"]),
+        traits: [\.tracksGeneration], rules: ReplicaSetRules(), table: .replicaSet, selectors: ["status.replicas"]),
       group.kind(
         "StatefulSet", "statefulsets", shortNames: ["sts"], categories: ["all"], subresources: [.scale, .status],
-        traits: [\.tracksGeneration]),
+        traits: [\.tracksGeneration], rules: StatefulSetRules(), table: .statefulSet),
     ]
   }
 
@@ -24,9 +25,10 @@ extension Catalog {
     [
       group.kind(
         "CronJob", "cronjobs", shortNames: ["cj"], categories: ["all"], subresources: [.status],
-        traits: [\.tracksGeneration]),
+        traits: [\.tracksGeneration], rules: CronJobRules(), table: .cronJob),
       group.kind(
         "Job", "jobs", categories: ["all"], subresources: [.status], traits: [\.tracksGeneration, \.orphansByDefault],
+        rules: JobRules(), table: .job,
         selectors: ["status.successful=status.succeeded"]),
     ]
   }
@@ -35,7 +37,7 @@ extension Catalog {
     [
       group.kind(
         "HorizontalPodAutoscaler", "horizontalpodautoscalers", shortNames: ["hpa"], categories: ["all"],
-        subresources: [.status],
+        subresources: [.status], rules: AutoscalerRules(), table: .autoscaler,
         storage: GroupVersionKind(group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscaler"))
     ]
   }
@@ -44,14 +46,16 @@ extension Catalog {
     [
       group.kind(
         "PodDisruptionBudget", "poddisruptionbudgets", shortNames: ["pdb"], subresources: [.status],
-        traits: [\.requiresResourceVersionOnUpdate, \.tracksGeneration])
+        traits: [\.requiresResourceVersionOnUpdate, \.tracksGeneration], rules: DisruptionBudgetRules(),
+        table: .disruptionBudget)
     ]
   }
 
   static func scheduling(_ group: CatalogGroup) -> [KindDescriptor] {
     [
       group.kind(
-        "PriorityClass", "priorityclasses", shortNames: ["pc"], isNamespaced: false, traits: [\.tracksGeneration])
+        "PriorityClass", "priorityclasses", shortNames: ["pc"], isNamespaced: false, traits: [\.tracksGeneration],
+        rules: PriorityClassRules(), table: .priorityClass)
     ]
   }
 }

@@ -164,7 +164,8 @@ struct Checks {
           forbidden("\(place).values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
         }
       default:
-        invalid("\(place).operator", expression["operator"].isNull ? "" : expression["operator"],
+        invalid(
+          "\(place).operator", expression["operator"].isNull ? "" : expression["operator"],
           "not a valid selector operator")
       }
       text(expression["key"], "\(place).key", Validate.qualifiedName)

@@ -50,7 +50,8 @@ extension Checks {
       if name.isEmpty {
         required("spec.externalName")
       } else {
-        text(.string(name.hasSuffix(".") ? String(name.dropLast()) : name), "spec.externalName",
+        text(
+          .string(name.hasSuffix(".") ? String(name.dropLast()) : name), "spec.externalName",
           Validate.dns1123Subdomain)
       }
     default: break

@@ -237,7 +237,8 @@ extension Checks {
         mount["mountPropagation"], "\(place).mountPropagation", ["Bidirectional", "HostToContainer", "None"],
         orAbsent: true)
       if mount["mountPropagation"] == "Bidirectional", !isPrivileged {
-        forbidden("\(place).mountPropagation",
+        forbidden(
+          "\(place).mountPropagation",
           "Bidirectional mount propagation is available only to privileged containers")
       }
     }

@@ -119,7 +119,8 @@ enum PodWarnings {
       }
     }
     if let seconds = spec["terminationGracePeriodSeconds"].integer, seconds < 0 {
-      warnings.append("\(path).terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")
+      warnings.append(
+        "\(path).terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")
     }
     return warnings
   }

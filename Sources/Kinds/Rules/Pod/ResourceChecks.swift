@@ -48,7 +48,8 @@ extension Checks {
           invalid("\(place).requests", .string(request.description), "must be equal to \(name) limit of \(limit)")
         } else if request > limit {
           invalid(
-            "\(place).requests", .string(request.description), "must be less than or equal to \(name) limit of \(limit)")
+            "\(place).requests", .string(request.description), "must be less than or equal to \(name) limit of \(limit)"
+          )
         }
       } else if !ResourceName.allowsOvercommit(name) {
         required("\(place).limits", "Limit must be set for non overcommitable resources")

@@ -1,0 +1,230 @@
+// Custom resource definitions, API services, certificate signing requests.
+import JSON
+import Schema
+
+struct CustomResourceDefinitionRules: KindRules {
+  func applyDefaults(to object: inout JSONValue) {
+    guard !object["spec"].isNull else { return }
+    let kind = object["spec"]["names"]["kind"].text
+    object["spec"]["names"]["singular"].setDefaultText(kind.lowercased())
+    object["spec"]["names"]["listKind"].setDefaultText(kind + "List")
+    object["spec"]["conversion"]["strategy"].setDefaultText("None")
+  }
+
+  func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
+    object["status"] = ["conditions": [], "acceptedNames": ["plural": "", "kind": ""]]
+    let stored = object["spec"]["versions"].elements.filter { $0["storage"] == true }.map { $0["name"] }
+    object["status"]["storedVersions"] = .array(stored)
+  }
+
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    for version in object["spec"]["versions"].elements
+    where version["storage"] == true && !object["status"]["storedVersions"].elements.contains(version["name"]) {
+      object["status"]["storedVersions"].append(version["name"])
+    }
+  }
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let spec = object["spec"]
+    let names = spec["names"]
+    let expected = "\(names["plural"].text).\(spec["group"].text)"
+    if object["metadata"]["name"].text != expected {
+      checks.invalid(
+        "metadata.name", object["metadata"]["name"], "must be spec.names.plural+\".\"+spec.group")
+    }
+    checks.requiredText(spec["group"], "spec.group", Validate.dns1123Subdomain)
+    if !spec["group"].text.contains(".") {
+      checks.invalid("spec.group", spec["group"], "should be a domain with at least one dot")
+    }
+    checks.oneOf(spec["scope"], "spec.scope", ["Cluster", "Namespaced"])
+    for name in ["plural", "singular"] {
+      checks.requiredText(names[name], "spec.names.\(name)", Validate.dns1035Label)
+    }
+    for name in ["kind", "listKind"] {
+      checks.requiredText(names[name], "spec.names.\(name)") { Validate.dns1035Label($0.lowercased()) }
+    }
+    if names["kind"] == names["listKind"], !names["kind"].isEmptyValue {
+      checks.invalid("spec.names.listKind", names["listKind"], "kind and listKind may not be the same")
+    }
+    for (index, name) in names["shortNames"].elements.enumerated() {
+      checks.text(name, "spec.names.shortNames[\(index)]", Validate.dns1035Label)
+    }
+    versions(spec, &checks)
+    return checks.errors
+  }
+
+  private func versions(_ spec: JSONValue, _ checks: inout Checks) {
+    var names: Set<String> = []
+    var storedCount = 0
+    for (index, version) in spec["versions"].elements.enumerated() {
+      let place = "spec.versions[\(index)]"
+      if version["storage"] == true { storedCount += 1 }
+      checks.requiredText(version["name"], "\(place).name", Validate.dns1035Label)
+      if !names.insert(version["name"].text).inserted { checks.duplicate("\(place).name", version["name"]) }
+      if version["schema"]["openAPIV3Schema"].isNull {
+        checks.required("\(place).schema.openAPIV3Schema", "schemas are required")
+      } else if version["schema"]["openAPIV3Schema"]["type"] != "object" {
+        checks.invalid(
+          "\(place).schema.openAPIV3Schema.type", version["schema"]["openAPIV3Schema"]["type"],
+          "must be object at the root")
+      }
+    }
+    if storedCount != 1 {
+      checks.invalid(
+        "spec.versions", spec["versions"], "must have exactly one version marked as storage version")
+    }
+    if spec["preserveUnknownFields"] == true {
+      checks.invalid(
+        "spec.preserveUnknownFields", true, "must be false")
+    }
+    checks.oneOf(spec["conversion"]["strategy"], "spec.conversion.strategy", ["None", "Webhook"])
+  }
+
+  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    for name in ["group", "scope"] {
+      checks.immutable(object["spec"][name], old["spec"][name], "spec.\(name)")
+    }
+    for name in ["plural", "kind"] {
+      checks.immutable(object["spec"]["names"][name], old["spec"]["names"][name], "spec.names.\(name)")
+    }
+    for stored in object["status"]["storedVersions"].elements
+    where !object["spec"]["versions"].elements.contains(where: { $0["name"] == stored }) {
+      checks.invalid(
+        "status.storedVersions[0]", stored,
+        "missing from spec.versions; \(stored.text) was previously a storage "
+          + "version, and must remain in spec.versions until a storage migration ensures no data remains persisted "
+          + "in \(stored.text) and removes \(stored.text) from status.storedVersions")
+    }
+    return checks.errors
+  }
+}
+
+struct APIServiceRules: KindRules {
+  func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
+    NameRule.pathSegment.check(name, isGeneratePrefix: isGeneratePrefix)
+  }
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let spec = object["spec"]
+    let expected = "\(spec["version"].text).\(spec["group"].text)"
+    if object["metadata"]["name"].text != expected {
+      checks.invalid(
+        "metadata.name", object["metadata"]["name"], "must be `spec.version+\".\"+spec.group`: \"\(expected)\"")
+    }
+    checks.requiredText(spec["version"], "spec.version", Validate.dns1035Label)
+    let minimum = spec["groupPriorityMinimum"].integer ?? 0
+    if minimum <= 0 || minimum > 20000 {
+      checks.invalid(
+        "spec.groupPriorityMinimum", .integer(minimum), "must be positive and less than 20000")
+    }
+    let priority = spec["versionPriority"].integer ?? 0
+    if priority <= 0 || priority > 1000 {
+      checks.invalid("spec.versionPriority", .integer(priority), "must be positive and less than 1000")
+    }
+    guard !spec["service"].isNull else {
+      if !spec["caBundle"].isEmptyValue {
+        checks.invalid("spec.caBundle", "0 bytes", "local APIServices may not have a caBundle")
+      }
+      if spec["insecureSkipTLSVerify"] == true {
+        checks.invalid(
+          "spec.insecureSkipTLSVerify", true, "local APIServices may not have insecureSkipTLSVerify")
+      }
+      return checks.errors
+    }
+    for name in ["namespace", "name"] { checks.requiredText(spec["service"][name], "spec.service.\(name)") }
+    if spec["insecureSkipTLSVerify"] == true, !spec["caBundle"].isEmptyValue {
+      checks.invalid(
+        "spec.insecureSkipTLSVerify", true, "may not be true if caBundle is present")
+    }
+    return checks.errors
+  }
+}
+
+struct SigningRequestRules: KindRules {
+  private static let minimumSeconds: Int64 = 600
+
+  func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
+    NameRule.pathSegment.check(name, isGeneratePrefix: isGeneratePrefix)
+  }
+
+  /// Who asks is what the server saw, not what the client says.
+  func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
+    var spec = object["spec"]
+    spec["username"] = .string(context.user.name)
+    spec["uid"] = context.user.uid.isEmpty ? .null : .string(context.user.uid)
+    spec["groups"] = context.user.groups.isEmpty ? .null : .array(context.user.groups.map { .string($0) })
+    spec["extra"] = .null
+    for (key, values) in context.user.extra.sorted(by: { $0.key < $1.key }) {
+      spec["extra"][key] = .array(values.map { .string($0) })
+    }
+    object["spec"] = spec
+  }
+
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    object["spec"] = old["spec"]
+    if context.subresource == "approval" {
+      // Only the verdict changes here; the certificate belongs to the signer.
+      object["status"]["certificate"] = old["status"]["certificate"]
+      stampConditions(&object, old, context)
+    } else if context.subresource.isEmpty {
+      object["status"] = old["status"]
+    }
+  }
+
+  func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    // Verdicts come through approval only.
+    func isVerdict(_ condition: JSONValue) -> Bool { condition["type"] == "Approved" || condition["type"] == "Denied" }
+    let verdicts = old["status"]["conditions"].elements.filter(isVerdict)
+    let others = object["status"]["conditions"].elements.filter { !isVerdict($0) }
+    if !(verdicts + others).isEmpty { object["status"]["conditions"] = .array(verdicts + others) }
+    stampConditions(&object, old, context)
+  }
+
+  private func stampConditions(_ object: inout JSONValue, _ old: JSONValue, _ context: RuleContext) {
+    let before = old["status"]["conditions"].elements
+    object["status"]["conditions"].mutateElements { condition in
+      let isKnown = before.contains { $0["type"] == condition["type"] && $0["status"] == condition["status"] }
+      if condition["lastTransitionTime"].isNull || !isKnown { condition["lastTransitionTime"] = .string(context.now) }
+      if condition["lastUpdateTime"].isNull { condition["lastUpdateTime"] = .string(context.now) }
+    }
+  }
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let spec = object["spec"]
+    let request = Base64.decode(spec["request"].text).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    if !request.contains("-----BEGIN CERTIFICATE REQUEST-----") {
+      checks.invalid(
+        "spec.request", spec["request"].isNull ? "" : spec["request"],
+        "PEM block type must be CERTIFICATE REQUEST")
+    }
+    if spec["usages"].isEmptyValue { checks.required("spec.usages", "usages are required") }
+    let signer = spec["signerName"].text
+    if signer.isEmpty {
+      checks.required("spec.signerName")
+    } else {
+      let parts = signer.split(separator: "/", omittingEmptySubsequences: false)
+      if parts.count != 2 {
+        checks.invalid(
+          "spec.signerName", .string(signer),
+          "must be a fully qualified domain and path of the form 'example.com/signer-name'")
+      } else if !parts[0].contains(".") {
+        checks.invalid(
+          "spec.signerName", .string(signer), "should be a domain with at least two segments separated by dots")
+      }
+    }
+    if let seconds = spec["expirationSeconds"].integer, seconds < Self.minimumSeconds {
+      checks.invalid(
+        "spec.expirationSeconds", .integer(seconds), "may not specify a duration less than 600 seconds (10 minutes)")
+    }
+    let types = object["status"]["conditions"].elements.map { $0["type"].text }
+    if types.contains("Approved"), types.contains("Denied") {
+      checks.invalid(
+        "status.conditions", object["status"]["conditions"], "Approved and Denied conditions are mutually exclusive")
+    }
+    return checks.errors
+  }
+}

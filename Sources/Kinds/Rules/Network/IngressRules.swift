@@ -1,0 +1,209 @@
+// Ingresses, their classes, network policies.
+import JSON
+import Schema
+
+struct IngressRules: KindRules {
+  private static let classAnnotation = "kubernetes.io/ingress.class"
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let spec = object["spec"]
+    if spec["rules"].isEmptyValue, spec["defaultBackend"].isNull {
+      checks.invalid(
+        "spec", spec["rules"].isNull ? [] : spec["rules"], "either `defaultBackend` or `rules` must be specified")
+    }
+    if !spec["defaultBackend"].isNull { backend(spec["defaultBackend"], "spec.defaultBackend", &checks) }
+    for (index, rule) in spec["rules"].elements.enumerated() {
+      host(rule["host"], "spec.rules[\(index)].host", &checks)
+      guard !rule["http"].isNull else { continue }
+      let place = "spec.rules[\(index)].http.paths"
+      if rule["http"]["paths"].isEmptyValue { checks.required(place) }
+      for (number, path) in rule["http"]["paths"].elements.enumerated() {
+        self.path(path, "\(place)[\(number)]", &checks)
+      }
+    }
+    for (index, entry) in spec["tls"].elements.enumerated() {
+      for (number, name) in entry["hosts"].elements.enumerated() {
+        hostName(name, "spec.tls[\(index)].hosts[\(number)]", &checks)
+      }
+    }
+    if let name = spec["ingressClassName"].string {
+      checks.text(.string(name), "spec.ingressClassName") { Validate.nameIsDNSSubdomain($0) }
+    }
+    return checks.errors
+  }
+
+  func validateCreate(_ object: JSONValue) -> [FieldError] {
+    guard !object["metadata"]["annotations"][Self.classAnnotation].isNull,
+      !object["spec"]["ingressClassName"].isNull
+    else { return [] }
+    return [
+      .invalid(
+        "annotations.\(Self.classAnnotation)", object["metadata"]["annotations"][Self.classAnnotation],
+        "can not be set when the class field is also set")
+    ]
+  }
+
+  private func host(_ host: JSONValue, _ place: String, _ checks: inout Checks) {
+    guard let name = host.string, !name.isEmpty else { return }
+    if IPAddress(name) != nil {
+      checks.invalid(place, host, "must be a DNS name, not an IP address")
+    } else {
+      hostName(host, place, &checks)
+    }
+  }
+
+  private func hostName(_ host: JSONValue, _ place: String, _ checks: inout Checks) {
+    let isWildcard = host.text.contains("*")
+    checks.text(host, place, isWildcard ? Validate.wildcardDNS1123Subdomain : Validate.dns1123Subdomain)
+  }
+
+  private func path(_ path: JSONValue, _ place: String, _ checks: inout Checks) {
+    let types = ["Exact", "ImplementationSpecific", "Prefix"]
+    if path["pathType"].isNull { checks.required("\(place).pathType", "pathType must be specified") }
+    switch path["pathType"].text {
+    case "Exact", "Prefix":
+      if !path["path"].text.hasPrefix("/") {
+        checks.invalid("\(place).path", .string(path["path"].text), "must be an absolute path")
+      }
+      for part in ["//", "/./", "/../", "%2f", "%2F"] where path["path"].text.contains(part) {
+        checks.invalid("\(place).path", path["path"], "must not contain '\(part)'")
+      }
+    case "ImplementationSpecific":
+      if let text = path["path"].string, !text.isEmpty, !text.hasPrefix("/") {
+        checks.invalid("\(place).path", path["path"], "must be an absolute path")
+      }
+    case "": break
+    default: checks.notSupported("\(place).pathType", path["pathType"], types)
+    }
+    backend(path["backend"], "\(place).backend", &checks)
+  }
+
+  private func backend(_ backend: JSONValue, _ place: String, _ checks: inout Checks) {
+    let service = backend["service"]
+    if !backend["resource"].isNull, !service.isNull {
+      return checks.invalid(place, "", "cannot set both resource and service backends")
+    }
+    if !backend["resource"].isNull {
+      for name in ["kind", "name"] { checks.requiredText(backend["resource"][name], "\(place).resource.\(name)") }
+      return
+    }
+    if service["name"].isEmptyValue {
+      checks.required("\(place).service.name")
+    } else {
+      checks.text(service["name"], "\(place).service.name") { Validate.nameIsDNS1035Label($0) }
+    }
+    let hasName = !service["port"]["name"].isEmptyValue
+    let hasNumber = !service["port"]["number"].isEmptyValue
+    if hasName, hasNumber {
+      checks.invalid(place, "", "cannot set both port name & port number")
+    } else if hasName {
+      checks.text(service["port"]["name"], "\(place).service.port.name", Checks.portName)
+    } else if hasNumber {
+      checks.port(service["port"]["number"], "\(place).service.port.number")
+    } else {
+      checks.required(place, "port name or number is required")
+    }
+  }
+}
+
+struct IngressClassRules: KindRules {
+  private static let maximumControllerLength = 250
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let controller = object["spec"]["controller"].text
+    if controller.utf8.count > Self.maximumControllerLength {
+      checks.report(.tooLong("spec.controller", maximumBytes: Self.maximumControllerLength))
+    } else if !controller.contains("/") {
+      checks.invalid(
+        "spec.controller", .string(controller), "must be a domain-prefixed path (such as \"acme.io/foo\")")
+    }
+    let parameters = object["spec"]["parameters"]
+    guard !parameters.isNull else { return checks.errors }
+    for name in ["kind", "name"] { checks.requiredText(parameters[name], "spec.parameters.\(name)") }
+    checks.oneOf(parameters["scope"], "spec.parameters.scope", ["Cluster", "Namespace"])
+    if parameters["scope"] == "Namespace", parameters["namespace"].isEmptyValue {
+      checks.required(
+        "spec.parameters.namespace", "`parameters.scope` is set to 'Namespace'")
+    } else if parameters["scope"] == "Cluster", !parameters["namespace"].isNull {
+      checks.forbidden("spec.parameters.namespace", "`parameters.scope` is set to 'Cluster'")
+    }
+    return checks.errors
+  }
+
+  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    checks.immutable(object["spec"]["controller"], old["spec"]["controller"], "spec.controller")
+    return checks.errors
+  }
+}
+
+struct NetworkPolicyRules: KindRules {
+  func applyDefaults(to object: inout JSONValue) {
+    guard object["spec"]["policyTypes"].isEmptyValue else { return }
+    object["spec"]["policyTypes"] = object["spec"]["egress"].isEmptyValue ? ["Ingress"] : ["Ingress", "Egress"]
+  }
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let spec = object["spec"]
+    checks.labelSelector(spec["podSelector"], "spec.podSelector")
+    for (list, peers) in [("ingress", "from"), ("egress", "to")] {
+      for (index, rule) in spec[list].elements.enumerated() {
+        let place = "spec.\(list)[\(index)]"
+        for (number, port) in rule["ports"].elements.enumerated() {
+          self.port(port, "\(place).ports[\(number)]", &checks)
+        }
+        for (number, peer) in rule[peers].elements.enumerated() {
+          self.peer(peer, "\(place).\(peers)[\(number)]", &checks)
+        }
+      }
+    }
+    let types = spec["policyTypes"].elements
+    if types.count > 2 {
+      checks.invalid("spec.policyTypes", spec["policyTypes"], "may not specify more than two policyTypes")
+    } else {
+      for (index, type) in types.enumerated() where type != "Ingress" && type != "Egress" {
+        checks.notSupported("spec.policyTypes[\(index)]", type, ["Egress", "Ingress"])
+      }
+    }
+    return checks.errors
+  }
+
+  private func port(_ port: JSONValue, _ place: String, _ checks: inout Checks) {
+    checks.oneOf(port["protocol"], "\(place).protocol", ["SCTP", "TCP", "UDP"], orAbsent: true)
+    guard !port["port"].isNull else {
+      if !port["endPort"].isNull {
+        checks.required("\(place).port", "must be specified when `endPort` is specified")
+      }
+      return
+    }
+    checks.portOrName(port["port"], "\(place).port")
+    guard let end = port["endPort"].integer else { return }
+    if let first = port["port"].integer {
+      if end < first {
+        checks.invalid("\(place).endPort", .integer(first), "must be greater than or equal to `port`")
+      }
+      checks.port(.integer(end), "\(place).endPort")
+    } else {
+      checks.invalid("\(place).endPort", .integer(end), "may not be specified when `port` is non-numeric")
+    }
+  }
+
+  private func peer(_ peer: JSONValue, _ place: String, _ checks: inout Checks) {
+    let selectors = ["podSelector", "namespaceSelector"].filter { !peer[$0].isNull }
+    for name in selectors { checks.labelSelector(peer[name], "\(place).\(name)") }
+    let block = peer["ipBlock"]
+    if selectors.isEmpty, block.isNull { return checks.required(place, "must specify a peer") }
+    guard !block.isNull else { return }
+    if !selectors.isEmpty {
+      checks.forbidden(place, "may not specify both ipBlock and another peer")
+    }
+    if block["cidr"].isEmptyValue { return checks.required("\(place).ipBlock.cidr") }
+    checks.addressBlock(block["cidr"], "\(place).ipBlock.cidr")
+    for (index, exception) in block["except"].elements.enumerated() {
+      checks.addressBlock(exception, "\(place).ipBlock.except[\(index)]")
+    }
+  }
+}
