@@ -73,7 +73,7 @@ struct EndpointSliceRules: KindRules {
     for (index, address) in addresses.enumerated() {
       let place = "\(place).addresses[\(index)]"
       switch type {
-      case "FQDN": checks.text(address, place, Validate.fullyQualifiedDomainName)
+      case "FQDN": checks.report(Validate.fullyQualifiedDomainName(address.text, place))
       case "IPv4", "IPv6":
         if let parsed = IPAddress(address.text), parsed.isIPv6 != (type == "IPv6") {
           checks.invalid(place, address, "must be an \(type) address")
