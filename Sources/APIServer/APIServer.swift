@@ -161,16 +161,14 @@ public final class APIServer: HTTPHandler {
     return response
   }
 
+  /// Counts a request under labels that a client cannot make up: what does not exist is counted as one.
   private func record(_ info: RequestInfo?, _ code: Int, _ duration: Duration) {
-    let verb = (info?.verb ?? "unknown").uppercased()
-    let group = info?.group ?? ""
-    // Resources that do not exist are counted as one: a client must not make up series.
-    let isKnown = info.map { $0.isResourceRequest && code != 404 } ?? false
-    let resource = isKnown ? info?.resource ?? "" : ""
-    let subresource = isKnown ? info?.subresource ?? "" : ""
-    metrics.requests.add(
-      1, [verb, isKnown ? group : "", isKnown ? info?.version ?? "" : "", resource, subresource, String(code)])
+    let kind = info.flatMap { registry.kind(group: $0.group, version: $0.version, resource: $0.resource) }
+    let verb = info.map { Verb(rawValue: $0.verb) != nil ? $0.verb.uppercased() : "OTHER" } ?? "OTHER"
+    let subresource = info.flatMap { kind?.subresource($0.subresource)?.name } ?? ""
+    let (group, resource) = (kind?.kind.group ?? "", kind?.resource ?? "")
+    metrics.requests.add(1, [verb, group, kind?.kind.version ?? "", resource, subresource, String(code)])
     guard verb != "WATCH" else { return }
-    metrics.durations.observe(duration.inSeconds, [verb, isKnown ? group : "", resource, subresource])
+    metrics.durations.observe(duration.inSeconds, [verb, group, resource, subresource])
   }
 }

@@ -70,7 +70,6 @@ import Testing
     let etag = try #require(document.headers["etag"])
     #expect(try await server.send("GET", url, nil, ["if-none-match": etag]).status == 304)
     #expect(try await server.get("/openapi/v3/apis/none/v1").status == 404)
-    #expect(try await server.get("/openapi/v2").status == 404)
   }
 
   @Test func theRootListsPaths() async throws {

@@ -149,7 +149,7 @@ extension APIServer {
 
   private func openAPI(_ request: HTTPRequest, _ path: RequestPath) throws(APIStatus) -> HTTPResponse {
     let segments = path.segments
-    // Version 2 is read by old clients as protobuf only, and they do without it.
+    if segments == ["openapi", "v2"] { return openAPIVersion2(request) }
     guard segments.count >= 2, segments[1] == "v3" else { throw .unknownResource }
     let documents = currentDocuments.openAPI
     let key = segments.dropFirst(2).joined(separator: "/")
@@ -168,6 +168,31 @@ extension APIServer {
     }
     if request.headers["if-none-match"] == etag { return HTTPResponse(status: 304, headers: headers) }
     return HTTPResponse(status: 200, headers: headers, body: .bytes(found.bytes))
+  }
+
+  private static let version2Protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+
+  /// As a Content-Type: "@" is no part of a media type, and clients parse it.
+  private static let version2ContentType = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
+  /// kubectl before 1.29 reads this document, in protobuf, before it applies anything, and goes on with what it has
+  /// compiled in for kinds that are not in it: a document without any is all it needs.
+  private func openAPIVersion2(_ request: HTTPRequest) -> HTTPResponse {
+    let version = configuration.gitVersion
+    guard request.headers["accept"]?.contains(Self.version2Protobuf) == true else {
+      let tree: JSONValue = [
+        "swagger": "2.0", "info": ["title": "Kubernetes", "version": .string(version)], "paths": [:],
+        "definitions": [:],
+      ]
+      return HTTPResponse(
+        status: 200, headers: ["content-type": MediaType.json.rawValue, "vary": "Accept"], body: .bytes(tree.bytes))
+    }
+    func field(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] { [number << 3 | 2, UInt8(bytes.count)] + bytes }
+    // openapi.v2.Document: 1 swagger, 2 info (1 title, 2 version), 8 paths, 9 definitions.
+    let info = field(1, Array("Kubernetes".utf8)) + field(2, Array(version.utf8.prefix(64)))
+    return HTTPResponse(
+      status: 200, headers: ["content-type": Self.version2ContentType, "vary": "Accept"],
+      body: .bytes(field(1, Array("2.0".utf8)) + field(2, info) + field(8, []) + field(9, [])))
   }
 
   /// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7).
