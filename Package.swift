@@ -69,6 +69,9 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // Real servers, real faults, and a verdict: the checks are a library with tests of its own.
+    .target(name: "ChaosChecker", dependencies: ["World"], path: "chaos/Checker", swiftSettings: settings),
+
     .testTarget(name: "PackageTests", swiftSettings: settings),
     tests("World"), tests("EventLoop", ["World"]), tests("TLS", ["EventLoop", "World"]),
     tests("HTTP", ["EventLoop", "TLS", "World"]), tests("JSON"), tests("Schema", ["JSON"]),
@@ -79,5 +82,6 @@ let package = Package(
     tests("Scheduler", ["Client", "HTTP", "JSON", "World"]),
     tests("Controllers", ["Client", "HTTP", "JSON", "World"]),
     tests("Kubelet", ["Client", "HTTP", "JSON", "World"]),
+    .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "World"], swiftSettings: settings),
   ]
 )

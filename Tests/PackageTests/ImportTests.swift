@@ -27,7 +27,7 @@ import Testing
         "EventLoop", "TLS", "Raft", "Storage", "Replica", "APIServer", "Scheduler", "Controllers", "Kubelet",
         "ArgumentParser",
       ]),
-      "chaos": loop.union(system).union(["EventLoop", "TLS", "ArgumentParser"]),
+      "chaos": loop.union(system).union(["ChaosChecker", "EventLoop", "TLS", "ArgumentParser"]),
     ]
   }()
 

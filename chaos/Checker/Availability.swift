@@ -1,0 +1,66 @@
+// How long nothing succeeded: gaps between successes, percentiles, and which failures a fault excuses.
+
+import World
+
+/// A server that was made to fail, from the fault until it served again.
+public struct Outage: Sendable, Hashable {
+  public var server: String
+  public var from: MonotonicTime
+  /// nil: not back yet.
+  public var to: MonotonicTime?
+
+  public init(server: String, from: MonotonicTime, to: MonotonicTime? = nil) {
+    self.server = server
+    self.from = from
+    self.to = to
+  }
+}
+
+public enum Availability {
+  /// The longest time between two successes (given in order) that has any part in `window`. nil when nothing succeeded
+  /// around it.
+  public static func longestGap(
+    _ successes: [MonotonicTime], from: MonotonicTime, to: MonotonicTime
+  ) -> Duration? {
+    let after = successes.partitioningIndex { $0 > from }
+    guard after > 0, after < successes.count else { return nil }
+    var longest: Duration?
+    var index = after
+    while index < successes.count, successes[index - 1] < to {
+      let gap = successes[index] - successes[index - 1]
+      if gap > longest ?? .zero { longest = gap }
+      index += 1
+    }
+    return longest
+  }
+
+  /// The value below or at which `fraction` of the values lie (nearest rank). nil for none.
+  public static func percentile(_ values: [Duration], _ fraction: Double) -> Duration? {
+    guard !values.isEmpty else { return nil }
+    let rank = Int((fraction * Double(values.count)).rounded(.up))
+    return values.sorted()[max(0, min(values.count, rank) - 1)]
+  }
+
+  /// Whether an operation at `server` met an outage of that server. A fault is known to its victims a moment before it
+  /// stands in the log and until clients have reconnected, hence `grace`.
+  public static func excuses(
+    _ outages: [Outage], server: String?, from: MonotonicTime, to: MonotonicTime, grace: Duration
+  ) -> Bool {
+    outages.contains { outage in
+      (server == nil || outage.server == server) && outage.from <= to + grace
+        && (outage.to.map { $0 + grace >= from } ?? true)
+    }
+  }
+}
+
+extension Array {
+  /// The first index whose element satisfies `isAfter`, all following ones doing so as well.
+  func partitioningIndex(_ isAfter: (Element) -> Bool) -> Int {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if isAfter(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+}
