@@ -164,6 +164,29 @@ public struct APIClient: Sendable {
     try await json("DELETE", resource.path(namespace: namespace, name: name), [], body: options.json)
   }
 
+  /// Reads the object, edits it and writes it back under its resourceVersion, again when another was faster. For who may
+  /// update, but not patch (most controllers' roles). Nil when the object is gone, or is another by now (`uid`).
+  @discardableResult
+  public func modify(
+    _ resource: ResourceReference, namespace: String = "", name: String, uid: String, subresource: String = "",
+    _ edit: (inout JSONValue) -> Void
+  ) async throws -> JSONValue? {
+    var attempts = 5
+    while true {
+      guard var object = try await find(resource, namespace: namespace, name: name),
+        object["metadata"]["uid"].string == uid
+      else { return nil }
+      edit(&object)
+      do {
+        return try await update(resource, namespace: namespace, name: name, object, subresource: subresource)
+      } catch let status as APIStatus where status.code == 409 && attempts > 1 {
+        attempts -= 1
+      } catch let status as APIStatus where status.code == 404 {
+        return nil
+      }
+    }
+  }
+
   /// GET of any path, as bytes: discovery, health.
   public func raw(_ path: String, accept: String = "application/json") async throws -> [UInt8] {
     let response = try await send("GET", path, [], accept: accept)

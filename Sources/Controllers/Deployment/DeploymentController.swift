@@ -214,14 +214,10 @@ public final class DeploymentController: Controller {
       .json(collisionCount: deployment.status["collisionCount"].integer)
     scheduleProgressCheck(deployment, status)
     guard status.withoutZeros != deployment.status.withoutZeros else { return }
-    do {
-      try await client.patch(
-        .deployments, namespace: deployment.namespace, name: deployment.name,
-        ["metadata": ["uid": .string(deployment.metadata.uid)], "status": status], type: .merge,
-        subresource: "status")
-    } catch let status as APIStatus where status.code == 404 {
-      return
-    }
+    try await client.modify(
+      .deployments, namespace: deployment.namespace, name: deployment.name, uid: deployment.metadata.uid,
+      subresource: "status"
+    ) { $0["status"] = status }
   }
 
   /// A rollout that does not move gives no event when its deadline passes.

@@ -50,14 +50,9 @@ extension DeploymentController {
 
   private func note(revision: Int64, on deployment: Deployment) async throws {
     guard deployment.annotatedRevision != "\(revision)" else { return }
-    try await client.patch(
-      .deployments, namespace: deployment.namespace, name: deployment.name,
-      [
-        "metadata": [
-          "uid": .string(deployment.metadata.uid),
-          "annotations": .object([DeploymentNames.revision: .string("\(revision)")]),
-        ]
-      ], type: .merge)
+    try await client.modify(
+      .deployments, namespace: deployment.namespace, name: deployment.name, uid: deployment.metadata.uid
+    ) { $0["metadata"]["annotations"][DeploymentNames.revision] = .string("\(revision)") }
   }
 
   /// Creates the set. Nil when its name is taken by a set with another template: the collision count moves and the next
@@ -114,9 +109,10 @@ extension DeploymentController {
       && existing.template.withoutHash == deployment.template.withoutHash
     if isOurs { return existing }
     let next = (deployment.status["collisionCount"].integer ?? 0) + 1
-    try await client.patch(
-      .deployments, namespace: deployment.namespace, name: deployment.name,
-      ["status": ["collisionCount": .integer(next)]], type: .merge, subresource: "status")
+    try await client.modify(
+      .deployments, namespace: deployment.namespace, name: deployment.name, uid: deployment.metadata.uid,
+      subresource: "status"
+    ) { $0["status"]["collisionCount"] = .integer(next) }
     return nil
   }
 }

@@ -79,9 +79,9 @@ public final class NamespaceController: Controller {
   private func updateConditions(_ namespace: Namespace, _ content: NamespaceContent) async throws {
     let conditions = content.conditions(previous: namespace.conditions, now: world.wallClock)
     guard conditions != namespace.conditions else { return }
-    try await client.patch(
-      .namespaces, name: namespace.name, ["status": ["conditions": .array(conditions.map(\.json))]], type: .merge,
-      subresource: "status")
+    try await client.modify(
+      .namespaces, name: namespace.name, uid: namespace.metadata.uid, subresource: "status"
+    ) { $0["status"]["conditions"] = .array(conditions.map(\.json)) }
   }
 
   private func finalize(_ json: JSONValue) async throws {

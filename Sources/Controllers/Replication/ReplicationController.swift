@@ -198,13 +198,9 @@ public final class ReplicaController<Owner: ReplicaOwner>: Controller {
         "readyReplicas": .integer(count.ready), "availableReplicas": .integer(count.available),
         "observedGeneration": .integer(owner.metadata.generation), "conditions": .array(conditions.map(\.json)),
       ]
-      do {
-        try await client.patch(
-          Owner.reference, namespace: owner.namespace, name: owner.name,
-          ["metadata": ["uid": .string(owner.metadata.uid)], "status": status], type: .merge, subresource: "status")
-      } catch let status as APIStatus where status.code == 404 {
-        return
-      }
+      try await client.modify(
+        Owner.reference, namespace: owner.namespace, name: owner.name, uid: owner.metadata.uid, subresource: "status"
+      ) { $0["status"] = status }
     }
     // Pods that are ready but not yet available give no event when their time has come.
     if owner.minReadySeconds > 0 && count.ready == owner.replicas && count.available != owner.replicas {
