@@ -61,10 +61,13 @@ public struct SecurityParts: Sendable {
     let world = world
     return Admission(
       mutating: [
-        ServiceAccountAdmission { world.randomBits() }, TaintNewNodes(), PriorityAdmission(), DefaultTolerations(),
+        LimitRangeDefaults(), ServiceAccountAdmission { world.randomBits() }, TaintNewNodes(), PriorityAdmission(),
+        DefaultTolerations(), DefaultStorageClass(), RuntimeClassAdmission(), DefaultIngressClass(),
       ],
       validating: [
-        NamespaceLifecycle(), NodeRestriction(), EscalationCheck(rbac: rbac, authorizer: authorizer),
+        NamespaceLifecycle(), LimitRangeBounds(), NodeRestriction(), ClaimResize(),
+        CertificateAdmission(authorizer: authorizer), EscalationCheck(rbac: rbac, authorizer: authorizer),
+        ResourceQuotaAdmission(),
       ])
   }
 

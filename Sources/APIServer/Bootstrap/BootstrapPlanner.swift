@@ -1,0 +1,199 @@
+// What is missing in a cluster, as writes: decisions only.
+import JSON
+import Kinds
+import Replica
+import Schema
+import World
+
+/// One object that is to be written, with what must still hold of it.
+struct BootstrapWrite: Sendable {
+  var preconditions: [Precondition]
+  var mutations: [Mutation]
+}
+
+struct BootstrapPlanner: Sendable {
+  let registry: KindRegistry
+  let options: BootstrapController.Options
+  /// Who the fields of these objects belong to.
+  private static let manager = "kube-apiserver"
+  private static let user = RequestUser(name: "system:apiserver", groups: ["system:masters"])
+
+  /// One state, one moment.
+  struct Context {
+    let state: any StateView
+    let now: WallTime
+    let world: any World
+  }
+
+  func plan(
+    _ state: any StateView, servers: [ServerEndpoint], now: WallTime, world: any World
+  ) -> [BootstrapWrite] {
+    let context = Context(state: state, now: now, world: world)
+    // Whatever is in a namespace comes behind it.
+    var writes = ClusterBootstrap.namespaces.compactMap { ensure($0, context) { _, _ in false } }
+    let access = [
+      RBACBootstrap.clusterRoles, RBACBootstrap.clusterRoleBindings, RBACBootstrap.roles, RBACBootstrap.roleBindings,
+    ]
+    for objects in access { writes += objects.compactMap { ensure($0, context, mend: RBACReconciliation.mend) } }
+    writes += ClusterBootstrap.priorityClasses.compactMap { ensure($0, context) { _, _ in false } }
+    let flowControl = ClusterBootstrap.priorityLevels + ClusterBootstrap.flowSchemas
+    writes += flowControl.compactMap { ensure($0, context, mend: Self.mendFlowControl) }
+    writes += configMaps(now).compactMap { ensure($0.object, context, mend: $0.mend) }
+    writes += service(context)
+    if !servers.isEmpty { writes += endpoints(servers, context) }
+    return writes
+  }
+
+  /// Changes the stored object towards the expected one; returns whether it did.
+  typealias Mend = (_ stored: inout JSONValue, _ expected: JSONValue) -> Bool
+
+  /// The write that makes the object be there, and be what it shall; nil when it is.
+  func ensure(_ wanted: JSONValue, _ context: Context, mend: Mend) -> BootstrapWrite? {
+    let (kind, key) = place(wanted)
+    guard let stored = context.state.object(key) else {
+      let object = prepared(wanted, kind, context)
+      return BootstrapWrite(preconditions: [.absent(key)], mutations: [.put(key, UnversionedObject(tree: object))])
+    }
+    var object = stored.tree
+    // What is on its way out is made again when it is gone.
+    guard object["metadata"]["deletionTimestamp"].isNull, mend(&object, wanted) else { return nil }
+    if kind.traits.tracksGeneration, kind.rules.generationChanged(object, old: stored.tree) {
+      object["metadata"]["generation"] = .integer((object["metadata"]["generation"].integer ?? 0) + 1)
+    }
+    object["metadata"]["resourceVersion"] = .null
+    object = TypedDecoder.canonicalized(object, as: kind.structure)
+    return BootstrapWrite(
+      preconditions: [.revision(key, stored.revision)], mutations: [.put(key, UnversionedObject(tree: object))])
+  }
+
+  func place(_ object: JSONValue) -> (kind: KindDescriptor, key: ObjectKey) {
+    guard let name = object["metadata"]["name"].string,
+      let kind = registry.kind(
+        apiVersion: object["apiVersion"].string ?? "", kind: object["kind"].string ?? "")
+    else { preconditionFailure("a bootstrap object of no known kind: \(object)") }
+    let namespace = object["metadata"]["namespace"].string ?? ""
+    return (kind, ObjectKey(resource: kind.groupResource.description, namespace: namespace, name: name))
+  }
+
+  /// A new object as the API would have made it of this one.
+  func prepared(_ wanted: JSONValue, _ kind: KindDescriptor, _ context: Context) -> JSONValue {
+    var object = wanted
+    let now = context.now.rfc3339
+    kind.structure.applyDefaults(to: &object)
+    kind.rules.applyDefaults(to: &object)
+    ManagedFieldsUpdater.update(
+      old: nil, new: &object, structure: kind.structure, manager: Self.manager, apiVersion: kind.kind.apiVersion,
+      resetFields: ManagedFieldsUpdater.resetFields(for: kind), now: now)
+    ObjectMetadata.prepareForCreate(&object, kind: kind, now: context.now, world: context.world)
+    kind.rules.prepareForCreate(&object, context: RuleContext(user: Self.user, now: now))
+    return TypedDecoder.canonicalized(object, as: kind.structure)
+  }
+
+  // MARK: Flow control
+
+  /// The two levels and schemas without which nothing works are restored; the others follow us until somebody takes
+  /// them over by the annotation.
+  private static func mendFlowControl(_ stored: inout JSONValue, _ expected: JSONValue) -> Bool {
+    let isMandatory = ["exempt", "catch-all"].contains(expected["metadata"]["name"].string)
+    let follows = stored["metadata"]["annotations"]["apf.kubernetes.io/autoupdate-spec"].string != "false"
+    guard isMandatory || follows else { return false }
+    return Self.add(expected["spec"], to: &stored["spec"])
+  }
+
+  /// Sets every member that is expected to what it shall be; members that defaulting added stay.
+  private static func add(_ expected: JSONValue, to stored: inout JSONValue) -> Bool {
+    guard case .object(let members) = expected, case .object = stored else {
+      if stored == expected || includes(stored, expected) { return false }
+      stored = expected
+      return true
+    }
+    var isChanged = false
+    for (key, value) in members where add(value, to: &stored[key]) { isChanged = true }
+    return isChanged
+  }
+
+  /// Whether an array says what is expected, element by element, beside what defaulting added.
+  private static func includes(_ stored: JSONValue, _ expected: JSONValue) -> Bool {
+    switch (stored, expected) {
+    case (.array(let stored), .array(let expected)):
+      stored.count == expected.count && zip(stored, expected).allSatisfy { includes($0, $1) }
+    case (.object, .object(let members)): members.allSatisfy { includes(stored[$0.key], $0.value) }
+    default: stored == expected
+    }
+  }
+
+  // MARK: ConfigMaps
+
+  private func configMaps(_ now: WallTime) -> [(object: JSONValue, mend: Mend)] {
+    func configMap(_ name: String, _ data: JSONValue) -> JSONValue {
+      [
+        "kind": "ConfigMap", "apiVersion": "v1",
+        "metadata": ["name": .string(name), "namespace": "kube-system"], "data": data,
+      ]
+    }
+    var result: [(object: JSONValue, mend: Mend)] = [
+      (
+        configMap(
+          "kube-apiserver-legacy-service-account-token-tracking", ["since": .string(String(now.rfc3339.prefix(10)))]),
+        { _, _ in false }
+      )
+    ]
+    if !options.clientAuthorityPEM.isEmpty {
+      let authentication = configMap(
+        "extension-apiserver-authentication", ["client-ca-file": .string(options.clientAuthorityPEM)])
+      result.append(
+        (
+          authentication,
+          { stored, expected in
+            guard stored["data"]["client-ca-file"] != expected["data"]["client-ca-file"] else { return false }
+            stored["data"]["client-ca-file"] = expected["data"]["client-ca-file"]
+            return true
+          }
+        ))
+    }
+    return result
+  }
+}
+
+/// Default roles and bindings are brought back to what they must at least say, unless their annotation forbids it
+/// (spec/8 §8.3, bootstrap).
+enum RBACReconciliation {
+  private static let annotation = "rbac.authorization.kubernetes.io/autoupdate"
+
+  static func mend(_ stored: inout JSONValue, _ expected: JSONValue) -> Bool {
+    guard stored["metadata"]["annotations"][annotation].string != "false" else { return false }
+    var isChanged = false
+    for map in ["labels", "annotations"] {
+      for (key, value) in expected["metadata"][map].object ?? JSONObject() where stored["metadata"][map][key] != value {
+        stored["metadata"][map][key] = value
+        isChanged = true
+      }
+    }
+    if !expected["aggregationRule"].isNull {
+      // The rules of these are the union of others.
+      return append(expected["aggregationRule"], to: &stored["aggregationRule"], "clusterRoleSelectors") || isChanged
+    }
+    if !expected["rules"].isNull { return addRules(expected, to: &stored) || isChanged }
+    // A binding cannot be pointed elsewhere: one that was is not ours any more.
+    guard stored["roleRef"] == expected["roleRef"] else { return isChanged }
+    return append(expected, to: &stored, "subjects") || isChanged
+  }
+
+  private static func addRules(_ expected: JSONValue, to stored: inout JSONValue) -> Bool {
+    let own = stored["rules"].elements.map(PolicyRule.init(json:))
+    let missing = expected["rules"].elements.filter { rule in
+      !PolicyRule(json: rule).atoms.allSatisfy { atom in own.contains { $0.covers(atom) } }
+    }
+    for rule in missing { stored["rules"].append(rule) }
+    return !missing.isEmpty
+  }
+
+  private static func append(_ expected: JSONValue, to stored: inout JSONValue, _ list: String) -> Bool {
+    let own = stored[list].elements
+    let missing = expected[list].elements.filter { wanted in
+      !own.contains { stored in wanted.object?.allSatisfy { stored[$0.key] == $0.value } ?? false }
+    }
+    for element in missing { stored[list].append(element) }
+    return !missing.isEmpty
+  }
+}
