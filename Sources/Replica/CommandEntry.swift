@@ -103,13 +103,13 @@ struct DecodedCommandEntry {
   var preconditions: [Precondition]
   var mutations: [Mutation]
 
-  init(_ entry: [UInt8]) throws(CodecError) {
+  init(_ entry: [UInt8], _ pool: inout StringPool) throws(CodecError) {
     var reader = ByteReader(entry)
     (request, lowWatermark) = try CommandEntry.readHeader(&reader)
     preconditions = []
     for _ in 0..<(try reader.count()) { preconditions.append(try reader.precondition()) }
     mutations = []
-    for _ in 0..<(try reader.count()) { mutations.append(try reader.mutation()) }
+    for _ in 0..<(try reader.count()) { mutations.append(try reader.mutation(&pool)) }
     guard reader.isAtEnd else { throw CodecError("an entry with bytes behind its end") }
   }
 }
@@ -196,12 +196,24 @@ extension ByteReader {
     }
   }
 
-  fileprivate mutating func mutation() throws(CodecError) -> DecodedCommandEntry.Mutation {
+  /// Labels as they stand here, decoded once for all objects that bear the same.
+  mutating func labels(_ pool: inout StringPool) throws(CodecError) -> [String: String] {
+    let start = position
+    for _ in 0..<(try count()) {
+      _ = try blobRange()
+      _ = try blobRange()
+    }
+    return try pool.labels(Array(bytes[start..<position]))
+  }
+
+  fileprivate mutating func mutation(
+    _ pool: inout StringPool
+  ) throws(CodecError) -> DecodedCommandEntry.Mutation {
     switch try byte() {
     case 1:
       let key = try key()
       let uid = try string()
-      let labels = try labels()
+      let labels = try labels(&pool)
       let fence = try number()
       let offset = try number()
       let document = try blobRange()

@@ -30,9 +30,9 @@ public final class Replica: ObjectStore {
         cluster: disk.identity.cluster, node: options.node,
         leadership: ReplicaLeadership(term: raft.currentTerm, role: .follower, leader: nil)))
     driver = ReplicaDriver(
-      disk: disk, options: options, machine: machine, raft: raft, transport: transport, hub: hub, shared: shared,
+      disk: disk, options: options, machine: machine, raft: raft, rebased: rebased, transport: transport, hub: hub,
+      shared: shared,
       world: world, logger: logger)
-    if let rebased { driver.rebase(rebased) }
   }
 
   /// Begins to take part in the group.

@@ -31,6 +31,8 @@ final class ReplicaDriver: @unchecked Sendable {
   var status: ReplicaStatus
 
   // Disk (ReplicaStorage.swift).
+  /// Set when the stored log is older than the stored state: it begins anew behind it.
+  private let rebased: LogBase?
   var stateWriter = StateWriter()
   var logWrites = LogWriteQueue()
   var retained: Deque<(index: LogIndex, bytes: Int)> = []
@@ -69,9 +71,10 @@ final class ReplicaDriver: @unchecked Sendable {
   private static let paceTicks: UInt64 = 50
 
   init(
-    disk: ReplicaDisk, options: ReplicaOptions, machine: StateMachine, raft: Raft, transport: any PeerTransport,
-    hub: WatchHub, shared: ReplicaShared, world: any World, logger: Logger
+    disk: ReplicaDisk, options: ReplicaOptions, machine: StateMachine, raft: Raft, rebased: LogBase?,
+    transport: any PeerTransport, hub: WatchHub, shared: ReplicaShared, world: any World, logger: Logger
   ) {
+    self.rebased = rebased
     self.options = options
     self.machine = machine
     self.raft = raft
@@ -89,7 +92,7 @@ final class ReplicaDriver: @unchecked Sendable {
     status = shared.status
     for member in options.members where member.id != options.node { peers[member.id] = Peer(member: member) }
     stateWriter.writtenIndex = machine.appliedIndex
-    noteRetained(disk.directory.logContents.entries)
+    if rebased == nil { noteRetained(disk.directory.logContents.entries) }
   }
 
   // MARK: Life
@@ -99,6 +102,8 @@ final class ReplicaDriver: @unchecked Sendable {
       guard let self else { return }
       world.execute { self.handle(event) }
     }
+    // Token zero: no write of Raft's, which count from one.
+    if let rebased { log.append(LogWrite(token: 0, base: rebased, truncateFrom: rebased.index + 1)) }
     storage.start { [weak self] event in
       guard let self else { return }
       world.execute { self.handle(event) }

@@ -40,14 +40,6 @@ struct StateWriter {
 extension ReplicaDriver {
   // MARK: Log
 
-  /// The stored log is older than the stored state: it begins anew behind it. Before `start`.
-  func rebase(_ base: LogBase) {
-    retained = []
-    retainedBytes = 0
-    // Token zero: no write of Raft's, which count from one.
-    log.append(LogWrite(token: 0, base: base, truncateFrom: base.index + 1))
-  }
-
   func write(_ persist: Persist) {
     if persist.snapshot != nil || !logWrites.heldBack.isEmpty, stateWriter.installing != nil {
       logWrites.heldBack.append(persist)

@@ -60,7 +60,7 @@ struct StateMachine: Sendable {
   mutating func apply(
     _ entry: [UInt8], index: UInt64, term: UInt64, changes: inout [Change]
   ) throws(CodecError) -> Applied {
-    let proposal = try DecodedCommandEntry(entry)
+    let proposal = try DecodedCommandEntry(entry, &pool)
     skip(index: index, term: term)
     switch requests.admit(proposal.request, lowWatermark: proposal.lowWatermark) {
     case .expired: return Applied(request: proposal.request, outcome: nil)
@@ -113,13 +113,11 @@ struct StateMachine: Sendable {
     case .put(let key, let fields):
       let previous = map[key]
       let bytes = splice(next, into: entry[fields.document], at: fields.revisionOffset, replacing: 0)
-      // Versions of one object share what did not change: most of a pod's updates leave key, uid and labels alone.
+      // Versions of one object share what did not change: most of a pod's updates leave key and uid alone.
       let object = StoredObject(
         key: previous?.key ?? pool.interned(key), revision: next,
         uid: previous?.uid == fields.uid ? previous?.uid ?? fields.uid : fields.uid, bytes: bytes,
-        revisionOffset: fields.revisionOffset,
-        labels: previous?.labels == fields.labels ? previous?.labels ?? fields.labels : fields.labels,
-        fence: fields.fence)
+        revisionOffset: fields.revisionOffset, labels: fields.labels, fence: fields.fence)
       map.put(object)
       revision = next
       return Change(kind: .put, revision: next, object: object, previous: previous)
@@ -169,24 +167,5 @@ private func splice(
         .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[(offset + replaced)...]))
       count = size
     }
-  }
-}
-
-/// One copy of each resource and namespace name, however many objects bear it. A cache: emptied when full.
-struct StringPool: Sendable {
-  /// More names than a large cluster has resources and namespaces together.
-  static let capacity = 16_384
-  private var strings: [String: String] = [:]
-
-  mutating func interned(_ key: ObjectKey) -> ObjectKey {
-    ObjectKey(resource: interned(key.resource), namespace: interned(key.namespace), name: key.name)
-  }
-
-  private mutating func interned(_ text: String) -> String {
-    if text.utf8.count <= 15 { return text }  // Small strings live inside the value.
-    if let known = strings[text] { return known }
-    if strings.count >= Self.capacity { strings.removeAll() }
-    strings[text] = text
-    return text
   }
 }

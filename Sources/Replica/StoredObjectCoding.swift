@@ -52,7 +52,7 @@ extension ByteReader {
     let key = pool.interned(try key())
     let revision = try number()
     let uid = try string()
-    let labels = try labels()
+    let labels = try labels(&pool)
     let fence = try number()
     let offset = try number()
     let bytes = try blob()
@@ -123,7 +123,8 @@ extension StoredObject {
   convenience init(_ row: ObjectRow, _ pool: inout StringPool) {
     self.init(
       key: pool.interned(ObjectKey(resource: row.resource, namespace: row.namespace, name: row.name)),
-      revision: row.revision, uid: row.uid, bytes: row.json, revisionOffset: row.revisionOffset, labels: row.labels,
+      revision: row.revision, uid: row.uid, bytes: row.json, revisionOffset: row.revisionOffset,
+      labels: pool.interned(row.labels),
       fence: row.fence)
   }
 

@@ -22,7 +22,9 @@ final class Database {
     }
     sqlite3_extended_result_codes(handle, 1)
     sqlite3_busy_timeout(handle, Self.busyMilliseconds)
-    // Checkpoints are ours: the automatic one stalls commits by tens of milliseconds.
+    // Checkpoints are ours: the automatic one stalls commits by tens of milliseconds. It is switched off first, for it
+    // is a hook of the same kind and takes the other's place (as PRAGMA wal_autocheckpoint would).
+    sqlite3_wal_autocheckpoint(handle, 0)
     sqlite3_wal_hook(
       handle,
       { @Sendable context, _, _, frames in

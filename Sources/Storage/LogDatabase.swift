@@ -25,7 +25,6 @@ final class LogDatabase {
     try database.execute("PRAGMA page_size=4096")
     try database.execute("PRAGMA journal_mode=WAL")
     try database.execute("PRAGMA synchronous=FULL")
-    try database.execute("PRAGMA wal_autocheckpoint=0")
     try database.execute("PRAGMA cache_size=-16384")
     meta = try MetaTable(database)
     try database.execute(

@@ -104,12 +104,15 @@ public final class SQLiteLogStore: LogStore {
     }
     if again { return writer.perform { self.commitQueued() } }
     guard let close else { return }
-    database = nil
-    writer.finish()
-    checkpointer.perform {
-      self.checkpointDatabase = nil
-      self.checkpointer.finish()
-      close()
+    // In a turn of its own, when nobody up the stack holds the database any more: it closes here and now.
+    writer.perform {
+      self.database = nil
+      self.writer.finish()
+      self.checkpointer.perform {
+        self.checkpointDatabase = nil
+        self.checkpointer.finish()
+        close()
+      }
     }
   }
 

@@ -46,9 +46,11 @@ public final class SQLiteStateStorage: StateStorage {
         // Saves the next start some reading; the log holds everything if it fails.
         _ = try? database.database.checkpoint(.restart)
       }
-      self.database = nil
-      self.worker.finish()
-      completion()
+      self.worker.perform {
+        self.database = nil
+        self.worker.finish()
+        completion()
+      }
     }
   }
 

@@ -21,7 +21,6 @@ final class StateDatabase {
     try database.execute("PRAGMA page_size=4096")
     try database.execute("PRAGMA journal_mode=WAL")
     try database.execute("PRAGMA synchronous=NORMAL")
-    try database.execute("PRAGMA wal_autocheckpoint=0")
     try database.execute("PRAGMA cache_size=-32768")
     meta = try MetaTable(database)
     try database.execute(

@@ -53,6 +53,25 @@ import Testing
     try await again.close()
   }
 
+  @Test func theWriteAheadLogStaysBoundedUnderConstantWriting() async throws {
+    let disk = try Disk(directory.path)
+    let payload = [UInt8](repeating: 7, count: 4000)
+    var largest = 0
+    for round in 0..<60 as Range<UInt64> {
+      for index in (round * 1000 + 1)...(round * 1000 + 1000) {
+        disk.directory.log.append(
+          LogWrite(token: index, entries: [LogEntry(index: index, term: 1, kind: 0, payload: payload)]))
+      }
+      try await disk.durable(through: round * 1000 + 900)
+      var information = stat()
+      stat("\(directory.path)/raft.db-wal", &information)
+      largest = max(largest, Int(information.st_size))
+    }
+    // 240 MB were written.
+    #expect(largest < 160 << 20, "the write-ahead log grew to \(largest) bytes")
+    try await disk.close()
+  }
+
   @Test func damageIsFoundNeverCutAway() async throws {
     let disk = try Disk(directory.path)
     disk.directory.log.append(
