@@ -25,6 +25,7 @@ final class ServerProcess: Sendable {
   private let server: HTTPServer
   private let control: ControlPlaneLoops
   private let health: ServerHealth
+  private let bootstrap: BootstrapController
 
   /// Opens the disk and puts the parts together; blocks. Nothing is served before `run`.
   init(_ configuration: ServerConfiguration, logger: Logger) throws {
@@ -81,6 +82,17 @@ final class ServerProcess: Sendable {
         TLSPeerTransport.applicationProtocol: { stream, peer in transport.accept(stream, certificate: peer) }
       ],
       onEvent: { event in logger.debug("\(event)") })
+    var bootstrapOptions = BootstrapController.Options()
+    bootstrapOptions.serviceNetwork = configuration.serviceNetwork
+    bootstrapOptions.clientAuthorityPEM = certificates.authority.certificate.pem
+    bootstrap = BootstrapController(
+      store: replica, options: bootstrapOptions, world: controlLoop,
+      liveServers: {
+        replica.status.members.filter { $0.isSelf || $0.isConnected }.compactMap { member in
+          guard case .ip(let address, let port) = Address(member.member.address) else { return nil }
+          return ServerEndpoint(address: address, port: Int(port))
+        }
+      })
     control = ControlPlaneLoops(
       server: configuration.name, api: api, world: controlLoop,
       certificateAuthorityPEM: certificates.authority.certificate.pem, members: members, replica: replica)
@@ -115,8 +127,12 @@ final class ServerProcess: Sendable {
         "server": "\(configuration.name)", "address": "\(address)", "version": "\(Version.trireme)",
         "members": "\(configuration.members.map(\.name).joined(separator: ","))",
       ])
+    let bootstrap = bootstrap
+    let replica = replica
+    let bootstrapping = controlLoop.spawn { await bootstrap.run { replica.leadership.isLeader } }
     control.start()
     let code = await ended.wait()
+    bootstrapping.cancel()
     await shutDown()
     return code
   }
