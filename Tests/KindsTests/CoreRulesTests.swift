@@ -77,7 +77,7 @@ import Testing
   @Test(
     arguments: [
       ("1.2.3.4", "1.2.3.4"), ("::1", "::1"), ("2001:db8::", "2001:db8::"), ("fe80:0:0:0:0:0:0:1", "fe80::1"),
-      ("::ffff:1.2.3.4", "::ffff:102:304"), ("1.2.3", nil), ("1.2.3.256", nil), ("01.2.3.4", nil), ("1::2::3", nil),
+      ("::ffff:1.2.3.4", "1.2.3.4"), ("1.2.3", nil), ("1.2.3.256", nil), ("01.2.3.4", nil), ("1::2::3", nil),
       ("12345::", nil), ("1:2:3:4:5:6:7:8:9", nil), ("", nil), (":1", nil), ("1:", nil),
     ] as [(String, String?)])
   func `addresses parse strictly`(text: String, canonical: String?) {
@@ -135,14 +135,6 @@ import Testing
       kind.problems(["type": "kubernetes.io/tls", "data": [:]]) == [
         "data[tls.crt]: Required value", "data[tls.key]: Required value",
       ])
-  }
-
-  @Test(arguments: ["", "a", "ab", "abc", "abcd", "\u{0}\u{1}"])
-  func `base64 goes both ways`(text: String) {
-    #expect(Base64.decode(Base64.encode(Array(text.utf8))) == Array(text.utf8))
-  }
-  @Test func `what is no base64 is refused`() {
-    for text in ["a", "ab", "a===", "ab=c", "a!c="] { #expect(Base64.decode(text) == nil, "\(text)") }
   }
 }
 

@@ -118,12 +118,7 @@ struct Checks {
     invalid(path(), value.isNull ? "" : value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
   }
   mutating func addressBlock(_ value: JSONValue, _ path: @autoclosure Path) {
-    let parts = (value.string ?? "").split(separator: "/", omittingEmptySubsequences: false)
-    if parts.count == 2, let address = IPAddress(String(parts[0])), let length = Int(parts[1]),
-      (0...(address.isIPv6 ? 128 : 32)).contains(length)
-    {
-      return
-    }
+    guard CIDR(value.string ?? "") == nil else { return }
     invalid(path(), value.isNull ? "" : value, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
   }
 

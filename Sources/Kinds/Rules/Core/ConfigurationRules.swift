@@ -82,7 +82,7 @@ struct SecretRules: KindRules {
   private func dockerConfiguration(_ key: String, _ data: JSONObject, _ checks: inout Checks) {
     guard let value = data[key] else { return checks.required("data[\(key)]") }
     // The parser stands above; the shape of an object is what people get wrong.
-    let text = Base64.decode(value.text) ?? []
+    let text = (try? Base64.decode(value.text)) ?? []
     let body = text.filter { !" \n\r\t".utf8.contains($0) }
     if body.first != UInt8(ascii: "{") || body.last != UInt8(ascii: "}") {
       checks.invalid(

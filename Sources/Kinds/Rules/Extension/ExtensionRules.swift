@@ -195,7 +195,7 @@ struct SigningRequestRules: KindRules {
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]
-    let request = Base64.decode(spec["request"].text).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    let request = (try? Base64.decode(spec["request"].text)).map { String(decoding: $0, as: UTF8.self) } ?? ""
     if !request.contains("-----BEGIN CERTIFICATE REQUEST-----") {
       checks.invalid(
         "spec.request", spec["request"].isNull ? "" : spec["request"],

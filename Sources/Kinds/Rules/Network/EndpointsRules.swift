@@ -75,7 +75,7 @@ struct EndpointSliceRules: KindRules {
       switch type {
       case "FQDN": checks.report(Validate.fullyQualifiedDomainName(address.text, place))
       case "IPv4", "IPv6":
-        if let parsed = IPAddress(address.text), parsed.isIPv6 != (type == "IPv6") {
+        if let parsed = IPAddress(address.text), parsed.family.name != type {
           checks.invalid(place, address, "must be an \(type) address")
         }
         checks.endpointIP(address, place)

@@ -143,7 +143,7 @@ extension Checks {
   }
 
   mutating func linkLocal(_ parsed: IPAddress, _ value: JSONValue, _ place: String) {
-    if parsed.isLinkLocalUnicast {
+    if parsed.isLinkLocal {
       invalid(place, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
     }
     if parsed.isLinkLocalMulticast {
