@@ -72,6 +72,7 @@ actor TestCluster {
   }
 
   func server(_ id: NodeID) -> Replica { running[id]! }
+  nonisolated func path(of id: NodeID) -> String { "\(directory)/\(id)" }
   func log(_ id: NodeID) -> FaultyLogStore { logs[id]! }
   func loop(_ id: NodeID) -> EventLoop { loops[id]! }
   var servers: [Replica] { ids.compactMap { running[$0] } }

@@ -1,0 +1,54 @@
+import Raft
+import Storage
+import Testing
+
+@testable import Replica
+
+/// What a server makes of its disk at a start.
+@Suite(.serialized) struct RestoreTests {
+  /// Given a crash after a snapshot's state became durable and before the log was told, when the server starts, then the
+  /// log begins anew behind the state, and is written on from there.
+  @Test func aLogThatIsOlderThanTheStateBeginsAnewBehindIt() async throws {
+    let cluster = try TestCluster(1)
+    try await cluster.start()
+    try await cluster.leader()
+    for index in 0..<50 { try await cluster.server(1).create("pod-\(index)") }
+    let revision = try await cluster.converged()
+    await cluster.stop(1)
+    let disk = try ReplicaDisk.open(path: cluster.path(of: 1), identity: nil)
+    let stored = disk.directory.logContents
+    #expect(disk.directory.stateContents.mark?.appliedIndex == stored.entries.last?.index)
+    let done = Deliveries()
+    disk.directory.log.start { _ in }
+    disk.directory.log.append(
+      LogWrite(
+        token: 1, hardState: LogHardState(currentTerm: stored.hardState.currentTerm, votedFor: 1, commitIndex: 20),
+        truncateFrom: 21))
+    disk.directory.log.close { disk.directory.state.close { done.end() } }
+    try await eventually("the disk to be closed") { done.hasEnded }
+    for round in 0..<3 {
+      try await cluster.start()
+      try await cluster.leader()
+      let server = await cluster.server(1)
+      #expect(server.podNames.count == 50 + round)
+      #expect(try await server.put("after-\(round)", "x") == revision + UInt64(round) + 1)
+      await cluster.kill(1)
+    }
+  }
+
+  /// Given a log that lost entries known to be committed, when the server starts, then it refuses to.
+  @Test func aLogThatLostCommittedEntriesIsRefused() async throws {
+    let cluster = try TestCluster(1) { $0.flushAfter = .seconds(100) }
+    try await cluster.start()
+    try await cluster.leader()
+    for index in 0..<50 { try await cluster.server(1).create("pod-\(index)") }
+    await cluster.kill(1)
+    let disk = try ReplicaDisk.open(path: cluster.path(of: 1), identity: nil)
+    let done = Deliveries()
+    disk.directory.log.start { _ in }
+    disk.directory.log.append(LogWrite(token: 1, truncateFrom: 10))
+    disk.directory.log.close { disk.directory.state.close { done.end() } }
+    try await eventually("the disk to be closed") { done.hasEnded }
+    await #expect(throws: StorageError.self) { try await cluster.start() }
+  }
+}
