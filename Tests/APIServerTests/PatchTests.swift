@@ -183,6 +183,22 @@ import Testing
     #expect(try await apply(TestServer(), "\(configMaps)/one", object).status == 409)
   }
 
+  @Test func managersWhoCreateAtTheSameTimeAllSucceed() async throws {
+    let server = TestServer()
+    let codes = try await withThrowingTaskGroup(of: Int.self) { group in
+      for writer in 0..<4 {
+        group.addTask {
+          try await apply(
+            server, "\(configMaps)/one", configMap("one", ["k\(writer)": "x"]), manager: "m\(writer)"
+          ).status
+        }
+      }
+      return try await group.reduce(into: []) { $0.append($1) }
+    }
+    #expect(codes.sorted() == [200, 200, 200, 201])
+    #expect(try await server.get("\(configMaps)/one").json["data"].object?.count == 4)
+  }
+
   @Test func theBodyMayBeYAML() async throws {
     let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: one\ndata:\n  a: \"1\"\n"
     let reply = try await TestServer().send(

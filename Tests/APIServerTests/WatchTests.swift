@@ -144,6 +144,37 @@ import World
     #expect(try await watch.next() == nil)
   }
 
+  @Test func aBookmarkComesBeforeTheEndForThoseWhoAsk() async throws {
+    let server = TestServer()
+    let revision = try await server.post(configMaps, configMap("one")).revision
+    let watch = try await server.watch(
+      "\(configMaps)?watch=true&resourceVersion=\(revision)&timeoutSeconds=5&allowWatchBookmarks=true")
+    // Changes of other resources move the bookmark along, too.
+    let later = try await server.post(pods, pod("p")).revision
+    let bookmark = try #require(try await watch.next())
+    #expect(bookmark.type == "BOOKMARK")
+    #expect(bookmark.object["kind"] == "ConfigMap")
+    #expect(UInt64(bookmark.revision)! >= UInt64(later)!)
+    #expect(try await watch.next() == nil)
+  }
+
+  @Test func aThousandKubeletsEachSeeTheirOwnPods() async throws {
+    let server = TestServer()
+    let start = try await server.post(configMaps, configMap("zero")).revision
+    var watches: [WatchReader] = []
+    for node in 0..<1000 {
+      watches.append(
+        try await server.watch(
+          "/api/v1/pods?watch=true&resourceVersion=\(start)&fieldSelector=spec.nodeName%3Dn\(node)"))
+    }
+    for node in [7, 77, 777] { try await server.post(pods, pod("p\(node)", node: "n\(node)")) }
+    for node in [777, 7, 77] { #expect(try await watches[node].next()?.description == "ADDED p\(node)") }
+    server.server.endWatches()
+    for (node, watch) in watches.enumerated() where ![7, 77, 777].contains(node) {
+      #expect(try await watch.next() == nil)
+    }
+  }
+
   @Test func aWatchListEndsItsInitialEventsWithABookmark() async throws {
     let server = TestServer()
     try await server.post(configMaps, configMap("one"))

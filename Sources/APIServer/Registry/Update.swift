@@ -76,7 +76,13 @@ extension APIServer {
     while true {
       guard let current = base else {
         guard let draft = plan.draftWhenMissing else { throw .notFound(request.resource, request.name) }
-        return try await create(request, try await draft())
+        do { return try await create(request, try await draft()) } catch {
+          // Somebody else created it in between: then it is there to be changed.
+          conflicts += 1
+          guard error.reason == "AlreadyExists", conflicts <= plan.retries else { throw error }
+          base = try await linearizableState().object(request.key)
+          continue
+        }
       }
       switch try await attemptUpdate(request, plan, base: current) {
       case .done(let answer): return answer
