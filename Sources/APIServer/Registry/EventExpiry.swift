@@ -1,5 +1,6 @@
-// Events live for an hour (spec/3 §3.4). One server sweeps: whoever runs the elected loops calls this once a minute.
+// Events live for an hour (spec/3 §3.4). The server that leads the group sweeps.
 import JSON
+import Logging
 import Replica
 import Schema
 import World
@@ -8,6 +9,19 @@ extension APIServer {
   public static let eventLifetime = Duration.seconds(3600)
   /// Deletions of one command.
   private static let sweepBatch = 64
+
+  private static let sweepInterval = Duration.seconds(60)
+
+  /// Sweeps once a minute while `isLeader` says so, until the task is cancelled.
+  public func sweepEvents(on world: any World, isLeader: @escaping @Sendable () -> Bool) async {
+    while !Task.isCancelled {
+      do { try await world.sleep(for: Self.sweepInterval) } catch { return }
+      guard isLeader() else { continue }
+      do { _ = try await expireEvents() } catch {
+        dependencies.logger.warning("cannot remove expired events now: \(error)")
+      }
+    }
+  }
 
   /// Removes events that nobody has touched for `eventLifetime`. Returns how many went. Events that change meanwhile
   /// stay; their whole batch waits for the next sweep.

@@ -130,9 +130,13 @@ final class ServerProcess: Sendable {
     let bootstrap = bootstrap
     let replica = replica
     let bootstrapping = controlLoop.spawn { await bootstrap.run { replica.leadership.isLeader } }
+    let sweeping = controlLoop.spawn { [api, controlLoop] in
+      await api.sweepEvents(on: controlLoop) { replica.leadership.isLeader }
+    }
     control.start()
     let code = await ended.wait()
     bootstrapping.cancel()
+    sweeping.cancel()
     await shutDown()
     return code
   }
