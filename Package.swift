@@ -27,7 +27,10 @@ let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package
 
 let package = Package(
   name: "trireme",
-  products: [.executable(name: "trireme", targets: ["trireme"])],
+  products: [
+    .executable(name: "trireme", targets: ["trireme"]),
+    .executable(name: "trireme-chaos", targets: ["trireme-chaos"]),
+  ],
   dependencies: [
     // The command line: parsing, help that teaches, completion scripts.
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -71,6 +74,12 @@ let package = Package(
 
     // Real servers, real faults, and a verdict: the checks are a library with tests of its own.
     .target(name: "ChaosChecker", dependencies: ["World"], path: "chaos/Checker", swiftSettings: settings),
+    .executableTarget(
+      name: "trireme-chaos",
+      dependencies: [
+        "ChaosChecker", "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Client", argumentParser, logging,
+      ],
+      path: "chaos", exclude: ["Checker"], swiftSettings: settings),
 
     .testTarget(name: "PackageTests", swiftSettings: settings),
     tests("World"), tests("EventLoop", ["World"]), tests("TLS", ["EventLoop", "World"]),

@@ -1,0 +1,174 @@
+// The command line: real servers are started, broken and judged by what their clients saw.
+import ArgumentParser
+import EventLoop
+import Glibc
+import World
+
+@main
+struct TriremeChaos: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "trireme-chaos",
+    abstract: "Break a real Trireme cluster under load, and check what its clients saw.",
+    subcommands: [Run.self, List.self])
+
+  static func main() {
+    signal(SIGPIPE, SIG_IGN)
+    EventLoop.installAsDefaultExecutors([MainLoop.shared])
+    Self.main(nil)
+  }
+}
+
+/// The loop of the main thread: everything of a run lives on it.
+enum MainLoop {
+  static let shared = EventLoop(name: "main")
+
+  /// Runs `body` to its end on the main thread.
+  static func run(_ body: @escaping @Sendable (EventLoop) async throws -> Void) throws {
+    let outcome = Outcome()
+    shared.spawn {
+      do { try await body(shared) } catch { outcome.error = error }
+      shared.stop()
+    }
+    shared.run()
+    if let error = outcome.error { throw error }
+  }
+
+  /// Written on the main loop, read when it has stopped.
+  private final class Outcome: @unchecked Sendable {
+    var error: (any Error)?
+  }
+}
+
+struct List: ParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "Name the scenarios.")
+
+  func run() {
+    for scenario in Scenario.all {
+      let padding = String(repeating: " ", count: max(1, 16 - scenario.name.count))
+      Terminal.say("\(scenario.name)\(padding)\(scenario.abstract)")
+    }
+  }
+}
+
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run a scenario against a cluster of its own.",
+    discussion: """
+      The cluster lives in --home beside any other; it is stopped at the end, and its folder keeps the logs, the data and
+      report.html. The exit code is 1 when anything happened that must not.
+      """)
+
+  @Argument(help: "Name of the scenario (trireme-chaos list).")
+  var scenario: String
+  @Option(help: "How long faults are injected.")
+  var minutes = 2.0
+  @Option(help: "How many faults are spread over that time.")
+  var kills = 10
+  @Option(help: "The schedule of faults and the traffic are drawn from it.")
+  var seed: UInt64 = 1
+  @Option(help: "Folder for the cluster and the report; made, and must not hold a cluster yet.")
+  var home: String
+  @Option(help: "The trireme executable (default: the one beside this program).")
+  var trireme: String?
+  @Option(help: "Number of servers: 3 or 5.")
+  var servers = 3
+  @Option(help: "Number of hollow nodes.")
+  var nodes = 3
+  @Option(help: "Port of the load balancer and the servers.")
+  var port: UInt16 = 8643
+  @Option(help: "Loopback network of the servers.")
+  var network = "127.0.66"
+
+  func validate() throws {
+    guard Scenario.named(scenario) != nil else {
+      let names = Scenario.all.map(\.name).joined(separator: ", ")
+      throw ValidationError("there is no scenario \(scenario); there are: \(names)")
+    }
+    guard [3, 5].contains(servers) else {
+      throw ValidationError("--servers must be 3 or 5: one server has no survivor")
+    }
+    guard minutes > 0, minutes <= 24 * 60 else { throw ValidationError("--minutes must be between 0 and 1440") }
+    guard (1...10_000).contains(kills) else { throw ValidationError("--kills must be between 1 and 10000") }
+    guard (1...1000).contains(nodes) else { throw ValidationError("--nodes must be between 1 and 1000") }
+  }
+
+  func run() throws {
+    guard let scenario = Scenario.named(scenario) else { return }
+    let cluster = ClusterPlan(
+      executable: try trireme ?? Paths.beside("trireme"), home: try Paths.absolute(home), servers: servers,
+      nodes: nodes,
+      port: port, network: network)
+    guard access(cluster.executable, X_OK) == 0 else {
+      throw RunFailure("\(cluster.executable) cannot be run. Build it: swift build -c release --product trireme")
+    }
+    guard !FileSystem.exists("\(cluster.home)/cluster.json") else {
+      throw RunFailure("\(cluster.home) holds a cluster already. Choose another --home, or remove it: trireme down")
+    }
+    guard let kubectl = Paths.kubectl() else {
+      throw RunFailure("kubectl is not in PATH; it is part of the traffic. Install it (deploy/dependencies.sh)")
+    }
+    let options = RunOptions(
+      scenario: scenario, duration: .seconds(minutes * 60), faults: kills, seed: seed, kubectl: kubectl)
+    let verdict = VerdictBox()
+    try MainLoop.run { loop in
+      verdict.isGood = try await ChaosRun(options: options, plan: cluster, loop: loop).run()
+    }
+    if !verdict.isGood { throw ExitCode(1) }
+  }
+
+  /// Written on the main loop, read when it has stopped.
+  private final class VerdictBox: @unchecked Sendable {
+    var isGood = false
+  }
+}
+
+/// What stops a run before there is a verdict, in words for its user.
+struct RunFailure: Error, CustomStringConvertible {
+  var description: String
+  init(_ description: String) { self.description = description }
+}
+
+enum Terminal {
+  /// Straight to the descriptor: what is said is seen, also through a pipe.
+  static func say(_ text: String = "") {
+    var rest = Array("\(text)\n".utf8)[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { return }
+      rest = rest.dropFirst(count)
+    }
+  }
+}
+
+enum Paths {
+  /// A program that lies beside this one.
+  static func beside(_ program: String) throws -> String {
+    FileSystem.parent(of: try real("/proc/self/exe")) + "/\(program)"
+  }
+
+  static func absolute(_ path: String) throws -> String {
+    guard !path.hasPrefix("/") else { return path }
+    return "\(try real("."))/\(path)"
+  }
+
+  /// kubectl 1.32, which lies beside the dispatcher of that name on some machines; else the one in PATH.
+  static func kubectl() -> String? {
+    let path = getenv("PATH").map { String(cString: $0) } ?? ""
+    for folder in path.split(separator: ":") {
+      guard access("\(folder)/kubectl", X_OK) == 0, let found = try? real("\(folder)/kubectl") else { continue }
+      let exact = FileSystem.parent(of: found) + "/kubectl.1.32"
+      return access(exact, X_OK) == 0 ? exact : found
+    }
+    return nil
+  }
+
+  /// Without links.
+  private static func real(_ path: String) throws -> String {
+    guard let resolved = realpath(path, nil) else {
+      throw RunFailure("\(path): \(String(cString: strerror(errno)))")
+    }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+}

@@ -1,0 +1,151 @@
+// From the journal to anomalies and figures.
+import ChaosChecker
+import World
+
+struct Verdict: Sendable {
+  /// A fault's effect on survivors is looked for from the fault until this much later.
+  private static let gapWindow = Duration.seconds(3)
+  /// A cut connection belongs to a fault this much before or after it: clients reconnect, the load balancer notices.
+  private static let grace = Duration.seconds(3)
+  private static let gapAim = Duration.milliseconds(300)
+  private static let loopAim = Duration.seconds(1)
+
+  let journal: Journal.Content
+  let start: MonotonicTime
+  let end: MonotonicTime
+  let options: RunOptions
+  let plan: ClusterPlan
+  let anomalies: [Anomaly]
+  /// Of each fault with survivors, in order.
+  let gaps: [Duration]
+
+  init(
+    journal: Journal.Content, start: MonotonicTime, end: MonotonicTime, lastRevision: Int64, options: RunOptions,
+    plan: ClusterPlan
+  ) {
+    self.journal = journal
+    self.start = start
+    self.end = end
+    self.options = options
+    self.plan = plan
+    gaps = journal.faults.compactMap { Self.gap($0, journal, plan) }
+    anomalies =
+      journal.anomalies
+      + RegisterChecker(journal.operations, start: start).check()
+      + WatchChecker(journal.watches, operations: journal.operations, end: lastRevision).check()
+      + Self.unexcused(journal, start) + Self.failedCommands(journal, start)
+  }
+
+  /// The longest time without a successful write at any one survivor of the fault.
+  static func gap(_ fault: FaultRecord, _ journal: Journal.Content, _ plan: ClusterPlan) -> Duration? {
+    let survivors = plan.members.map(\.name).filter { !fault.servers.contains($0) }
+    return survivors.compactMap { server in
+      Availability.longestGap(
+        Journal.successes(journal.operations, at: server), from: fault.at, to: fault.at + gapWindow)
+    }.max()
+  }
+
+  /// A client of a server that lives sees slow answers at worst.
+  private static func unexcused(_ journal: Journal.Content, _ start: MonotonicTime) -> [Anomaly] {
+    let found = journal.problems.filter { problem in
+      !Availability.excuses(
+        journal.outages, server: problem.server, from: problem.from, to: problem.to, grace: .milliseconds(500))
+    }
+    return Dictionary(grouping: found, by: \.server).sorted { $0.key < $1.key }.map { server, problems in
+      Anomaly(
+        "\(problems.count) requests failed at \(server) while it lived",
+        evidence: problems.prefix(8).map {
+          "\(($0.from - start).text) to \(($0.to - start).text): \($0.what)"
+        })
+    }
+  }
+
+  private static func failedCommands(_ journal: Journal.Content, _ start: MonotonicTime) -> [Anomaly] {
+    journal.commands.compactMap { command in
+      let evidence = ["\((command.from - start).text) to \((command.to - start).text): \(command.text)"]
+      switch command.outcome {
+      case .succeeded: return nil
+      case .failed(let why): return Anomaly("kubectl failed: \(why)", evidence: evidence)
+      case .connectionCut:
+        let isExcused = Availability.excuses(
+          journal.outages, server: nil, from: command.from, to: command.to, grace: grace)
+        return isExcused ? nil : Anomaly("kubectl's connection was cut though no server fell", evidence: evidence)
+      }
+    }
+  }
+
+  // MARK: Figures
+
+  private var writes: [RegisterOperation] {
+    journal.operations.filter { if case .done = $0.operation.action.answer { true } else { false } }
+  }
+
+  var latencies: [Duration] {
+    writes.compactMap { write in write.operation.returned.map { $0 - write.operation.invoked } }
+  }
+
+  private func count(_ answer: RegisterAnswer) -> Int {
+    journal.operations.count { $0.operation.action.answer == answer }
+  }
+
+  var text: String {
+    var lines = ["", "Faults"]
+    for fault in journal.faults { lines.append("  \(line(fault))") }
+    lines += ["", "Figures"] + figures.map { "  \($0.name): \($0.value)" }
+    lines += ["", anomalies.isEmpty ? "No anomaly." : "\(anomalies.count) ANOMALIES"]
+    for anomaly in anomalies.prefix(20) {
+      lines.append("  ✗ \(anomaly.title)")
+      lines += anomaly.evidence.map { "      \($0)" }
+    }
+    if anomalies.count > 20 { lines.append("  … and \(anomalies.count - 20) more, in the report") }
+    return lines.joined(separator: "\n")
+  }
+
+  func line(_ fault: FaultRecord) -> String {
+    func part(_ name: String, _ value: Duration?) -> String { value.map { ", \(name) \($0.text)" } ?? "" }
+    return "\(fault.number). at \((fault.at - start).text) \(fault.fault) \(fault.servers.joined(separator: ", ")) "
+      + "(term \(fault.term))" + part("longest gap of a survivor", Self.gap(fault, journal, plan))
+      + part("new leader after", fault.newLeader) + part("pod bound after", fault.podBound)
+      + part("ReplicaSet acted after", fault.replicaSetActed)
+      + part("all back after", fault.over.map { $0 - fault.at })
+  }
+
+  var figures: [(name: String, value: String)] {
+    let commands = journal.commands
+    let cut = commands.count { $0.outcome == .connectionCut }
+    let events = journal.watches.map { "\($0.events.count)" }.joined(separator: ", ")
+    let resumptions = journal.watches.reduce(0) { sum, log in
+      sum + log.items.count { if case .resumed = $0 { true } else { false } }
+    }
+    let bound = journal.faults.compactMap(\.podBound)
+    let acted = journal.faults.compactMap(\.replicaSetActed)
+    return [
+      (
+        "longest gap between successful writes on a survivor, per fault",
+        Self.summary(gaps, aim: Self.gapAim, at: 0.99, "p99")
+      ),
+      ("new pod bound after the fault", Self.summary(bound, aim: Self.loopAim, at: 1, "max")),
+      ("ReplicaSet acted after the fault", Self.summary(acted, aim: Self.loopAim, at: 1, "max")),
+      ("latency of successful writes", Self.summary(latencies, aim: nil, at: 1, "max")),
+      (
+        "register operations",
+        "\(journal.operations.count): \(writes.count) writes done, \(count(.conflict)) conflicts, "
+          + "\(count(.unknown)) without an answer"
+      ),
+      (
+        "kubectl commands",
+        "\(commands.count): \(commands.count { $0.outcome == .succeeded }) succeeded, \(cut) had their connection cut"
+      ),
+      ("watches", "\(events) events seen; opened \(resumptions) times"),
+      ("state hashes compared at equal applied index", "\(journal.hashesCompared)"),
+    ]
+  }
+
+  private static func summary(_ values: [Duration], aim: Duration?, at fraction: Double, _ name: String) -> String {
+    guard let p50 = Availability.percentile(values, 0.5), let p99 = Availability.percentile(values, 0.99),
+      let maximum = values.max(), let judged = Availability.percentile(values, fraction)
+    else { return "none" }
+    let aimText = aim.map { " (aim: \(name) < \($0.text): \(judged < $0 ? "met" : "missed"))" } ?? ""
+    return "p50 \(p50.text), p99 \(p99.text), max \(maximum.text) of \(values.count)\(aimText)"
+  }
+}
