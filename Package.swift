@@ -81,16 +81,21 @@ let package = Package(
       ],
       path: "chaos", exclude: ["Checker"], swiftSettings: settings),
 
+    // Virtual time, and an API server in memory: what the stories of the control loops are told with.
+    .target(
+      name: "TestSupport", dependencies: ["World", "Replica", "APIServer", "Client", "HTTP", "Schema", "JSON", logging],
+      path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(name: "PackageTests", swiftSettings: settings),
     tests("World"), tests("EventLoop", ["World"]), tests("TLS", ["EventLoop", "World"]),
     tests("HTTP", ["EventLoop", "TLS", "World"]), tests("JSON"), tests("Schema", ["JSON"]),
     tests("Kinds", ["Schema", "JSON"]), tests("Raft"), tests("Storage"),
     tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", logging]),
     tests("APIServer", ["Replica", "HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
-    tests("Client", ["HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
-    tests("Scheduler", ["Client", "HTTP", "JSON", "World"]),
-    tests("Controllers", ["Client", "HTTP", "JSON", "World"]),
-    tests("Kubelet", ["Client", "HTTP", "JSON", "World"]),
+    tests("Client", ["HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS", "TestSupport", logging]),
+    tests("Scheduler", ["Client", "HTTP", "Schema", "JSON", "World", "TestSupport", logging]),
+    tests(
+      "Controllers", ["Client", "HTTP", "Kubelet", "Scheduler", "Schema", "JSON", "World", "TestSupport", logging]),
+    tests("Kubelet", ["Client", "HTTP", "Schema", "JSON", "World", "TestSupport", logging]),
     .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "World"], swiftSettings: settings),
   ]
 )

@@ -59,6 +59,10 @@ public protocol World: AnyObject, Sendable {
   /// The loop, as the executor of the actors that live on it.
   var executor: any SerialExecutor & TaskExecutor { get }
 
+  /// Where the tasks of `spawn` run, when they must not leave this world: a simulator's loop. Nil, as in production:
+  /// on the process's default executor, which is the loop that runs (a preference would make every hop dearer).
+  var taskExecutor: (any TaskExecutor)? { get }
+
   /// Monotonic time now.
   var now: MonotonicTime { get }
 
@@ -84,6 +88,8 @@ public struct WorldRandom: RandomNumberGenerator {
 }
 
 extension World {
+  public var taskExecutor: (any TaskExecutor)? { nil }
+
   /// A random (version 4) UUID in lower-case hexadecimal, as Kubernetes writes uids.
   public func uuid() -> String {
     var high = randomBits()
@@ -150,7 +156,7 @@ extension World {
   @discardableResult
   public func spawn(_ operation: @escaping @Sendable () async -> Void) -> SpawnedTask {
     let spawned = SpawnedTask()
-    execute { spawned.begin(operation) }
+    execute { spawned.begin(on: self.taskExecutor, operation) }
     return spawned
   }
 }
@@ -164,10 +170,10 @@ public final class SpawnedTask: Sendable {
   }
   private let state = Mutex<State>(.waiting([]))
 
-  func begin(_ operation: @escaping @Sendable () async -> Void) {
+  func begin(on executor: (any TaskExecutor)?, _ operation: @escaping @Sendable () async -> Void) {
     let waiters: [CheckedContinuation<Void, Never>] = state.withLock { state in
       guard case .waiting(let waiters) = state else { return [] }
-      state = .running(Task { await operation() })
+      state = .running(Task(executorPreference: executor) { await operation() })
       return waiters
     }
     for waiter in waiters { waiter.resume() }

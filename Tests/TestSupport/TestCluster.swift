@@ -1,0 +1,106 @@
+// An API server in memory, in virtual time.
+import APIServer
+import Client
+import HTTP
+import JSON
+import Logging
+import Replica
+import Schema
+import World
+
+/// One API server over a store in memory; everything on the thread of the test.
+public struct TestCluster: Sendable {
+  public let world: VirtualWorld
+  public let store: LocalStore
+  public let server: APIServer
+  public let logger: Logger
+
+  /// A server that allows everything, with the namespaces that always exist.
+  public init(seed: UInt64 = 1) throws {
+    let world = VirtualWorld(seed: seed)
+    self.world = world
+    let store = LocalStore(world: world)
+    self.store = store
+    var dependencies = APIServer.Dependencies()
+    dependencies.admission = Admission(
+      mutating: [TaintNewNodes(), PriorityAdmission(), DefaultTolerations()], validating: [NamespaceLifecycle()])
+    server = APIServer(store: store, dependencies: dependencies, currentWorld: { world })
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    self.logger = logger
+    let admin = client()
+    try world.run {
+      for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+        try await admin.create(
+          .namespaces,
+          ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(name)]])
+      }
+    }
+  }
+
+  public func transport(_ user: String, fence: TrustedContext.Fence? = nil) -> InProcessTransport {
+    InProcessTransport(
+      handler: server, identity: TrustedContext(user: user, groups: ["system:masters"], fence: fence))
+  }
+
+  public func client(_ user: String = "admin", fence: TrustedContext.Fence? = nil) -> APIClient {
+    APIClient(transport: transport(user, fence: fence), world: world, userAgent: "\(user)/1 (test)")
+  }
+}
+
+/// Objects of the stories.
+public enum Fixture {
+  public static func deployment(
+    _ name: String, replicas: Int64, image: String = "web:1", minReadySeconds: Int64 = 0, namespace: String = "default"
+  ) -> JSONValue {
+    [
+      "apiVersion": "apps/v1", "kind": "Deployment",
+      "metadata": ["name": .string(name), "namespace": .string(namespace), "labels": ["app": .string(name)]],
+      "spec": [
+        "replicas": .integer(replicas), "minReadySeconds": .integer(minReadySeconds),
+        "selector": ["matchLabels": ["app": .string(name)]],
+        "template": [
+          "metadata": ["labels": ["app": .string(name)]],
+          "spec": ["containers": [["name": "main", "image": .string(image)]]],
+        ],
+      ],
+    ]
+  }
+
+  public static func service(_ name: String, selector: JSONValue, port: Int64 = 80, namespace: String = "default")
+    -> JSONValue
+  {
+    [
+      "apiVersion": "v1", "kind": "Service", "metadata": ["name": .string(name), "namespace": .string(namespace)],
+      "spec": ["selector": selector, "ports": [["port": .integer(port)]]],
+    ]
+  }
+
+  public static func pod(
+    _ name: String, node: String = "", labels: JSONValue = [:], cpu: String = "", namespace: String = "default"
+  ) -> JSONValue {
+    var pod: JSONValue = [
+      "apiVersion": "v1", "kind": "Pod",
+      "metadata": ["name": .string(name), "namespace": .string(namespace), "labels": labels],
+      "spec": ["containers": [["name": "main", "image": "web:1"]]],
+    ]
+    if !cpu.isEmpty { pod["spec"]["containers"] = [["name": "main", "image": "web:1", "resources": ["requests": ["cpu": .string(cpu)]]]] }
+    if !node.isEmpty { pod["spec"]["nodeName"] = .string(node) }
+    return pod
+  }
+
+  public static func node(_ name: String, cpu: String = "4", pods: String = "110", labels: [String: String] = [:])
+    -> JSONValue
+  {
+    var all: JSONValue = ["kubernetes.io/hostname": .string(name)]
+    for (key, value) in labels.sorted(by: { $0.key < $1.key }) { all[key] = .string(value) }
+    let resources: JSONValue = ["cpu": .string(cpu), "memory": "8Gi", "pods": .string(pods)]
+    return [
+      "apiVersion": "v1", "kind": "Node", "metadata": ["name": .string(name), "labels": all],
+      "status": [
+        "capacity": resources, "allocatable": resources,
+        "conditions": [["type": "Ready", "status": "True", "reason": "KubeletReady"]],
+      ],
+    ]
+  }
+}
