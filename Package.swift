@@ -83,8 +83,9 @@ let package = Package(
 
     // Virtual time, and an API server in memory: what the stories of the control loops are told with.
     .target(
-      name: "TestSupport", dependencies: ["World", "Replica", "APIServer", "Client", "HTTP", "Schema", "JSON", logging],
-      path: "Tests/TestSupport", swiftSettings: settings),
+      name: "TestSupport", dependencies: [
+        "World", "TLS", "Replica", "APIServer", "Client", "HTTP", "Kinds", "Schema", "JSON", logging,
+      ], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(name: "PackageTests", swiftSettings: settings),
     tests("World"), tests("EventLoop", ["World"]), tests("TLS", ["EventLoop", "World"]),
     tests("HTTP", ["EventLoop", "TLS", "World"]), tests("JSON"), tests("Schema", ["JSON"]),

@@ -67,6 +67,8 @@ public final class EventRecorder: Sendable {
     var queue: Deque<(Record, WallTime)> = []
     var written: [Record: Written] = [:]
     var isWriting = false
+    /// The last name's suffix: names are times, and two events may fall into one.
+    var lastSuffix: UInt64 = 0
   }
 
   /// Events that wait to be written; more are dropped, the oldest first: an event is a remark, not a record.
@@ -134,7 +136,11 @@ public final class EventRecorder: Sendable {
         state.withLock { $0.written[key] = nil }
       }
     }
-    let name = "\(record.subject.name).\(String(UInt64(bitPattern: time.nanosecondsSinceEpoch), radix: 16))"
+    let suffix = state.withLock { state in
+      state.lastSuffix = max(UInt64(bitPattern: time.nanosecondsSinceEpoch), state.lastSuffix + 1)
+      return String(state.lastSuffix, radix: 16)
+    }
+    let name = "\(record.subject.name).\(suffix)"
     var event: JSONValue = [
       "apiVersion": "v1", "kind": "Event",
       "metadata": ["name": .string(name), "namespace": .string(namespace)],

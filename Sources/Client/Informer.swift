@@ -35,7 +35,9 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
     var hasSynced = false
     var resourceVersion = ""
     var handlers: [Handler] = []
-    var syncWaiters: [CheckedContinuation<Void, Never>] = []
+    var syncWaiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
+    var nextWaiter: UInt64 = 0
+    var isStopped = false
     var task: SpawnedTask?
   }
 
@@ -43,6 +45,8 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
   private static var firstBackoff: Duration { .milliseconds(800) }
   private static var lastBackoff: Duration { .seconds(30) }
   private static var pageSize: Int { 500 }
+  /// A watch that ends sooner did not work; the server may be about to go.
+  private static var shortWatch: Duration { .seconds(1) }
 
   public let resource: ResourceReference
   private let client: APIClient
@@ -88,15 +92,24 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
     }
   }
 
-  /// Returns when the first list has been delivered to the handlers; at once if it has been already.
+  /// Returns when the first list has been delivered to the handlers; at once if it has been already, if the informer was
+  /// stopped, or when the waiting task is cancelled.
   public func waitForSync() async {
-    await withCheckedContinuation { continuation in
-      let now = state.withLock { state in
-        if state.hasSynced { return true }
-        state.syncWaiters.append(continuation)
-        return false
+    let id = state.withLock { state in
+      state.nextWaiter += 1
+      return state.nextWaiter
+    }
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let now = state.withLock { state in
+          if state.hasSynced || state.isStopped || Task.isCancelled { return true }
+          state.syncWaiters[id] = continuation
+          return false
+        }
+        if now { continuation.resume() }
       }
-      if now { continuation.resume() }
+    } onCancel: {
+      state.withLock { $0.syncWaiters.removeValue(forKey: id) }?.resume()
     }
   }
 
@@ -107,41 +120,47 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
 
   /// Starts following the server; `stop` ends it.
   public func start() {
-    let task = client.world.spawn { await self.run() }
     state.withLock { state in
       precondition(state.task == nil, "an informer starts once")
-      state.task = task
+      guard !state.isStopped else { return }
+      state.task = client.world.spawn { await self.run() }
     }
   }
 
+  /// Follows the server no longer; what is known stays readable. Handlers are not called again.
   public func stop() {
     let (task, waiters) = state.withLock { state in
-      defer { state.syncWaiters = [] }
+      state.isStopped = true
+      state.handlers = []
+      defer { state.syncWaiters = [:] }
       return (state.task, state.syncWaiters)
     }
     task?.cancel()
-    for waiter in waiters { waiter.resume() }
+    for waiter in waiters.values { waiter.resume() }
   }
 
   private func run() async {
     var backoff = Self.firstBackoff
+    var chance = WorldRandom(client.world)
     while !Task.isCancelled {
       do {
         try await relist()
         backoff = Self.firstBackoff
         try await follow()
-      } catch is CancellationError {
-        return
-      } catch let status as APIStatus where status.code == 410 || status.code == 504 {
-        logger.debug("\(resource): \(status.message); listing again")
-        continue
+      } catch let expired as WatchExpired {
+        logger.debug("\(resource): \(expired.status.message); listing again")
       } catch {
         if Task.isCancelled { return }
         logger.debug("\(resource): \(error); listing again in \(backoff)")
-        try? await client.world.sleep(for: backoff)
+        try? await client.world.sleep(for: backoff * Double.random(in: 1...1.5, using: &chance))
         backoff = min(backoff * 2, Self.lastBackoff)
       }
     }
+  }
+
+  /// The server has forgotten the revision to go on from: everything must be listed again.
+  private struct WatchExpired: Error {
+    var status: APIStatus
   }
 
   /// Lists everything, page by page, and tells handlers the difference to what was known.
@@ -164,29 +183,31 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
 
   /// Watches on from where the list or the last watch ended, over as many watches as that takes.
   private func follow() async throws {
-    var generator = WorldRandom(client.world)
-    var failures = 0
+    var chance = WorldRandom(client.world)
+    // Watches in a row that brought nothing and did not last: 0 and 1 go on at once, on whichever server answers.
+    var fruitless = 0
     while true {
       try Task.checkCancellation()
       var watch = options
       watch.resourceVersion = state.withLock { $0.resourceVersion }
+      let begun = client.world.now
       do {
         let stream = try await client.watch(
-          path: resource.path(namespace: namespace), watch,
-          timeoutSeconds: Int.random(in: 300...600, using: &generator), accept: accept)
+          path: resource.path(namespace: namespace), watch, timeoutSeconds: Int.random(in: 300...600, using: &chance),
+          accept: accept)
         defer { stream.cancel() }
         while let event = try await stream.next() {
-          failures = 0
+          fruitless = 0
           apply(event)
         }
-      } catch let status as APIStatus where status.code == 410 || status.code == 504 {
-        throw status
+      } catch let status as APIStatus where status.code == 410 {
+        throw WatchExpired(status: status)
       } catch {
-        // The server or the way to it went: go on from the same revision, on whichever server answers.
-        try Task.checkCancellation()
-        failures += 1
-        if failures > 1 { try await client.world.sleep(for: .milliseconds(min(50 << min(failures, 10), 5_000))) }
+        logger.debug("\(resource): \(error); watching again")
       }
+      try Task.checkCancellation()
+      fruitless = client.world.now - begun < Self.shortWatch ? fruitless + 1 : 0
+      if fruitless > 1 { try await client.world.sleep(for: min(.milliseconds(50 << min(fruitless, 10)), .seconds(5))) }
     }
   }
 
@@ -213,10 +234,10 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
     for object in objects.values { store(object, advancing: false) }
     let waiters = state.withLock { state in
       state.hasSynced = true
-      defer { state.syncWaiters = [] }
+      defer { state.syncWaiters = [:] }
       return state.syncWaiters
     }
-    for waiter in waiters { waiter.resume() }
+    for waiter in waiters.values { waiter.resume() }
   }
 
   private func store(_ object: Object, advancing: Bool = true) {

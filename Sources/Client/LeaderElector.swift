@@ -55,10 +55,10 @@ public final class LeaderElector: Sendable {
     let watcher = client.world.spawn { await self.watchLease() }
     defer { watcher.cancel() }
     while !Task.isCancelled {
-      guard let fence = await acquire() else { break }
+      guard let (fence, acquired) = await acquire() else { break }
       logger.info("became leader", metadata: ["lease": "\(options.lease)", "identity": "\(options.identity)"])
       let leading = client.world.spawn { await self.lead(fence) }
-      await renewUntilLost()
+      await renewUntilLost(since: acquired)
       leading.cancel()
       await leading.wait()
       logger.info("stopped leading", metadata: ["lease": "\(options.lease)", "identity": "\(options.identity)"])
@@ -69,10 +69,11 @@ public final class LeaderElector: Sendable {
 
   // MARK: Steps
 
-  private func acquire() async -> TrustedContext.Fence? {
+  private func acquire() async -> (TrustedContext.Fence, MonotonicTime)? {
     while !Task.isCancelled {
+      let begun = client.world.now
       do {
-        if let fence = try await tryAcquireOrRenew() { return fence }
+        if let fence = try await tryAcquireOrRenew() { return (fence, begun) }
       } catch {
         logger.debug("lease \(options.lease): \(error)")
       }
@@ -81,21 +82,22 @@ public final class LeaderElector: Sendable {
     return nil
   }
 
-  /// Returns when the lease was lost: taken by another, or not renewed within the deadline.
-  private func renewUntilLost() async {
-    var lastRenewal = client.world.now
+  /// Returns when the lease was lost: taken by another, or not renewed within the deadline. The deadline counts from the
+  /// start of the last attempt that succeeded, and ends before another may take the lease for expired.
+  private func renewUntilLost(since acquired: MonotonicTime) async {
+    var lastRenewal = acquired
     while !Task.isCancelled {
       await pause(options.retryPeriod)
       if Task.isCancelled { return }
+      let begun = client.world.now
+      let left = options.renewDeadline - (begun - lastRenewal)
+      guard left > .zero else { return }
       do {
-        let renewed = try await client.world.withDeadline(options.renewDeadline) {
-          try await self.tryAcquireOrRenew(renewing: true)
-        }
+        let renewed = try await client.world.withDeadline(left) { try await self.tryAcquireOrRenew(renewing: true) }
         guard renewed != nil else { return }
-        lastRenewal = client.world.now
+        lastRenewal = begun
       } catch {
         logger.debug("lease \(options.lease): renewing failed: \(error)")
-        if client.world.now - lastRenewal > options.renewDeadline { return }
       }
     }
   }
@@ -143,16 +145,19 @@ public final class LeaderElector: Sendable {
   private func release() async {
     // The task is cancelled already; the last request needs one that is not.
     let released = client.world.spawn {
-      guard
-        var lease = try? await self.client.find(
-          .leases, namespace: self.options.namespace, name: self.options.lease),
-        lease["spec"]["holderIdentity"].string == self.options.identity
-      else { return }
-      lease["spec"]["holderIdentity"] = ""
-      lease["spec"]["leaseDurationSeconds"] = 1
-      _ = try? await self.client.update(.leases, namespace: self.options.namespace, name: self.options.lease, lease)
+      try? await self.client.world.withDeadline(self.options.retryPeriod) { try await self.giveUp() }
     }
     await released.wait()
+  }
+
+  private func giveUp() async throws {
+    guard
+      var lease = try await client.find(.leases, namespace: options.namespace, name: options.lease),
+      lease["spec"]["holderIdentity"].string == options.identity
+    else { return }
+    lease["spec"]["holderIdentity"] = ""
+    lease["spec"]["leaseDurationSeconds"] = 1
+    try await client.update(.leases, namespace: options.namespace, name: options.lease, lease)
   }
 
   // MARK: Observing
@@ -175,8 +180,11 @@ public final class LeaderElector: Sendable {
     let informer = Informer(
       LeaseObject.self, client: client, namespace: options.namespace, fieldSelector: "metadata.name=\(options.lease)",
       logger: logger)
-    informer.onEvent { [options, wakeUp] event in
-      if event.object.holder != options.identity { wakeUp.add(0) }
+    informer.onEvent { [wakeUp] event in
+      switch event {
+      case .updated(let old, let new) where old.holder == new.holder && !new.holder.isEmpty: return
+      case .added, .updated, .deleted: wakeUp.add(0)
+      }
     }
     informer.start()
     while !Task.isCancelled { try? await client.world.sleep(for: .seconds(3600)) }
@@ -185,12 +193,13 @@ public final class LeaderElector: Sendable {
 
   /// Waits for `duration`, or until the lease changed hands.
   private func pause(_ duration: Duration) async {
-    wakeUp.add(0, after: duration)
+    let timer = client.world.schedule(after: duration) { [wakeUp] in wakeUp.add(0) }
     await withTaskCancellationHandler {
       if let token = await wakeUp.next() { wakeUp.done(token) }
     } onCancel: {
       wakeUp.add(0)
     }
+    timer.cancel()
   }
 
   private func spec(acquired: String, renewed: String, transitions: UInt64) -> JSONValue {

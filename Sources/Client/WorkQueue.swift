@@ -12,6 +12,8 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     var dirty: Set<Key> = []
     var processing: Set<Key> = []
     var failures: [Key: Int] = [:]
+    /// Keys to be added later: one timer a key, the earliest asked for.
+    var delayed: [Key: (at: MonotonicTime, timer: any ScheduledTimer)] = [:]
     var waiters: Deque<CheckedContinuation<Key?, Never>> = []
     var isShutDown = false
   }
@@ -36,9 +38,27 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     if let (waiter, key) = resumed { waiter.resume(returning: key) }
   }
 
+  /// Adds the key when `delay` has passed; of several delays of one key the first to end counts.
   public func add(_ key: Key, after delay: Duration) {
     guard delay > .zero else { return add(key) }
-    world.schedule(after: delay) { [weak self] in self?.add(key) }
+    let at = world.now + delay
+    state.withLock { state in
+      guard !state.isShutDown else { return }
+      if let known = state.delayed[key] {
+        guard at < known.at else { return }
+        known.timer.cancel()
+      }
+      state.delayed[key] = (at, world.schedule(after: delay) { [weak self] in self?.delayEnded(key, at) })
+    }
+  }
+
+  private func delayEnded(_ key: Key, _ at: MonotonicTime) {
+    let isCurrent = state.withLock { state in
+      guard state.delayed[key]?.at == at else { return false }
+      state.delayed[key] = nil
+      return true
+    }
+    if isCurrent { add(key) }
   }
 
   /// Adds the key after a delay that doubles with each call, until `forget`.
@@ -91,6 +111,8 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     let waiters = state.withLock { state in
       state.isShutDown = true
       state.ready.removeAll()
+      for waiting in state.delayed.values { waiting.timer.cancel() }
+      state.delayed.removeAll()
       defer { state.waiters.removeAll() }
       return state.waiters
     }
@@ -110,10 +132,9 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
               do {
                 try await sync(key)
                 self.forget(key)
-              } catch is CancellationError {
-                self.done(key)
-                return
               } catch {
+                // Cancelled work is left for whoever comes next.
+                if Task.isCancelled { return self.done(key) }
                 onError(key, error)
                 self.addRateLimited(key)
               }

@@ -38,7 +38,11 @@ struct ControlPlane: Sendable {
       await ControllerManager(
         context: ControllerContext(
           world: cluster.world, logger: cluster.logger, certificateAuthorityPEM: "CA",
-          transport: { cluster.transport("system:\($0)", fence: fence) })
+          transport: { account in
+            cluster.transport(
+              account.isEmpty ? "system:kube-controller-manager" : "system:serviceaccount:kube-system:\(account)",
+              fence: fence)
+          })
       ).run()
     }
   }

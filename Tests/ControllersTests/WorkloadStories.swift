@@ -54,11 +54,13 @@ import World
         #expect(pods.count <= 5)
         #expect(pods.filter(\.isReady).count >= 3)
         let status = try await plane.deployment("web")["status"]
-        return status["updatedReplicas"].integer == 4 && status["replicas"].integer == 4
+        return status["observedGeneration"].integer == 2 && status["updatedReplicas"].integer == 4
+          && status["replicas"].integer == 4
           && status["availableReplicas"].integer == 4
       }
       #expect(try await plane.replicaSets("web").count == 2)
-      #expect(try await plane.deployment("web")["metadata"]["annotations"]["deployment.kubernetes.io/revision"].string == "2")
+      #expect(
+        try await plane.deployment("web")["metadata"]["annotations"]["deployment.kubernetes.io/revision"].string == "2")
 
       // kubectl rollout undo: a JSON patch that replaces the template by the old set's, without its hash label.
       var template = before.template.json
@@ -74,8 +76,12 @@ import World
           && set?.metadata.annotations["deployment.kubernetes.io/revision-history"] == "1"
       }
       #expect(try await plane.replicaSets("web").count == 2)
-      #expect(try await plane.deployment("web")["metadata"]["annotations"]["deployment.kubernetes.io/revision"].string == "3")
-      let images = Set(try await plane.admin.list(.pods, namespace: "default").items.map { $0["spec"]["containers"][0]["image"].string })
+      #expect(
+        try await plane.deployment("web")["metadata"]["annotations"]["deployment.kubernetes.io/revision"].string == "3")
+      let images = Set(
+        try await plane.admin.list(.pods, namespace: "default").items.map {
+          $0["spec"]["containers"][0]["image"].string
+        })
       #expect(images == ["web:1"])
     }
   }

@@ -3,9 +3,11 @@ import APIServer
 import Client
 import HTTP
 import JSON
+import Kinds
 import Logging
 import Replica
 import Schema
+import TLS
 import World
 
 /// One API server over a store in memory; everything on the thread of the test.
@@ -15,32 +17,49 @@ public struct TestCluster: Sendable {
   public let server: APIServer
   public let logger: Logger
 
-  /// A server that allows everything, with the namespaces that always exist.
+  /// A server with the authorization and admission of a real one, and the objects that always exist.
   public init(seed: UInt64 = 1) throws {
     let world = VirtualWorld(seed: seed)
     self.world = world
     let store = LocalStore(world: world)
     self.store = store
-    var dependencies = APIServer.Dependencies()
-    dependencies.admission = Admission(
-      mutating: [TaintNewNodes(), PriorityAdmission(), DefaultTolerations()], validating: [NamespaceLifecycle()])
-    server = APIServer(store: store, dependencies: dependencies, currentWorld: { world })
+    let security = SecurityParts(store: store, tokenKey: try .generateP256(), world: world)
+    server = APIServer(
+      store: store, dependencies: security.dependencies(checks: { [] }), currentWorld: { world })
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     self.logger = logger
     let admin = client()
     try world.run {
-      for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
-        try await admin.create(
-          .namespaces,
-          ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(name)]])
+      for namespace in ClusterBootstrap.namespaces { try await admin.create(.namespaces, namespace) }
+      for role in RBACBootstrap.clusterRoles { try await admin.create(Self.clusterRoles, role) }
+      for binding in RBACBootstrap.clusterRoleBindings { try await admin.create(Self.clusterRoleBindings, binding) }
+      for role in RBACBootstrap.roles {
+        try await admin.create(Self.roles, namespace: role["metadata"]["namespace"].string ?? "", role)
       }
+      for binding in RBACBootstrap.roleBindings {
+        try await admin.create(Self.roleBindings, namespace: binding["metadata"]["namespace"].string ?? "", binding)
+      }
+      for priority in ClusterBootstrap.priorityClasses { try await admin.create(.priorityClasses, priority) }
     }
   }
 
+  private static let group = "rbac.authorization.k8s.io"
+  private static let clusterRoles = ResourceReference(group, "v1", "clusterroles", "ClusterRole", namespaced: false)
+  private static let clusterRoleBindings = ResourceReference(
+    group, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced: false)
+  private static let roles = ResourceReference(group, "v1", "roles", "Role")
+  private static let roleBindings = ResourceReference(group, "v1", "rolebindings", "RoleBinding")
+
+  /// `user`: "admin" may do everything; "system:…" what the built-in roles allow, in the groups it has in production.
   public func transport(_ user: String, fence: TrustedContext.Fence? = nil) -> InProcessTransport {
-    InProcessTransport(
-      handler: server, identity: TrustedContext(user: user, groups: ["system:masters"], fence: fence))
+    var groups: [String] = []
+    if user == "admin" { groups = ["system:masters"] }
+    if user.hasPrefix("system:node:") { groups = ["system:nodes"] }
+    if user.hasPrefix("system:serviceaccount:kube-system:") {
+      groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system"]
+    }
+    return InProcessTransport(handler: server, identity: TrustedContext(user: user, groups: groups, fence: fence))
   }
 
   public func client(_ user: String = "admin", fence: TrustedContext.Fence? = nil) -> APIClient {
@@ -84,7 +103,11 @@ public enum Fixture {
       "metadata": ["name": .string(name), "namespace": .string(namespace), "labels": labels],
       "spec": ["containers": [["name": "main", "image": "web:1"]]],
     ]
-    if !cpu.isEmpty { pod["spec"]["containers"] = [["name": "main", "image": "web:1", "resources": ["requests": ["cpu": .string(cpu)]]]] }
+    if !cpu.isEmpty {
+      pod["spec"]["containers"] = [
+        ["name": "main", "image": "web:1", "resources": ["requests": ["cpu": .string(cpu)]]]
+      ]
+    }
     if !node.isEmpty { pod["spec"]["nodeName"] = .string(node) }
     return pod
   }

@@ -81,12 +81,14 @@ public final class DeploymentController: Controller {
       return
     }
     var sets = DeploymentSets(deployment: deployment, sets: try await claim(deployment))
-    if deployment.metadata.isBeingDeleted { return try await updateStatus(deployment, sets) }
+    if deployment.metadata.isBeingDeleted {
+      return try await updateStatus(deployment, sets, judgesProgress: false)
+    }
     if deployment.isPaused || ProportionalScaling.isNeeded(deployment, sets) {
       sets = try await withNewSet(deployment, sets, mayCreate: false)
       try await scaleProportionally(deployment, sets)
       if deployment.isPaused { try await cleanUp(deployment, sets) }
-      return try await updateStatus(deployment, sets)
+      return try await updateStatus(deployment, sets, judgesProgress: false)
     }
     if deployment.isRecreate {
       try await recreate(deployment, sets)
@@ -106,7 +108,7 @@ public final class DeploymentController: Controller {
     for set in sets.old {
       if let size = sizes[set.metadata.uid], try await scale(set, to: size, of: deployment) { scaled = true }
     }
-    if !scaled { try await cleanUp(deployment, sets) }
+    if !scaled && DeploymentCounts(sets).isComplete(deployment) { try await cleanUp(deployment, sets) }
     try await updateStatus(deployment, sets)
   }
 
@@ -122,7 +124,7 @@ public final class DeploymentController: Controller {
     if scaled || oldPodsRemain { return try await updateStatus(deployment, sets) }
     let withNew = try await withNewSet(deployment, sets, mayCreate: true)
     if let new = withNew.new { _ = try await scale(new, to: deployment.replicas, of: deployment) }
-    try await cleanUp(deployment, withNew)
+    if DeploymentCounts(withNew).isComplete(deployment) { try await cleanUp(deployment, withNew) }
     try await updateStatus(deployment, withNew)
   }
 
@@ -190,15 +192,8 @@ public final class DeploymentController: Controller {
     return true
   }
 
-  /// Old sets without pods are deleted beyond the history limit, oldest revision first.
   private func cleanUp(_ deployment: Deployment, _ sets: DeploymentSets) async throws {
-    let empty = sets.old.filter { set in
-      set.replicas == 0 && set.status.replicas == 0 && !set.metadata.isBeingDeleted
-        && set.metadata.generation <= set.status.observedGeneration
-    }
-    let surplus = sets.old.count - Int(deployment.revisionHistoryLimit)
-    guard surplus > 0 else { return }
-    for set in empty.sorted(by: { $0.revision < $1.revision }).prefix(surplus) {
+    for set in RevisionHistory.surplus(deployment, sets) {
       do {
         try await client.delete(
           .replicaSets, namespace: set.namespace, name: set.name,
@@ -209,9 +204,12 @@ public final class DeploymentController: Controller {
     }
   }
 
-  private func updateStatus(_ deployment: Deployment, _ sets: DeploymentSets) async throws {
-    let status = DeploymentStatus(deployment: deployment, sets: sets, now: world.wallClock)
-      .json(collisionCount: deployment.status["collisionCount"].integer)
+  private func updateStatus(_ deployment: Deployment, _ sets: DeploymentSets, judgesProgress: Bool = true) async throws
+  {
+    let status = DeploymentStatus(
+      deployment: deployment, sets: sets, now: world.wallClock, newSet: sets.madeNew ? .created : .unchanged,
+      judgesProgress: judgesProgress
+    ).json()
     scheduleProgressCheck(deployment, status)
     guard status.withoutZeros != deployment.status.withoutZeros else { return }
     try await client.modify(
@@ -223,7 +221,7 @@ public final class DeploymentController: Controller {
   /// A rollout that does not move gives no event when its deadline passes.
   private func scheduleProgressCheck(_ deployment: Deployment, _ status: JSONValue) {
     let progressing = status["conditions"].elements.first { $0["type"].string == "Progressing" }
-    guard let reason = progressing?["reason"].string, reason != "NewReplicaSetAvailable",
+    guard !deployment.isPaused, let reason = progressing?["reason"].string, reason != "NewReplicaSetAvailable",
       reason != "ProgressDeadlineExceeded", let updated = progressing?["lastUpdateTime"].time
     else { return }
     let due = updated + .seconds(deployment.progressDeadlineSeconds + 1)

@@ -38,6 +38,9 @@ struct DeploymentSets {
     old = ordered.filter { $0.metadata.uid != uid }
   }
 
+  /// The new set was made in this turn.
+  var madeNew = false
+
   var all: [ReplicaSet] { old + (new.map { [$0] } ?? []) }
   var active: [ReplicaSet] { all.filter { $0.replicas > 0 } }
 
@@ -73,7 +76,8 @@ extension Deployment {
     return surge == 0 && unavailable == 0 ? (0, 1) : (surge, unavailable)
   }
   var maximumReplicas: Int64 { isRecreate ? replicas : replicas + rollingBounds.surge }
-  var minimumAvailable: Int64 { isRecreate ? 0 : replicas - min(replicas, rollingBounds.unavailable) }
+  /// How many pods must be available: during a rolling update, and for the condition of that name.
+  var minimumAvailable: Int64 { isRecreate ? replicas : replicas - min(replicas, rollingBounds.unavailable) }
   var annotatedRevision: String { metadata.annotations[DeploymentNames.revision] ?? "" }
 }
 
@@ -117,6 +121,17 @@ enum RollingUpdate {
       removable -= step
     }
     return sizes.filter { entry in old.contains { $0.metadata.uid == entry.key && $0.replicas != entry.value } }
+  }
+}
+
+/// Old sets that history no longer needs.
+enum RevisionHistory {
+  /// Beyond the limit the oldest revisions go, but none that still has pods, or whose controller has yet to look at it.
+  static func surplus(_ deployment: Deployment, _ sets: DeploymentSets) -> [ReplicaSet] {
+    let old = sets.old.filter { !$0.metadata.isBeingDeleted }.sorted { $0.revision < $1.revision }
+    return old.prefix(max(0, old.count - Int(deployment.revisionHistoryLimit))).filter { set in
+      set.replicas == 0 && set.status.replicas == 0 && set.metadata.generation <= set.status.observedGeneration
+    }
   }
 }
 
@@ -170,6 +185,7 @@ enum ProportionalScaling {
 
   private static func proportion(_ set: ReplicaSet, _ deployment: Deployment, toAdd: Int64, remaining: Int64) -> Int64 {
     guard set.replicas > 0, toAdd != 0 else { return 0 }
+    if deployment.replicas == 0 { return -set.replicas }
     let basis = set.maxReplicas ?? 0
     let annotated = basis > 0 ? basis : max(deployment.status["replicas"].integer ?? 1, 1)
     let scaled = (Double(set.replicas) * Double(deployment.maximumReplicas) / Double(annotated)).rounded()

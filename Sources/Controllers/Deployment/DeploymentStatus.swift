@@ -19,18 +19,26 @@ struct DeploymentCounts: Hashable {
 
   /// Everything asked for is there, in the newest form, and nothing else is.
   func isComplete(_ deployment: Deployment) -> Bool {
-    updated == deployment.replicas && replicas == deployment.replicas && available >= deployment.replicas
-      && (deployment.status["observedGeneration"].integer ?? 0) >= deployment.metadata.generation
+    updated == deployment.replicas && replicas == deployment.replicas && available == deployment.replicas
   }
 }
 
 struct DeploymentStatus {
+  /// What this turn did about the ReplicaSet of the current template.
+  enum NewSet: Hashable {
+    case unchanged
+    case created
+  }
+
   let deployment: Deployment
   let sets: DeploymentSets
   let now: WallTime
+  var newSet = NewSet.unchanged
+  /// False for a turn that only scaled, or found the Deployment paused: the clock of progress stands still.
+  var judgesProgress = true
 
   /// The status as it should be now.
-  func json(collisionCount: Int64?) -> JSONValue {
+  func json() -> JSONValue {
     let counts = DeploymentCounts(sets)
     var status: JSONValue = [
       "observedGeneration": .integer(deployment.metadata.generation), "replicas": .integer(counts.replicas),
@@ -38,7 +46,9 @@ struct DeploymentStatus {
       "availableReplicas": .integer(counts.available),
       "unavailableReplicas": .integer(max(0, sets.all.reduce(0) { $0 + $1.replicas } - counts.available)),
     ]
-    if let collisionCount { status["collisionCount"] = .integer(collisionCount) }
+    if let collisionCount = deployment.status["collisionCount"].integer {
+      status["collisionCount"] = .integer(collisionCount)
+    }
     status["conditions"] = .array(conditions(counts).map(\.json))
     return status
   }
@@ -46,7 +56,12 @@ struct DeploymentStatus {
   func conditions(_ counts: DeploymentCounts) -> [StatusCondition] {
     var conditions = deployment.conditions
     set(&conditions, available(counts))
-    if let progressing = progressing(counts, conditions) { set(&conditions, progressing, refreshing: counts) }
+    if deployment.progressDeadlineSeconds == Int64(Int32.max) {
+      conditions.removeAll { $0.type == Self.progressing }
+    } else {
+      noteBeginning(&conditions)
+      if judgesProgress { judgeProgress(counts, &conditions) }
+    }
     if let failure = sets.all.lazy.flatMap(\.status.conditions).first(where: { $0.type == "ReplicaFailure" }) {
       set(&conditions, failure)
     } else {
@@ -54,6 +69,8 @@ struct DeploymentStatus {
     }
     return conditions
   }
+
+  private static let progressing = "Progressing"
 
   private func available(_ counts: DeploymentCounts) -> StatusCondition {
     counts.available >= deployment.minimumAvailable
@@ -65,42 +82,57 @@ struct DeploymentStatus {
         message: "Deployment does not have minimum availability.")
   }
 
-  /// Nil: as it is. A complete rollout stays complete whatever its pods do later.
-  private func progressing(_ counts: DeploymentCounts, _ conditions: [StatusCondition]) -> StatusCondition? {
-    guard deployment.progressDeadlineSeconds != Int64(Int32.max) else { return nil }
-    let current = conditions.first { $0.type == "Progressing" }
+  /// A pause, its end, and a set just made or first seen start the clock of progress anew.
+  private func noteBeginning(_ conditions: inout [StatusCondition]) {
+    let current = conditions.first { $0.type == Self.progressing }
+    func note(_ status: String, _ reason: String, _ message: String) {
+      set(&conditions, StatusCondition(type: Self.progressing, status: status, reason: reason, message: message))
+    }
+    if current?.reason != "ProgressDeadlineExceeded" {
+      if deployment.isPaused, current?.reason != "DeploymentPaused" {
+        note("Unknown", "DeploymentPaused", "Deployment is paused")
+      } else if !deployment.isPaused, current?.reason == "DeploymentPaused" {
+        note("Unknown", "DeploymentResumed", "Deployment is resumed")
+      }
+    }
+    guard let new = sets.new else { return }
+    if newSet == .created {
+      note("True", "NewReplicaSetCreated", "Created new replica set \"\(new.name)\"")
+    } else if current == nil, !deployment.isPaused {
+      note("True", "FoundNewReplicaSet", "Found new replica set \"\(new.name)\"")
+    }
+  }
+
+  /// A complete rollout stays complete, whatever its pods do later, until there is another template.
+  private func judgeProgress(_ counts: DeploymentCounts, _ conditions: inout [StatusCondition]) {
+    let current = conditions.first { $0.type == Self.progressing }
+    if counts.replicas == counts.updated && current?.reason == "NewReplicaSetAvailable" { return }
     let subject = sets.new.map { "ReplicaSet \"\($0.name)\"" } ?? "Deployment \"\(deployment.name)\""
-    let isSettled =
-      deployment.status["replicas"].integer == deployment.status["updatedReplicas"].integer
-      && current?.reason == "NewReplicaSetAvailable"
-    if isSettled { return nil }
-    if deployment.isPaused { return nil }
+    func note(_ status: String, _ reason: String, _ message: String, refreshing: Bool = false) {
+      set(
+        &conditions, StatusCondition(type: Self.progressing, status: status, reason: reason, message: message),
+        refreshing: refreshing)
+    }
     if counts.isComplete(deployment) {
-      return StatusCondition(
-        type: "Progressing", status: "True", reason: "NewReplicaSetAvailable",
-        message: "\(subject) has successfully progressed.")
+      note("True", "NewReplicaSetAvailable", "\(subject) has successfully progressed.")
+    } else if hasProgressed(counts) {
+      // Progress that continues keeps its deadline moving.
+      note("True", "ReplicaSetUpdated", "\(subject) is progressing.", refreshing: true)
+    } else if hasTimedOut(current) {
+      note("False", "ProgressDeadlineExceeded", "\(subject) has timed out progressing.")
     }
-    if hasProgressed(counts) {
-      return StatusCondition(
-        type: "Progressing", status: "True", reason: "ReplicaSetUpdated", message: "\(subject) is progressing.")
-    }
-    if hasTimedOut(counts, current) {
-      return StatusCondition(
-        type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded",
-        message: "\(subject) has timed out progressing.")
-    }
-    return nil
   }
 
   private func hasProgressed(_ counts: DeploymentCounts) -> Bool {
     let old = deployment.status
-    let oldReplicas = (old["replicas"].integer ?? 0) - (old["updatedReplicas"].integer ?? 0)
-    return counts.updated > (old["updatedReplicas"].integer ?? 0) || counts.replicas - counts.updated < oldReplicas
+    let oldUpdated = old["updatedReplicas"].integer ?? 0
+    return counts.updated > oldUpdated
+      || counts.replicas - counts.updated < (old["replicas"].integer ?? 0) - oldUpdated
       || counts.ready > (old["readyReplicas"].integer ?? 0)
       || counts.available > (old["availableReplicas"].integer ?? 0)
   }
 
-  private func hasTimedOut(_ counts: DeploymentCounts, _ current: StatusCondition?) -> Bool {
+  private func hasTimedOut(_ current: StatusCondition?) -> Bool {
     guard let current, let updated = current.lastUpdateTime, current.reason != "NewReplicaSetAvailable" else {
       return false
     }
@@ -108,10 +140,8 @@ struct DeploymentStatus {
     return updated + .seconds(deployment.progressDeadlineSeconds) < now
   }
 
-  /// Replaces a condition; the transition time moves with the status alone, the update time with any change.
-  private func set(
-    _ conditions: inout [StatusCondition], _ condition: StatusCondition, refreshing counts: DeploymentCounts? = nil
-  ) {
+  /// Replaces a condition whose status or reason is another; the transition time moves with the status alone.
+  private func set(_ conditions: inout [StatusCondition], _ condition: StatusCondition, refreshing: Bool = false) {
     let whole = WallTime(secondsSinceEpoch: now.secondsSinceEpoch)
     var condition = condition
     condition.lastUpdateTime = whole
@@ -120,10 +150,7 @@ struct DeploymentStatus {
       return conditions.append(condition)
     }
     let old = conditions[index]
-    let isSame = old.status == condition.status && old.reason == condition.reason && old.message == condition.message
-    // Progress that continues keeps its deadline moving.
-    let isFreshProgress = counts.map { hasProgressed($0) } ?? false
-    if isSame && !isFreshProgress { return }
+    if old.status == condition.status && old.reason == condition.reason && !refreshing { return }
     if old.status == condition.status { condition.lastTransitionTime = old.lastTransitionTime }
     conditions[index] = condition
   }

@@ -19,6 +19,7 @@ extension DeploymentController {
     guard let created = try await create(for: deployment, sets, revision: revision) else { return sets }
     var sets = sets
     sets.new = created
+    sets.madeNew = true
     try await note(revision: revision, on: deployment)
     return sets
   }

@@ -40,6 +40,7 @@ public final class GarbageCollector: Controller {
       onError: { [logger] uid, error in logger.debug("garbage collection of \(uid): \(error)") },
       sync: { try await self.sync($0) })
     watcher.cancel()
+    await watcher.wait()
     let informers = state.withLock { Array($0.informers.values) }
     for informer in informers { informer.stop() }
   }
@@ -49,7 +50,7 @@ public final class GarbageCollector: Controller {
   /// Watches the metadata of everything deletable; kinds may come and go.
   private func followDiscovery() async {
     while !Task.isCancelled {
-      if let resources = try? await discovery.deletable() { follow(resources.map(\.reference)) }
+      if let resources = try? await discovery.deletable(), !Task.isCancelled { follow(resources.map(\.reference)) }
       try? await world.sleep(for: Self.discoveryPeriod)
     }
   }
@@ -87,9 +88,8 @@ public final class GarbageCollector: Controller {
   private func sync(_ uid: String) async throws {
     guard let node = state.withLock({ $0.graph.nodes[uid] }) else { return }
     if node.orphansDependents { return try await orphanDependents(of: node) }
-    if node.waitsForDependents { try await continueForegroundDeletion(of: node) }
-    guard !node.owners.isEmpty, !node.isBeingDeleted || node.waitsForDependents == false else { return }
-    guard !node.isBeingDeleted else { return }
+    if node.waitsForDependents { return try await continueForegroundDeletion(of: node) }
+    guard !node.isBeingDeleted, !state.withLock({ $0.graph.ownersArePresent(of: node) }) else { return }
     try await collect(node)
   }
 

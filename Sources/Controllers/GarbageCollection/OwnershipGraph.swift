@@ -46,7 +46,11 @@ struct OwnershipGraph: Sendable {
     for owner in newOwners.subtracting(oldOwners) { dependents[owner, default: []].insert(node.uid) }
     // A dependent that stopped blocking lets a foreground deletion go on.
     if let old, old.owners != node.owners { concerned.formUnion(newOwners) }
-    if !node.owners.isEmpty || node.waitsForDependents || node.orphansDependents { concerned.insert(node.uid) }
+    let began =
+      node.waitsForDependents && old?.waitsForDependents != true
+      || node.orphansDependents && old?.orphansDependents != true
+    // Most changes of an object (a pod's status) are nothing to its owners.
+    if began || !node.owners.isEmpty && old?.owners != node.owners { concerned.insert(node.uid) }
     if node.waitsForDependents, old?.waitsForDependents != true { concerned.formUnion(dependents[node.uid] ?? []) }
     return concerned.filter { nodes[$0] != nil }
   }
@@ -61,6 +65,14 @@ struct OwnershipGraph: Sendable {
       if nodes[owner.uid]?.waitsForDependents == true { concerned.insert(owner.uid) }
     }
     return concerned
+  }
+
+  /// All owners are known to be there, in a place where they may own, and none of them waits for its dependents.
+  func ownersArePresent(of node: GraphNode) -> Bool {
+    node.owners.allSatisfy { owner in
+      guard let known = nodes[owner.uid], !known.waitsForDependents else { return false }
+      return known.key.namespace.isEmpty || known.key.namespace == node.key.namespace
+    }
   }
 
   func dependents(of uid: String) -> [GraphNode] { (dependents[uid] ?? []).compactMap { nodes[$0] } }

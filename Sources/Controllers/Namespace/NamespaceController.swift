@@ -63,10 +63,17 @@ public final class NamespaceController: Controller {
         _ = try await client.json(
           "DELETE", path, [], body: ["kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"])
       }
-      let left = try await client.list(path: path, accept: MetadataObject.listAccept).items
+      let left = try await client.list(path: path, accept: MetadataObject.listAccept).items.map(
+        MetadataObject.init(json:))
+      if !resource.verbs.contains("deletecollection") {
+        for object in left where !object.metadata.isBeingDeleted {
+          try await client.delete(
+            resource.reference, namespace: name, name: object.name, DeleteOptions(propagation: .background))
+        }
+      }
       guard !left.isEmpty else { return }
       content.remaining.append((resource.reference.groupResource.description, left.count))
-      for finalizer in left.flatMap({ $0["metadata"]["finalizers"].elements.compactMap(\.string) }) {
+      for finalizer in left.flatMap(\.metadata.finalizers) {
         content.finalizers[finalizer, default: 0] += 1
       }
     } catch let status as APIStatus where status.code == 404 || status.code == 405 {

@@ -8,6 +8,7 @@ import World
 
 public final class NodeLifecycleController: Controller {
   public static let serviceAccount = "node-controller"
+  private static let workers = 5
   private static let monitorPeriod = Duration.seconds(5)
   /// At most one node in ten seconds gets a NoExecute taint; none while most of a small cluster seems dead: then it is
   /// likelier that we are the ones cut off.
@@ -50,17 +51,21 @@ public final class NodeLifecycleController: Controller {
     await informers.nodes.waitForSync()
     await informers.nodeLeases.waitForSync()
     await informers.pods.waitForSync()
-    let monitor = world.spawn { await self.monitor() }
-    let evictions = world.spawn {
-      await self.pods.run(
-        workers: 5, onError: { [logger = self.logger] key, error in logger.debug("eviction of \(key): \(error)") },
-        sync: { try await self.considerEviction($0) })
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.monitor() }
+      group.addTask {
+        await self.pods.run(
+          workers: Self.workers,
+          onError: { [logger = self.logger] key, error in logger.debug("eviction of \(key): \(error)") },
+          sync: { try await self.considerEviction($0) })
+      }
+      group.addTask {
+        await self.nodes.run(
+          workers: Self.workers,
+          onError: { [logger = self.logger] name, error in logger.debug("node \(name): \(error)") },
+          sync: { try await self.sync($0) })
+      }
     }
-    await nodes.run(
-      workers: 5, onError: { [logger] name, error in logger.debug("node \(name): \(error)") },
-      sync: { try await self.sync($0) })
-    monitor.cancel()
-    evictions.cancel()
   }
 
   private func nodeChanged(_ event: InformerEvent<Node>) {

@@ -53,15 +53,15 @@ enum ReplicaPlan {
 /// The order in which pods go when there are too many (spec/5 §5.2).
 struct PodRanking {
   private let pods: [Pod]
-  private let readyPerNode: [String: Int]
+  private let siblingsPerNode: [String: Int]
   private let now: WallTime
 
   init(_ pods: [Pod], siblings: [Pod], now: WallTime) {
     self.pods = pods
     self.now = now
-    var ready: [String: Int] = [:]
-    for pod in siblings where pod.isReady && !pod.spec.nodeName.isEmpty { ready[pod.spec.nodeName, default: 0] += 1 }
-    readyPerNode = ready
+    var count: [String: Int] = [:]
+    for pod in siblings { count[pod.spec.nodeName, default: 0] += 1 }
+    siblingsPerNode = count
   }
 
   func firstToDelete(_ count: Int) -> [Pod] {
@@ -75,7 +75,7 @@ struct PodRanking {
       { ["Pending": 0, "Unknown": 1, "Running": 2][$0.status.phase] ?? 2 },
       { $0.isReady ? 1 : 0 },
       { $0.metadata.annotations["controller.kubernetes.io/pod-deletion-cost"].flatMap { Int64($0) } ?? 0 },
-      { -Int64(readyPerNode[$0.spec.nodeName] ?? 0) },
+      { -Int64(siblingsPerNode[$0.spec.nodeName] ?? 0) },
       { logarithmicAge($0) },
       { -$0.status.restartCount },
     ]

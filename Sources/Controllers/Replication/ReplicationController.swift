@@ -30,7 +30,11 @@ public final class ReplicaController<Owner: ReplicaOwner>: Controller {
     self.pods = pods
     queue = WorkQueue(world: context.world)
     expectations = Expectations(world: context.world)
-    owners.onEvent { [queue] event in queue.add(event.object.key) }
+    owners.onEvent { [queue, expectations] event in
+      // Another owner may take the name; it has asked for nothing yet.
+      if case .deleted(let owner) = event { expectations.forget(owner.key) }
+      queue.add(event.object.key)
+    }
     pods.onEvent { [weak self] event in self?.podChanged(event) }
   }
 
@@ -82,7 +86,9 @@ public final class ReplicaController<Owner: ReplicaOwner>: Controller {
     guard let controller = pod.metadata.controller, controller.kind == Owner.reference.kind,
       controller.apiVersion == Owner.reference.apiVersion
     else { return nil }
-    return NamespacedName(namespace: pod.namespace, name: controller.name)
+    let key = NamespacedName(namespace: pod.namespace, name: controller.name)
+    // Pods of an earlier owner of that name are not this one's.
+    return owners.get(key)?.metadata.uid == controller.uid ? key : nil
   }
 
   /// An orphan concerns every owner whose selector matches it.
@@ -135,11 +141,19 @@ public final class ReplicaController<Owner: ReplicaOwner>: Controller {
   }
 
   private func act(on owner: Owner, active: [Pod]) async -> (any Error)? {
-    switch ReplicaPlan(replicas: owner.replicas, active: active, siblings: active, now: world.wallClock) {
+    let siblings = Int(owner.replicas) < active.count ? siblings(of: owner, active) : []
+    switch ReplicaPlan(replicas: owner.replicas, active: active, siblings: siblings, now: world.wallClock) {
     case .nothing: return nil
     case .create(let count): return await create(count, for: owner)
     case .delete(let victims): return await delete(victims, of: owner)
     }
+  }
+
+  /// The pods of all owners that one controller (a Deployment) has: where they crowd a node, one of them goes first.
+  private func siblings(of owner: Owner, _ active: [Pod]) -> [Pod] {
+    guard let controller = owner.metadata.controller else { return active }
+    return owners.objects(index: IndexName.controllerUID, value: controller.uid)
+      .flatMap { pods.objects(index: IndexName.controllerUID, value: $0.metadata.uid) }.filter(\.isActive)
   }
 
   private func create(_ count: Int, for owner: Owner) async -> (any Error)? {
