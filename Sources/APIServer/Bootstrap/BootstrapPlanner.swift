@@ -56,7 +56,7 @@ struct BootstrapPlanner: Sendable {
     }
     var object = stored.tree
     // What is on its way out is made again when it is gone.
-    guard object["metadata"]["deletionTimestamp"].isNull, mend(&object, wanted) else { return nil }
+    guard object["metadata"]["deletionTimestamp"].isNull, mend(&object, defaulted(wanted, kind)) else { return nil }
     if kind.traits.tracksGeneration, kind.rules.generationChanged(object, old: stored.tree) {
       object["metadata"]["generation"] = .integer((object["metadata"]["generation"].integer ?? 0) + 1)
     }
@@ -64,6 +64,14 @@ struct BootstrapPlanner: Sendable {
     object = TypedDecoder.canonicalized(object, as: kind.structure)
     return BootstrapWrite(
       preconditions: [.revision(key, stored.revision)], mutations: [.put(key, UnversionedObject(tree: object))])
+  }
+
+  /// The object as a stored one would say it.
+  private func defaulted(_ wanted: JSONValue, _ kind: KindDescriptor) -> JSONValue {
+    var object = wanted
+    kind.structure.applyDefaults(to: &object)
+    kind.rules.applyDefaults(to: &object)
+    return TypedDecoder.canonicalized(object, as: kind.structure)
   }
 
   func place(_ object: JSONValue) -> (kind: KindDescriptor, key: ObjectKey) {

@@ -85,7 +85,8 @@ public struct HealthAuthorizer: Authorizer {
   public init() {}
 
   public func authorize(_ attributes: AuthorizationAttributes) async -> AuthorizationDecision {
-    !attributes.isResourceRequest && attributes.verb == "get" && Self.paths.contains(attributes.path)
+    !attributes.isResourceRequest && ["get", "head"].contains(attributes.verb)
+      && Self.paths.contains(attributes.path)
       ? .allow() : .noOpinion()
   }
 }
