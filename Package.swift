@@ -77,7 +77,8 @@ let package = Package(
     .executableTarget(
       name: "trireme-chaos",
       dependencies: [
-        "ChaosChecker", "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Client", argumentParser, logging,
+        "ChaosChecker", "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Client", argumentParser,
+        logging,
       ],
       path: "chaos", exclude: ["Checker"], swiftSettings: settings),
 
