@@ -208,8 +208,9 @@ check "rollout undo" g rollout undo deployment/web
 check "rollout status after undo" g rollout status deployment/web --timeout=90s
 shows "the old image again" "guestbook:1.0" g get deployment web -o jsonpath='{.spec.template.spec.containers[0].image}'
 
+pod=$(g get pods -l tier=web -o jsonpath='{.items[0].metadata.name}')
 check "label" g label pod "$pod" checked=yes --overwrite
-shows "select by label" web- g get pods -l app=guestbook
+shows "select by label" "$pod" g get pods -l checked=yes
 check "annotate" g annotate configmap settings note=kept
 check "patch" g patch configmap settings --type merge -p '{"data":{"title":"Patched"}}'
 check "server-side apply" g apply --server-side --field-manager tests -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"applied"},"data":{"a":"1"}}'
@@ -302,8 +303,11 @@ fi
 
 # --- Going away -----------------------------------------------------------------------------------------------------
 
+check "apply brings 3 back" g apply -f deploy/examples/guestbook.yaml
+check "3 are ready" g rollout status deployment/web --timeout=60s
+pod=$(g get pods -l tier=web -o jsonpath='{.items[0].metadata.name}')
 check "delete a pod" g delete pod "$pod" --wait=true --timeout=60s
-check "its ReplicaSet replaces it" within 60 pods 2
+check "its ReplicaSet replaces it" within 60 pods 3
 check "delete the ReplicationController" k delete rc nifty-rc --timeout=60s
 gone() { [ -z "$(k get pods --no-headers 2>/dev/null)" ]; }
 check "its pods go" within 60 gone
