@@ -323,7 +323,7 @@ import World
     #expect(try await bob.delete(configMaps).status == 403)
   }
 
-  /// A PUT that creates needs the right to create.
+  /// CVE-2026-33343, CVE-2026-44283: every part of what a request does is authorized. A PUT may turn out to create.
   @Test func anUpdateThatCreatesNeedsTheRightToCreate() async throws {
     let cluster = try await SecurityCluster()
     try await cluster.grantEverywhere([rule(["update"], ["endpoints"])], to: "bob")

@@ -23,6 +23,7 @@ public struct ServiceAccountTokens: Sendable {
   /// base64url(SHA-256 of the DER public key).
   private let keyID: String
   private let header: String
+  private let signatures = SignatureCache()
 
   /// The key must be one that signs tokens (P-256 or RSA).
   public init(key: PrivateKey) {
@@ -92,15 +93,7 @@ public struct ServiceAccountTokens: Sendable {
 
   /// Checks signature, times and audience, and that everything the token is bound to is still there.
   func verify(_ token: String, audiences: [String], now: WallTime, state: any StateView) throws(Refusal) -> Claims {
-    guard token.utf8.count <= Self.bytesMaximum else { throw .foreign }
-    let parts = token.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
-    guard parts.count == 3, let claimBytes = Crypto.decodeBase64URL(parts[1]),
-      let json = try? JSONValue(parsing: claimBytes)
-    else { throw .foreign }
-    guard json["iss"].string == Self.issuer else { throw .foreign }
-    guard let signature = Crypto.decodeBase64URL(parts[2]), let algorithm = publicKey.algorithm,
-      publicKey.verify(signature, of: "\(parts[0]).\(parts[1])".utf8, algorithm: algorithm)
-    else { throw .badSignature }
+    let json = try signedClaims(token)
     guard let expires = json["exp"].integer, let starts = json["nbf"].integer else { throw .malformed }
     guard now.secondsSinceEpoch < expires else { throw .expired }
     // Clocks of servers differ a little; a token may be used elsewhere in the second it was made.
@@ -111,6 +104,21 @@ public struct ServiceAccountTokens: Sendable {
     let claims = try claims(json["kubernetes.io"], audiences: common, tokenID: json["jti"].string ?? "")
     try checkAlive(claims, now: now, state: state)
     return claims
+  }
+
+  /// What the token says, once it is certain that the cluster has said it.
+  private func signedClaims(_ token: String) throws(Refusal) -> JSONValue {
+    if let known = signatures.claims(of: token) { return known }
+    guard token.utf8.count <= Self.bytesMaximum else { throw .foreign }
+    let parts = token.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
+    guard parts.count == 3, let claimBytes = Crypto.decodeBase64URL(parts[1]),
+      let json = try? JSONValue(parsing: claimBytes), json["iss"].string == Self.issuer
+    else { throw .foreign }
+    guard let signature = Crypto.decodeBase64URL(parts[2]), let algorithm = publicKey.algorithm,
+      publicKey.verify(signature, of: "\(parts[0]).\(parts[1])".utf8, algorithm: algorithm)
+    else { throw .badSignature }
+    signatures.remember(token, json)
+    return json
   }
 
   private func claims(_ json: JSONValue, audiences: [String], tokenID: String) throws(Refusal) -> Claims {
@@ -130,8 +138,8 @@ public struct ServiceAccountTokens: Sendable {
       guard let object = state.object(ObjectKey(resource: resource, namespace: namespace, name: name)),
         object.uid == uid
       else { throw .objectGone("\(resource)/\(name)") }
-      guard let json = try? JSONValue(parsing: object.bytes),
-        let deletion = json["metadata"]["deletionTimestamp"].string.flatMap(WallTime.init(rfc3339:))
+      guard let tape = try? JSONTape(parsing: object.bytes),
+        let deletion = tape.root["metadata"]["deletionTimestamp"].string.flatMap(WallTime.init(rfc3339:))
       else { return }
       if deletion + Self.deletionGrace < now { throw .objectGone("\(resource)/\(name)") }
     }

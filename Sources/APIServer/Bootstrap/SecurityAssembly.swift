@@ -65,7 +65,7 @@ public struct SecurityParts: Sendable {
         DefaultTolerations(), DefaultStorageClass(), RuntimeClassAdmission(), DefaultIngressClass(),
       ],
       validating: [
-        NamespaceLifecycle(), LimitRangeBounds(), NodeRestriction(), ClaimResize(),
+        NamespaceLifecycle(), LimitRangeBounds(), NodeRestriction(), PodSecurityAdmission(), ClaimResize(),
         CertificateAdmission(authorizer: authorizer), EscalationCheck(rbac: rbac, authorizer: authorizer),
         ResourceQuotaAdmission(),
       ])
