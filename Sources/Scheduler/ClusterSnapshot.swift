@@ -95,6 +95,20 @@ struct NodeState: Sendable {
   }
 }
 
+/// Pods that no selector can tell apart. Counting them together makes the cost of spreading and affinity independent of
+/// how many pods run: a thousand pods of one ReplicaSet are one group.
+struct LabelGroup: Hashable, Sendable {
+  var namespace: String
+  var labels: [String: String]
+  var isBeingDeleted: Bool
+
+  init(_ pod: PlacedPod) {
+    namespace = pod.key.namespace
+    labels = pod.labels
+    isBeingDeleted = pod.isBeingDeleted
+  }
+}
+
 /// All nodes and the pods placed on them, assumed ones included. Pods whose node is not known yet wait for it.
 struct ClusterSnapshot: Sendable {
   private(set) var nodes: [String: NodeState] = [:]
@@ -103,49 +117,84 @@ struct ClusterSnapshot: Sendable {
   /// Pod uid → node name.
   private var placement: [String: String] = [:]
   private var homeless: [String: [String: PlacedPod]] = [:]
-  /// Changes with every change that may make room or a place acceptable.
-  private(set) var generation: UInt64 = 0
-  /// Pods with required or preferred affinity, anywhere: none, and the whole plugin is skipped.
-  private(set) var podsWithAffinity = 0
+  /// Namespace → group → node → number of pods.
+  private var groups: [String: [LabelGroup: [String: Int64]]] = [:]
+  /// Pods with affinity or anti-affinity of their own, by uid: none, and the others' wishes need not be looked at.
+  private(set) var podsWithAffinity: [String: (pod: PlacedPod, node: String)] = [:]
 
   mutating func put(_ node: Node) {
     var state = NodeState(node)
     if let old = nodes[node.name] {
       state.adopt(old)
     } else {
-      let position = order.firstIndex { $0 > node.name } ?? order.endIndex
-      order.insert(node.name, at: position)
+      order.insert(node.name, at: position(of: node.name))
       for pod in homeless.removeValue(forKey: node.name)?.values ?? [:].values { state.add(pod) }
     }
     nodes[node.name] = state
-    generation += 1
   }
 
   mutating func remove(node name: String) {
     guard let state = nodes.removeValue(forKey: name) else { return }
-    order.removeAll { $0 == name }
+    order.remove(at: position(of: name))
     if !state.pods.isEmpty { homeless[name] = state.pods }
-    generation += 1
   }
 
   mutating func place(_ pod: PlacedPod, on node: String) {
     remove(pod: pod.uid)
     placement[pod.uid] = node
-    if pod.affinity != nil { podsWithAffinity += 1 }
+    if pod.affinity != nil { podsWithAffinity[pod.uid] = (pod, node) }
+    groups[pod.key.namespace, default: [:]][LabelGroup(pod), default: [:]][node, default: 0] += 1
     if nodes[node] != nil { nodes[node]?.add(pod) } else { homeless[node, default: [:]][pod.uid] = pod }
-    generation += 1
   }
 
   @discardableResult
   mutating func remove(pod uid: String) -> Bool {
     guard let node = placement.removeValue(forKey: uid) else { return false }
-    let pod = nodes[node]?.pods[uid] ?? homeless[node]?[uid]
-    if pod?.affinity != nil { podsWithAffinity -= 1 }
+    podsWithAffinity[uid] = nil
+    if let pod = nodes[node]?.pods[uid] ?? homeless[node]?[uid] { leave(LabelGroup(pod), node) }
     nodes[node]?.remove(uid: uid)
     if homeless[node]?.removeValue(forKey: uid) != nil, homeless[node]?.isEmpty == true { homeless[node] = nil }
-    generation += 1
     return true
   }
 
   func node(of uid: String) -> String? { placement[uid] }
+  func pod(_ uid: String) -> PlacedPod? { placement[uid].flatMap { nodes[$0]?.pods[uid] ?? homeless[$0]?[uid] } }
+
+  /// How many pods that match stand on each node; nodes without any are left out. `namespaces`: nil for all.
+  func matching(
+    _ selector: LabelSelector, namespaces: Set<String>?, includingDeleted: Bool
+  ) -> [String: Int64] {
+    var counts: [String: Int64] = [:]
+    func add(_ groups: [LabelGroup: [String: Int64]]) {
+      for (group, perNode) in groups
+      where (includingDeleted || !group.isBeingDeleted) && selector.matches(group.labels) {
+        if counts.isEmpty { counts = perNode } else { counts.merge(perNode, uniquingKeysWith: +) }
+      }
+    }
+    if let namespaces {
+      for namespace in namespaces { if let groups = groups[namespace] { add(groups) } }
+    } else {
+      for groups in groups.values { add(groups) }
+    }
+    return counts
+  }
+
+  private mutating func leave(_ group: LabelGroup, _ node: String) {
+    guard let count = groups[group.namespace]?[group]?[node] else { return }
+    groups[group.namespace]?[group]?[node] = count > 1 ? count - 1 : nil
+    guard groups[group.namespace]?[group]?.isEmpty == true else { return }
+    groups[group.namespace]?[group] = nil
+    if groups[group.namespace]?.isEmpty == true { groups[group.namespace] = nil }
+  }
+
+  /// Where `name` stands in `order`, or would.
+  private func position(of name: String) -> Int {
+    var low = 0
+    var high = order.count
+    while low < high {
+      let middle = (low + high) / 2
+      if order[middle] < name { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
 }

@@ -6,10 +6,14 @@ import Schema
 struct Refusal: Hashable, Sendable {
   var reason: String
   var isResolvable: Bool
+  /// The changes after which it may not hold any more.
+  var cures: ClusterChange
 
-  init(_ reason: String, resolvable: Bool = false) {
+  /// `dependsOnPods`: pods that come somewhere may cure it as well as pods that go.
+  init(_ reason: String, resolvable: Bool = false, dependsOnPods: Bool = false) {
     self.reason = reason
     isResolvable = resolvable
+    cures = dependsOnPods ? [.nodes, .podPlaced, .podRemoved] : resolvable ? [.nodes, .podRemoved] : .nodes
   }
 }
 
@@ -83,6 +87,9 @@ struct FitError: Error, Sendable {
   var nodeCount: Int
   var refusals: [String: [Refusal]]
   var preemption = ""
+
+  /// The changes after which the pod should be tried again.
+  var cures: ClusterChange { refusals.values.joined().reduce(.nodes) { $0.union($1.cures) } }
 
   var message: String {
     guard nodeCount > 0 else { return "no nodes available to schedule pods" }

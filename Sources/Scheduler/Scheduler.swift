@@ -21,6 +21,8 @@ public final class Scheduler: Sendable {
     var assumed: Set<String> = []
     var bindings = 0
     var isRunning = false
+    /// Wakes the scheduler when a pod has waited out its back-off.
+    var timer: (any ScheduledTimer)?
     var timerAt: MonotonicTime?
   }
 
@@ -68,6 +70,7 @@ public final class Scheduler: Sendable {
     schedulePending()
     while !Task.isCancelled { try? await world.sleep(for: .seconds(3600)) }
     state.withLock { $0.isRunning = false }
+    state.withLock { $0.timer?.cancel() }
     pods.stop()
     nodes.stop()
     services.stop()
@@ -78,19 +81,21 @@ public final class Scheduler: Sendable {
   // MARK: Observing
 
   private func nodeChanged(_ event: InformerEvent<Node>) {
-    state.withLock { state in
+    let now = world.now
+    let concerns = state.withLock { state in
       switch event {
       case .added(let node):
         state.snapshot.put(node)
-        state.queue.clusterChanged(now: world.now)
+        state.queue.changed(.nodes, now: now)
       case .updated(let old, let new):
-        guard old.concernsScheduling(comparedTo: new) else { return }
+        guard old.concernsScheduling(comparedTo: new) else { return false }
         state.snapshot.put(new)
-        state.queue.clusterChanged(now: world.now)
+        state.queue.changed(.nodes, now: now)
       case .deleted(let node): state.snapshot.remove(node: node.name)
       }
+      return true
     }
-    schedulePending()
+    if concerns { schedulePending() }
   }
 
   private func podChanged(_ event: InformerEvent<Pod>) {
@@ -101,23 +106,34 @@ public final class Scheduler: Sendable {
       if case .deleted = event {
         state.queue.remove(uid: uid)
         state.assumed.remove(uid)
-        if state.snapshot.remove(pod: uid) { state.queue.clusterChanged(now: now) }
-        return
-      }
-      if !pod.spec.nodeName.isEmpty {
+        if state.snapshot.remove(pod: uid) { state.queue.changed(.podRemoved, now: now) }
+      } else if !pod.spec.nodeName.isEmpty {
         state.queue.remove(uid: uid)
         state.assumed.remove(uid)
-        state.snapshot.place(PlacedPod(pod, request: PodRequest(pod.spec)), on: pod.spec.nodeName)
-        if case .updated(let old, let new) = event, old.metadata.labels != new.metadata.labels {
-          state.queue.clusterChanged(now: now)
+        place(pod, &state, now: now)
+      } else if !isOurs(pod) {
+        state.queue.remove(uid: uid)
+      } else if !state.assumed.contains(uid) {
+        if case .updated(let old, let new) = event, !old.concernsOwnScheduling(comparedTo: new) {
+          state.queue.refresh(new)
+        } else {
+          state.queue.add(pod)
         }
-        return
       }
-      guard isOurs(pod), !state.assumed.contains(uid) else { return state.queue.remove(uid: uid) }
-      if case .updated(let old, let new) = event, !old.concernsOwnScheduling(comparedTo: new) { return }
-      state.queue.add(pod, now: now)
     }
     schedulePending()
+  }
+
+  /// Takes in a pod that stands on a node; most of its changes are nothing to others.
+  private func place(_ pod: Pod, _ state: inout State, now: MonotonicTime) {
+    let known = state.snapshot.pod(pod.metadata.uid)
+    if let known, state.snapshot.node(of: known.uid) == pod.spec.nodeName, known.labels == pod.metadata.labels,
+      known.isBeingDeleted == pod.metadata.isBeingDeleted
+    {
+      return
+    }
+    state.snapshot.place(PlacedPod(pod, request: PodRequest(pod.spec)), on: pod.spec.nodeName)
+    state.queue.changed(known == nil ? .podPlaced : [.podPlaced, .podRemoved], now: now)
   }
 
   private func isOurs(_ pod: Pod) -> Bool {
@@ -147,19 +163,21 @@ public final class Scheduler: Sendable {
     let now = world.now
     return state.withLock { state in
       guard state.isRunning, state.bindings < Self.maximumBindings else { return nil }
-      _ = state.queue.flush(now: now)
+      state.queue.flush(now: now)
       guard let entry = state.queue.pop() else { return nil }
       let prepared = PodToSchedule(entry.pod, defaultSpread: defaultSpread(for: entry.pod))
-      let generation = state.snapshot.generation
       switch state.cycle.choose(prepared, in: state.snapshot, chance: &chance) {
       case .success(let node):
         state.snapshot.place(prepared.placed, on: node)
+        state.queue.changed(.podPlaced, now: now)
         state.assumed.insert(entry.pod.metadata.uid)
         state.bindings += 1
         return .bind(entry, node: node)
       case .failure(var error):
         error.preemption = Self.preemptionText(entry.pod, error)
-        state.queue.failed(entry, generation: generation, current: state.snapshot.generation, now: now)
+        var refused = entry
+        refused.cures = error.cures
+        state.queue.refused(refused, now: now)
         return .fail(entry, error)
       }
     }
@@ -178,34 +196,36 @@ public final class Scheduler: Sendable {
     return head + parts.sorted().joined(separator: ", ") + "."
   }
 
-  /// The selector by which the system spreads pods that ask for nothing: their Services', or their owner's.
+  /// The selector by which the system spreads pods that ask for nothing: all their Services' and their owner's together.
   private func defaultSpread(for pod: Pod) -> LabelSelector? {
+    var requirements: [LabelSelector.Requirement] = []
     for service in services.objects(index: "namespace", value: pod.namespace) {
       if !service.selector.isEmpty, service.selector.allSatisfy({ pod.metadata.labels[$0.key] == $0.value }) {
-        return LabelSelector(matchLabels: service.selector)
+        requirements += LabelSelector(matchLabels: service.selector).requirements
       }
     }
-    guard let owner = pod.metadata.controller else { return nil }
-    let key = NamespacedName(namespace: pod.namespace, name: owner.name)
-    switch owner.kind {
-    case "ReplicaSet": return replicaSets.get(key)?.selector
-    case "ReplicationController": return replicationControllers.get(key)?.selector
-    default: return nil
+    if let owner = pod.metadata.controller {
+      let key = NamespacedName(namespace: pod.namespace, name: owner.name)
+      switch owner.kind {
+      case "ReplicaSet": requirements += replicaSets.get(key)?.selector.requirements ?? []
+      case "ReplicationController": requirements += replicationControllers.get(key)?.selector.requirements ?? []
+      default: break
+      }
     }
+    return requirements.isEmpty ? nil : LabelSelector(requirements: requirements)
   }
 
   private func armTimer() {
-    let delay = state.withLock { state -> Duration? in
-      guard state.isRunning, let next = state.queue.flush(now: world.now) else { return nil }
-      if let armed = state.timerAt, armed <= next, armed > world.now { return nil }
+    state.withLock { state in
+      let now = world.now
+      guard state.isRunning, let next = state.queue.due else { return }
+      if let armed = state.timerAt, armed <= next { return }
+      state.timer?.cancel()
       state.timerAt = next
-      return max(.zero, next - world.now)
-    }
-    guard let delay else { return }
-    world.schedule(after: delay) { [weak self] in
-      guard let self else { return }
-      self.state.withLock { $0.timerAt = nil }
-      self.schedulePending()
+      state.timer = world.schedule(after: max(.zero, next - now)) { [weak self] in
+        self?.state.withLock { $0.timerAt = nil }
+        self?.schedulePending()
+      }
     }
   }
 
@@ -234,11 +254,9 @@ public final class Scheduler: Sendable {
         state.bindings -= 1
         guard state.assumed.remove(pod.metadata.uid) != nil else { return }
         state.snapshot.remove(pod: pod.metadata.uid)
+        state.queue.changed(.podRemoved, now: now)
         // A conflict or a vanished pod: the informer brings the truth. Anything else is tried again.
-        if status?.code != 404 && status?.code != 409 {
-          state.queue.failed(
-            entry, generation: 0, current: state.snapshot.generation, now: now)
-        }
+        if status?.code != 404 && status?.code != 409 { state.queue.retryLater(entry, now: now) }
       }
       logger.debug("binding \(pod.key) to \(node): \(error)")
     }

@@ -33,7 +33,7 @@ struct SchedulingCycle: Sendable {
     startIndex = (startIndex + visited) % count
     guard !feasible.isEmpty else { return .failure(FitError(nodeCount: count, refusals: refusals)) }
     guard feasible.count > 1 else { return .success(feasible[0].name) }
-    let totals = NodeScores.totals(pod, feasible, snapshot, spread: spread)
+    let totals = NodeScores.totals(pod, feasible, spread: spread, affinity: affinity)
     let best = totals.max() ?? 0
     let winners = totals.indices.filter { totals[$0] == best }
     return .success(feasible[winners.randomElement(using: &chance) ?? 0].name)

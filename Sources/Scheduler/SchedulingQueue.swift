@@ -2,14 +2,23 @@
 import Client
 import World
 
+/// What happened to the cluster, and what can make a refused pod fit.
+struct ClusterChange: OptionSet, Hashable, Sendable {
+  let rawValue: Int
+  /// A node came, or changed in a way that concerns scheduling.
+  static let nodes = Self(rawValue: 1)
+  /// A pod was placed: others may want to be near it, or even out with it.
+  static let podPlaced = Self(rawValue: 2)
+  /// A pod went: there is room, and one less to keep away from.
+  static let podRemoved = Self(rawValue: 4)
+}
+
 struct SchedulingQueue: Sendable {
   struct Entry: Sendable {
     var pod: Pod
     var attempts = 0
-    var queuedAt: MonotonicTime
-    var sequence: UInt64
-    /// The cluster's generation when the last attempt failed: any later change may help.
-    var triedAtGeneration: UInt64 = 0
+    /// The changes after which the last refusals may not hold.
+    var cures: ClusterChange = []
   }
 
   /// 1 s doubling to 10 s; pods left unschedulable for five minutes are tried again whatever happened (spec/6 §6.3).
@@ -17,102 +26,165 @@ struct SchedulingQueue: Sendable {
   private static let lastBackoff = Duration.seconds(10)
   private static let flushAfter = Duration.seconds(300)
 
-  private var active: [Entry] = []
-  private var isSorted = true
+  private var active: [String: (entry: Entry, ticket: UInt64)] = [:]
+  /// Who is next; tickets of entries that left `active` are dropped when they come up.
+  private var tickets = TicketHeap()
   private var backoff: [String: (entry: Entry, until: MonotonicTime)] = [:]
   private var unschedulable: [String: (entry: Entry, since: MonotonicTime)] = [:]
-  private var sequence: UInt64 = 0
-  /// Uids in any of the three.
-  private var known: Set<String> = []
+  private var lastTicket: UInt64 = 0
+  /// All that unschedulable pods wait for, and maybe more: most changes help nobody.
+  private var awaited: ClusterChange = []
+  /// No entry of `backoff` or `unschedulable` is due before: when `flush` should be called.
+  private(set) var due: MonotonicTime?
 
   var activeCount: Int { active.count }
-  var pendingCount: Int { known.count }
+  var pendingCount: Int { active.count + backoff.count + unschedulable.count }
 
-  /// A pending pod was seen, or changed in a way that may matter.
-  mutating func add(_ pod: Pod, now: MonotonicTime) {
+  /// A pending pod was seen, or changed in a way that may matter to where it fits.
+  mutating func add(_ pod: Pod) {
     let uid = pod.metadata.uid
-    if known.contains(uid) {
-      if let index = active.firstIndex(where: { $0.pod.metadata.uid == uid }) {
-        active[index].pod = pod
-      } else if var waiting = backoff[uid] {
-        waiting.entry.pod = pod
-        backoff[uid] = waiting
-      } else if var entry = unschedulable.removeValue(forKey: uid)?.entry {
-        entry.pod = pod
-        push(entry)
-      }
-      return
+    if refresh(pod) {
+      if let waiting = unschedulable.removeValue(forKey: uid) { push(waiting.entry) }
+    } else {
+      push(Entry(pod: pod))
     }
-    known.insert(uid)
-    sequence += 1
-    push(Entry(pod: pod, queuedAt: now, sequence: sequence))
+  }
+
+  /// Replaces the pod where it waits, without another turn. False when it does not wait here.
+  @discardableResult
+  mutating func refresh(_ pod: Pod) -> Bool {
+    let uid = pod.metadata.uid
+    if active[uid] != nil {
+      active[uid]?.entry.pod = pod
+    } else if backoff[uid] != nil {
+      backoff[uid]?.entry.pod = pod
+    } else if unschedulable[uid] != nil {
+      unschedulable[uid]?.entry.pod = pod
+    } else {
+      return false
+    }
+    return true
   }
 
   mutating func remove(uid: String) {
-    guard known.remove(uid) != nil else { return }
-    active.removeAll { $0.pod.metadata.uid == uid }
+    active[uid] = nil
     backoff[uid] = nil
     unschedulable[uid] = nil
   }
 
   /// The pod to try next: highest priority, then longest in the queue.
   mutating func pop() -> Entry? {
-    if !isSorted {
-      active.sort { left, right in
-        if left.pod.spec.priority != right.pod.spec.priority { return left.pod.spec.priority < right.pod.spec.priority }
-        return left.sequence > right.sequence
-      }
-      isSorted = true
+    while let next = tickets.pop() {
+      guard let waiting = active[next.uid], waiting.ticket == next.number else { continue }
+      active[next.uid] = nil
+      var entry = waiting.entry
+      entry.attempts += 1
+      return entry
     }
-    guard var entry = active.popLast() else { return nil }
-    known.remove(entry.pod.metadata.uid)
-    entry.attempts += 1
-    return entry
+    return nil
   }
 
-  /// An attempt failed for want of a place. `generation`: the cluster's, when the attempt began; if it has moved on
-  /// since, the pod is tried again after its back-off, else when something changes.
-  mutating func failed(_ entry: Entry, generation: UInt64, current: UInt64, now: MonotonicTime) {
-    let uid = entry.pod.metadata.uid
-    guard known.insert(uid).inserted else { return }
-    var entry = entry
-    entry.triedAtGeneration = generation
-    if current > generation {
-      backoff[uid] = (entry, now + Self.backoff(entry.attempts))
-    } else {
-      unschedulable[uid] = (entry, now)
-    }
+  /// No node would do: the pod waits for one of the changes that its entry names.
+  mutating func refused(_ entry: Entry, now: MonotonicTime) {
+    unschedulable[entry.pod.metadata.uid] = (entry, now)
+    awaited.formUnion(entry.cures)
+    expect(now + Self.flushAfter)
   }
 
-  /// Something changed that may make room: unschedulable pods wait out their back-off and are tried again.
-  mutating func clusterChanged(now: MonotonicTime) {
-    for (uid, waiting) in unschedulable {
+  /// Something else went wrong: the pod is tried again after its back-off.
+  mutating func retryLater(_ entry: Entry, now: MonotonicTime) {
+    let until = now + Self.backoff(entry.attempts)
+    backoff[entry.pod.metadata.uid] = (entry, until)
+    expect(until)
+  }
+
+  /// Pods that this may help wait out their back-off and are tried again.
+  mutating func changed(_ change: ClusterChange, now: MonotonicTime) {
+    guard !awaited.isDisjoint(with: change) else { return }
+    for (uid, waiting) in unschedulable where !waiting.entry.cures.isDisjoint(with: change) {
+      unschedulable[uid] = nil
       let until = waiting.since + Self.backoff(waiting.entry.attempts)
-      if until <= now { push(waiting.entry) } else { backoff[uid] = (waiting.entry, until) }
+      if until <= now {
+        push(waiting.entry)
+      } else {
+        backoff[uid] = (waiting.entry, until)
+        expect(until)
+      }
     }
-    unschedulable.removeAll()
+    awaited = unschedulable.values.reduce([]) { $0.union($1.entry.cures) }
   }
 
-  /// Moves what has waited long enough. Returns when to call again, nil when nothing waits.
-  mutating func flush(now: MonotonicTime) -> MonotonicTime? {
+  /// Moves what has waited long enough.
+  mutating func flush(now: MonotonicTime) {
+    guard let due, due <= now else { return }
     for (uid, waiting) in backoff where waiting.until <= now {
       backoff[uid] = nil
       push(waiting.entry)
     }
-    for (uid, waiting) in unschedulable where now - waiting.since >= Self.flushAfter {
+    for (uid, waiting) in unschedulable where waiting.since + Self.flushAfter <= now {
       unschedulable[uid] = nil
       push(waiting.entry)
     }
-    let next = backoff.values.map(\.until) + unschedulable.values.map { $0.since + Self.flushAfter }
-    return next.min()
+    let next = [
+      backoff.values.lazy.map(\.until).min(), unschedulable.values.lazy.map(\.since).min().map { $0 + Self.flushAfter },
+    ]
+    self.due = next.compactMap { $0 }.min()
   }
 
+  private mutating func expect(_ time: MonotonicTime) { due = due.map { min($0, time) } ?? time }
+
   private mutating func push(_ entry: Entry) {
-    active.append(entry)
-    isSorted = active.count == 1
+    lastTicket += 1
+    let uid = entry.pod.metadata.uid
+    active[uid] = (entry, lastTicket)
+    tickets.push(Ticket(priority: entry.pod.spec.priority, number: lastTicket, uid: uid))
   }
 
   static func backoff(_ attempts: Int) -> Duration {
     min(firstBackoff * (1 << min(max(0, attempts - 1), 10)), lastBackoff)
+  }
+}
+
+/// A place in the line.
+private struct Ticket: Sendable {
+  var priority: Int64
+  var number: UInt64
+  var uid: String
+
+  func comesBefore(_ other: Ticket) -> Bool {
+    priority == other.priority ? number < other.number : priority > other.priority
+  }
+}
+
+/// A binary heap: the ticket that comes first is at the top.
+private struct TicketHeap: Sendable {
+  private var items: [Ticket] = []
+
+  mutating func push(_ ticket: Ticket) {
+    items.append(ticket)
+    var child = items.count - 1
+    while child > 0 {
+      let parent = (child - 1) / 2
+      guard items[child].comesBefore(items[parent]) else { return }
+      items.swapAt(child, parent)
+      child = parent
+    }
+  }
+
+  mutating func pop() -> Ticket? {
+    guard let first = items.first else { return nil }
+    let last = items.removeLast()
+    guard !items.isEmpty else { return first }
+    items[0] = last
+    var parent = 0
+    while true {
+      var next = parent
+      for child in [parent * 2 + 1, parent * 2 + 2] where child < items.count && items[child].comesBefore(items[next]) {
+        next = child
+      }
+      guard next != parent else { return first }
+      items.swapAt(next, parent)
+      parent = next
+    }
   }
 }

@@ -17,37 +17,30 @@ enum NodeScores {
 
   /// The weighted sum for each of `nodes`, in their order.
   static func totals(
-    _ pod: PodToSchedule, _ nodes: [NodeState], _ snapshot: ClusterSnapshot, spread: SpreadState
+    _ pod: PodToSchedule, _ nodes: [NodeState], spread: SpreadState, affinity: AffinityState
   ) -> [Int64] {
     var totals = nodes.map { node in
       leastAllocated(pod, node) * Weight.resourcesFit + balanced(pod, node) * Weight.balancedAllocation
-        + imageLocality(pod, node, snapshot) * Weight.imageLocality
+        + imageLocality(pod, node) * Weight.imageLocality
     }
-    func add(_ raw: [Int64], weight: Int64, reversed: Bool) {
-      for (index, score) in normalized(raw, reversed: reversed).enumerated() { totals[index] += score * weight }
+    func add(_ scores: [Int64], weight: Int64) {
+      for (index, score) in scores.enumerated() { totals[index] += score * weight }
     }
-    add(nodes.map { untoleratedPreferences(pod, $0) }, weight: Weight.taintToleration, reversed: true)
+    add(normalized(nodes.map { untoleratedPreferences(pod, $0) }, reversed: true), weight: Weight.taintToleration)
     if !pod.nodeAffinity.preferred.isEmpty {
-      add(nodes.map { preferredTerms(pod, $0) }, weight: Weight.nodeAffinity, reversed: false)
+      add(normalized(nodes.map { preferredTerms(pod, $0) }, reversed: false), weight: Weight.nodeAffinity)
     }
-    let spreadScores = nodes.map { spread.score($0) }
-    if spreadScores.contains(where: { $0 != nil }) {
-      let worst = spreadScores.compactMap { $0 }.max() ?? 0
-      add(spreadScores.map { $0 ?? worst }, weight: Weight.topologySpread, reversed: true)
-    }
-    if pod.podAffinity?.preferred.isEmpty == false || pod.podAffinity?.preferredAnti.isEmpty == false {
-      add(preferredNeighbours(pod, nodes, snapshot), weight: Weight.interPodAffinity, reversed: false)
-    }
+    if let scores = spread.scores(nodes) { add(scores, weight: Weight.topologySpread) }
+    if let scores = affinity.scores(nodes) { add(scores, weight: Weight.interPodAffinity) }
     return totals
   }
 
   /// Brought to 0…100: the best gets 100. Reversed: the least gets 100, and all equal get 100.
   static func normalized(_ raw: [Int64], reversed: Bool) -> [Int64] {
-    let low = min(0, raw.min() ?? 0)
-    let high = (raw.max() ?? 0) - low
+    let high = raw.max() ?? 0
     guard high > 0 else { return raw.map { _ in reversed ? maximum : 0 } }
     return raw.map { value in
-      let scaled = (value - low) * maximum / high
+      let scaled = value * maximum / high
       return reversed ? maximum - scaled : scaled
     }
   }
@@ -74,8 +67,8 @@ enum NodeScores {
   private static let smallImage: Int64 = 23 << 20
   private static let largeImage: Int64 = 1000 << 20
 
-  /// Images that are there already need no pulling; one that every node has attracts nobody.
-  private static func imageLocality(_ pod: PodToSchedule, _ node: NodeState, _ snapshot: ClusterSnapshot) -> Int64 {
+  /// Images that are there already need no pulling.
+  private static func imageLocality(_ pod: PodToSchedule, _ node: NodeState) -> Int64 {
     guard !node.images.isEmpty, !pod.pod.spec.containers.isEmpty else { return 0 }
     var present: Int64 = 0
     for container in pod.pod.spec.containers {
@@ -96,25 +89,5 @@ enum NodeScores {
 
   private static func preferredTerms(_ pod: PodToSchedule, _ node: NodeState) -> Int64 {
     pod.nodeAffinity.preferred.reduce(0) { $1.term.matches(node) ? $0 + $1.weight : $0 }
-  }
-
-  private static func preferredNeighbours(_ pod: PodToSchedule, _ nodes: [NodeState], _ snapshot: ClusterSnapshot)
-    -> [Int64]
-  {
-    guard let affinity = pod.podAffinity else { return nodes.map { _ in 0 } }
-    var weights: [String: Int64] = [:]
-    func count(_ term: PodAffinityTerm, _ weight: Int64, _ node: NodeState) {
-      guard let value = node.labels[term.topologyKey] else { return }
-      let matching = Int64(node.pods.values.reduce(0) { term.matches($1) ? $0 + 1 : $0 })
-      if matching > 0 { weights["\(term.topologyKey)=\(value)", default: 0] += weight * matching }
-    }
-    for node in snapshot.nodes.values {
-      for (weight, term) in affinity.preferred { count(term, weight, node) }
-      for (weight, term) in affinity.preferredAnti { count(term, -weight, node) }
-    }
-    let keys = Set((affinity.preferred + affinity.preferredAnti).map(\.term.topologyKey))
-    return nodes.map { node in
-      keys.reduce(0) { sum, key in sum + (node.labels[key].flatMap { weights["\(key)=\($0)"] } ?? 0) }
-    }
   }
 }

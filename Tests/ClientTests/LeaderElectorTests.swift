@@ -1,0 +1,151 @@
+// Who leads, for how long, and what a deposed leader can still do.
+import HTTP
+import JSON
+import Logging
+import Schema
+import Synchronization
+import TestSupport
+import Testing
+import World
+
+@testable import Client
+
+@Suite struct LeaderElectorTests {
+  private final class Candidate: Sendable {
+    struct State {
+      var fence: TrustedContext.Fence?
+      var terms = 0
+      var cancelledAt: MonotonicTime?
+    }
+    let name: String
+    let transport: FaultyTransport
+    let state = Mutex(State())
+    let task = Mutex<SpawnedTask?>(nil)
+
+    init(_ name: String, _ cluster: TestCluster) {
+      self.name = name
+      transport = FaultyTransport(cluster.transport("system:kube-scheduler"))
+      transport.forward = cluster.world
+      let world = cluster.world
+      let elector = LeaderElector(
+        client: APIClient(transport: transport, world: world, userAgent: name),
+        options: LeaderElector.Options(lease: "kube-scheduler", identity: "\(name)_1"), logger: cluster.logger
+      ) { [weak self] fence in
+        self?.state.withLock {
+          $0.fence = fence
+          $0.terms += 1
+        }
+        try? await world.sleep(for: .seconds(1_000_000))
+        self?.state.withLock {
+          $0.fence = nil
+          $0.cancelledAt = world.now
+        }
+      }
+      task.withLock { $0 = world.spawn { await elector.run() } }
+    }
+    var leads: Bool { state.withLock { $0.fence != nil } }
+    var fence: TrustedContext.Fence? { state.withLock { $0.fence } }
+    func cancel() async {
+      let task = task.withLock { $0 }
+      task?.cancel()
+      await task?.wait()
+    }
+  }
+
+  private func leader(_ candidates: [Candidate]) throws -> Candidate {
+    let found = candidates.first { $0.leads }
+    return try #require(found)
+  }
+
+  private func tell(
+    _ names: [String] = ["a", "b", "c"],
+    _ story: @escaping @Sendable (TestCluster, [Candidate]) async throws -> Void
+  ) throws {
+    let cluster = try TestCluster()
+    try cluster.world.run {
+      let candidates = names.map { Candidate($0, cluster) }
+      try await cluster.world.eventually("somebody leads") { candidates.contains { $0.leads } }
+      try await story(cluster, candidates)
+      for candidate in candidates { await candidate.cancel() }
+    }
+  }
+
+  @Test func oneLeadsAndGoesOnLeading() throws {
+    try tell { cluster, candidates in
+      for _ in 0..<120 {
+        try await cluster.world.sleep(for: .seconds(1))
+        #expect(candidates.filter { $0.leads }.count == 1)
+      }
+      #expect(candidates.map { $0.state.withLock { $0.terms } }.reduce(0, +) == 1)
+      let lease = LeaseObject(
+        json: try await cluster.client().get(.leases, namespace: "kube-system", name: "kube-scheduler"))
+      #expect(lease.durationSeconds == 15 && lease.transitions == 1)
+    }
+  }
+
+  @Test func aLeaderThatIsCutOffStopsBeforeAnotherBegins() throws {
+    try tell { cluster, candidates in
+      try await cluster.world.sleep(for: .seconds(5))
+      let old = try leader(candidates)
+      let fence = try #require(old.fence)
+      old.transport.setDown(true)
+      old.transport.cutWatches()
+      let cut = cluster.world.now
+      try await cluster.world.eventually("another leads") { candidates.contains { $0.leads && $0 !== old } }
+      let taken = cluster.world.now
+      let stopped = try #require(old.state.withLock { $0.cancelledAt })
+      #expect(stopped - cut <= .seconds(10))
+      #expect(stopped < taken)
+      #expect(taken - cut <= .seconds(20))
+      let new = try leader(candidates)
+      #expect(new.fence?.transitions == fence.transitions + 1)
+      // What the old one may still have under way is refused.
+      let late = cluster.client("admin", fence: fence)
+      let error = await #expect(throws: APIStatus.self) {
+        try await late.create(.configMaps, namespace: "default", ["metadata": ["name": "late"]])
+      }
+      #expect(error?.code == 409)
+      let current = cluster.client("admin", fence: new.fence)
+      try await current.create(.configMaps, namespace: "default", ["metadata": ["name": "fine"]])
+    }
+  }
+
+  @Test func aLeaseHandedOverIsTakenAtOnce() throws {
+    try tell { cluster, candidates in
+      try await cluster.world.sleep(for: .seconds(5))
+      let old = try leader(candidates)
+      old.transport.setDown(true)
+      let admin = cluster.client()
+      var lease = try await admin.get(.leases, namespace: "kube-system", name: "kube-scheduler")
+      lease["spec"]["holderIdentity"] = ""
+      lease["spec"]["leaseTransitions"] = .integer((lease["spec"]["leaseTransitions"].integer ?? 0) + 1)
+      try await admin.update(.leases, namespace: "kube-system", name: "kube-scheduler", lease)
+      try await cluster.world.eventually("another leads at once", within: .milliseconds(100)) {
+        candidates.contains { $0.leads && $0 !== old }
+      }
+    }
+  }
+
+  @Test func aLeaderThatEndsReleasesTheLease() throws {
+    try tell { cluster, candidates in
+      let old = try leader(candidates)
+      await old.cancel()
+      try await cluster.world.eventually("another leads at once", within: .milliseconds(100)) {
+        candidates.contains { $0.leads && $0 !== old }
+      }
+    }
+  }
+
+  @Test func aLeaderThatComesBackInTimeGoesOn() throws {
+    try tell { cluster, candidates in
+      try await cluster.world.sleep(for: .seconds(5))
+      let leader = try leader(candidates)
+      leader.transport.setDown(true)
+      try await cluster.world.sleep(for: .seconds(6))
+      leader.transport.setDown(false)
+      try await cluster.world.sleep(for: .seconds(60))
+      #expect(leader.leads)
+      #expect(leader.state.withLock { $0.terms } == 1)
+    }
+  }
+}

@@ -1,0 +1,90 @@
+// The scheduler at work against an API server.
+import Client
+import JSON
+import Schema
+import TestSupport
+import Testing
+import World
+
+@testable import Scheduler
+
+@Suite struct SchedulerStories {
+  private func tell(
+    _ story: @escaping @Sendable (TestCluster, APIClient, SpawnedTask) async throws -> Void
+  ) throws {
+    let cluster = try TestCluster()
+    let task = cluster.world.spawn {
+      await Scheduler(client: cluster.client("system:kube-scheduler"), logger: cluster.logger).run()
+    }
+    let admin = cluster.client()
+    try cluster.world.run {
+      try await admin.create(.serviceAccounts, namespace: "default", ["metadata": ["name": "default"]])
+      try await story(cluster, admin, task)
+      task.cancel()
+      await task.wait()
+    }
+  }
+
+  @Test func aPodWaitsForANodeAndSaysWhy() throws {
+    try tell { cluster, admin, _ in
+      try await admin.create(.nodes, Fixture.node("small", cpu: "500m"))
+      try await admin.patch(.nodes, name: "small", ["spec": ["taints": .null]], type: .merge)
+      try await admin.create(.pods, namespace: "default", Fixture.pod("web", cpu: "1"))
+      let why =
+        "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: "
+        + "1 Preemption is not helpful for scheduling."
+      try await cluster.world.eventually("the condition tells") {
+        let pod = Pod(json: try await admin.get(.pods, namespace: "default", name: "web"))
+        let condition = pod.status.condition("PodScheduled")
+        return condition?.status == "False" && condition?.reason == "Unschedulable" && condition?.message == why
+      }
+      try await cluster.world.eventually("so does an event") {
+        try await admin.list(.events, namespace: "default").items.contains {
+          $0["reason"].string == "FailedScheduling" && $0["message"].string == why && $0["type"].string == "Warning"
+        }
+      }
+      try await cluster.world.sleep(for: .seconds(20))
+      try await admin.create(.nodes, Fixture.node("large"))
+      try await admin.patch(.nodes, name: "large", ["spec": ["taints": .null]], type: .merge)
+      try await cluster.world.eventually("bound once there is room", within: .seconds(12)) {
+        try await admin.get(.pods, namespace: "default", name: "web")["spec"]["nodeName"].string == "large"
+      }
+      try await cluster.world.eventually("Scheduled") {
+        try await admin.list(.events, namespace: "default").items.contains {
+          $0["reason"].string == "Scheduled"
+            && $0["message"].string == "Successfully assigned default/web to large"
+        }
+      }
+    }
+  }
+
+  @Test func placesAreNotGivenTwice() throws {
+    try tell { cluster, admin, _ in
+      for index in 0..<3 {
+        try await admin.create(.nodes, Fixture.node("n\(index)", cpu: "1"))
+        try await admin.patch(.nodes, name: "n\(index)", ["spec": ["taints": .null]], type: .merge)
+      }
+      for index in 0..<20 { try await admin.create(.pods, namespace: "default", Fixture.pod("p\(index)", cpu: "300m")) }
+      try await cluster.world.eventually("nine fit") {
+        let pods = try await admin.list(.pods, namespace: "default").items.map(Pod.init(json:))
+        return pods.filter { !$0.spec.nodeName.isEmpty }.count == 9
+      }
+      try await cluster.world.sleep(for: .seconds(30))
+      let pods = try await admin.list(.pods, namespace: "default").items.map(Pod.init(json:))
+      for index in 0..<3 { #expect(pods.filter { $0.spec.nodeName == "n\(index)" }.count == 3) }
+    }
+  }
+
+  @Test func aSchedulerThatStoppedLeavesNothingBehind() throws {
+    try tell { cluster, admin, task in
+      try await admin.create(.pods, namespace: "default", Fixture.pod("web", cpu: "1"))
+      try await cluster.world.sleep(for: .seconds(3))
+      task.cancel()
+      await task.wait()
+      try await admin.create(.nodes, Fixture.node("large"))
+      try await admin.patch(.nodes, name: "large", ["spec": ["taints": .null]], type: .merge)
+      try await cluster.world.sleep(for: .seconds(600))
+      #expect(try await admin.get(.pods, namespace: "default", name: "web")["spec"]["nodeName"].isZero)
+    }
+  }
+}
