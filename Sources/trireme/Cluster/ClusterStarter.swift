@@ -198,9 +198,16 @@ struct ClusterStarter: Sendable {
     Terminal.say("  kubectl -n guestbook get pods --watch")
     Terminal.say()
     Terminal.say("Kill the leader, and see that nothing happens:")
-    Terminal.say("  kill -9 $(trireme status --leader-pid)     # trireme up starts it again")
+    Terminal.say("  kill -9 $(\(command) status --leader-pid)     # \(command) up starts it again")
     Terminal.say()
-    Terminal.say("Logs: \(relative(home.path))/*/log    State: trireme status    Remove: trireme down (or make down)")
+    Terminal.say("Logs: \(relative(home.path))/*/log    State: \(command) status    Remove: \(command) down (or make down)")
+  }
+
+  /// How the person at the terminal calls this program: by name where PATH finds it, else by path. A cluster in another
+  /// folder than the standard one needs that named, too.
+  private var command: String {
+    let name = FileSystemPaths.find("trireme") == executable ? "trireme" : relative(executable)
+    return home.path == ClusterHome.standard(nil).path ? name : "TRIREME_HOME=\(relative(home.path)) \(name)"
   }
 
   private func relative(_ path: String) -> String {

@@ -56,7 +56,7 @@ final class ServerProcess: Sendable {
       disk: disk, options: ReplicaOptions(node: configuration.node, members: members), transport: transport,
       world: consensusLoop, logger: Logger(label: "replica"))
 
-    let health = ServerHealth(replica: replica)
+    let health = ServerHealth(replica: replica, world: controlLoop)
     self.health = health
     let replica = replica
     var apiConfiguration = APIServer.Configuration()

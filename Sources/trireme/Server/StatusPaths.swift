@@ -8,10 +8,30 @@ import World
 
 /// Whether this server should get requests: what /readyz asks.
 final class ServerHealth: Sendable {
-  private let replica: Replica
-  private let stopping = Atomic<Bool>(false)
+  /// An election is over long before; a server that has known no leader for so long is cut off, and others are better
+  /// asked. Within it requests wait, and nobody is sent away.
+  private static let leaderless = Duration.seconds(5)
 
-  init(replica: Replica) { self.replica = replica }
+  private let replica: Replica
+  private let world: any World
+  private let stopping = Atomic<Bool>(false)
+  /// Set once everything that was committed at the start has been applied. Later a follower is always a little behind:
+  /// its reads wait for what they need.
+  private let hasCaughtUp = Atomic<Bool>(false)
+  /// Since when no leader is known; nil while one is.
+  private let leaderlessSince: Mutex<MonotonicTime?>
+
+  init(replica: Replica, world: any World) {
+    self.replica = replica
+    self.world = world
+    // A server that has just started has to find its leader before it is ready.
+    leaderlessSince = Mutex(MonotonicTime(nanoseconds: 0))
+    replica.onLeadershipChange { [weak self] leadership in
+      self?.leaderlessSince.withLock { since in
+        since = leadership.leader == nil ? since ?? world.now : nil
+      }
+    }
+  }
 
   /// Set when the server begins to shut down: the load balancer looks elsewhere first.
   var isStopping: Bool {
@@ -22,11 +42,14 @@ final class ServerHealth: Sendable {
   /// Named checks in order, each with what is wrong or nil.
   func checks() -> [(name: String, problem: String?)] {
     let status = replica.status
+    let isLeaderless = leaderlessSince.withLock { since in since.map { world.now - $0 > Self.leaderless } ?? false }
+    if status.isReady { hasCaughtUp.store(true, ordering: .relaxed) }
+    let isBehind = !hasCaughtUp.load(ordering: .relaxed)
     return [
       ("ping", nil),
       ("log", status.stopped.map { "storage stopped: \($0)" }),
-      ("raft-leader", status.leadership.leader == nil ? "no leader is known" : nil),
-      ("applied", status.isReady ? nil : "committed entries are still to be applied"),
+      ("raft-leader", isLeaderless ? "no leader is known" : nil),
+      ("applied", isBehind ? "committed entries are still to be applied" : nil),
       ("shutdown", isStopping ? "process is shutting down" : nil),
     ]
   }
