@@ -15,7 +15,7 @@ enum Cells {
   /// Time since a timestamp, for people; `<unknown>` when there is none.
   static func since(_ timestamp: JSONValue, _ now: Int64) -> JSONValue {
     guard let time = seconds(timestamp) else { return unknown }
-    return .string(HumanDuration.text(seconds: now - time))
+    return .string(HumanDuration.text(now - time))
   }
   static func seconds(_ timestamp: JSONValue) -> Int64? {
     timestamp.string.flatMap { WallTime(rfc3339: $0) }?.secondsSinceEpoch
@@ -57,29 +57,5 @@ enum Cells {
     let given = Set(modes.elements.map(\.text))
     return ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"].filter(given.contains)
       .compactMap { short[$0] }.joined(separator: ",")
-  }
-}
-
-/// Durations as tables show them: the fewer digits, the longer they are.
-public enum HumanDuration {
-  public static func text(seconds: Int64) -> String {
-    if seconds < -1 { return "<invalid>" }
-    if seconds < 0 { return "0s" }
-    if seconds < 120 { return "\(seconds)s" }
-    let minutes = seconds / 60
-    if minutes < 10 { return pair(minutes, "m", seconds % 60, "s") }
-    if minutes < 180 { return "\(minutes)m" }
-    let hours = seconds / 3600
-    if hours < 8 { return pair(hours, "h", minutes % 60, "m") }
-    if hours < 48 { return "\(hours)h" }
-    let days = hours / 24
-    if hours < 192 { return pair(days, "d", hours % 24, "h") }
-    if days < 730 { return "\(days)d" }
-    let years = days / 365
-    if days < 365 * 8 { return pair(years, "y", days % 365, "d") }
-    return "\(years)y"
-  }
-  private static func pair(_ high: Int64, _ highUnit: String, _ low: Int64, _ lowUnit: String) -> String {
-    low == 0 ? "\(high)\(highUnit)" : "\(high)\(highUnit)\(low)\(lowUnit)"
   }
 }

@@ -148,7 +148,7 @@ extension TableLayout {
       conditions.contains("Denied") ? "Denied" : conditions.contains("Approved") ? "Approved" : "Pending"
     if conditions.contains("Failed") { state += ",Failed" }
     if !object["status"]["certificate"].isEmptyValue { state += ",Issued" }
-    let duration = spec["expirationSeconds"].integer.map { JSONValue.string(HumanDuration.text(seconds: $0)) }
+    let duration = spec["expirationSeconds"].integer.map { JSONValue.string(HumanDuration.text($0)) }
     return [
       Cells.name(object), Cells.age(object, now), Cells.textOr(spec["signerName"], Cells.none), spec["username"],
       duration ?? Cells.none, .string(state),

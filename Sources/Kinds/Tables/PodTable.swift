@@ -142,7 +142,7 @@ struct PodSummary {
   /// "3 (5m ago)".
   var restartText: String {
     guard restarts != 0, let lastRestart else { return "\(restarts)" }
-    return "\(restarts) (\(HumanDuration.text(seconds: now - lastRestart)) ago)"
+    return "\(restarts) (\(HumanDuration.text(now - lastRestart)) ago)"
   }
 
   var readinessGates: JSONValue {

@@ -100,7 +100,7 @@ extension TableLayout {
 
   private static func jobDuration(_ object: JSONValue, _ now: Int64) -> JSONValue {
     guard let start = Cells.seconds(object["status"]["startTime"]) else { return "" }
-    return .string(HumanDuration.text(seconds: (Cells.seconds(object["status"]["completionTime"]) ?? now) - start))
+    return .string(HumanDuration.text((Cells.seconds(object["status"]["completionTime"]) ?? now) - start))
   }
 
   static let cronJob = TableLayout(
