@@ -84,7 +84,8 @@ let package = Package(
 
     // Virtual time, and an API server in memory: what the stories of the control loops are told with.
     .target(
-      name: "TestSupport", dependencies: [
+      name: "TestSupport",
+      dependencies: [
         "World", "TLS", "Replica", "APIServer", "Client", "HTTP", "Kinds", "Schema", "JSON", logging,
       ], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(name: "PackageTests", swiftSettings: settings),

@@ -200,7 +200,8 @@ struct ClusterStarter: Sendable {
     Terminal.say("Kill the leader, and see that nothing happens:")
     Terminal.say("  kill -9 $(\(command) status --leader-pid)     # \(command) up starts it again")
     Terminal.say()
-    Terminal.say("Logs: \(relative(home.path))/*/log    State: \(command) status    Remove: \(command) down (or make down)")
+    Terminal.say(
+      "Logs: \(relative(home.path))/*/log    State: \(command) status    Remove: \(command) down (or make down)")
   }
 
   /// How the person at the terminal calls this program: by name where PATH finds it, else by path. A cluster in another

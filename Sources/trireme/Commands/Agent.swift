@@ -14,7 +14,7 @@ struct Agent: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run a node: register, show that it lives, and run the pods bound to it.",
     discussion: """
-      The folder holds pki/ca.crt and, for every node, pki/NAME.crt and pki/NAME.key. The hollow runtime keeps pods in
+      The folder holds pki/ca.crt and, for every node, pki/NAME.crt and pki/NAME.key. The hollow runtime keeps pods in \
       memory with the timing of real ones; one process can be many such nodes (--count).
       """)
 

@@ -7,7 +7,7 @@ struct Server: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run one server of the group: API, consensus, storage, scheduler and controllers.",
     discussion: """
-      All servers get the same --member list. The folder holds the certificates (pki/) and the data (data/); `trireme up`
+      All servers get the same --member list. The folder holds the certificates (pki/) and the data (data/); `trireme up` \
       makes both.
       """)
 

@@ -15,21 +15,21 @@ struct Up: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Start a highly available cluster on this machine.",
     discussion: """
-      Three servers on loopback addresses of their own, HAProxy before them, and hollow nodes that keep pods in memory.
-      Everything lives in one folder; running it again starts what is not running. To have a second cluster beside it,
+      Three servers on loopback addresses of their own, HAProxy before them, and hollow nodes that keep pods in memory. \
+      Everything lives in one folder; running it again starts what is not running. To have a second cluster beside it, \
       give another folder and port:
 
         trireme up --home .other --port 7443 --network 127.0.2
       """)
 
   @OptionGroup var home: HomeOption
-  @Option(help: "Port of the load balancer on 127.0.0.1, and of every server on its own address.")
+  @Option(help: "Port of the load balancer on 127.0.0.1, and of every server on its own address (default: 6443).")
   var port: UInt16?
-  @Option(help: "Number of servers: 1, 3 or 5.")
+  @Option(help: "Number of servers: 1, 3 (default) or 5.")
   var servers: Int?
-  @Option(help: "Number of hollow nodes.")
+  @Option(help: "Number of hollow nodes (default: 5).")
   var nodes: Int?
-  @Option(help: "Loopback network of the servers: they listen on its addresses .1, .2, …")
+  @Option(help: "Loopback network of the servers: they listen on its addresses .1, .2, … (default: 127.0.1).")
   var network: String?
 
   func validate() throws {
