@@ -58,6 +58,12 @@ public struct ContainerExit: Hashable, Sendable {
 public protocol ContainerRuntime: Sendable {
   /// "hollow://0.1.0": status.nodeInfo.containerRuntimeVersion.
   var version: String { get }
+  /// An agent that begins anew finds pods that ran before. True when the sandbox and these containers run still; their
+  /// ends are reported to `onExit`. False: they are gone, and are made again.
+  func adopt(
+    podUID: String, address: String, containers: [ContainerRequest],
+    onExit: @escaping @Sendable (ContainerIdentity, ContainerExit) -> Void
+  ) async -> Bool
   /// Makes the sandbox of a pod; returns its address.
   func createSandbox(podUID: String, hostNetwork: Bool) async throws -> String
   func start(_ request: ContainerRequest, onExit: @escaping @Sendable (ContainerExit) -> Void) async throws

@@ -18,7 +18,6 @@ public final class HollowRuntime: ContainerRuntime {
   private static let initTime = Duration.milliseconds(100)
 
   private struct Running {
-    var exitCode: Int64
     var timer: (any ScheduledTimer)?
   }
   private struct State {
@@ -64,28 +63,50 @@ public final class HollowRuntime: ContainerRuntime {
     }
   }
 
+  /// Hollow containers are as good as their record: what the API says ran, runs.
+  public func adopt(
+    podUID: String, address: String, containers: [ContainerRequest],
+    onExit: @escaping @Sendable (ContainerIdentity, ContainerExit) -> Void
+  ) async -> Bool {
+    if address != nodeAddress {
+      let isFree = state.withLock { state in
+        guard let number = Self.number(address), number >= firstAddress, number < firstAddress + addressCount,
+          state.usedAddresses.insert(number).inserted
+        else { return false }
+        state.addresses[podUID] = number
+        return true
+      }
+      guard isFree else { return false }
+    }
+    for request in containers { run(request) { onExit(request.identity, $0) } }
+    return true
+  }
+
   public func start(_ request: ContainerRequest, onExit: @escaping @Sendable (ContainerExit) -> Void) async throws
     -> StartedContainer
   {
     try await pause(Self.startTime)
+    run(request, onExit: onExit)
+    let digest = world.uuid() + world.uuid()
+    return StartedContainer(
+      containerID: "hollow://\(digest.filter { $0 != "-" })", imageID: "hollow://\(request.container.image)")
+  }
+
+  /// Notes that a container runs, and ends it when its time has come.
+  private func run(_ request: ContainerRequest, onExit: @escaping @Sendable (ContainerExit) -> Void) {
     let annotations = request.podAnnotations
-    let exitCode = annotations[Self.exitCodeAnnotation].flatMap { Int64($0) } ?? 0
     let isSidecar = request.isInit && request.container.restartPolicy == "Always"
     let life: Duration? =
       request.isInit && !isSidecar
       ? Self.initTime : annotations[Self.runSecondsAnnotation].flatMap { Int64($0) }.map { .seconds($0) }
-    let code = request.isInit ? 0 : exitCode
-    state.withLock { $0.running[request.identity] = Running(exitCode: code) }
-    if let life {
-      let timer = world.schedule(after: life) { [weak self] in
+    let code = request.isInit ? 0 : annotations[Self.exitCodeAnnotation].flatMap { Int64($0) } ?? 0
+    let timer = life.map { life in
+      world.schedule(after: life) { [weak self] in
         guard self?.state.withLock({ $0.running.removeValue(forKey: request.identity) }) != nil else { return }
         onExit(ContainerExit(exitCode: code, reason: code == 0 ? "Completed" : "Error"))
       }
-      state.withLock { $0.running[request.identity]?.timer = timer }
     }
-    let digest = world.uuid() + world.uuid()
-    return StartedContainer(
-      containerID: "hollow://\(digest.filter { $0 != "-" })", imageID: "hollow://\(request.container.image)")
+    state.withLock { $0.running[request.identity] = Running(timer: timer) }
   }
 
   public func stop(_ container: ContainerIdentity, grace: Duration) async -> ContainerExit {
@@ -113,6 +134,11 @@ public final class HollowRuntime: ContainerRuntime {
   private func pause(_ range: ClosedRange<Int64>) async throws {
     var chance = WorldRandom(world)
     try await world.sleep(for: .nanoseconds(Int64.random(in: range, using: &chance)))
+  }
+
+  private static func number(_ address: String) -> UInt32? {
+    let parts = address.split(separator: ".", omittingEmptySubsequences: false).compactMap { UInt8($0) }
+    return parts.count == 4 ? parts.reduce(0) { $0 << 8 | UInt32($1) } : nil
   }
 
   private static func text(_ address: UInt32) -> String {

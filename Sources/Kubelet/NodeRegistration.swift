@@ -44,7 +44,10 @@ struct NodeRegistration: Sendable {
     var lastStatus: MonotonicTime?
     while !Task.isCancelled {
       let now = context.world.now
-      if lastStatus.map({ now - $0 >= Self.statusPeriod }) ?? true {
+      var isDue = lastStatus.map { now - $0 >= Self.statusPeriod } ?? true
+      // A node that was taken for dead says at once that it is not.
+      if !isDue { isDue = await isDoubted() }
+      if isDue {
         if (try? await writeStatus()) != nil { lastStatus = now }
       }
       do {
@@ -93,6 +96,14 @@ struct NodeRegistration: Sendable {
         .nodes, name: description.name, ["metadata": ["labels": labelsJSON]], type: .strategic)
       try await writeStatus()
     }
+  }
+
+  /// The API shows this node other than ready; any server's answer will do.
+  private func isDoubted() async -> Bool {
+    guard let json = try? await context.client.get(.nodes, name: description.name, resourceVersion: "0") else {
+      return false
+    }
+    return !Node(json: json).isReady
   }
 
   private func writeStatus() async throws {

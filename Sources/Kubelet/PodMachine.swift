@@ -6,6 +6,8 @@ import World
 
 /// What the owner of a pod machine shall do. Each is answered by one event when it is done.
 enum PodAction: Hashable {
+  /// Ask the runtime whether these containers, which the API says run, do.
+  case adopt(containers: [String])
   case createSandbox
   case startContainer(name: String)
   case stopContainer(name: String, grace: Duration)
@@ -18,6 +20,7 @@ enum PodAction: Hashable {
 
 enum PodEvent {
   case updated(Pod)
+  case adopted(Bool)
   case sandboxCreated(address: String)
   case sandboxFailed(message: String)
   case containerStarted(name: String, StartedContainer)
@@ -55,11 +58,30 @@ struct ContainerRecord {
     case .waiting, .terminated: false
     }
   }
+
+  /// Takes over what a container's status in the API says.
+  mutating func recall(_ json: JSONValue) {
+    restartCount = json["restartCount"].integer ?? 0
+    started = StartedContainer(
+      containerID: json["containerID"].string ?? "", imageID: json["imageID"].string ?? "")
+    lastTermination = json["lastState"]["terminated"]
+    let state = json["state"]
+    if let since = state["running"]["startedAt"].time {
+      phase = .running(since: since)
+    } else if let finished = state["terminated"]["finishedAt"].time {
+      phase = .terminated(
+        ContainerExit(
+          exitCode: state["terminated"]["exitCode"].integer ?? 0, reason: state["terminated"]["reason"].string ?? ""),
+        started: state["terminated"]["startedAt"].time ?? finished, finished: finished)
+    }
+  }
+
   var exit: ContainerExit? { if case .terminated(let exit, _, _) = phase { exit } else { nil } }
 }
 
 struct PodMachine {
-  /// 10 s doubling to 5 min; a container that ran for 10 min starts with a clean slate (spec/7 §7.6).
+  /// The first restart is immediate, then 10 s doubling to 5 min; a container that ran for 10 min starts with a clean
+  /// slate (spec/7 §7.6).
   private static let firstBackoff = Duration.seconds(10)
   private static let lastBackoff = Duration.seconds(300)
   private static let backoffReset = Duration.seconds(600)
@@ -68,7 +90,7 @@ struct PodMachine {
   /// A readiness probe that has not yet succeeded keeps a pod unready this long in a runtime that cannot probe.
   private static let probeTime = Duration.seconds(1)
 
-  enum Sandbox: Equatable { case none, creating, ready, removing, removed }
+  enum Sandbox: Equatable { case none, adopting, creating, ready, removing, removed }
 
   private(set) var pod: Pod
   private(set) var containers: [ContainerRecord]
@@ -80,6 +102,8 @@ struct PodMachine {
   private(set) var failure: (reason: String, message: String)?
   private var retryAt: MonotonicTime?
   private var announcedDeletion = false
+  /// The API shows containers that run, and the runtime has not been asked yet.
+  private var mayAdopt = false
 
   init(_ pod: Pod, now: WallTime) {
     self.pod = pod
@@ -87,9 +111,28 @@ struct PodMachine {
     containers =
       pod.spec.initContainers.map { ContainerRecord(container: $0, isInit: true) }
       + pod.spec.containers.map { ContainerRecord(container: $0, isInit: false) }
+    if !pod.isTerminal { recall(pod.status) }
+  }
+
+  /// A pod that ran before this agent did: its record is what the API shows, until the runtime says otherwise.
+  private mutating func recall(_ status: PodStatus) {
+    for json in status.containerStatuses {
+      edit(json["name"].string ?? "") { $0.recall(json) }
+    }
+    guard !status.podIP.isEmpty, containers.contains(where: \.isRunning) else { return }
+    podIP = status.podIP
+    mayAdopt = true
   }
 
   var isTerminating: Bool { pod.metadata.isBeingDeleted || failure != nil }
+
+  /// Nothing of the pod will run again: all containers ended, or an init container failed for good.
+  var isFinished: Bool {
+    func endedForGood(_ record: ContainerRecord) -> Bool { record.exit.map { !mayRestart(record, $0) } ?? false }
+    let ordinary = containers.filter { !$0.isInit }
+    if !ordinary.isEmpty && ordinary.allSatisfy(endedForGood) { return true }
+    return containers.contains { $0.isInit && !$0.isSidecar && $0.exit?.exitCode ?? 0 != 0 && endedForGood($0) }
+  }
 
   /// Takes in what happened and says what to do next.
   mutating func step(_ event: PodEvent, now: MonotonicTime, wallClock: WallTime) -> [PodAction] {
@@ -104,6 +147,14 @@ struct PodMachine {
     case .updated(let pod):
       self.pod = pod
       for container in pod.spec.initContainers + pod.spec.containers { update(container) }
+    case .adopted(true): sandbox = .ready
+    case .adopted(false):
+      sandbox = .none
+      podIP = ""
+      for index in containers.indices where containers[index].isRunning {
+        containers[index].phase = .waiting
+        containers[index].restartCount += 1
+      }
     case .sandboxCreated(let address):
       sandbox = .ready
       podIP = address
@@ -151,20 +202,25 @@ struct PodMachine {
   }
 
   static func backoff(_ crashes: Int) -> Duration {
-    min(firstBackoff * (1 << min(max(0, crashes - 1), 10)), lastBackoff)
+    crashes < 2 ? .zero : min(firstBackoff * (1 << min(crashes - 2, 10)), lastBackoff)
   }
 
   // MARK: What to do
 
   private mutating func decide(now: MonotonicTime, wallClock: WallTime) -> [PodAction] {
     checkDeadline(wallClock)
-    if isTerminating { return tearDown() }
+    if mayAdopt {
+      mayAdopt = false
+      sandbox = .adopting
+      return [.adopt(containers: containers.filter(\.isRunning).map(\.container.name))]
+    }
+    if isTerminating || isFinished { return tearDown() }
     switch sandbox {
     case .none:
       if let retryAt, retryAt > now { return [.wakeUp(at: retryAt)] }
       sandbox = .creating
       return [.createSandbox]
-    case .creating, .removing, .removed: return []
+    case .adopting, .creating, .removing, .removed: return []
     case .ready: return advanceContainers(now: now, wallClock: wallClock)
     }
   }
@@ -214,7 +270,7 @@ struct PodMachine {
     actions.append(.startContainer(name: record.container.name))
   }
 
-  private func mayRestart(_ record: ContainerRecord, _ exit: ContainerExit) -> Bool {
+  func mayRestart(_ record: ContainerRecord, _ exit: ContainerExit) -> Bool {
     if record.isSidecar { return true }
     if record.isInit { return exit.exitCode != 0 && pod.spec.restartPolicy != "Never" }
     switch pod.spec.restartPolicy {
@@ -227,7 +283,9 @@ struct PodMachine {
   /// Containers first, sidecars last and in reverse, then the sandbox, then the object.
   private mutating func tearDown() -> [PodAction] {
     let grace = Duration.seconds(pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds)
-    if sandbox == .creating || containers.contains(where: { if case .starting = $0.phase { true } else { false } }) {
+    if sandbox == .creating || sandbox == .adopting
+      || containers.contains(where: { if case .starting = $0.phase { true } else { false } })
+    {
       return []
     }
     let ordinary = containers.indices.filter { !containers[$0].isSidecar && containers[$0].isAlive }
@@ -245,7 +303,7 @@ struct PodMachine {
     case .ready:
       sandbox = .removing
       return [.removeSandbox]
-    case .removing, .creating: return []
+    case .removing, .creating, .adopting: return []
     case .none, .removed:
       guard pod.metadata.isBeingDeleted, !announcedDeletion else { return [] }
       announcedDeletion = true

@@ -79,7 +79,7 @@ struct PodStatusWriter {
     }
     if isFinished { containersReady = ready }
     return [
-      condition("PodReadyToStartContainers", machine.sandbox == .ready),
+      condition("PodReadyToStartContainers", machine.sandbox == .ready || machine.sandbox == .adopting),
       uninitialized.isEmpty || phase == "Succeeded"
         ? condition("Initialized", true, phase == "Succeeded" ? "PodCompleted" : "")
         : condition(
@@ -148,13 +148,7 @@ struct PodStatusWriter {
   }
 
   private func willRestart(_ record: ContainerRecord, _ exit: ContainerExit) -> Bool {
-    guard !machine.isTerminating else { return false }
-    if record.isInit && !record.isSidecar { return exit.exitCode != 0 && spec.restartPolicy != "Never" }
-    switch spec.restartPolicy {
-    case "Always": return true
-    case "OnFailure": return exit.exitCode != 0
-    default: return record.isSidecar
-    }
+    !machine.isTerminating && !machine.isFinished && machine.mayRestart(record, exit)
   }
 
   private func waiting(_ record: ContainerRecord) -> JSONValue {

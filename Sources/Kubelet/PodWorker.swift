@@ -64,6 +64,7 @@ final class PodWorker: Sendable {
 
   private func perform(_ action: PodAction, _ pod: Pod) {
     switch action {
+    case .adopt(let names): context.world.spawn { await self.adopt(names, pod) }
     case .createSandbox: context.world.spawn { await self.createSandbox(pod) }
     case .startContainer(let name): context.world.spawn { await self.start(name, pod) }
     case .stopContainer(let name, let grace): context.world.spawn { await self.stop(name, grace, pod) }
@@ -75,6 +76,23 @@ final class PodWorker: Sendable {
     case .wakeUp(let time): arm(time)
     case .deleteObject: context.world.spawn { await self.deleteObject() }
     }
+  }
+
+  private func adopt(_ names: [String], _ pod: Pod) async {
+    let requests = state.withLock { state in
+      state.machine.containers.filter { names.contains($0.container.name) }.map { request($0, pod) }
+    }
+    let runs = await context.runtime.adopt(
+      podUID: pod.metadata.uid, address: pod.status.podIP, containers: requests
+    ) { [weak self] container, exit in self?.step(.containerExited(name: container.name, exit)) }
+    step(.adopted(runs))
+  }
+
+  private func request(_ record: ContainerRecord, _ pod: Pod) -> ContainerRequest {
+    ContainerRequest(
+      identity: ContainerIdentity(podUID: pod.metadata.uid, name: record.container.name),
+      container: record.container, isInit: record.isInit, attempt: record.restartCount,
+      podAnnotations: pod.metadata.annotations)
   }
 
   private func createSandbox(_ pod: Pod) async {
@@ -92,9 +110,7 @@ final class PodWorker: Sendable {
   private func start(_ name: String, _ pod: Pod) async {
     guard let record = state.withLock({ $0.machine.containers.first { $0.container.name == name } }) else { return }
     let field = record.isInit ? "spec.initContainers{\(name)}" : "spec.containers{\(name)}"
-    let request = ContainerRequest(
-      identity: ContainerIdentity(podUID: pod.metadata.uid, name: name), container: record.container,
-      isInit: record.isInit, attempt: record.restartCount, podAnnotations: pod.metadata.annotations)
+    let request = request(record, pod)
     context.record(
       pod, .normal, "Pulled", "Container image \"\(record.container.image)\" already present on machine", field)
     do {

@@ -156,6 +156,8 @@ public struct PodStatus: Sendable {
   public var conditions: [PodCondition]
   /// Sum over all containers.
   public var restartCount: Int64
+  /// As written, those of init containers first: a kubelet that begins anew reads from them what ran.
+  public var containerStatuses: [JSONValue]
 
   public init(json: JSONValue) {
     phase = json["phase"].string ?? ""
@@ -166,7 +168,9 @@ public struct PodStatus: Sendable {
     nominatedNodeName = json["nominatedNodeName"].string ?? ""
     startTime = json["startTime"].time
     conditions = json["conditions"].elements.map(PodCondition.init(json:))
-    restartCount = json["containerStatuses"].elements.reduce(0) { $0 + ($1["restartCount"].integer ?? 0) }
+    let ordinary = json["containerStatuses"].elements
+    restartCount = ordinary.reduce(0) { $0 + ($1["restartCount"].integer ?? 0) }
+    containerStatuses = json["initContainerStatuses"].elements + ordinary
   }
 
   public func condition(_ type: String) -> PodCondition? { conditions.first { $0.type == type } }

@@ -89,7 +89,7 @@ public final class NodeLifecycleController: Controller {
   }
 
   private func subject(_ node: Node) -> EventRecorder.Subject {
-    // Events of nodes name the node as uid, as kubelets do, so that describe finds them.
+    // Controllers name a node by its uid, kubelets by its name; kubectl looks for both.
     EventRecorder.Subject(reference: .nodes, namespace: "", name: node.name, uid: node.metadata.uid)
   }
 
