@@ -8,6 +8,7 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   .enableUpcomingFeature("ExistentialAny"),
+  .treatAllWarnings(as: .error),
 ]
 
 /// A library target and its tests. Order is meaning: a target may depend only on targets that stand above it here
@@ -60,7 +61,7 @@ let package = Package(
     room(
       "APIServer", ["World", "Replica", "HTTP", "TLS", "Kinds", "Schema", "JSON", "EventLoop", logging, deque],
       exclude: ["DIVERGENCE.md"]),
-    room("Client", ["World", "EventLoop", "TLS", "HTTP", "Kinds", "Schema", "JSON", logging, deque, yams]),
+    room("Client", ["World", "EventLoop", "TLS", "HTTP", "Kinds", "Schema", "JSON", logging, deque]),
     room("Scheduler", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
     room("Controllers", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
     room("Kubelet", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
@@ -68,7 +69,7 @@ let package = Package(
       name: "trireme",
       dependencies: [
         "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Raft", "Storage", "Replica", "APIServer",
-        "Client", "Scheduler", "Controllers", "Kubelet", argumentParser, logging, yams,
+        "Client", "Scheduler", "Controllers", "Kubelet", argumentParser, logging,
       ],
       swiftSettings: settings),
 

@@ -51,7 +51,7 @@ final class FaultyTransport: HTTPTransport {
       outer.onCancel { inner.cancel() }
       state.withLock { $0.openWatches.append(outer) }
       forward?.spawn {
-        while let chunk = try? await inner.next() { try? outer.offer(chunk) }
+        while let chunk = try? await inner.next() { _ = try? outer.offer(chunk) }
       }
       response.body = .stream(outer)
     }
