@@ -26,10 +26,23 @@ extension APIServer {
   ) async throws(APIStatus) -> Answer {
     let key = request.key(name)
     var base = store.current.object(key)
-    if base == nil || options.isDryRun { base = try await linearizableState().object(key) }
+    // Whether `base` is as new as the request; what this server has applied so far may be older.
+    var isNewest = base == nil || options.isDryRun
+    if isNewest { base = try await linearizableState().object(key) }
     for _ in 0..<Self.overtakenRetries {
       guard let current = base else { throw .notFound(request.resource, name) }
-      switch try await attemptDelete(request, key, options, amendment, base: current) {
+      let attempt: Attempt
+      do { attempt = try await attemptDelete(request, key, options, amendment, base: current) } catch {
+        // Only the newest state may refuse a deletion. (From 500 up it is no refusal: it may have been carried out.)
+        guard !isNewest, error.code < 500 else { throw error }
+        isNewest = true
+        base = try await linearizableState().object(key)
+        guard base?.revision != current.revision else { throw error }
+        continue
+      }
+      // Whatever comes now was learned from the log.
+      isNewest = true
+      switch attempt {
       case .done(let answer): return answer
       case .raced(let newer): base = newer
       case .overtaken: base = store.current.object(key)
@@ -50,7 +63,7 @@ extension APIServer {
   ) async throws(APIStatus) -> Attempt {
     let kind = request.kind
     let old = Conversion.fromStorage(base.tree, to: kind)
-    if let newer = try await checkPreconditions(request, key, options, base) { return .raced(newer) }
+    try checkPreconditions(request, key, options, base)
     let objects = ObjectLookup(state: store.current, store: store)
     var admitted = request.admissionRequest(
       .delete, object: .null, old: old, name: key.name, options: options.tree, isDryRun: options.isDryRun)
@@ -113,27 +126,20 @@ extension APIServer {
     ]
   }
 
-  /// Returns a newer object when this server was behind the client.
   private func checkPreconditions(
     _ request: ResourceRequest, _ key: ObjectKey, _ options: DeleteOptions, _ base: StoredObject
-  ) async throws(APIStatus) -> StoredObject? {
+  ) throws(APIStatus) {
     if let uid = options.preconditionUID, uid != base.uid {
-      // Perhaps this server has not yet seen the object that the client means.
-      let newest = try await linearizableState().object(key)
-      if let newest, newest.revision != base.revision { return newest }
       throw .conflict(
         request.resource, key.name,
         "Precondition failed: UID in precondition: \(uid), UID in object meta: \(base.uid)")
     }
     if let text = options.preconditionResourceVersion, text != String(base.revision) {
-      let newest = try await linearizableState().object(key)
-      if let newest, newest.revision != base.revision { return newest }
       throw .conflict(
         request.resource, key.name,
         "Precondition failed: ResourceVersion in precondition: \(text), ResourceVersion in object meta: \(base.revision)"
       )
     }
-    return nil
   }
 
   // MARK: - Collections

@@ -70,7 +70,9 @@ extension APIServer {
   /// Carries a plan out, against the newest object that is known, again when that turns out not to be the newest.
   func update(_ request: ResourceRequest, _ plan: UpdatePlan) async throws(APIStatus) -> Answer {
     var base = store.current.object(request.key)
-    if base == nil || plan.options.isDryRun { base = try await linearizableState().object(request.key) }
+    // Whether `base` is as new as the request; what this server has applied so far may be older.
+    var isNewest = base == nil || plan.options.isDryRun
+    if isNewest { base = try await linearizableState().object(request.key) }
     var conflicts = 0
     var attempts = 0
     while true {
@@ -84,7 +86,18 @@ extension APIServer {
           continue
         }
       }
-      switch try await attemptUpdate(request, plan, base: current) {
+      let attempt: Attempt
+      do { attempt = try await attemptUpdate(request, plan, base: current) } catch {
+        // Only the newest state may refuse a write. (From 500 up it is no refusal: it may have been carried out.)
+        guard !isNewest, error.code < 500 else { throw error }
+        isNewest = true
+        base = try await linearizableState().object(request.key)
+        guard base?.revision != current.revision else { throw error }
+        continue
+      }
+      // Whatever comes now was learned from the log.
+      isNewest = true
+      switch attempt {
       case .done(let answer): return answer
       case .raced(let newer):
         base = newer
@@ -109,7 +122,7 @@ extension APIServer {
   ) async throws(APIStatus) -> Attempt {
     let old = Conversion.fromStorage(base.tree, to: request.kind)
     let wanted = try plan.produce(old)
-    if let newer = try await checkIdentity(wanted, old, base, request, plan) { return .raced(newer) }
+    try checkIdentity(wanted, base, request, plan)
     let prepared = try await prepareUpdate(request, plan, wanted: wanted, old: old)
     if prepared.object == old {
       // Nothing changes. That must be true of the newest object, not only of the newest known here.
@@ -144,11 +157,10 @@ extension APIServer {
     }
   }
 
-  /// resourceVersion and uid of the wanted object against those of the stored one. Returns a newer stored object when
-  /// this server was behind the client.
+  /// resourceVersion and uid of the wanted object against those of the stored one.
   private func checkIdentity(
-    _ wanted: JSONValue, _ old: JSONValue, _ base: StoredObject, _ request: ResourceRequest, _ plan: UpdatePlan
-  ) async throws(APIStatus) -> StoredObject? {
+    _ wanted: JSONValue, _ base: StoredObject, _ request: ResourceRequest, _ plan: UpdatePlan
+  ) throws(APIStatus) {
     let text = wanted["metadata"]["resourceVersion"].string ?? ""
     if text.isEmpty || text == "0" {
       if plan.isReplacement, plan.surface != .scale, request.kind.traits.requiresResourceVersionOnUpdate {
@@ -159,15 +171,7 @@ extension APIServer {
         let error = FieldError.invalid("metadata.resourceVersion", .string(text), "must be an unsigned integer")
         throw .invalid(request.kind.kind, request.name, [error])
       }
-      if revision != base.revision {
-        if revision > store.current.revision,
-          let newer = await store.state(atLeast: revision, timeout: Self.revisionWait)?.object(request.key),
-          newer.revision > base.revision
-        {
-          return newer
-        }
-        throw .modified(request.resource, request.name)
-      }
+      guard revision == base.revision else { throw .modified(request.resource, request.name) }
     }
     let uid = wanted["metadata"]["uid"].string ?? ""
     guard uid.isEmpty || uid == base.uid else {
@@ -175,7 +179,6 @@ extension APIServer {
         request.resource, request.name,
         "Precondition failed: UID in precondition: \(uid), UID in object meta: \(base.uid)")
     }
-    return nil
   }
 
   /// Defaulting to validating admission.
