@@ -195,6 +195,7 @@ struct ChaosRun: Sendable {
     ]
     for arguments in checks {
       let result = await kubectl.run(arguments)
+      say(journal, "kubectl \(arguments.joined(separator: " ")): \((result.to - result.from).text)")
       guard result.outcome != .succeeded else { continue }
       journal.record(
         Anomaly("at the end kubectl \(arguments.joined(separator: " ")) fails", evidence: ["\(result.outcome)"]))

@@ -80,18 +80,28 @@ struct HTMLReport {
     func block(_ from: MonotonicTime, _ to: MonotonicTime, _ color: String, _ title: String) {
       let x = position(from)
       text +=
-        "<rect x='\(x)' y='\(top)' width='\(max(1, position(to) - x))' height='\(bar)' fill='\(color)'>"
+        "<rect x='\(x)' y='\(top)' width='\(round(max(1, position(to) - x)))' height='\(bar)' fill='\(color)'>"
         + "<title>\(title)</title></rect>"
     }
     block(verdict.start, verdict.end, "#e4e6ea", "running")
-    let samples = verdict.journal.samples.filter { $0.server == server }
-    for (sample, next) in zip(samples, samples.dropFirst()) where sample.isLeader {
-      block(sample.at, next.at, "#57c", "leads term \(sample.term)")
-    }
+    for reign in reigns(of: server) { block(reign.from, reign.to, "#57c", "leads term \(reign.term)") }
     for outage in verdict.journal.outages where outage.server == server {
       block(outage.from, outage.to ?? verdict.end, "#d55", "broken")
     }
     return text
+  }
+
+  /// From the first to the last sample in which the server said that it led a term.
+  private func reigns(of server: String) -> [(term: Int64, from: MonotonicTime, to: MonotonicTime)] {
+    var reigns: [(term: Int64, from: MonotonicTime, to: MonotonicTime)] = []
+    for sample in verdict.journal.samples where sample.server == server && sample.isLeader {
+      if reigns.last?.term == sample.term {
+        reigns[reigns.count - 1].to = sample.at
+      } else {
+        reigns.append((sample.term, sample.at, sample.at))
+      }
+    }
+    return reigns
   }
 
   private func chart(
