@@ -96,13 +96,15 @@ struct PodStatusWriter {
     let status = holds ? "True" : "False"
     let old = machine.pod.status.condition(type)
     let since = old?.status == status ? old?.lastTransitionTime : nil
-    var condition: JSONValue = [
+    let condition: JSONValue = [
       "type": .string(type), "status": .string(status),
       "lastTransitionTime": .string((since ?? wallClock).rfc3339),
     ]
-    if !reason.isEmpty { condition["reason"] = .string(reason) }
-    if !message.isEmpty { condition["message"] = .string(message) }
-    return condition
+    // Conditions are merged by type: null takes back what an earlier status gave as a reason.
+    var members = condition.object ?? JSONObject()
+    members["reason"] = reason.isEmpty ? .null : .string(reason)
+    members["message"] = message.isEmpty ? .null : .string(message)
+    return .object(members)
   }
 
   // MARK: Containers

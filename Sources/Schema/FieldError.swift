@@ -29,7 +29,7 @@ public struct FieldError: Error, Sendable, Hashable {
   public static func required(_ field: String, _ detail: String = "") -> Self {
     Self(.required, field: field, message: joined("Required value", detail))
   }
-  /// `value` as the reference prints it: text quoted, numbers bare, objects as JSON.
+  /// `value` as the reference prints it: text quoted, numbers bare, lists of text as Go writes them, objects as JSON.
   public static func invalid(_ field: String, _ value: JSONValue, _ detail: String) -> Self {
     Self(.invalid, field: field, message: joined("Invalid value: \(printed(value))", detail))
   }
@@ -61,5 +61,10 @@ public struct FieldError: Error, Sendable, Hashable {
   private static func joined(_ head: String, _ detail: String) -> String {
     detail.isEmpty ? head : "\(head): \(detail)"
   }
-  private static func printed(_ value: JSONValue) -> String { value.description }
+  private static func printed(_ value: JSONValue) -> String {
+    if case .array(let items) = value, items.allSatisfy({ $0.string != nil }) {
+      return "[]string{\(items.map(\.description).joined(separator: ", "))}"
+    }
+    return value.description
+  }
 }

@@ -91,11 +91,45 @@ import Testing
     let server = TestServer()
     try await server.post(deployments, deployment("web"))
     let strict = try await server.patch("\(deployments)/web?fieldValidation=Strict", ["spec": ["foo": 1]])
-    #expect(strict.status == 400)
+    #expect(strict.status == 422)
     #expect(strict.message.contains("strict decoding error: unknown field \"spec.foo\""))
+    let strategic = try await server.patch(
+      "\(deployments)/web?fieldValidation=Strict", ["spec": ["foo": 1]], "strategic-merge-patch+json")
+    #expect(strategic.status == 422)
+    #expect(
+      strategic.json["details"]["causes"][0]["message"]
+        == #"Invalid value: "map[spec:map[foo:1]]": strict decoding error: unknown field "spec.foo""#)
     let warned = try await server.patch("\(deployments)/web", ["spec": ["foo": 1]])
     #expect(warned.status == 200)
     #expect(warned.headers.values("warning") == ["299 - \"unknown field \\\"spec.foo\\\"\""])
+  }
+
+  @Test func aStrategicPatchOfTheWrongTypeIsShownAsTheReferenceShowsIt() async throws {
+    let server = TestServer()
+    try await server.post(deployments, deployment("web"))
+    let cases: [(JSONValue, String)] = [
+      (["spec": ["replicas": "two"]], "unrecognized type: int32"),
+      (["spec": ["replicas": .double(2.5)]], "cannot convert float64 to int32"),
+      (["metadata": ["labels": ["a": 1]]], "cannot convert int64 to string"),
+      (["spec": ["template": "x"]], "cannot restore struct from: string"),
+    ]
+    for (patch, message) in cases {
+      let reply = try await server.patch("\(deployments)/web", patch, "strategic-merge-patch+json")
+      #expect(reply.status == 422)
+      #expect(reply.json["details"]["causes"][0]["field"] == "patch")
+      #expect(reply.message.hasSuffix(message))
+    }
+  }
+
+  @Test func nobodySetsTheTimeOfADeletion() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let reply = try await server.patch(
+      "\(configMaps)/one", ["metadata": ["deletionTimestamp": "2020-01-01T00:00:00Z"]])
+    #expect(reply.status == 422)
+    #expect(
+      reply.json["details"]["causes"][0]["message"]
+        == "Invalid value: 2020-01-01 00:00:00 +0000 UTC: field is immutable")
   }
 
   @Test func manyPatchesAtOnceAllArrive() async throws {
@@ -116,6 +150,9 @@ import Testing
     try await server.post(configMaps, configMap("one"))
     #expect(try await server.patch("\(configMaps)/one", ["metadata": ["name": "two"]]).status == 400)
     #expect(try await server.patch("\(configMaps)/one", ["kind": "Secret"]).status == 400)
+    let moved = try await server.patch("\(configMaps)/one", ["metadata": ["namespace": "elsewhere"]])
+    #expect(moved.status == 400)
+    #expect(moved.message.hasPrefix("the namespace of the object (elsewhere) does not match the namespace on the"))
     let uid = try await server.patch("\(configMaps)/one", ["metadata": ["uid": "x"]])
     #expect(uid.status == 409)
   }

@@ -114,7 +114,12 @@ struct ServiceAllocator {
 
   private mutating func allocateAddress(_ service: inout JSONValue, _ type: String) throws(AllocationFailure) {
     let wanted = service["spec"]["clusterIP"].string ?? ""
-    guard type != "ExternalName", wanted != "None" else { return }
+    guard type != "ExternalName" else { return }
+    defer { Self.setFamilies(&service, default: ranges.network.address.family.name) }
+    if wanted == "None" {
+      service["spec"]["clusterIPs"] = ["None"]
+      return
+    }
     if !wanted.isEmpty {
       let key = ServiceRanges.addressKey(wanted)
       defer { taken.insert(key) }
@@ -140,9 +145,10 @@ struct ServiceAllocator {
     taken.insert(ServiceRanges.addressKey(address))
     service["spec"]["clusterIP"] = .string(address)
     service["spec"]["clusterIPs"] = [.string(address)]
-    if service["spec"]["ipFamilies"].isZero {
-      service["spec"]["ipFamilies"] = [.string(ranges.network.address.family.name)]
-    }
+  }
+
+  private static func setFamilies(_ service: inout JSONValue, default family: String) {
+    if service["spec"]["ipFamilies"].isZero { service["spec"]["ipFamilies"] = [.string(family)] }
     if service["spec"]["ipFamilyPolicy"].isZero { service["spec"]["ipFamilyPolicy"] = "SingleStack" }
   }
 

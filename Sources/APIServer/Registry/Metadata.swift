@@ -30,6 +30,24 @@ enum ObjectMetadata {
     }
   }
 
+  /// The object's namespace, where it says one, must be the URL's.
+  static func checkNamespace(_ object: JSONValue, _ request: ResourceRequest) throws(APIStatus) {
+    let given = object["metadata"]["namespace"].string ?? ""
+    guard request.kind.isNamespaced, !given.isEmpty, given != request.namespace else { return }
+    throw .badRequest(
+      "the namespace of the object (\(given)) does not match the namespace on the request (\(request.namespace))")
+  }
+
+  /// What a client may not set, beside what is carried over without a word.
+  static func immutableErrors(_ wanted: JSONValue, old: JSONValue) -> [FieldError] {
+    guard !isBeingDeleted(old), let time = wanted["metadata"]["deletionTimestamp"].string else { return [] }
+    let text = time.replacing("T", with: " ").replacing("Z", with: " +0000 UTC")
+    return [
+      FieldError(
+        .invalid, field: "metadata.deletionTimestamp", message: "Invalid value: \(text): field is immutable")
+    ]
+  }
+
   /// `base` and five characters.
   static func generateName(_ base: String, _ world: any World) -> String {
     var name = String(decoding: Array(base.utf8.prefix(generatedBaseMaximum)), as: UTF8.self)

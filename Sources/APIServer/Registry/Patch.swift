@@ -55,6 +55,17 @@ enum Patch: Sendable {
     case .strategic(let patch): try StrategicMergePatch.apply(patch, to: object, structure: structure)
     }
   }
+
+  /// What it made of an object is none of its kind: the reference shows strategic patches, and the outcome of others.
+  func unusable(_ patched: JSONValue, _ error: TypeError) -> APIStatus {
+    let detail: FieldError =
+      if case .strategic(let patch) = self {
+        .invalid("patch", .string(patch.goText), error.conversion)
+      } else {
+        .invalid("patch", .string(patched.description), error.description)
+      }
+    return .invalid(GroupVersionKind(group: "", version: "", kind: ""), "", [detail])
+  }
 }
 
 extension APIServer {
@@ -90,8 +101,9 @@ extension APIServer {
       surface: surface, options: options, optionsKind: "PatchOptions",
       produce: { (old) throws(APIStatus) in
         let patched = try patch.apply(to: old, kind.structure)
-        let object = try PatchedObject.decode(patched, request, options, duplicateErrors, warnings)
+        let object = try PatchedObject.decode(patched, by: patch, request, options, duplicateErrors, warnings)
         try ObjectMetadata.checkName(object, request.name)
+        try ObjectMetadata.checkNamespace(object, request)
         return object
       }, isReplacement: false)
   }
@@ -137,12 +149,17 @@ extension APIServer {
     let kind = request.kind
     // The body is YAML, of which JSON is a part; JSON is what clients send, and quicker to read.
     let isJSON = body.first { $0 != 0x20 && $0 != 0x0a && $0 != 0x0d && $0 != 0x09 } == UInt8(ascii: "{")
+    let sent = isJSON ? try? JSONValue(parsing: body) : try? YAML.parse(body)
+    if var sent, sent.object != nil {
+      if sent["metadata"]["namespace"].isZero { sent["metadata"]["namespace"] = .string(request.namespace) }
+      try ServerSideApply.checkTypes(of: sent, structure: kind.structure)
+    }
     let decoded = try BodyDecoder.decode(
       body, contentType: (isJSON ? MediaType.json : .yaml).rawValue, expected: kind.kind, structure: kind.structure,
       validation: options.fieldValidation)
     warnings.add(decoded.warnings)
     // Merging wants what was sent: the decoded object says things that the client did not.
-    var applied = (isJSON ? try? JSONValue(parsing: body) : try? YAML.parse(body)) ?? decoded.object
+    var applied = sent ?? decoded.object
     applied["kind"] = .string(kind.kind.kind)
     applied["apiVersion"] = .string(kind.kind.apiVersion)
     try ObjectMetadata.place(&applied, request)
@@ -155,8 +172,8 @@ extension APIServer {
 enum PatchedObject {
   /// A patched tree as an object of its kind: typed, pruned, unknown fields treated as the client asked.
   static func decode(
-    _ tree: JSONValue, _ request: ResourceRequest, _ options: WriteOptions, _ duplicateErrors: [String],
-    _ warnings: WarningCollector
+    _ tree: JSONValue, by patch: Patch, _ request: ResourceRequest, _ options: WriteOptions,
+    _ duplicateErrors: [String], _ warnings: WarningCollector
   ) throws(APIStatus) -> JSONValue {
     let kind = request.kind.kind
     guard tree["kind"].string == kind.kind, tree["apiVersion"].string == kind.apiVersion else {
@@ -164,16 +181,13 @@ enum PatchedObject {
     }
     let result: TypedDecoder.Result
     do throws(TypeError) { result = try TypedDecoder.decode(tree, as: request.kind.structure) } catch {
-      let detail = FieldError.invalid("patch", .string(tree.description), error.description)
-      throw .invalid(GroupVersionKind(group: "", version: "", kind: ""), "", [detail])
+      throw patch.unusable(tree, error)
     }
     let errors = duplicateErrors + result.strictErrors
     guard !errors.isEmpty else { return result.value }
     switch options.fieldValidation {
     case .strict:
-      throw .badRequest(
-        "\(kind.kind) in version \"\(kind.version)\" cannot be handled as a \(kind.kind): strict decoding error: "
-          + errors.joined(separator: ", "))
+      throw patch.unusable(tree, TypeError("strict decoding error: " + errors.joined(separator: ", ")))
     case .warn: warnings.set(errors)
     case .ignore: break
     }

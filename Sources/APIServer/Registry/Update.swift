@@ -48,6 +48,7 @@ extension APIServer {
     let decoded = try await request.decodeBody(
       expected: request.kind.kind, structure: request.kind.structure, validation: options.fieldValidation)
     var object = decoded.object
+    try ObjectMetadata.checkNamespace(object, request)
     try ObjectMetadata.place(&object, request)
     try ObjectMetadata.checkName(object, request.name)
     var plan = UpdatePlan(surface: surface, options: options, produce: { [object] _ in object })
@@ -208,7 +209,9 @@ extension APIServer {
     }
     object = UpdateRules.confine(object, old: old, kind: kind, surface: plan.surface, request: request)
     object = TypedDecoder.canonicalized(object, as: kind.structure)
-    let errors = UpdateRules.errors(object, old: old, kind: kind, surface: plan.surface)
+    let errors =
+      ObjectMetadata.immutableErrors(wanted, old: old)
+      + UpdateRules.errors(object, old: old, kind: kind, surface: plan.surface)
     guard errors.isEmpty else { throw .invalid(kind.kind, request.name, errors) }
     admitted.object = object
     let verdict = try await admission.validate(admitted, objects: objects)

@@ -100,8 +100,7 @@ extension APIServer {
         let patched = try patch.apply(to: Scale.of(old), structure)
         let scale: JSONValue
         do throws(TypeError) { scale = try TypedDecoder.decode(patched, as: structure).value } catch {
-          let detail = FieldError.invalid("patch", .string(patched.description), error.description)
-          throw .invalid(GroupVersionKind(group: "", version: "", kind: ""), "", [detail])
+          throw patch.unusable(patched, error)
         }
         try ObjectMetadata.checkName(scale, request.name)
         let errors = Scale.errors(scale)

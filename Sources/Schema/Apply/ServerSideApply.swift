@@ -41,6 +41,13 @@ public enum ServerSideApply {
     return result
   }
 
+  /// Throws when a configuration names what its kind does not have, or gives it another type: before it is decoded,
+  /// because the reference answers to that in words of its own.
+  public static func checkTypes(of applied: JSONValue, structure: Structure) throws(APIStatus) {
+    let problems = AppliedTypes(of: applied, structure: structure).problems
+    guard problems.isEmpty else { throw misfit(applied, problems) }
+  }
+
   /// What the reference answers to a configuration that its schema cannot type.
   private static func misfit(_ applied: JSONValue, _ problems: [String]) -> APIStatus {
     let (namespace, name) = (applied["metadata"]["namespace"].string ?? "", applied["metadata"]["name"].string ?? "")

@@ -4,7 +4,12 @@ import JSON
 /// Why a tree is no object of its type, in the words of the reference's decoder.
 public struct TypeError: Error, Sendable, Hashable, CustomStringConvertible {
   public let description: String
-  public init(_ description: String) { self.description = description }
+  /// The same in the words of the reference's converter of trees, which reads strategic patches.
+  public let conversion: String
+  public init(_ description: String, conversion: String? = nil) {
+    self.description = description
+    self.conversion = conversion ?? description
+  }
 }
 
 /// Makes a tree what the reference would store of it:
@@ -89,10 +94,29 @@ public struct TypedDecoder {
       }
     let members = path.compactMap { if case .member(let name) = $0 { name } else { nil } }
     guard let structure = structures.last, !members.isEmpty else {
-      return TypeError("json: cannot unmarshal \(what) into Go value of type \(type.referenceName)")
+      return TypeError(
+        "json: cannot unmarshal \(what) into Go value of type \(type.referenceName)",
+        conversion: Self.conversion(value, type))
     }
     let field = "\(structure.localName).\(members.joined(separator: "."))"
-    return TypeError("json: cannot unmarshal \(what) into Go struct field \(field) of type \(type.referenceName)")
+    return TypeError(
+      "json: cannot unmarshal \(what) into Go struct field \(field) of type \(type.referenceName)",
+      conversion: Self.conversion(value, type))
+  }
+
+  /// `unrecognized type: int32`, for text where a number belongs.
+  private static func conversion(_ value: JSONValue, _ type: FieldType) -> String? {
+    switch (type, value) {
+    case (.string, .integer), (.int32, .double), (.int64, .double):
+      "cannot convert \(value.goKind) to \(type.referenceName)"
+    case (.int32, .integer), (.int64, .integer): nil
+    case (.string, _), (.boolean, _), (.int32, _), (.int64, _), (.double, _):
+      "unrecognized type: \(type.referenceName)"
+    case (.structure, _): "cannot restore struct from: \(value.goKind)"
+    case (.map, _): "cannot restore map from \(value.goKind)"
+    case (.array, _), (.bytes, _): "cannot restore slice from \(value.goKind)"
+    default: nil
+    }
   }
 
   // MARK: Structures

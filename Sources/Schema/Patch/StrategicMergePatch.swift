@@ -208,7 +208,7 @@ extension StrategicMergePatch {
     var (merged, items) = try performingItemDirectives(changes, on: target, mergeKey: mergeKey)
     for item in items {
       guard let key = item[mergeKey] else {
-        throw .badRequest("map: \(JSONValue.object(item)) does not contain declared merge key: \(mergeKey)")
+        throw .badRequest("map: \(JSONValue.object(item).goText) does not contain declared merge key: \(mergeKey)")
       }
       if let position = merged.firstIndex(where: { $0[mergeKey] == key }) {
         let existing = merged[position].object ?? JSONObject()
@@ -239,7 +239,7 @@ extension StrategicMergePatch {
       switch directive.string {
       case "delete":
         guard let key = item[mergeKey] else {
-          throw .badRequest("map: \(change) does not contain declared merge key: \(mergeKey)")
+          throw .badRequest("map: \(change.goText) does not contain declared merge key: \(mergeKey)")
         }
         remaining.removeAll { $0[mergeKey] == key }
       case "replace": replaces = true

@@ -64,6 +64,10 @@ struct ServiceRules: KindRules {
       if spec["clusterIPs"].isEmptyValue, spec["clusterIP"] == before["clusterIP"] {
         spec["clusterIPs"] = before["clusterIPs"]
       }
+      // Clients that know the singular alone change both by it.
+      if spec["clusterIP"] != before["clusterIP"], spec["clusterIPs"] == before["clusterIPs"] {
+        spec["clusterIPs"] = [spec["clusterIP"]]
+      }
       if spec["ipFamilies"].isEmptyValue { spec["ipFamilies"] = before["ipFamilies"] }
       if spec["ipFamilyPolicy"].isNull { spec["ipFamilyPolicy"] = before["ipFamilyPolicy"] }
     }

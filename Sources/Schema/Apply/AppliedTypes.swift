@@ -1,0 +1,80 @@
+// Whether an applied configuration fits its schema, in the words of the reference's typed values: names that are
+// declared, and lists, maps and scalars where the schema has them.
+import JSON
+
+struct AppliedTypes {
+  /// As `.spec.replicas: expected numeric (int or float), got string`, in the order of the document.
+  private(set) var problems: [String] = []
+  private var path = ""
+
+  init(of object: JSONValue, structure: Structure) { check(object, .structure(structure)) }
+
+  private mutating func check(_ value: JSONValue, _ type: FieldType) {
+    if value.isNull { return }
+    switch type {
+    case .structure(let structure): members(value, structure)
+    case .array(let element):
+      guard case .array(let items) = value else { return report("expected list, got &{\(value.goText)}") }
+      for (index, item) in items.enumerated() { inside("[\(index)]") { $0.check(item, element) } }
+    case .map(let element):
+      guard case .object(let object) = value else { return report("expected map, got &{\(value.goText)}") }
+      for (key, item) in object { inside(".\(key)") { $0.check(item, element) } }
+    case .int32, .int64, .double:
+      switch value {
+      case .integer, .double: break
+      default: report("expected numeric (int or float), got \(Self.goType(value))")
+      }
+    case .string, .bytes:
+      if value.string == nil { report("expected string, got &value.valueUnstructured{Value:\(Self.goSyntax(value))}") }
+    case .boolean:
+      guard case .bool = value else { return report("expected boolean, got &{\(value.goText)}") }
+    case .quantity, .intOrString, .time, .microTime, .duration:
+      switch value {
+      case .array, .object: report("expected any scalar, got &{\(value.goText)}")
+      default: break
+      }
+    case .rawObject, .anyValue: break
+    }
+  }
+
+  private mutating func members(_ value: JSONValue, _ structure: Structure) {
+    guard case .object(let object) = value else { return report("expected map, got &{\(value.goText)}") }
+    for (name, item) in object {
+      if let member = structure.member(name) {
+        inside(".\(name)") { $0.check(item, member.type) }
+      } else if !structure.preservesUnknownFields {
+        inside(".\(name)") { $0.report("field not declared in schema") }
+      }
+    }
+  }
+
+  private mutating func inside(_ step: String, _ body: (inout Self) -> Void) {
+    let outer = path
+    path += step
+    body(&self)
+    path = outer
+  }
+
+  private mutating func report(_ problem: String) { problems.append("\(path): \(problem)") }
+
+  /// %T of a value of an unstructured tree.
+  private static func goType(_ value: JSONValue) -> String {
+    switch value {
+    case .array: "[]interface {}"
+    case .object: "map[string]interface {}"
+    default: value.goKind
+    }
+  }
+
+  /// %#v of one.
+  private static func goSyntax(_ value: JSONValue) -> String {
+    switch value {
+    case .array(let items): "[]interface {}{\(items.map(goSyntax).joined(separator: ", "))}"
+    case .object(let object):
+      "map[string]interface {}{"
+        + object.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        .map { "\(JSONValue.string($0.key)):\(goSyntax($0.value))" }.joined(separator: ", ") + "}"
+    default: value.description
+    }
+  }
+}
