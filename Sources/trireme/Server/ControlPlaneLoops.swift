@@ -42,6 +42,9 @@ final class ControlPlaneLoops: Sendable {
       self.world.spawn { await self.handOverLeases(of: name) }
     }
     let identity = "\(server)_\(world.uuid())"
+    // What this server held before it was started again is free as well: that process has ended. When all servers fall
+    // at once there is nobody else to say so.
+    world.spawn { await self.handOverLeases(of: self.server, except: identity) }
     let scheduler = elector("kube-scheduler", identity) { [self] fence in
       await Scheduler(
         client: client("system:kube-scheduler", fence: fence, agent: "kube-scheduler"),
@@ -97,7 +100,7 @@ final class ControlPlaneLoops: Sendable {
 
   /// A server died: the leases it held are free at once, and their transition counts move, so that what it may still
   /// have under way is refused.
-  private func handOverLeases(of server: String) async {
+  private func handOverLeases(of server: String, except identity: String = "") async {
     let client = APIClient(
       transport: InProcessTransport(
         handler: api, identity: TrustedContext(user: "system:trireme", groups: ["system:masters"])), world: world,
@@ -105,7 +108,7 @@ final class ControlPlaneLoops: Sendable {
     for lease in ["kube-scheduler", "kube-controller-manager"] {
       do {
         guard var object = try await client.find(.leases, namespace: "kube-system", name: lease),
-          object["spec"]["holderIdentity"].string?.hasPrefix("\(server)_") == true
+          let holder = object["spec"]["holderIdentity"].string, holder.hasPrefix("\(server)_"), holder != identity
         else { continue }
         object["spec"]["holderIdentity"] = ""
         object["spec"]["leaseDurationSeconds"] = 1
