@@ -121,26 +121,18 @@ struct ChaosRun: Sendable {
       let wait = planned.at - (loop.now - start)
       if wait > .zero { try await loop.sleep(for: wait) }
       let record = try await injector.perform(planned, number: index + 1)
-      tell(record, of: schedule.count, journal)
+      tell(record, journal)
     }
     let rest = options.duration - (loop.now - start)
     if rest > .zero { try await loop.sleep(for: rest) }
     await commands.stop()
     guard options.scenario.endsWithKillAll else { return }
     let last = PlannedFault(fault: .killAll, at: .zero, lasts: .milliseconds(500))
-    tell(try await injector.perform(last, number: schedule.count + 1), of: schedule.count + 1, journal)
+    tell(try await injector.perform(last, number: schedule.count + 1), journal)
   }
 
-  private func tell(_ record: FaultRecord, of count: Int, _ journal: Journal) {
-    let gap = Verdict.gap(record, journal.all, plan).map { ", longest gap of a survivor \($0.text)" } ?? ""
-    let leader = record.newLeader.map { ", new leader after \($0.text)" } ?? ""
-    let bound = record.podBound.map { ", pod bound after \($0.text)" } ?? ""
-    let acted = record.replicaSetActed.map { ", ReplicaSet acted after \($0.text)" } ?? ""
-    let over = record.over.map { ", all back after \(($0 - record.at).text)" } ?? ""
-    say(
-      journal,
-      "\(record.number)/\(count) \(record.fault) \(record.servers.joined(separator: ", "))\(gap)\(leader)\(bound)"
-        + "\(acted)\(over)")
+  private func tell(_ record: FaultRecord, _ journal: Journal) {
+    say(journal, Verdict.line(record, journal.all, start: journal.start, plan))
   }
 
   // MARK: After

@@ -41,13 +41,19 @@ struct FaultInjector: Sendable {
       for index in content.outages.indices where content.outages[index].to == nil { content.outages[index].to = over }
     }
     record.over = over
-    let outcome = await measured
+    var outcome = await measured
+    if survivor == nil {
+      // Nobody could be asked before: the loops are measured from the return of the servers.
+      outcome = await probe.measure(number, since: over, survivor: 0, oldTerm: leader.term)
+      record.loopsResumed = [outcome.podBound, outcome.replicaSetActed].compactMap { $0 }.max()
+      (outcome.podBound, outcome.replicaSetActed, outcome.newLeader) = (nil, nil, nil)
+    }
     record.podBound = outcome.podBound
     record.replicaSetActed = outcome.replicaSetActed
-    record.newLeader = outcome.newLeader
-    let finished = record
+    record.newLeader = leaderFell ? outcome.newLeader : nil
+    let (finished, anomalies) = (record, outcome.anomalies)
     journal.edit { content in
-      content.anomalies += outcome.anomalies
+      content.anomalies += anomalies
       content.faults.append(finished)
     }
     return record

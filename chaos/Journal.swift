@@ -32,6 +32,8 @@ struct FaultRecord: Sendable {
   var podBound: Duration?
   /// From the fault until a ReplicaSet had followed its Deployment.
   var replicaSetActed: Duration?
+  /// Where no server survived: from the return of the servers until a new pod had a node and a ReplicaSet had followed.
+  var loopsResumed: Duration?
   /// From the fault until another server said that it leads.
   var newLeader: Duration?
 }

@@ -101,13 +101,18 @@ struct Verdict: Sendable {
     return lines.joined(separator: "\n")
   }
 
-  func line(_ fault: FaultRecord) -> String {
+  func line(_ fault: FaultRecord) -> String { Self.line(fault, journal, start: start, plan) }
+
+  static func line(
+    _ fault: FaultRecord, _ journal: Journal.Content, start: MonotonicTime, _ plan: ClusterPlan
+  ) -> String {
     func part(_ name: String, _ value: Duration?) -> String { value.map { ", \(name) \($0.text)" } ?? "" }
     return "\(fault.number). at \((fault.at - start).text) \(fault.fault) \(fault.servers.joined(separator: ", ")) "
-      + "(term \(fault.term))" + part("longest gap of a survivor", Self.gap(fault, journal, plan))
+      + "(term \(fault.term))" + part("longest gap of a survivor", gap(fault, journal, plan))
       + part("new leader after", fault.newLeader) + part("pod bound after", fault.podBound)
       + part("ReplicaSet acted after", fault.replicaSetActed)
       + part("all back after", fault.over.map { $0 - fault.at })
+      + part("scheduler and controllers acted after another", fault.loopsResumed)
   }
 
   var figures: [(name: String, value: String)] {
