@@ -22,6 +22,23 @@ public enum Scale {
     return scale
   }
 
+  private static let table = TableLayout("Name, Desired#, Available#, Age") { scale, now in
+    [
+      Cells.name(scale), Cells.count(scale["spec"]["replicas"]), Cells.count(scale["status"]["replicas"]),
+      Cells.age(scale, now),
+    ]
+  }
+
+  /// The Scales of a kind of workload, as far as printing them goes.
+  public static func printed(of workload: KindDescriptor) -> KindDescriptor {
+    var descriptor = workload
+    descriptor.kind = kind
+    descriptor.storage = kind
+    descriptor.columns = table.columns
+    descriptor.rules = TabledRules(rules: workload.rules, layout: table)
+    return descriptor
+  }
+
   /// Sets the size of the workload; nothing else of the Scale counts.
   public static func apply(_ scale: JSONValue, to object: inout JSONValue) {
     object["spec"]["replicas"] = .integer(scale["spec"]["replicas"].integer ?? 0)

@@ -120,6 +120,15 @@ import Testing
     #expect(inside.json["metadata"]["namespace"] == "team")
   }
 
+  @Test func aValueThatIsNotSupportedIsReportedOnce() async throws {
+    var object = deployment("web")
+    object["spec"]["template"]["spec"]["restartPolicy"] = "Sometimes"
+    let reply = try await TestServer().post(deployments, object)
+    #expect(reply.status == 422)
+    let policies = reply.json["details"]["causes"].elements.filter { $0["reason"] == "FieldValueNotSupported" }
+    #expect(policies.map { $0["field"] } == ["spec.template.spec.restartPolicy"])
+  }
+
   @Test func unknownFieldsWarnByDefaultAndFailWhenStrict() async throws {
     let server = TestServer()
     var object = deployment("web")

@@ -27,6 +27,16 @@ import Testing
     #expect(stale.status == 409, "the scale carries the revision it was read with")
   }
 
+  @Test func aScaleIsPrintedWithItsOwnColumns() async throws {
+    let server = TestServer()
+    try await server.post(deployments, deployment("web"))
+    let table = try await server.get(
+      "\(deployments)/web/scale", accept: "application/json;as=Table;v=v1;g=meta.k8s.io"
+    ).json
+    #expect(table["columnDefinitions"].elements.map { $0["name"] } == ["Name", "Desired", "Available", "Age"])
+    #expect(table["rows"][0]["cells"].elements.prefix(3) == ["web", 2, 0])
+  }
+
   @Test func aNegativeScaleIsInvalid() async throws {
     let server = TestServer()
     try await server.post(deployments, deployment("web"))

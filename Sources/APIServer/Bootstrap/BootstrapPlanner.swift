@@ -94,6 +94,10 @@ struct BootstrapPlanner: Sendable {
       resetFields: ManagedFieldsUpdater.resetFields(for: kind), now: now)
     ObjectMetadata.prepareForCreate(&object, kind: kind, now: context.now, world: context.world)
     kind.rules.prepareForCreate(&object, context: RuleContext(user: Self.user, now: now))
+    if kind.kind.kind == "FlowSchema" {
+      let level = object["spec"]["priorityLevelConfiguration"]["name"].string ?? ""
+      object["status"] = ["conditions": [Self.found(level, now)]]
+    }
     return TypedDecoder.canonicalized(object, as: kind.structure)
   }
 
@@ -106,6 +110,15 @@ struct BootstrapPlanner: Sendable {
     let follows = stored["metadata"]["annotations"]["apf.kubernetes.io/autoupdate-spec"].string != "false"
     guard isMandatory || follows else { return false }
     return Self.add(expected["spec"], to: &stored["spec"])
+  }
+
+  /// The level of a schema of ours is ours too, and there.
+  private static func found(_ level: String, _ now: String) -> JSONValue {
+    [
+      "type": "Dangling", "status": "False", "reason": "Found", "lastTransitionTime": .string(now),
+      "message": .string(
+        "This FlowSchema references the PriorityLevelConfiguration object named \"\(level)\" and it exists"),
+    ]
   }
 
   /// Sets every member that is expected to what it shall be; members that defaulting added stay.

@@ -143,10 +143,15 @@ struct PreparedWrite: Sendable {
 }
 
 extension [FieldError] {
-  /// Each error once: schema and rules may both find it.
+  /// Each error once: schema and rules may both find it. Of two lists of what a field may hold the later one stays,
+  /// which is the rules': in the reference's order, where the schema's is sorted.
   func uniqued() -> [FieldError] {
     var seen: Set<FieldError> = []
-    return filter { seen.insert($0).inserted }
+    var lists: [String: Int] = [:]
+    for (index, error) in enumerated() where error.reason == .notSupported { lists[error.field] = index }
+    return enumerated().filter { index, error in
+      seen.insert(error).inserted && (error.reason != .notSupported || lists[error.field] == index)
+    }.map(\.element)
   }
 }
 

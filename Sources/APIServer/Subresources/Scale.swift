@@ -1,6 +1,7 @@
 // …/scale: the number of replicas of anything that has one, in one shape (autoscaling/v1 Scale).
 import HTTP
 import JSON
+import Kinds
 import Schema
 
 enum Scale {
@@ -51,17 +52,20 @@ extension APIServer {
   func scale(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
     guard let structure = request.codec.registry.structure(Scale.kind) else { throw .unknownResource }
     let format = try OutputFormat.negotiate(
-      accept: request.http.headers["accept"], query: request.query, userAgent: request.userAgent, shapes: false,
+      accept: request.http.headers["accept"], query: request.query, userAgent: request.userAgent, shapes: true,
       isList: false, allowsProtobuf: false)
     let presenter = try request.presenter(format)
+    let scalePresenter = Presenter(
+      kind: Kinds.Scale.printed(of: request.kind), format: format, included: presenter.included, now: request.now,
+      codec: request.codec)
     func respond(_ answer: Answer) throws(APIStatus) -> HTTPResponse {
       let tree: JSONValue =
         switch answer.content {
         case .stored(let object): presenter.tree(object)
         case .object(let tree), .document(let tree): tree
         }
-      return try presenter.response(
-        Answer(code: answer.code, content: .document(Scale.of(tree)), warnings: answer.warnings))
+      return try scalePresenter.response(
+        Answer(code: answer.code, content: .object(Scale.of(tree)), warnings: answer.warnings))
     }
     switch request.info.verb {
     case "get": return try respond(Answer(content: .stored(try await stored(request))))
