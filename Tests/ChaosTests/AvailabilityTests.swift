@@ -12,6 +12,16 @@ import World
     #expect(Availability.longestGap([], from: at(0), to: at(1)) == nil)
   }
 
+  @Test func aGapIsCountedForTheFaultThatItBelongsTo() {
+    let successes = [at(0), at(100), at(110), at(120), at(400), at(410)]
+    // The second fault comes at 130; the gap from 120 to 400 is its own.
+    #expect(Availability.longestGap(successes, from: at(10), to: at(500), nextFault: at(130)) == .milliseconds(100))
+    #expect(Availability.longestGap(successes, from: at(130), to: at(500)) == .milliseconds(280))
+    // A server that was down itself has no gap as a survivor.
+    let outage = Outage(server: "server-1", from: at(125), to: at(390))
+    #expect(Availability.longestGap(successes, from: at(10), to: at(500), outages: [outage]) == .milliseconds(100))
+  }
+
   @Test func percentilesAreNearestRanks() {
     let values = (1...100).map { Duration.milliseconds($0) }
     #expect(Availability.percentile(values, 0.99) == .milliseconds(99))

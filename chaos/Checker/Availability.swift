@@ -18,18 +18,20 @@ public struct Outage: Sendable, Hashable {
 
 public enum Availability {
   /// The longest time between two successes (given in order) that has any part in `window`. nil when nothing succeeded
-  /// around it.
+  /// around it. A gap that reaches into the next fault is that one's, and what falls into the server's own `outages`
+  /// says nothing of a survivor.
   public static func longestGap(
-    _ successes: [MonotonicTime], from: MonotonicTime, to: MonotonicTime
+    _ successes: [MonotonicTime], from: MonotonicTime, to: MonotonicTime, nextFault: MonotonicTime? = nil,
+    outages: [Outage] = []
   ) -> Duration? {
     let after = successes.partitioningIndex { $0 > from }
     guard after > 0, after < successes.count else { return nil }
     var longest: Duration?
-    var index = after
-    while index < successes.count, successes[index - 1] < to {
-      let gap = successes[index] - successes[index - 1]
-      if gap > longest ?? .zero { longest = gap }
-      index += 1
+    for index in after..<successes.count {
+      let (begin, end) = (successes[index - 1], successes[index])
+      if begin >= to || end > nextFault ?? end { break }
+      if outages.contains(where: { $0.from < end && $0.to ?? end > begin }) { continue }
+      longest = max(longest ?? .zero, end - begin)
     }
     return longest
   }

@@ -39,9 +39,11 @@ struct Verdict: Sendable {
   /// The longest time without a successful write at any one survivor of the fault.
   static func gap(_ fault: FaultRecord, _ journal: Journal.Content, _ plan: ClusterPlan) -> Duration? {
     let survivors = plan.members.map(\.name).filter { !fault.servers.contains($0) }
+    let nextFault = journal.faults.lazy.map(\.at).filter { $0 > fault.at }.min()
     return survivors.compactMap { server in
       Availability.longestGap(
-        Journal.successes(journal.operations, at: server), from: fault.at, to: fault.at + gapWindow)
+        Journal.successes(journal.operations, at: server), from: fault.at, to: fault.at + gapWindow,
+        nextFault: nextFault, outages: journal.outages.filter { $0.server == server })
     }.max()
   }
 
