@@ -54,8 +54,8 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run a scenario against a cluster of its own.",
     discussion: """
-      The cluster lives in --home beside any other; it is stopped at the end, and its folder keeps the logs, the data and
-      report.html. The exit code is 1 when anything happened that must not.
+      The cluster lives in --home beside any other; it is stopped at the end, and its folder keeps the logs, the data
+      and report.html. The exit code is 1 when anything happened that must not.
       """)
 
   @Argument(help: "Name of the scenario (trireme-chaos list).")
