@@ -23,6 +23,7 @@ struct ClusterCertificates {
     for (number, name) in plan.serverNames.enumerated() {
       try ensureServer(name, address: plan.address(ofServer: number + 1), authority, now: now)
     }
+    try FileSystem.createDirectory("\(home.nodes)/pki", permissions: 0o700)
     for node in plan.nodeNames {
       try ensureLeaf(
         "\(home.nodes)/pki", node,
