@@ -3,6 +3,7 @@ import Client
 import EventLoop
 import Glibc
 import HTTP
+import Schema
 import TLS
 import World
 
@@ -19,7 +20,7 @@ struct BenchTarget: Sendable {
 
   init(loop: EventLoop, kubeconfig: String, servers: [String], processes: [Int32]) throws {
     let config = try Kubeconfig(
-      parsing: try FileSystem.read(kubeconfig), base64Decode: { Base64.decode($0) },
+      parsing: try FileSystem.read(kubeconfig), base64Decode: { try? Base64.decode($0) },
       readFile: { try FileSystem.read($0) })
     self.loop = loop
     self.servers = (servers.isEmpty ? [config.server] : servers).map { server in

@@ -1,5 +1,7 @@
 // Latencies in buckets of equal relative width: constant memory, any number of samples.
 
+import World
+
 /// Nanoseconds, each kept to within 1 %.
 struct LatencyHistogram: Sendable {
   /// Buckets for each doubling: 1/64 of the value is the widest error.

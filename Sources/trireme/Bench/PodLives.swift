@@ -23,10 +23,20 @@ struct PodLives: Sendable {
     var firstError = ""
   }
 
+  /// Pods are refused in a namespace whose default service account is still to be made.
+  private func waitForServiceAccount() async throws {
+    let start = loop.now
+    while try await api.find(.serviceAccounts, namespace: objects.namespace, name: "default") == nil {
+      guard loop.now - start < Self.patience else { throw CommandFailure("the namespace has no service account") }
+      try await loop.sleep(for: .milliseconds(20))
+    }
+  }
+
   /// Latencies are from creation to Running; requests are whole lives.
   func run(into empty: BenchResult, time: Duration, _ target: BenchTarget) async throws -> BenchResult {
     let state = Mutex(State())
     let (loop, api, objects) = (loop, api, objects)
+    try await waitForServiceAccount()
     let list = try await api.list(.pods, namespace: objects.namespace)
     let watch = try await api.watch(
       path: ResourceReference.pods.path(namespace: objects.namespace),
