@@ -163,8 +163,8 @@ struct BenchRunner: Sendable {
 
   // MARK: Failure
 
-  /// The longest time without an acknowledged write, while a server is killed. Requests that failed on the way are sent
-  /// again elsewhere; only those that no server took in time are errors.
+  /// The longest time without an acknowledged write, while a server is killed. Requests that fail are
+  /// expected here and not counted: the client goes on with the next write at the next server.
   private func writeGap(
     _ empty: BenchResult, clients: Int, _ next: @escaping @Sendable (Int, Int) -> BenchRequest
   ) async throws -> BenchResult {
