@@ -54,27 +54,36 @@ let package = Package(
     room("HTTP", ["World", "EventLoop", "TLS", "CNghttp2", deque]),
     room("JSON"),
     room("Schema", ["JSON", yams]),
+    room("CEL", ["JSON", "Schema"]),
     room("Kinds", ["World", "Schema", "JSON"]),
     room("Raft", exclude: ["DIVERGENCE.md"]),
     room("Storage", ["CSQLite"]),
     room("Replica", ["World", "Raft", "Storage", "EventLoop", "TLS", logging, deque]),
     room(
-      "APIServer", ["World", "Replica", "HTTP", "TLS", "Kinds", "Schema", "JSON", "EventLoop", logging, deque],
+      "APIServer",
+      ["World", "Replica", "HTTP", "TLS", "Kinds", "CEL", "Schema", "JSON", "EventLoop", logging, deque],
       exclude: ["DIVERGENCE.md"]),
     room("Client", ["World", "EventLoop", "TLS", "HTTP", "Kinds", "Schema", "JSON", logging, deque]),
     room("Scheduler", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
     room("Controllers", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
     room("Kubelet", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
+    // What a history of operations must satisfy; the simulator's runs and chaos/'s are judged by the same code.
+    .target(name: "ChaosChecker", dependencies: ["World"], path: "chaos/Checker", swiftSettings: settings),
+    room(
+      "Simulation",
+      [
+        "World", "Raft", "Storage", "Replica", "TLS", "HTTP", "JSON", "Schema", "Kinds", "APIServer", "Client",
+        "Scheduler", "Controllers", "Kubelet", "ChaosChecker", logging, deque,
+      ]),
     .executableTarget(
       name: "trireme",
       dependencies: [
         "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Raft", "Storage", "Replica", "APIServer",
-        "Client", "Scheduler", "Controllers", "Kubelet", argumentParser, logging,
+        "Client", "Scheduler", "Controllers", "Kubelet", "Simulation", argumentParser, logging,
       ],
       swiftSettings: settings),
 
-    // Real servers, real faults, and a verdict: the checks are a library with tests of its own.
-    .target(name: "ChaosChecker", dependencies: ["World"], path: "chaos/Checker", swiftSettings: settings),
+    // Real servers, real faults, and a verdict.
     .executableTarget(
       name: "trireme-chaos",
       dependencies: [
@@ -92,7 +101,7 @@ let package = Package(
     .testTarget(name: "PackageTests", swiftSettings: settings),
     tests("World"), tests("EventLoop", ["World"]), tests("TLS", ["EventLoop", "World"]),
     tests("HTTP", ["EventLoop", "TLS", "World"]), tests("JSON"), tests("Schema", ["JSON"]),
-    tests("Kinds", ["Schema", "JSON"]), tests("Raft"), tests("Storage"),
+    tests("CEL", ["Schema", "JSON"]), tests("Kinds", ["Schema", "JSON"]), tests("Raft"), tests("Storage"),
     tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", logging]),
     tests("APIServer", ["Replica", "HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
     tests("Client", ["HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS", "TestSupport", logging]),
@@ -100,6 +109,7 @@ let package = Package(
     tests(
       "Controllers", ["Client", "HTTP", "Kubelet", "Scheduler", "Schema", "JSON", "World", "TestSupport", logging]),
     tests("Kubelet", ["Client", "HTTP", "Schema", "JSON", "World", "TestSupport", logging]),
+    tests("Simulation", ["World", "Raft", "Storage", "Replica", "HTTP", "Schema", "JSON", "ChaosChecker", logging]),
     .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "World"], swiftSettings: settings),
   ]
 )

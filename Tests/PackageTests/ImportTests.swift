@@ -16,16 +16,23 @@ import Testing
       "JSON": [],
       // libyaml itself, out of Yams: its events can be bounded, a finished tree of nodes cannot.
       "Schema": ["JSON", "CYaml"],
+      "CEL": ["JSON", "Schema"],
       "Kinds": ["World", "Schema", "JSON"],
       "Raft": [],
       "Storage": system.union(["CSQLite"]),
       "Replica": ["World", "Raft", "Storage", "EventLoop", "TLS", "Logging", "DequeModule"],
-      "APIServer": value.union(["World", "Replica", "HTTP", "TLS", "EventLoop", "Logging", "DequeModule"]),
+      "APIServer": value.union([
+        "CEL", "World", "Replica", "HTTP", "TLS", "EventLoop", "Logging", "DequeModule",
+      ]),
       "Client": value.union(["World", "EventLoop", "TLS", "HTTP", "Logging", "DequeModule"]),
       "Scheduler": loop, "Controllers": loop, "Kubelet": loop,
+      "Simulation": loop.union(system).union([
+        "TLS", "Raft", "Storage", "Replica", "APIServer", "Scheduler", "Controllers", "Kubelet", "ChaosChecker",
+        "DequeModule",
+      ]),
       "trireme": loop.union(system).union([
         "EventLoop", "TLS", "Raft", "Storage", "Replica", "APIServer", "Scheduler", "Controllers", "Kubelet",
-        "ArgumentParser",
+        "Simulation", "ArgumentParser",
       ]),
       "chaos": loop.union(system).union(["ChaosChecker", "EventLoop", "TLS", "ArgumentParser"]),
     ]
