@@ -67,19 +67,26 @@ let package = Package(
     room("Scheduler", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
     room("Controllers", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
     room("Kubelet", ["World", "Client", "Kinds", "Schema", "JSON", "HTTP", logging]),
+    // One server without its sockets: what `trireme server` and the simulator both run.
+    room(
+      "ControlPlane",
+      [
+        "World", "Replica", "TLS", "HTTP", "JSON", "Schema", "APIServer", "Client", "Scheduler", "Controllers",
+        logging,
+      ]),
     // What a history of operations must satisfy; the simulator's runs and chaos/'s are judged by the same code.
     .target(name: "ChaosChecker", dependencies: ["World"], path: "chaos/Checker", swiftSettings: settings),
     room(
       "Simulation",
       [
         "World", "Raft", "Storage", "Replica", "TLS", "HTTP", "JSON", "Schema", "Kinds", "APIServer", "Client",
-        "Scheduler", "Controllers", "Kubelet", "ChaosChecker", logging, deque,
+        "ControlPlane", "Kubelet", "ChaosChecker", logging, deque,
       ]),
     .executableTarget(
       name: "trireme",
       dependencies: [
         "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Raft", "Storage", "Replica", "APIServer",
-        "Client", "Scheduler", "Controllers", "Kubelet", "Simulation", argumentParser, logging,
+        "Client", "ControlPlane", "Kubelet", "Simulation", argumentParser, logging,
       ],
       swiftSettings: settings),
 
@@ -96,7 +103,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "World", "TLS", "Replica", "APIServer", "Client", "HTTP", "Kinds", "Schema", "JSON", logging,
+        "World", "TLS", "Replica", "APIServer", "Client", "HTTP", "Kinds", "Schema", "JSON", "Simulation", logging,
       ], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(name: "PackageTests", swiftSettings: settings),
     tests("World"), tests("EventLoop", ["World"]), tests("TLS", ["EventLoop", "World"]),

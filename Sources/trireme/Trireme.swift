@@ -1,5 +1,6 @@
 // The command line: one executable, one subcommand for each thing an operator does.
 import ArgumentParser
+import ControlPlane
 import EventLoop
 import Glibc
 import World
@@ -53,6 +54,7 @@ enum Version {
   static let trireme = "0.1.0"
   /// Of the Kubernetes whose behaviour it has.
   static let kubernetes = "v1.32.4"
+  static let all = ServerVersions(trireme: trireme, kubernetes: kubernetes)
   static let text = "trireme \(trireme) (Kubernetes \(kubernetes))"
 }
 

@@ -1,10 +1,10 @@
 // One server, put together: storage, consensus, the API, and the loops it runs when it is elected.
 import APIServer
 import Client
+import ControlPlane
 import EventLoop
 import Glibc
 import HTTP
-import JSON
 import Logging
 import Replica
 import Storage
@@ -20,12 +20,8 @@ final class ServerProcess: Sendable {
   private let apiLoops: [EventLoop]
   private let consensusLoop: EventLoop
   private let controlLoop: EventLoop
-  private let replica: Replica
-  private let api: APIServer
+  private let control: ControlPlaneServer
   private let server: HTTPServer
-  private let control: ControlPlaneLoops
-  private let health: ServerHealth
-  private let bootstrap: BootstrapController
 
   /// Opens the disk and puts the parts together; blocks. Nothing is served before `run`.
   init(_ configuration: ServerConfiguration, logger: Logger) throws {
@@ -52,50 +48,30 @@ final class ServerProcess: Sendable {
       authorize: { certificate, node in
         certificate.organizations.contains(ServerIdentity.organization) && names[node] == certificate.commonName
       }, logger: Logger(label: "peers"))
-    replica = try Replica(
-      disk: disk, options: ReplicaOptions(node: configuration.node, members: members), transport: transport,
-      world: consensusLoop, logger: Logger(label: "replica"))
-
-    let health = ServerHealth(replica: replica, world: controlLoop)
-    self.health = health
-    let replica = replica
-    var apiConfiguration = APIServer.Configuration()
-    apiConfiguration.gitVersion = Version.kubernetes
-    apiConfiguration.advertisedAddress = configuration.endpoint
-    apiConfiguration.serviceNetwork = configuration.serviceNetwork
     let fallback = controlLoop
-    let currentWorld: @Sendable () -> any World = { EventLoop.current ?? fallback }
-    let security = SecurityParts(store: replica, tokenKey: certificates.tokenKey, world: controlLoop)
-    var dependencies = security.dependencies { health.checks() }
-    dependencies.paths["/trireme/status"] = StatusPath(name: configuration.name, replica: replica)
-    dependencies.paths["/trireme/servers"] = ServersPath(members: members)
-    dependencies.logger = Logger(label: "apiserver")
-    api = APIServer(
-      store: replica, configuration: apiConfiguration, dependencies: dependencies, currentWorld: currentWorld)
+    var plane = ControlPlaneServer.Configuration(
+      name: configuration.name, members: members, endpoint: configuration.endpoint,
+      certificateAuthorityPEM: certificates.authority.certificate.pem, tokenKey: certificates.tokenKey,
+      versions: Version.all)
+    plane.serviceNetwork = configuration.serviceNetwork
+    control = try ControlPlaneServer(
+      plane, disk: disk, options: ReplicaOptions(node: configuration.node, members: members), transport: transport,
+      worlds: ControlPlaneServer.Worlds(
+        consensus: consensusLoop, control: controlLoop, current: { EventLoop.current ?? fallback }),
+      reachedAt: { member in
+        guard case .ip(let address, let port) = Address(member.address) else { return nil }
+        return ServerEndpoint(address: address, port: Int(port))
+      })
 
     let serverTLS = try TLSConfiguration.server(
       identity: certificates.identity, clientTrust: [certificates.authority.certificate],
       protocols: ["h2", "http/1.1", TLSPeerTransport.applicationProtocol])
     server = HTTPServer(
-      loops: apiLoops, address: configuration.listen, tls: serverTLS, handler: api,
+      loops: apiLoops, address: configuration.listen, tls: serverTLS, handler: control.api,
       alpnHandlers: [
         TLSPeerTransport.applicationProtocol: { stream, peer in transport.accept(stream, certificate: peer) }
       ],
       onEvent: { event in logger.debug("\(event)") })
-    var bootstrapOptions = BootstrapController.Options()
-    bootstrapOptions.serviceNetwork = configuration.serviceNetwork
-    bootstrapOptions.clientAuthorityPEM = certificates.authority.certificate.pem
-    bootstrap = BootstrapController(
-      store: replica, options: bootstrapOptions, world: controlLoop,
-      liveServers: {
-        replica.status.members.filter { $0.isSelf || $0.isConnected }.compactMap { member in
-          guard case .ip(let address, let port) = Address(member.member.address) else { return nil }
-          return ServerEndpoint(address: address, port: Int(port))
-        }
-      })
-    control = ControlPlaneLoops(
-      server: configuration.name, api: api, world: controlLoop,
-      certificateAuthorityPEM: certificates.authority.certificate.pem, members: members, replica: replica)
   }
 
   /// Serves until a signal asks it to end, or the replica cannot go on. Returns the process's exit code.
@@ -114,12 +90,12 @@ final class ServerProcess: Sendable {
         }
       }
     }
-    replica.onStopped { [logger] reason in
+    control.replica.onStopped { [logger] reason in
       guard let reason else { return }
       logger.critical("the replica stopped: \(reason)")
       ended.end(1)
     }
-    replica.start()
+    control.startReplica()
     let address = try await server.start()
     logger.info(
       "serving",
@@ -127,27 +103,17 @@ final class ServerProcess: Sendable {
         "server": "\(configuration.name)", "address": "\(address)", "version": "\(Version.trireme)",
         "members": "\(configuration.members.map(\.name).joined(separator: ","))",
       ])
-    let bootstrap = bootstrap
-    let replica = replica
-    let bootstrapping = controlLoop.spawn { await bootstrap.run { replica.leadership.isLeader } }
-    let sweeping = controlLoop.spawn { [api, controlLoop] in
-      await api.sweepEvents(on: controlLoop) { replica.leadership.isLeader }
-    }
-    control.start()
+    control.startLoops()
     let code = await ended.wait()
-    bootstrapping.cancel()
-    sweeping.cancel()
     await shutDown()
     return code
   }
 
   /// Tells the load balancer first, then hands over what is held, then lets requests finish.
   private func shutDown() async {
-    health.isStopping = true
-    await control.stop()
-    api.endWatches()
+    await control.stopLoops()
     await server.shutdown(deadline: Self.shutdownDeadline)
-    await replica.stop()
+    await control.stopReplica()
     LogWriter.shared.flush()
   }
 }

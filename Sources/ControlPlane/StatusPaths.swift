@@ -7,7 +7,7 @@ import Synchronization
 import World
 
 /// Whether this server should get requests: what /readyz asks.
-final class ServerHealth: Sendable {
+public final class ServerHealth: Sendable {
   /// An election is over long before; a server that has known no leader for so long is cut off, and others are better
   /// asked. Within it requests wait, and nobody is sent away.
   private static let leaderless = Duration.seconds(5)
@@ -34,7 +34,7 @@ final class ServerHealth: Sendable {
   }
 
   /// Set when the server begins to shut down: the load balancer looks elsewhere first.
-  var isStopping: Bool {
+  public var isStopping: Bool {
     get { stopping.load(ordering: .relaxed) }
     set { stopping.store(newValue, ordering: .relaxed) }
   }

@@ -21,13 +21,18 @@ final class ControlPlaneLoops: Sendable {
   private let certificateAuthorityPEM: String
   private let members: [UInt64: String]
   private let replica: Replica
-  private let logger = Logger(label: "control")
+  private let versions: ServerVersions
+  private let makeLogger: @Sendable (String) -> Logger
+  private let logger: Logger
   private let state = Mutex(State())
 
   init(
     server: String, api: any HTTPHandler, world: any World, certificateAuthorityPEM: String, members: [Member],
-    replica: Replica
+    replica: Replica, versions: ServerVersions, makeLogger: @escaping @Sendable (String) -> Logger
   ) {
+    self.versions = versions
+    self.makeLogger = makeLogger
+    logger = makeLogger("control")
     self.server = server
     self.api = api
     self.world = world
@@ -48,13 +53,13 @@ final class ControlPlaneLoops: Sendable {
     let scheduler = elector("kube-scheduler", identity) { [self] fence in
       await Scheduler(
         client: client("system:kube-scheduler", fence: fence, agent: "kube-scheduler"),
-        logger: Logger(label: "scheduler")
+        logger: makeLogger("scheduler")
       ).run()
     }
     let controllers = elector("kube-controller-manager", identity) { [self] fence in
       await ControllerManager(
         context: ControllerContext(
-          world: world, logger: Logger(label: "controllers"), certificateAuthorityPEM: certificateAuthorityPEM,
+          world: world, logger: makeLogger("controllers"), certificateAuthorityPEM: certificateAuthorityPEM,
           transport: { account in self.transport(account, fence: fence) })
       ).run()
     }
@@ -82,7 +87,7 @@ final class ControlPlaneLoops: Sendable {
   private func client(_ user: String, fence: TrustedContext.Fence?, agent: String) -> APIClient {
     APIClient(
       transport: InProcessTransport(handler: api, identity: TrustedContext(user: user, fence: fence)), world: world,
-      userAgent: "\(agent)/\(Version.kubernetes) (linux/amd64)")
+      userAgent: "\(agent)/\(versions.kubernetes) (linux/amd64)")
   }
 
   /// Controllers act as their service accounts, the manager as itself.
@@ -104,7 +109,7 @@ final class ControlPlaneLoops: Sendable {
     let client = APIClient(
       transport: InProcessTransport(
         handler: api, identity: TrustedContext(user: "system:trireme", groups: ["system:masters"])), world: world,
-      userAgent: "trireme/\(Version.trireme)")
+      userAgent: "trireme/\(versions.trireme)")
     for lease in ["kube-scheduler", "kube-controller-manager"] {
       do {
         guard var object = try await client.find(.leases, namespace: "kube-system", name: lease),

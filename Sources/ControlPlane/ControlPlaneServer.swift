@@ -1,0 +1,144 @@
+// One server without its sockets: the replica, the API over it, the loops it runs when it is elected. The command
+// `trireme server` gives it event loops, TLS and a disk; the simulator gives it others.
+import APIServer
+import Client
+import HTTP
+import Logging
+import Replica
+import Synchronization
+import TLS
+import World
+
+/// What a server says of itself.
+public struct ServerVersions: Sendable {
+  /// Of Trireme itself.
+  public var trireme: String
+  /// Of the Kubernetes whose behaviour it has.
+  public var kubernetes: String
+
+  public init(trireme: String, kubernetes: String) {
+    self.trireme = trireme
+    self.kubernetes = kubernetes
+  }
+}
+
+/// The parts of one server of the control plane, put together. Any thread.
+public final class ControlPlaneServer: Sendable {
+  public struct Configuration: Sendable {
+    public var name: String
+    /// All servers of the group, this one among them.
+    public var members: [Member]
+    /// Where clients find the cluster.
+    public var endpoint: String
+    public var serviceNetwork = "10.96.0.0/16"
+    /// The cluster's authority, published for those who must trust its servers.
+    public var certificateAuthorityPEM: String
+    /// Signs service account tokens; the same on every server.
+    public var tokenKey: PrivateKey
+    public var versions: ServerVersions
+    /// A log for each part, by its name.
+    public var makeLogger: @Sendable (String) -> Logger = { Logger(label: $0) }
+
+    public init(
+      name: String, members: [Member], endpoint: String, certificateAuthorityPEM: String, tokenKey: PrivateKey,
+      versions: ServerVersions
+    ) {
+      self.name = name
+      self.members = members
+      self.endpoint = endpoint
+      self.certificateAuthorityPEM = certificateAuthorityPEM
+      self.tokenKey = tokenKey
+      self.versions = versions
+    }
+  }
+
+  /// The loops that the parts live on.
+  public struct Worlds: Sendable {
+    public var consensus: any World
+    public var control: any World
+    /// The loop of its caller: requests are answered on the loop they came in on.
+    public var current: @Sendable () -> any World
+
+    public init(consensus: any World, control: any World, current: @escaping @Sendable () -> any World) {
+      self.consensus = consensus
+      self.control = control
+      self.current = current
+    }
+  }
+
+  public let replica: Replica
+  public let api: APIServer
+  public let health: ServerHealth
+  private let worlds: Worlds
+  private let bootstrap: BootstrapController
+  private let loops: ControlPlaneLoops
+  private let tasks = Mutex<[SpawnedTask]>([])
+
+  /// Puts the parts together; nothing runs before `startReplica` and `startLoops`.
+  ///
+  /// `reachedAt` gives the address under which clients reach a member, nil where it has none that may be published.
+  /// Throws when what is stored on the disk cannot be read.
+  public init(
+    _ configuration: Configuration, disk: ReplicaDisk, options: ReplicaOptions, transport: any PeerTransport,
+    worlds: Worlds, reachedAt: @escaping @Sendable (Member) -> ServerEndpoint?
+  ) throws {
+    self.worlds = worlds
+    let makeLogger = configuration.makeLogger
+    let replica = try Replica(
+      disk: disk, options: options, transport: transport, world: worlds.consensus, logger: makeLogger("replica"))
+    self.replica = replica
+    let health = ServerHealth(replica: replica, world: worlds.control)
+    self.health = health
+
+    var apiConfiguration = APIServer.Configuration()
+    apiConfiguration.gitVersion = configuration.versions.kubernetes
+    apiConfiguration.advertisedAddress = configuration.endpoint
+    apiConfiguration.serviceNetwork = configuration.serviceNetwork
+    let security = SecurityParts(store: replica, tokenKey: configuration.tokenKey, world: worlds.control)
+    var dependencies = security.dependencies { health.checks() }
+    dependencies.paths["/trireme/status"] = StatusPath(name: configuration.name, replica: replica)
+    dependencies.paths["/trireme/servers"] = ServersPath(members: configuration.members)
+    dependencies.logger = makeLogger("apiserver")
+    api = APIServer(
+      store: replica, configuration: apiConfiguration, dependencies: dependencies, currentWorld: worlds.current)
+
+    var bootstrapOptions = BootstrapController.Options()
+    bootstrapOptions.serviceNetwork = configuration.serviceNetwork
+    bootstrapOptions.clientAuthorityPEM = configuration.certificateAuthorityPEM
+    bootstrap = BootstrapController(
+      store: replica, options: bootstrapOptions, world: worlds.control, logger: makeLogger("bootstrap"),
+      liveServers: {
+        replica.status.members.filter { $0.isSelf || $0.isConnected }.compactMap { reachedAt($0.member) }
+      })
+    loops = ControlPlaneLoops(
+      server: configuration.name, api: api, world: worlds.control,
+      certificateAuthorityPEM: configuration.certificateAuthorityPEM, members: configuration.members,
+      replica: replica, versions: configuration.versions, makeLogger: makeLogger)
+  }
+
+  /// Takes part in the group from here on.
+  public func startReplica() { replica.start() }
+
+  /// Keeps what every cluster has, and stands for election as scheduler and controller manager.
+  public func startLoops() {
+    let (bootstrap, replica, api, control) = (bootstrap, replica, api, worlds.control)
+    let started = [
+      control.spawn { await bootstrap.run { replica.leadership.isLeader } },
+      control.spawn { await api.sweepEvents(on: control) { replica.leadership.isLeader } },
+    ]
+    tasks.withLock { $0 += started }
+    loops.start()
+  }
+
+  /// Tells the load balancer first, then hands over what the loops hold, then sends watchers elsewhere. Requests may
+  /// still be answered.
+  public func stopLoops() async {
+    health.isStopping = true
+    for task in tasks.withLock({ $0 }) { task.cancel() }
+    await loops.stop()
+    api.endWatches()
+  }
+
+  /// Hands leadership over if it is held, and closes the disk.
+  public func stopReplica() async { await replica.stop() }
+}
