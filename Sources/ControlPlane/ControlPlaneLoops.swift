@@ -19,7 +19,6 @@ final class ControlPlaneLoops: Sendable {
   private let api: any HTTPHandler
   private let world: any World
   private let certificateAuthorityPEM: String
-  private let members: [UInt64: String]
   private let replica: Replica
   private let versions: ServerVersions
   private let makeLogger: @Sendable (String) -> Logger
@@ -27,8 +26,8 @@ final class ControlPlaneLoops: Sendable {
   private let state = Mutex(State())
 
   init(
-    server: String, api: any HTTPHandler, world: any World, certificateAuthorityPEM: String, members: [Member],
-    replica: Replica, versions: ServerVersions, makeLogger: @escaping @Sendable (String) -> Logger
+    server: String, api: any HTTPHandler, world: any World, certificateAuthorityPEM: String, replica: Replica,
+    versions: ServerVersions, makeLogger: @escaping @Sendable (String) -> Logger
   ) {
     self.versions = versions
     self.makeLogger = makeLogger
@@ -37,13 +36,14 @@ final class ControlPlaneLoops: Sendable {
     self.api = api
     self.world = world
     self.certificateAuthorityPEM = certificateAuthorityPEM
-    self.members = Dictionary(uniqueKeysWithValues: members.map { ($0.id, $0.name) })
     self.replica = replica
   }
 
   func start() {
     replica.onMemberLost { [weak self] node in
-      guard let self, let name = self.members[node] else { return }
+      guard let self, let name = self.replica.status.members.first(where: { $0.member.id == node })?.member.name else {
+        return
+      }
       self.world.spawn { await self.handOverLeases(of: name) }
     }
     let identity = "\(server)_\(world.uuid())"

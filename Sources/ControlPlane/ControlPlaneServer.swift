@@ -36,6 +36,10 @@ public final class ControlPlaneServer: Sendable {
     /// Signs service account tokens; the same on every server.
     public var tokenKey: PrivateKey
     public var versions: ServerVersions
+    /// Paths of the owner's own, beside health and status; as in `APIServer.Dependencies`.
+    public var paths: [String: any PathHandler] = [:]
+    /// Asked before the usual authorizers.
+    public var authorizers: [any Authorizer] = []
     /// A log for each part, by its name.
     public var makeLogger: @Sendable (String) -> Logger = { Logger(label: $0) }
 
@@ -97,7 +101,11 @@ public final class ControlPlaneServer: Sendable {
     let security = SecurityParts(store: replica, tokenKey: configuration.tokenKey, world: worlds.control)
     var dependencies = security.dependencies { health.checks() }
     dependencies.paths["/trireme/status"] = StatusPath(name: configuration.name, replica: replica)
-    dependencies.paths["/trireme/servers"] = ServersPath(members: configuration.members)
+    dependencies.paths["/trireme/servers"] = ServersPath(replica: replica)
+    for (path, handler) in configuration.paths { dependencies.paths[path] = handler }
+    if !configuration.authorizers.isEmpty {
+      dependencies.authorizer = AuthorizerChain(configuration.authorizers + [security.authorizer])
+    }
     dependencies.logger = makeLogger("apiserver")
     api = APIServer(
       store: replica, configuration: apiConfiguration, dependencies: dependencies, currentWorld: worlds.current)
@@ -112,8 +120,8 @@ public final class ControlPlaneServer: Sendable {
       })
     loops = ControlPlaneLoops(
       server: configuration.name, api: api, world: worlds.control,
-      certificateAuthorityPEM: configuration.certificateAuthorityPEM, members: configuration.members,
-      replica: replica, versions: configuration.versions, makeLogger: makeLogger)
+      certificateAuthorityPEM: configuration.certificateAuthorityPEM, replica: replica,
+      versions: configuration.versions, makeLogger: makeLogger)
   }
 
   /// Takes part in the group from here on.

@@ -89,10 +89,10 @@ struct StatusPath: PathHandler {
 
 /// GET /trireme/servers: the addresses that agents may connect to.
 struct ServersPath: PathHandler {
-  let members: [Member]
+  let replica: Replica
 
   func respond(to request: HTTPRequest, context: RequestContext) async -> HTTPResponse {
-    let body: JSONValue = ["servers": .array(members.map { .string($0.address) })]
+    let body: JSONValue = ["servers": .array(replica.status.members.map { .string($0.member.address) })]
     return HTTPResponse(
       status: 200, headers: ["content-type": "application/json"], body: .bytes(body.bytes))
   }
