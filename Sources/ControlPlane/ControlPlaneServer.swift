@@ -100,7 +100,8 @@ public final class ControlPlaneServer: Sendable {
     apiConfiguration.serviceNetwork = configuration.serviceNetwork
     let security = SecurityParts(store: replica, tokenKey: configuration.tokenKey, world: worlds.control)
     var dependencies = security.dependencies { health.checks() }
-    dependencies.paths["/trireme/status"] = StatusPath(name: configuration.name, replica: replica)
+    dependencies.paths["/trireme/status"] = StatusPath(
+      name: configuration.name, version: configuration.versions.trireme, replica: replica)
     dependencies.paths["/trireme/servers"] = ServersPath(replica: replica)
     for (path, handler) in configuration.paths { dependencies.paths[path] = handler }
     if !configuration.authorizers.isEmpty {

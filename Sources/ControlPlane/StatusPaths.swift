@@ -55,35 +55,58 @@ public final class ServerHealth: Sendable {
   }
 }
 
-/// GET /trireme/status: this server's view of the group.
+/// GET /trireme/status: this server's view of the group. With `?hashAt=INDEX` also the state hash after that entry, so
+/// that servers can be compared at the same one.
 struct StatusPath: PathHandler {
   let name: String
+  let version: String
   let replica: Replica
 
   func respond(to request: HTTPRequest, context: RequestContext) async -> HTTPResponse {
     let status = replica.status
+    var body = Self.json(status, name: name)
+    body["version"] = .string(version)
+    if let index = RequestTarget(parsing: request.target)?[query: "hashAt"].flatMap({ UInt64($0) }) {
+      body["hashAt"] = await replica.stateHash(at: index).map { .string(String($0, radix: 16)) } ?? .null
+    }
+    return HTTPResponse(
+      status: 200, headers: ["content-type": "application/json"], body: .bytes(body.bytes))
+  }
+
+  private static func json(_ status: ReplicaStatus, name: String) -> JSONValue {
     let names = Dictionary(uniqueKeysWithValues: status.members.map { ($0.member.id, $0.member.name) })
-    let body: JSONValue = [
-      "name": .string(name), "cluster": .string(status.cluster),
-      "role": .string(status.leadership.isLeader ? "leader" : "follower"),
+    let isLearner = status.members.first(where: \.isSelf).map { !$0.isVoter } ?? false
+    return [
+      "name": .string(name), "id": .integer(Int64(status.node)), "cluster": .string(status.cluster),
+      "role": .string(status.leadership.isLeader ? "leader" : isLearner ? "learner" : "follower"),
       "leader": status.leadership.leader.map { .string(names[$0] ?? "\($0)") } ?? .null,
       "term": .integer(Int64(status.leadership.term)), "commitIndex": .integer(Int64(status.commitIndex)),
       "appliedIndex": .integer(Int64(status.appliedIndex)), "revision": .integer(Int64(status.revision)),
       "stateHash": .string(String(status.stateHash, radix: 16)), "objects": .integer(Int64(status.objects)),
       "watches": .integer(Int64(status.watches)), "tolerableLosses": .integer(Int64(status.tolerableLosses)),
       "lastFsyncSeconds": .double(status.lastFsyncSeconds),
-      "members": .array(
-        status.members.map { member in
-          var value: JSONValue = [
-            "name": .string(member.member.name), "address": .string(member.member.address),
-            "connected": .bool(member.isSelf || member.isConnected), "voter": .bool(member.isVoter),
-          ]
-          if let lag = member.lag { value["lag"] = .integer(Int64(lag)) }
-          return value
-        }),
+      "fsyncSeconds": [
+        "median": seconds(status.fsync.quantile(0.5)), "p99": seconds(status.fsync.quantile(0.99)),
+      ],
+      "members": .array(status.members.map(json)),
     ]
-    return HTTPResponse(
-      status: 200, headers: ["content-type": "application/json"], body: .bytes(body.bytes))
+  }
+
+  private static func json(_ member: MemberStatus) -> JSONValue {
+    var value: JSONValue = [
+      "name": .string(member.member.name), "id": .integer(Int64(member.member.id)),
+      "address": .string(member.member.address), "connected": .bool(member.isSelf || member.isConnected),
+      "voter": .bool(member.isVoter),
+    ]
+    if let lag = member.lag { value["lag"] = .integer(Int64(lag)) }
+    if let silent = member.silentMilliseconds { value["silentMilliseconds"] = .integer(silent) }
+    if member.isReceivingSnapshot { value["receivingSnapshot"] = true }
+    return value
+  }
+
+  /// JSON knows no infinity: beyond the last bound is said as the bound.
+  private static func seconds(_ value: Double?) -> JSONValue {
+    value.map { .double(min($0, LatencyHistogram.bounds.last ?? $0)) } ?? .null
   }
 }
 

@@ -26,6 +26,12 @@ struct HashHistory {
     return claim == hash
   }
 
+  /// The hash after the entry at `index`; nil where it is not remembered any more, or not applied yet.
+  func hash(at index: LogIndex) -> UInt64? {
+    let first = next - UInt64(hashes.count)
+    return index >= first && index < next ? hashes[Int(index - first)] : nil
+  }
+
   /// Compares a peer's claim, now or when the entry is applied; false when the hashes differ.
   mutating func compare(_ hash: UInt64, at index: LogIndex) -> Bool {
     if index >= next {

@@ -99,6 +99,14 @@ public final class Replica: ObjectStore {
   /// Who leads, as this server knows it.
   public var leadership: ReplicaLeadership { shared.leadership }
 
+  /// The state hash after the entry at `index`, for comparing servers; nil where it is not remembered any more, or not
+  /// applied yet.
+  public func stateHash(at index: LogIndex) async -> UInt64? {
+    await withCheckedContinuation { continuation in
+      submit(.control { continuation.resume(returning: $0.stateHash(at: index)) })
+    }
+  }
+
   /// Calls `body` on the replica's loop with every change of role, term or leader, the present one first. It must not
   /// block.
   public func onLeadershipChange(_ body: @escaping @Sendable (ReplicaLeadership) -> Void) {

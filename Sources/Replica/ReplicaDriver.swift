@@ -370,6 +370,10 @@ final class ReplicaDriver: @unchecked Sendable {
     body(status.leadership)
   }
 
+  func stateHash(at index: LogIndex) -> UInt64? {
+    index == machine.appliedIndex ? machine.stateHash : hashes.hash(at: index)
+  }
+
   func transferLeadership(to target: NodeID?) -> Result<Void, TransferError> {
     defer { scheduleTurn() }
     guard let target else {

@@ -41,6 +41,19 @@ public struct LatencyHistogram: Sendable, Hashable {
 
   public init() {}
 
+  /// The upper bound in seconds under which this share of the observations lies; nil without any, infinite where only
+  /// the last bucket holds it.
+  public func quantile(_ share: Double) -> Double? {
+    guard count > 0 else { return nil }
+    let wanted = UInt64((Double(count) * share).rounded(.up))
+    var seen: UInt64 = 0
+    for (bucket, observed) in counts.enumerated() {
+      seen += observed
+      if seen >= max(1, wanted) { return bucket < Self.bounds.count ? Self.bounds[bucket] : .infinity }
+    }
+    return .infinity
+  }
+
   mutating func observe(_ seconds: Double) {
     counts[Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count] += 1
     count += 1
