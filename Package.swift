@@ -3,13 +3,15 @@ import PackageDescription
 
 /// Every Swift target is built alike: Swift 6 language mode; async functions stay on their caller's executor, so a
 /// request never leaves its event loop by accident.
-let settings: [SwiftSetting] = [
-  .swiftLanguageMode(.v6),
-  .enableUpcomingFeature("MemberImportVisibility"),
-  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-  .enableUpcomingFeature("ExistentialAny"),
-  .treatAllWarnings(as: .error),
-]
+/// TRIREME_MUTANTS=1 builds in the bugs that the simulator must find (deploy/mutants.sh).
+let settings: [SwiftSetting] =
+  [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .treatAllWarnings(as: .error),
+  ] + (Context.environment["TRIREME_MUTANTS"] == "1" ? [.define("TRIREME_MUTANTS")] : [])
 
 /// A library target and its tests. Order is meaning: a target may depend only on targets that stand above it here
 /// (Tests/PackageTests holds the table of allowed imports and fails on any other).

@@ -93,6 +93,7 @@ final class ReplicaDriver: @unchecked Sendable {
     for member in options.members where member.id != options.node { peers[member.id] = Peer(member: member) }
     stateWriter.writtenIndex = machine.appliedIndex
     if rebased == nil { noteRetained(disk.directory.logContents.entries) }
+    options.observer?.restored(raft, ObservedState(machine), node: options.node)
   }
 
   // MARK: Life
@@ -239,6 +240,7 @@ final class ReplicaDriver: @unchecked Sendable {
   }
 
   private func perform(_ output: RaftOutput) {
+    options.observer?.performing(output, raft, node: options.node)
     if let leadership = output.leadership { follow(leadership) }
     if let persist = output.persist { write(persist) }
     send(output.messages)
@@ -334,6 +336,7 @@ final class ReplicaDriver: @unchecked Sendable {
     var changes: [Change] = []
     var answers: [(ProposalQueue.Answer, Result<CommandOutcome, StoreError>)] = []
     for entry in entries {
+      let before = changes.count
       switch entry.kind {
       case .command:
         do throws(CodecError) {
@@ -350,6 +353,9 @@ final class ReplicaDriver: @unchecked Sendable {
         }
       case .noOp, .configuration: machine.skip(index: entry.index, term: entry.term)
       }
+      options.observer?.applied(
+        entry, changes: changes[before...], revision: machine.revision, stateHash: machine.stateHash,
+        node: options.node)
       guard hashes.record(machine.stateHash) else {
         return fail(
           "the state differs from a peer's after entry \(entry.index): this server's memory or disk is damaged")

@@ -50,6 +50,9 @@ public struct ReplicaOptions: Sendable {
   /// The longest election timeout that slowness may lead to.
   public var maxElectionTicks = 1000
 
+  /// Told of everything the replica does; the simulator's.
+  package var observer: (any ReplicaObserver)?
+
   func raftOptions(seed: UInt64) -> RaftOptions {
     var raft = RaftOptions(seed: seed)
     raft.electionTicks = electionTicks

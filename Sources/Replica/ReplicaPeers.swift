@@ -211,6 +211,7 @@ extension ReplicaDriver {
     stateWriter.add(machine.map.differences(to: installed.map), now: world.now)
     stateWriter.installing = metadata.index
     machine = installed
+    options.observer?.installed(ObservedState(machine), node: options.node)
     hashes = HashHistory(after: metadata.index)
     retained = []
     retainedBytes = 0

@@ -72,6 +72,7 @@ extension ReplicaDriver {
       observeCommit(.nanoseconds(Int64(nanoseconds)))
       let through = PersistToken(number: token)
       logWrites.underWay.removeAll { $0.token <= through }
+      options.observer?.logIsDurable(through: through, node: options.node)
       raft.persisted(through)
       scheduleTurn()
     case .failed(let error): fail("the log cannot be written: \(error)")

@@ -8,8 +8,10 @@ import Testing
 @Suite struct NegotiationTests {
   @Test(arguments: [
     ("application/json", "application/json"), ("*/*", "application/json"), ("application/*", "application/json"),
-    ("application/yaml", "application/yaml"), ("application/vnd.kubernetes.protobuf, */*", "application/json"),
-    ("application/vnd.kubernetes.protobuf,application/json", "application/json"),
+    ("application/yaml", "application/yaml"),
+    ("application/vnd.kubernetes.protobuf, */*", "application/vnd.kubernetes.protobuf"),
+    ("application/vnd.kubernetes.protobuf,application/json", "application/vnd.kubernetes.protobuf"),
+    ("application/json,application/vnd.kubernetes.protobuf", "application/json"),
     ("text/html, application/yaml;q=0.5, application/json;q=0.9", "application/json"),
     ("application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf"),
     ("application/json;charset=utf-8", "application/json"),
@@ -127,5 +129,52 @@ import Testing
     let reply = try await server.send(
       "DELETE", "\(configMaps)/one", bytes: body, ["content-type": "application/vnd.kubernetes.protobuf"])
     #expect(reply.status == 200)
+  }
+
+  @Test func aProtobufListIsTheListTypesMessage() async throws {
+    let server = TestServer()
+    for name in ["one", "two"] { try await server.post(configMaps, configMap(name)) }
+    let response = try await server.raw(
+      "GET", "\(configMaps)?limit=1", [], ["accept": "application/vnd.kubernetes.protobuf,application/json"])
+    #expect(response.headers["content-type"] == "application/vnd.kubernetes.protobuf")
+    let envelope = try ProtobufEnvelope(parsing: try await response.body.collect())
+    #expect(envelope.kind == "ConfigMapList")
+    #expect(envelope.apiVersion == "v1")
+    let types = server.server.registry.types
+    let element = server.server.registry.kind(group: "", version: "v1", resource: "configmaps")!.structure
+    let list = Structure(name: "ConfigMapList")
+    list.seal(fields: [
+      Field(name: "metadata", number: 1, type: .structure(types["meta.v1.ListMeta"]!)),
+      Field(name: "items", number: 2, type: .array(.structure(element))),
+    ])
+    list.expandInline()
+    let tree = try ProtobufDecoder.decode(envelope.message, as: list)
+    let json = try await server.get("\(configMaps)?limit=1").json
+    #expect(tree["metadata"]["continue"].string?.isEmpty == false)
+    #expect(tree["metadata"]["remainingItemCount"] == 1)
+    #expect(tree["items"].elements.count == 1)
+    #expect(tree["items"][0]["metadata"]["uid"] == json["items"][0]["metadata"]["uid"])
+    #expect(tree["items"][0]["data"] == json["items"][0]["data"])
+  }
+
+  @Test func metadataAloneIsToBeHadInProtobuf() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let accept = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    let response = try await server.raw("GET", configMaps, [], ["accept": accept])
+    let envelope = try ProtobufEnvelope(parsing: try await response.body.collect())
+    #expect(envelope.kind == "PartialObjectMetadataList")
+    #expect(envelope.apiVersion == "meta.k8s.io/v1")
+    let one = try await server.raw(
+      "GET", "\(configMaps)/one", [],
+      ["accept": "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"])
+    let metadata = try ProtobufDecoder.decode(
+      try ProtobufEnvelope(parsing: try await one.body.collect()).message,
+      as: server.server.registry.types["meta.v1.PartialObjectMetadata"]!)
+    #expect(metadata["metadata"]["name"] == "one")
+    // Tables have no such form: the next clause is taken, or there is none.
+    let table = "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1"
+    #expect(try await server.get(configMaps, accept: table).status == 406)
+    #expect(try await server.get(configMaps, accept: "\(table),application/json").json["kind"] == "ConfigMapList")
   }
 }

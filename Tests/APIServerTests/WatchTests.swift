@@ -1,7 +1,9 @@
 import APIServer
 import HTTP
 import JSON
+import Kinds
 import Replica
+import Schema
 import Testing
 import World
 
@@ -285,5 +287,40 @@ import World
     let watch = try await server.watch("\(configMaps)?watch=true&resourceVersion=\(start)")
     server.server.endWatches()
     #expect(try await watch.next() == nil)
+  }
+
+  @Test func aProtobufWatchIsLengthsAndEvents() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let response = try await server.raw(
+      "GET", "\(configMaps)?watch=true&resourceVersion=0", [],
+      ["accept": "application/vnd.kubernetes.protobuf,application/json"])
+    #expect(response.headers["content-type"] == "application/vnd.kubernetes.protobuf;stream=watch")
+    guard case .stream(let pipe) = response.body else { throw UnexpectedReply(text: "no stream") }
+    let first = try #require(try await testLoop.withDeadline(.seconds(5), { try await pipe.next() }))
+    let length = first.prefix(4).reduce(0) { $0 << 8 | Int($1) }
+    #expect(length == first.count - 4, "one frame: its length, then its event")
+    let event = try ProtobufDecoder.decode(Array(first.dropFirst(4)), as: watchEvent)
+    #expect(event["type"] == "ADDED")
+    let raw = try Base64.decode(event["object"]["raw"].string ?? "")
+    let envelope = try ProtobufEnvelope(parsing: raw)
+    #expect(envelope.kind == "ConfigMap")
+    let object = try ProtobufDecoder.decode(
+      envelope.message, as: server.server.registry.kind(group: "", version: "v1", resource: "configmaps")!.structure)
+    #expect(object["metadata"]["name"] == "one")
+    pipe.cancel()
+  }
+
+  /// The event as it is on the wire; the object in it is another message, in an envelope of its own.
+  private var watchEvent: Structure {
+    let raw = Structure(name: "RawExtension")
+    raw.seal(fields: [Field(name: "raw", number: 1, type: .bytes)])
+    raw.expandInline()
+    let event = Structure(name: "WatchEvent")
+    event.seal(fields: [
+      Field(name: "type", number: 1, type: .string), Field(name: "object", number: 2, type: .structure(raw)),
+    ])
+    event.expandInline()
+    return event
   }
 }

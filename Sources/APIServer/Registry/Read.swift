@@ -179,6 +179,9 @@ extension APIServer {
       items = presenter.usesStoredBytes ? { $0.bytes } : nil
       listKind = (kind.listKind, kind.kind.apiVersion)
     }
+    if presenter.format.encoding == .protobuf {
+      return HTTPResponse(status: 200, headers: headers, body: .chunks(try presenter.protobufList(page)))
+    }
     guard let items else {
       let tree = presenter.shaped(page.objects.map { presenter.tree($0) }, at: page.position)
       return HTTPResponse(

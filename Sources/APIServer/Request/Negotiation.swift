@@ -53,6 +53,9 @@ struct OutputFormat: Sendable, Hashable {
 
   static let json = OutputFormat()
 
+  /// The type of a stream of events in this encoding.
+  var streamType: String { encoding == .json ? encoding.rawValue : "\(encoding.rawValue);stream=watch" }
+
   /// What 406 lists.
   static let offered = [
     "application/json", "application/yaml", "application/vnd.kubernetes.protobuf",
@@ -67,17 +70,24 @@ struct OutputFormat: Sendable, Hashable {
     var format = OutputFormat()
     format.isPretty = !isWatch && wantsPretty(query, userAgent: userAgent)
     guard let accept, !AcceptClause.trimmed(accept).isEmpty else { return format }
-    // JSON is what is stored: a client that takes it gets it, whatever it likes better.
-    let clauses = AcceptClause.clauses(accept)
-    let isProtobuf: (AcceptClause) -> Bool = { $0.name == MediaType.protobuf.rawValue }
-    for clause in clauses.filter({ !isProtobuf($0) }) + clauses.filter(isProtobuf) {
-      guard let encoding = encoding(for: clause, allowsProtobuf: allowsProtobuf) else { continue }
-      guard let shape = shape(for: clause, shapes: shapes, isList: isList, isWatch: isWatch) else { continue }
+    for clause in AcceptClause.clauses(accept) {
+      guard let shape = shape(for: clause, shapes: shapes, isList: isList, isWatch: isWatch),
+        let encoding = encoding(for: clause, allowsProtobuf: hasProtobuf(shape, allowsProtobuf))
+      else { continue }
       format.encoding = encoding
       format.shape = shape
       return format
     }
     throw .notAcceptable(allowsProtobuf ? offered : Array(offered.prefix(2)))
+  }
+
+  /// Tables have no protobuf form; metadata has one whatever the kind.
+  private static func hasProtobuf(_ shape: OutputShape, _ hasObjectForm: Bool) -> Bool {
+    switch shape {
+    case .object: hasObjectForm
+    case .partialMetadata: true
+    case .table: false
+    }
   }
 
   private static func encoding(for clause: AcceptClause, allowsProtobuf: Bool) -> MediaType? {

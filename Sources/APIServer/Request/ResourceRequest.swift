@@ -39,7 +39,7 @@ struct ResourceRequest: Sendable {
   func presenter(isList: Bool = false, isWatch: Bool = false) throws(APIStatus) -> Presenter {
     let format = try OutputFormat.negotiate(
       accept: http.headers["accept"], query: query, userAgent: userAgent, shapes: true, isList: isList,
-      allowsProtobuf: !isWatch && !isList && codec.encodesProtobuf(kind), isWatch: isWatch)
+      allowsProtobuf: codec.encodesProtobuf(kind), isWatch: isWatch)
     return try presenter(format)
   }
 

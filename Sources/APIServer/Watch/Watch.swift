@@ -32,7 +32,7 @@ extension APIServer {
     watches.insert(session)
     begin(session, beginning, request, options, selection)
     return HTTPResponse(
-      status: 200, headers: ["content-type": presenter.format.encoding.rawValue], body: .stream(session.pipe))
+      status: 200, headers: ["content-type": presenter.format.streamType], body: .stream(session.pipe))
   }
 
   private func beginning(_ options: ListOptions) async throws(APIStatus) -> Beginning {

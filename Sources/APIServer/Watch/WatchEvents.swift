@@ -26,6 +26,7 @@ struct WatchEvents: Sendable {
       ? "" : "\(presenter.kind.kind) \(presenter.format.shape) \(presenter.format.encoding) \(presenter.included)"
   }
 
+  private var isProtobuf: Bool { presenter.format.encoding == .protobuf }
   private var isTable: Bool { if case .table = presenter.format.shape { true } else { false } }
 
   /// The frame of a change; nil when this watch does not see it.
@@ -67,14 +68,14 @@ struct WatchEvents: Sendable {
     if presenter.usesStoredBytes {
       return WatchFrame.json(type.rawValue, object: revision.map { object.bytes(revision: $0) } ?? object.bytes)
     }
-    if case .partialMetadata(let version) = presenter.format.shape, revision == nil {
+    if case .partialMetadata(let version) = presenter.format.shape, revision == nil, !isProtobuf {
       return WatchFrame.json(type.rawValue, object: Presenter.partialBytes(object, version: version))
     }
     var tree = presenter.tree(object)
     if let revision { tree["metadata"]["resourceVersion"] = .string(String(revision)) }
     let shaped = presenter.shaped(tree, withColumns: !hasSentColumns)
     hasSentColumns = true
-    return WatchFrame.json(type.rawValue, object: shaped.bytes)
+    return frame(type.rawValue, shaped)
   }
 
   /// BOOKMARK: everything up to `revision` has been sent.
@@ -95,10 +96,19 @@ struct WatchEvents: Sendable {
           "columnDefinitions": [], "rows": [],
         ]
       }
-    return WatchFrame.json("BOOKMARK", object: object.bytes)
+    return frame("BOOKMARK", object)
   }
 
-  static func error(_ status: APIStatus) -> [UInt8] { WatchFrame.json("ERROR", object: status.json.bytes) }
+  func error(_ status: APIStatus) -> [UInt8] { frame("ERROR", status.json) }
+
+  /// An event in the encoding of this watch. An object without a protobuf form cannot be here: the watch would have
+  /// been refused.
+  private func frame(_ type: String, _ object: JSONValue) -> [UInt8] {
+    guard isProtobuf, let bytes = try? presenter.codec.encode(object, presenter.format) else {
+      return WatchFrame.json(type, object: object.bytes)
+    }
+    return ProtobufEnvelope.watchFrame(type: type, object: bytes)
+  }
 }
 
 extension StoredObject {

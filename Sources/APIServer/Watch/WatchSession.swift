@@ -158,7 +158,7 @@ final class WatchSession: Sendable {
 
   /// Ends with one ERROR event.
   func end(with status: APIStatus) {
-    send(WatchEvents.error(status))
+    send(state.withLock { $0.events.error(status) })
     end()
   }
 

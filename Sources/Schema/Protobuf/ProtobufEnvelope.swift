@@ -57,17 +57,50 @@ public struct ProtobufEnvelope: Sendable {
   }
 
   public var bytes: [UInt8] {
+    var writer = head(messageBytes: message.count)
+    writer.bytes.reserveCapacity(writer.bytes.count + message.count + 4)
+    writer.bytes += message
+    writer.putTail()
+    return writer.bytes
+  }
+
+  /// What stands before a message of this length.
+  fileprivate func head(messageBytes: Int) -> ProtobufWriter {
     var type = ProtobufWriter()
     type.put(1, apiVersion)
     type.put(2, kind)
     var writer = ProtobufWriter()
-    writer.bytes.reserveCapacity(message.count + type.bytes.count + 24)
     writer.bytes += Self.magic
     writer.put(1, type.bytes)
-    writer.put(2, message)
-    writer.put(3, "")
-    writer.put(4, "")
-    return writer.bytes
+    writer.tag(2, .lengthDelimited)
+    writer.varint(UInt64(messageBytes))
+    return writer
+  }
+
+  /// A list (`{1: metadata, 2: items}`) in its envelope, as pieces: items are neither joined nor copied.
+  public static func list(
+    apiVersion: String, kind: String, metadata: [UInt8], items: [[UInt8]]
+  ) -> [[UInt8]] {
+    var first = ProtobufWriter()
+    first.put(1, metadata)
+    let itemHeads = items.map { item in
+      var writer = ProtobufWriter()
+      writer.tag(2, .lengthDelimited)
+      writer.varint(UInt64(item.count))
+      return writer.bytes
+    }
+    let length = zip(itemHeads, items).reduce(first.bytes.count) { $0 + $1.0.count + $1.1.count }
+    let head = Self(apiVersion: apiVersion, kind: kind, message: []).head(messageBytes: length)
+    var pieces = [head.bytes + first.bytes]
+    pieces.reserveCapacity(items.count * 2 + 2)
+    for (itemHead, item) in zip(itemHeads, items) {
+      pieces.append(itemHead)
+      pieces.append(item)
+    }
+    var tail = ProtobufWriter()
+    tail.putTail()
+    pieces.append(tail.bytes)
+    return pieces
   }
 
   /// One frame of a protobuf watch: a big-endian length and a `WatchEvent` around an object's envelope.
@@ -79,5 +112,13 @@ public struct ProtobufEnvelope: Sendable {
     event.put(2, extensionWriter.bytes)
     let length = UInt32(event.bytes.count)
     return [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: length >> $0) } + event.bytes
+  }
+}
+
+extension ProtobufWriter {
+  /// The envelope's contentEncoding and contentType, which are always empty and always written.
+  fileprivate mutating func putTail() {
+    put(3, "")
+    put(4, "")
   }
 }
