@@ -69,14 +69,14 @@ public struct ReplicaDisk: Sendable {
 
   /// Opens or creates the disk; see `StorageDirectory.open`. Blocks: not on a loop.
   public static func open(
-    path: String, identity: StorageIdentity?, vfs: String? = nil,
+    path: String, identity: StorageIdentity?, files: any FileSystem = OperatingSystemFiles(),
     makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) },
     clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() }
   ) throws(StorageError) -> ReplicaDisk {
     var map = ObjectMap()
     var pool = StringPool()
     let directory = try StorageDirectory.open(
-      path: path, identity: identity, vfs: vfs, makeWorker: makeWorker, clock: clock
+      path: path, identity: identity, files: files, makeWorker: makeWorker, clock: clock
     ) { map.put(StoredObject($0, &pool)) }
     return ReplicaDisk(directory: directory, map: map)
   }

@@ -11,10 +11,14 @@ final class Database {
   /// How long a connection waits for another's lock: only a checkpoint or an operator's shell ever holds one.
   private static let busyMilliseconds: Int32 = 10_000
 
-  /// Opens or creates the database file; `vfs` names another file system for SQLite (a simulated disk).
-  init(path: String, vfs: String?) throws(StorageError) {
+  /// Keeps the file system registered while the connection lives.
+  private let system: SQLiteFileSystem?
+
+  /// Opens or creates the database file in `system`; nil: the operating system's, by SQLite's own way to it.
+  init(path: String, system: SQLiteFileSystem?) throws(StorageError) {
+    self.system = system
     let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
-    let code = sqlite3_open_v2(path, &handle, flags, vfs)
+    let code = sqlite3_open_v2(path, &handle, flags, system?.name)
     guard code == SQLITE_OK else {
       let error = self.error("open \(path)", code)
       sqlite3_close_v2(handle)

@@ -20,8 +20,8 @@ final class LogDatabase {
   /// Whether entries behind the base are still to be deleted.
   private(set) var owesDeletions = false
 
-  init(path: String, vfs: String?) throws(StorageError) {
-    database = try Database(path: path, vfs: vfs)
+  init(path: String, system: SQLiteFileSystem?) throws(StorageError) {
+    database = try Database(path: path, system: system)
     try database.execute("PRAGMA page_size=4096")
     try database.execute("PRAGMA journal_mode=WAL")
     try database.execute("PRAGMA synchronous=FULL")

@@ -16,8 +16,8 @@ final class StateDatabase {
   /// Checksums of the request rows as stored, so that unchanged ones are not written again.
   private var requestChecksums: [UInt64: UInt64] = [:]
 
-  init(path: String, vfs: String?) throws(StorageError) {
-    database = try Database(path: path, vfs: vfs)
+  init(path: String, system: SQLiteFileSystem?) throws(StorageError) {
+    database = try Database(path: path, system: system)
     try database.execute("PRAGMA page_size=4096")
     try database.execute("PRAGMA journal_mode=WAL")
     try database.execute("PRAGMA synchronous=NORMAL")

@@ -28,18 +28,19 @@ public struct StorageDirectory: Sendable {
   /// Opens the databases in the directory at `path`, or creates them for `identity`; reads and checks all of it, and
   /// hands out every object's row. Blocks: not on a loop.
   ///
-  /// `identity` nil: whoever the disk belongs to. `makeWorker` supplies the places where blocking work runs, `vfs` the
-  /// file system under SQLite (nil: the operating system's), `clock` monotonic nanoseconds.
+  /// `identity` nil: whoever the disk belongs to. `files` is the disk, `makeWorker` supplies the places where blocking work
+  /// runs, `clock` monotonic nanoseconds.
   public static func open(
-    path: String, identity expected: StorageIdentity?, vfs: String? = nil,
+    path: String, identity expected: StorageIdentity?, files: any FileSystem = OperatingSystemFiles(),
     makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) },
     clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() },
     row: (ObjectRow) throws(StorageError) -> Void
   ) throws(StorageError) -> StorageDirectory {
-    let lock = vfs == nil ? try DirectoryLock(path) : nil
+    let lock = try DirectoryLock(path, files)
+    let system = files is OperatingSystemFiles ? nil : SQLiteFileSystem(files)
     let (logPath, statePath) = ("\(path)/raft.db", "\(path)/state.db")
-    let log = try LogDatabase(path: logPath, vfs: vfs)
-    let state = try StateDatabase(path: statePath, vfs: vfs)
+    let log = try LogDatabase(path: logPath, system: system)
+    let state = try StateDatabase(path: statePath, system: system)
     let identity = try bind(log: log.meta, state: state.meta, expected: expected, path: path)
     let logContents = try log.load()
     let stateContents = try state.load(row)
@@ -52,9 +53,11 @@ public struct StorageDirectory: Sendable {
     try log.meta.set("incarnation", String(incarnation))
     // What was read is durable from here on, and the write-ahead log starts short.
     let isDurable = try state.database.checkpoint(.restart)
-    let checkpointDatabase = try Database(path: logPath, vfs: vfs)
+    let checkpointDatabase = try Database(path: logPath, system: system)
     try checkpointDatabase.execute("PRAGMA synchronous=FULL")
-    try lock?.syncDirectory()
+    do throws(FileError) { try files.syncDirectory(path) } catch {
+      throw .system(operation: "fsync \(path)", code: error.code)
+    }
     return StorageDirectory(
       identity: identity, incarnation: incarnation,
       log: SQLiteLogStore(
@@ -106,47 +109,36 @@ public struct StorageDirectory: Sendable {
 
 /// Keeps a second process out of the directory until both stores have closed their files.
 private final class DirectoryLock: Sendable {
-  private let path: String
-  private let descriptor: Int32
+  private let lock: any FileLock
   private let holders = Atomic(2)
 
-  init(_ path: String) throws(StorageError) {
-    self.path = path
-    if mkdir(path, 0o700) != 0, errno != EEXIST { throw .system(operation: "mkdir \(path)", code: errno) }
-    descriptor = Glibc.open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw .system(operation: "open \(path)/lock", code: errno) }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      Glibc.close(descriptor)
-      throw .inUse(path)
+  init(_ path: String, _ files: any FileSystem) throws(StorageError) {
+    do throws(FileError) { try files.createDirectory(path) } catch {
+      throw .system(operation: "mkdir \(path)", code: error.code)
+    }
+    do throws(FileError) { lock = try files.lock("\(path)/lock") } catch {
+      throw error.code == EWOULDBLOCK ? .inUse(path) : .system(operation: "lock \(path)/lock", code: error.code)
     }
   }
-  deinit { if holders.load(ordering: .acquiring) > 0 { Glibc.close(descriptor) } }
+  deinit { lock.release() }
 
   /// One of the two stores has closed its files.
   func release() {
-    if holders.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 { Glibc.close(descriptor) }
-  }
-
-  /// Makes the names of new files durable.
-  func syncDirectory() throws(StorageError) {
-    let directory = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard directory >= 0 else { throw .system(operation: "open \(path)", code: errno) }
-    defer { Glibc.close(directory) }
-    guard fsync(directory) == 0 else { throw .system(operation: "fsync \(path)", code: errno) }
+    if holders.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 { lock.release() }
   }
 }
 
 /// A worker that holds the directory's lock until it is finished with: the last of a store's to be.
 private final class LockedWorker: BlockingWorker {
   private let worker: any BlockingWorker
-  private let lock: DirectoryLock?
-  init(_ worker: any BlockingWorker, _ lock: DirectoryLock?) {
+  private let lock: DirectoryLock
+  init(_ worker: any BlockingWorker, _ lock: DirectoryLock) {
     self.worker = worker
     self.lock = lock
   }
   func perform(_ body: @escaping @Sendable () -> Void) { worker.perform(body) }
   func finish() {
-    lock?.release()
+    lock.release()
     worker.finish()
   }
 }

@@ -78,7 +78,7 @@ func row(_ name: String, _ revision: UInt64, labels: [String: String] = [:]) -> 
 /// Runs SQL as an operator would, beside the program; the first column of the first row, if there is one.
 @discardableResult
 func shell(_ path: String, _ sql: String) throws -> UInt64? {
-  let database = try Database(path: path, vfs: nil)
+  let database = try Database(path: path, system: nil)
   var last: UInt64?
   for part in sql.split(separator: ";") {
     let statement = try database.prepare(String(part))
