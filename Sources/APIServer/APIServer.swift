@@ -21,7 +21,7 @@ public final class APIServer: HTTPHandler {
     /// Where Services get their addresses from.
     public var serviceNetwork = "10.96.0.0/16"
     public var nodePorts: ClosedRange<Int> = 30000...32767
-    /// Requests answered at the same time (spec/2 §2.11).
+    /// Requests answered at the same time (spec/2 §2.11): together the seats that priority levels share.
     public var readsMaximum = 400
     public var writesMaximum = 200
     public init() {}
@@ -48,7 +48,8 @@ public final class APIServer: HTTPHandler {
   let frames = WatchFrameCache()
   let fieldTexts = FieldTextCache()
   let watches = WatchRegistry()
-  let inFlight: InFlightLimit
+  let inFlight = InFlightRequests()
+  let flowControl: FlowControl
   let serviceRanges: ServiceRanges
   private let documents: Mutex<ServerDocuments>
   /// The loop that runs the caller.
@@ -67,7 +68,8 @@ public final class APIServer: HTTPHandler {
       preconditionFailure("\(configuration.serviceNetwork) is no network")
     }
     serviceRanges = ServiceRanges(network: network, nodePorts: configuration.nodePorts)
-    inFlight = InFlightLimit(reads: configuration.readsMaximum, writes: configuration.writesMaximum)
+    flowControl = FlowControl(
+      store: store, total: configuration.readsMaximum + configuration.writesMaximum, metrics: metrics)
     documents = Mutex(ServerDocuments(registry: registry, configuration: configuration))
   }
 
@@ -113,20 +115,46 @@ public final class APIServer: HTTPHandler {
   private func answer(
     _ request: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ world: any World
   ) async throws(APIStatus) -> HTTPResponse {
-    let isLimited = !info.isLongRunning(path.query) && request.trusted == nil
-    if isLimited, !inFlight.enter(isMutating: info.isMutating) {
-      metrics.rejected.add(1, ["concurrency-limit"])
-      throw .tooManyRequests("too many requests, please try again later", retryAfter: 1)
-    }
-    defer { if isLimited { inFlight.leave(isMutating: info.isMutating) } }
     let user = try await dependencies.authenticator.authenticate(request)
     let attributes = authorizationAttributes(info, path.query, user)
+    inFlight.enter(isMutating: info.isMutating)
+    defer { inFlight.leave(isMutating: info.isMutating) }
+    // The loops inside the server are its own work, not its clients'; what lasts as long as it likes holds no seat.
+    if info.isLongRunning(path.query) || request.trusted != nil {
+      return try await authorized(request, path, info, attributes, world)
+    }
+    let ticket = try await flowControl.enter(attributes, seats: seats(info, path.query), world: world)
+    defer { flowControl.leave(ticket) }
+    var response: HTTPResponse
+    do throws(APIStatus) {
+      response = try await authorized(request, path, info, attributes, world)
+    } catch {
+      response = Self.errorResponse(error, request)
+    }
+    response.headers["x-kubernetes-pf-flowschema-uid"] = ticket.schemaUID
+    response.headers["x-kubernetes-pf-prioritylevel-uid"] = ticket.levelUID
+    return response
+  }
+
+  private func authorized(
+    _ request: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ attributes: AuthorizationAttributes,
+    _ world: any World
+  ) async throws(APIStatus) -> HTTPResponse {
     let decision = await dependencies.authorizer.authorize(attributes)
     guard decision.isAllowed else { throw attributes.forbidden(reason: decision.reason) }
     guard info.isResourceRequest else {
-      return try await answerPath(request, path, info, user, world)
+      return try await answerPath(request, path, info, attributes.user, world)
     }
-    return try await route(request, path, info, user, world)
+    return try await route(request, path, info, attributes.user, world)
+  }
+
+  /// How many seats a request takes: a list takes one for every hundred objects it may have to write, up to ten.
+  private func seats(_ info: RequestInfo, _ query: Query) -> Int {
+    guard info.verb == "list" else { return 1 }
+    let resource = GroupResource(group: info.group, resource: info.resource).description
+    let count = store.current.count(resource: resource, namespace: info.namespace)
+    let limit = query["limit"].flatMap { Int($0) } ?? 0
+    return max(1, min(10, (limit > 0 ? min(limit, count) : count) / 100))
   }
 
   private func authorizationAttributes(

@@ -101,15 +101,4 @@ import Testing
       ))
     #expect(reply.text.contains("# TYPE apiserver_request_duration_seconds histogram"))
   }
-
-  @Test func tooManyRequestsAreRefusedWithAHint() async throws {
-    var configuration = APIServer.Configuration()
-    configuration.readsMaximum = 0
-    let server = TestServer(configuration: configuration)
-    // In-process callers are not limited: a request from a socket has no one to vouch for it.
-    let response = await server.server.respond(to: HTTPRequest(method: "GET", target: configMaps))
-    #expect(response.status == 429)
-    #expect(response.headers["retry-after"] == "1")
-    #expect(try await server.get(configMaps).status == 200)
-  }
 }

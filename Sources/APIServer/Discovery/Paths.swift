@@ -76,6 +76,7 @@ extension APIServer {
     let current = inFlight.current
     metrics.inFlight.set(Double(current.reads), ["readOnly"])
     metrics.inFlight.set(Double(current.writes), ["mutating"])
+    flowControl.measure()
     metrics.watches.set(Double(watches.count), ["WATCH"])
     return HTTPResponse(
       status: 200, headers: ["content-type": "text/plain; version=0.0.4; charset=utf-8"],

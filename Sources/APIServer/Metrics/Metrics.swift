@@ -127,7 +127,22 @@ final class ServerMetrics: Sendable {
     "apiserver_current_inflight_requests", .gauge, help: "Requests being answered.", labels: ["request_kind"])
   let rejected = MetricFamily(
     "apiserver_flowcontrol_rejected_requests_total", .counter, help: "Requests refused with 429.",
-    labels: ["reason"])
+    labels: ["priority_level", "flow_schema", "reason"])
+  let dispatched = MetricFamily(
+    "apiserver_flowcontrol_dispatched_requests_total", .counter, help: "Requests that got their seats.",
+    labels: ["priority_level", "flow_schema"])
+  let executing = MetricFamily(
+    "apiserver_flowcontrol_current_executing_seats", .gauge, help: "Seats in use.", labels: ["priority_level"])
+  let nominalSeats = MetricFamily(
+    "apiserver_flowcontrol_nominal_limit_seats", .gauge, help: "Seats that are the level's own.",
+    labels: ["priority_level"])
+  let inQueue = MetricFamily(
+    "apiserver_flowcontrol_current_inqueue_requests", .gauge, help: "Requests that wait for seats.",
+    labels: ["priority_level"])
+  let queueWaits = HistogramFamily(
+    "apiserver_flowcontrol_request_wait_duration_seconds", help: "Time that requests waited for seats.",
+    labels: ["priority_level", "flow_schema", "execute"],
+    bounds: [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15])
   let watches = MetricFamily(
     "apiserver_longrunning_requests", .gauge, help: "Watches being served.", labels: ["verb"])
 
@@ -136,7 +151,8 @@ final class ServerMetrics: Sendable {
     requests.render(to: &out)
     durations.render(to: &out)
     inFlight.render(to: &out)
-    rejected.render(to: &out)
+    for family in [rejected, dispatched, executing, nominalSeats, inQueue] { family.render(to: &out) }
+    queueWaits.render(to: &out)
     watches.render(to: &out)
     return out
   }

@@ -1,0 +1,186 @@
+// Priority and fairness (spec/2 §2.11): a flood by one client waits in its own queues, while nodes, leader elections
+// and people are answered.
+import JSON
+import Kinds
+import Replica
+import Schema
+import Synchronization
+import World
+
+/// Admits requests to a server's seats. Any thread; requests wait on their own loops.
+final class FlowControl: Sendable {
+  /// A seat taken, to be given back; what the answer's headers name.
+  struct Ticket: Sendable {
+    fileprivate var level: String
+    fileprivate var schema: String
+    fileprivate var seats: Int
+    var schemaUID: String
+    var levelUID: String
+  }
+
+  private struct State {
+    var schemas: [FlowSchema] = []
+    var seats: Seats
+    var fingerprint = Fingerprint()
+    var checkedAt: MonotonicTime?
+    var lastID: UInt64 = 0
+    var waiting: [UInt64: Waiter] = [:]
+  }
+  /// A queued request: a seat may come free before its task has begun to wait.
+  private enum Waiter {
+    case expected
+    case seated
+    case parked(CheckedContinuation<Bool, Never>)
+  }
+  /// What tells two sets of flow control objects apart.
+  private struct Fingerprint: Equatable {
+    var newest: Revision = 0
+    var count = -1
+  }
+
+  /// How long a request waits for a seat: a quarter of what a request may last (spec/2 §2.11).
+  static let queueWait = Duration.seconds(15)
+  /// How often the objects are looked at for a change.
+  private static let refreshInterval = Duration.milliseconds(500)
+  private static let schemaResource = "flowschemas.flowcontrol.apiserver.k8s.io"
+  private static let levelResource = "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io"
+
+  private let store: any ObjectStore
+  private let metrics: ServerMetrics
+  private let state: Mutex<State>
+
+  /// `total`: seats of the server, shared out by the levels' shares.
+  init(store: any ObjectStore, total: Int, metrics: ServerMetrics) {
+    self.store = store
+    self.metrics = metrics
+    state = Mutex(State(seats: Seats(total: total)))
+  }
+
+  /// Waits for a seat. Throws 429 where there is none and no place to wait, or none came in time.
+  func enter(
+    _ attributes: AuthorizationAttributes, seats wanted: Int, world: any World
+  ) async throws(APIStatus) -> Ticket {
+    refresh(world.now)
+    let question = FlowQuestion(attributes: attributes)
+    let (ticket, id, outcome) = state.withLock { state -> (Ticket, UInt64, Seats.Outcome) in
+      let schema = Self.schema(for: question, state)
+      state.lastID += 1
+      let flow = schema.map { flowHash($0.name, $0.distinguisher(of: question)) } ?? 0
+      let name = schema?.level ?? "catch-all"
+      let (outcome, seats) = state.seats.arrive(name, id: state.lastID, seats: wanted, flow: flow)
+      let ticket = Ticket(
+        level: name, schema: schema?.name ?? "catch-all", seats: seats, schemaUID: schema?.uid ?? "",
+        levelUID: state.seats.levels[name]?.settings.uid ?? "")
+      if outcome == .queued { state.waiting[state.lastID] = .expected }
+      return (ticket, state.lastID, outcome)
+    }
+    switch outcome {
+    case .seated: break
+    case .refused: throw refusal(ticket, "queue-full")
+    case .queued:
+      let begun = world.now
+      let isSeated = await wait(id, ticket, world)
+      metrics.queueWaits.observe(
+        (world.now - begun).inSeconds, [ticket.level, ticket.schema, isSeated ? "true" : "false"])
+      guard isSeated else { throw refusal(ticket, "time-out") }
+    }
+    metrics.dispatched.add(1, [ticket.level, ticket.schema])
+    return ticket
+  }
+
+  /// Gives the seat back; whoever is next gets it.
+  func leave(_ ticket: Ticket) {
+    let seated = state.withLock { state in
+      state.seats.leave(ticket.level, seats: ticket.seats).compactMap { Self.seat($0, &state) }
+    }
+    for continuation in seated { continuation.resume(returning: true) }
+  }
+
+  private static func seat(_ id: UInt64, _ state: inout State) -> CheckedContinuation<Bool, Never>? {
+    guard case .parked(let continuation) = state.waiting.removeValue(forKey: id) else {
+      state.waiting[id] = .seated
+      return nil
+    }
+    return continuation
+  }
+
+  private func wait(_ id: UInt64, _ ticket: Ticket, _ world: any World) async -> Bool {
+    let timer = world.schedule(after: Self.queueWait) { [weak self] in self?.giveUp(id, ticket) }
+    defer { timer.cancel() }
+    return await withCheckedContinuation { continuation in
+      let isSeated = state.withLock { state in
+        if case .seated = state.waiting[id] {
+          state.waiting[id] = nil
+          return true
+        }
+        state.waiting[id] = .parked(continuation)
+        return false
+      }
+      if isSeated { continuation.resume(returning: true) }
+    }
+  }
+
+  private func giveUp(_ id: UInt64, _ ticket: Ticket) {
+    let continuation = state.withLock { state -> CheckedContinuation<Bool, Never>? in
+      guard state.seats.giveUp(ticket.level, id: id),
+        case .parked(let continuation) = state.waiting.removeValue(forKey: id)
+      else { return nil }
+      return continuation
+    }
+    continuation?.resume(returning: false)
+  }
+
+  private func refusal(_ ticket: Ticket, _ reason: String) -> APIStatus {
+    metrics.rejected.add(1, [ticket.level, ticket.schema, reason])
+    return .tooManyRequests("too many requests, please try again later", retryAfter: 1)
+  }
+
+  // MARK: Configuration
+
+  private static func schema(for question: FlowQuestion, _ state: State) -> FlowSchema? {
+    state.schemas.first { state.seats.levels[$0.level] != nil && $0.matches(question) }
+  }
+
+  /// Follows the objects in the store; before there are any, those every cluster begins with.
+  private func refresh(_ now: MonotonicTime) {
+    let isDue = state.withLock { state in
+      if let checked = state.checkedAt, now - checked < Self.refreshInterval { return false }
+      state.checkedAt = now
+      return true
+    }
+    guard isDue else { return }
+    let view = store.current
+    let objects = { (resource: String) in
+      view.objects(resource: resource, namespace: "", after: nil, limit: 0).objects
+    }
+    let (schemas, levels) = (objects(Self.schemaResource), objects(Self.levelResource))
+    let found = Fingerprint(
+      newest: (schemas + levels).reduce(0) { max($0, $1.revision) }, count: schemas.count + levels.count)
+    guard state.withLock({ $0.fingerprint != found }) else { return }
+    let schemaTrees = schemas.isEmpty ? ClusterBootstrap.flowSchemas : schemas.map(\.tree)
+    let levelTrees = levels.isEmpty ? ClusterBootstrap.priorityLevels : levels.map(\.tree)
+    let compiled = schemaTrees.map { FlowSchema($0) }.sorted {
+      ($0.precedence, $0.name) < ($1.precedence, $1.name)
+    }
+    let settings = levelTrees.map { PriorityLevelSettings($0) }
+    state.withLock { state in
+      state.fingerprint = found
+      state.schemas = compiled
+      state.seats.configure(settings)
+    }
+  }
+
+  /// Seats in use and requests that wait, of one level.
+  func state(of level: String) -> (inUse: Int, inQueue: Int) {
+    state.withLock { ($0.seats.levels[level]?.inUse ?? 0, $0.seats.levels[level]?.queues.count ?? 0) }
+  }
+
+  /// Sets the gauges of every level.
+  func measure() {
+    for (name, level) in state.withLock({ $0.seats.levels }) {
+      metrics.executing.set(Double(level.inUse), [name])
+      metrics.nominalSeats.set(Double(level.nominal), [name])
+      metrics.inQueue.set(Double(level.queues.count), [name])
+    }
+  }
+}

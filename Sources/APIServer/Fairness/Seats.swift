@@ -1,0 +1,100 @@
+// The seats of a server, shared among its priority levels: what each is sure of, lends and borrows. Pure.
+
+/// Counts seats in use by level, and says whether one more request may sit down.
+struct Seats: Sendable {
+  struct Level: Sendable {
+    var settings: PriorityLevelSettings
+    /// Seats that are the level's own.
+    var nominal = 0
+    /// Of these, what others may use while they are idle.
+    var lendable = 0
+    /// Seats of others that it may use; nil: as many as there are.
+    var borrowingLimit: Int?
+    var inUse = 0
+    var queues: FairQueues
+
+    fileprivate var borrowed: Int { max(0, inUse - nominal) }
+    fileprivate var idleToLend: Int { max(0, min(lendable, nominal - inUse)) }
+  }
+
+  enum Outcome: Sendable, Hashable { case seated, queued, refused }
+
+  private(set) var levels: [String: Level] = [:]
+  private let total: Int
+
+  init(total: Int) { self.total = total }
+
+  /// Takes new settings over. Requests that wait or run keep their places; a level that is gone stays until it is empty.
+  mutating func configure(_ settings: [PriorityLevelSettings]) {
+    let sum = max(1, settings.reduce(0) { $0 + $1.shares })
+    let names = Set(settings.map(\.name))
+    levels = levels.filter { names.contains($0.key) || $0.value.inUse > 0 || $0.value.queues.count > 0 }
+    for one in settings {
+      let isRebuilt = levels[one.name].map { $0.settings.response != one.response && $0.queues.count == 0 } ?? true
+      var level = levels[one.name] ?? Level(settings: one, queues: FairQueues(one.response))
+      if isRebuilt { level.queues = FairQueues(one.response) }
+      level.settings = one
+      level.nominal = (total * one.shares + sum - 1) / sum
+      level.lendable = (level.nominal * one.lendablePercent + 50) / 100
+      level.borrowingLimit = one.borrowingLimitPercent.map { (level.nominal * $0 + 50) / 100 }
+      levels[one.name] = level
+    }
+  }
+
+  /// A request of a level asks for seats: it is seated, waits, or is refused.
+  mutating func arrive(_ name: String, id: UInt64, seats wanted: Int, flow: UInt64) -> (Outcome, seats: Int) {
+    guard let level = levels[name] else { return (.refused, 0) }
+    if level.settings.isExempt {
+      levels[name]?.inUse += wanted
+      return (.seated, wanted)
+    }
+    let seats = clamp(wanted, level)
+    // Those who wait already go first.
+    if level.queues.count == 0, mayStart(level, seats) {
+      levels[name]?.inUse += seats
+      return (.seated, seats)
+    }
+    let isQueued = levels[name]?.queues.append(id: id, seats: seats, flow: flow) ?? false
+    return (isQueued ? .queued : .refused, seats)
+  }
+
+  /// A request is done: returns those that may sit down now.
+  mutating func leave(_ name: String, seats: Int) -> [UInt64] {
+    levels[name]?.inUse -= seats
+    var seated = fill(name)
+    // A seat that was lent, or could be, may be what others wait for.
+    for other in levels.keys.sorted() where other != name && (levels[other]?.queues.count ?? 0) > 0 {
+      seated += fill(other)
+    }
+    return seated
+  }
+
+  /// One that waited too long leaves the queue; false when it has been seated meanwhile.
+  mutating func giveUp(_ name: String, id: UInt64) -> Bool { levels[name]?.queues.remove(id: id) ?? false }
+
+  private mutating func fill(_ name: String) -> [UInt64] {
+    var seated: [UInt64] = []
+    while let level = levels[name], let next = level.queues.next, mayStart(level, next.seats) {
+      _ = levels[name]?.queues.popNext()
+      levels[name]?.inUse += next.seats
+      seated.append(next.id)
+    }
+    return seated
+  }
+
+  /// A request wider than its level is as wide as the level; one seat is to be had everywhere.
+  private func clamp(_ seats: Int, _ level: Level) -> Int { max(1, min(seats, level.nominal)) }
+
+  private func mayStart(_ level: Level, _ seats: Int) -> Bool {
+    if level.inUse + seats <= level.nominal { return true }
+    let borrowing = level.inUse + seats - level.nominal
+    if let limit = level.borrowingLimit, borrowing > limit { return false }
+    var lent = borrowing
+    var idle = 0
+    for other in levels.values where other.settings.name != level.settings.name && !other.settings.isExempt {
+      lent += other.borrowed
+      idle += other.idleToLend
+    }
+    return lent <= idle
+  }
+}
