@@ -118,7 +118,7 @@ let package = Package(
     tests(
       "Controllers", ["Client", "HTTP", "Kubelet", "Scheduler", "Schema", "JSON", "World", "TestSupport", logging]),
     tests("Kubelet", ["Client", "HTTP", "Schema", "JSON", "World", "TestSupport", logging]),
-    tests("Simulation", ["World", "Raft", "Storage", "Replica", "HTTP", "Schema", "JSON", "ChaosChecker", logging]),
+    tests("Simulation", ["World", "Client", "Raft", "Storage", "Replica", "HTTP", "Schema", "JSON", "ChaosChecker", logging]),
     .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "World"], swiftSettings: settings),
   ]
 )

@@ -12,7 +12,7 @@ import World
 public final class Replica: ObjectStore {
   private let world: any World
   private let shared: ReplicaShared
-  private let driver: ReplicaDriver
+  let driver: ReplicaDriver
   private let hub: WatchHub
 
   /// Makes a replica of the state on `disk`; nothing runs before `start()`. Throws when what is stored cannot be read.

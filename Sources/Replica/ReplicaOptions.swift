@@ -86,6 +86,14 @@ public struct ReplicaDisk: Sendable {
     self.map = map
   }
 
+  /// A disk of another kind: opened stores, and the rows of the state they hold. For simulations.
+  public init(directory: StorageDirectory, rows: [ObjectRow]) {
+    var map = ObjectMap()
+    var pool = StringPool()
+    for row in rows { map.put(StoredObject(row, &pool)) }
+    self.init(directory: directory, map: map)
+  }
+
   /// Whose disk it is.
   public var identity: StorageIdentity { directory.identity }
 

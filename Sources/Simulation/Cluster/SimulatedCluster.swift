@@ -1,0 +1,309 @@
+// A whole cluster in one process and one thread: servers as production has them, the machines and the network they run
+// on, and everything that may befall those. A run is what its seed says.
+import APIServer
+import Client
+import ControlPlane
+import HTTP
+import Kubelet
+import Logging
+import Raft
+import Replica
+import Storage
+import TLS
+import World
+
+public final class SimulatedCluster: @unchecked Sendable {
+  public struct Options: Sendable {
+    public var servers = 3
+    /// Hollow kubelets.
+    public var nodes = 0
+    /// Scheduler and controllers stand for election on every server.
+    public var runsLoops = true
+    public var disk = DiskKind.memory
+    /// Changes the settings of every replica.
+    public var tune: @Sendable (inout ReplicaOptions) -> Void = { _ in }
+    public init() {}
+  }
+
+  public enum DiskKind: String, Sendable, CaseIterable {
+    /// The stores' protocols in memory: fast.
+    case memory
+  }
+
+  public let seed: UInt64
+  public let options: Options
+  public let simulator: Simulator
+  public let network: SimulatedNetwork
+  public private(set) var servers: [SimulatedServer] = []
+  /// Called after every piece of work of a server's consensus loop, with that server: the place of invariants.
+  public var everyStep: [(SimulatedCluster, SimulatedServer) -> Void] = []
+  /// The first invariant that was found violated.
+  public private(set) var violation: String?
+  public let journal: Journal
+
+  /// Clients' machine: `client()` and `spawn` run there.
+  public let clientWorld: VirtualWorld
+  private static let firstClientHost: HostNumber = 1000
+  private static let firstKubeletHost: HostNumber = 2000
+  private static let clusterID = "simulated"
+  /// Made once: a key for each server and run would take longer than the run.
+  private static let tokenKey: PrivateKey = {
+    do { return try .generateP256() } catch { preconditionFailure("no key: \(error)") }
+  }()
+  public private(set) var kubelets: [SimulatedProcess] = []
+  private var byWorld: [UInt64: SimulatedServer] = [:]
+  private var appliedNoted: [NodeID: LogIndex] = [:]
+
+  public init(seed: UInt64, options: Options = Options()) {
+    self.seed = seed
+    self.options = options
+    let simulator = Simulator(seed: seed)
+    self.simulator = simulator
+    network = SimulatedNetwork(simulator: simulator)
+    journal = Journal(simulator: simulator)
+    clientWorld = SimulatedProcess(on: SimulatedHost("clients", simulator: simulator)).makeWorld("clients")
+    for number in 1...options.servers {
+      let host = SimulatedHost("server-\(number)", simulator: simulator)
+      servers.append(SimulatedServer(id: NodeID(number), host: host, disk: MemoryDisk(simulator: simulator)))
+    }
+    simulator.afterStep = { [unowned self] world in
+      guard let server = byWorld[world.number] else { return }
+      stepped(server)
+    }
+  }
+
+  private func stepped(_ server: SimulatedServer) {
+    let (applied, hash) = server.inspect { ($0.appliedIndex, $0.stateHash) } ?? (0, 0)
+    if appliedNoted[server.id] != applied {
+      appliedNoted[server.id] = applied
+      simulator.note(server.id << 48 ^ applied)
+      simulator.note(hash)
+    }
+    for check in everyStep { check(self, server) }
+  }
+
+  /// Says that something is as it must never be; the first word counts, and the run ends.
+  public func violated(_ what: String) {
+    guard violation == nil else { return }
+    violation = what
+    journal.note("VIOLATION: \(what)")
+  }
+
+  public func server(_ id: NodeID) -> SimulatedServer { servers[Int(id) - 1] }
+  public var running: [SimulatedServer] { servers.filter(\.isRunning) }
+  public var members: [Member] {
+    servers.map { Member(id: $0.id, name: $0.name, address: "10.0.0.\($0.id):6443") }
+  }
+
+  // MARK: Servers
+
+  public func startAll() {
+    for server in servers where !server.isAlive { start(server.id) }
+    if kubelets.isEmpty { for index in 0..<options.nodes { startKubelet(index) } }
+  }
+
+  /// Starts a server on its disk. A disk that cannot be read leaves it dead, and says why in `stoppedBecause`.
+  public func start(_ id: NodeID) {
+    let server = server(id)
+    guard server.life == nil else { return }
+    let process = SimulatedProcess(on: server.host)
+    let (consensus, control) = (process.makeWorld("consensus"), process.makeWorld("control"))
+    let api = [process.makeWorld("api-1"), process.makeWorld("api-2")]
+    let disk = process.makeWorld("disk")
+    server.starts += 1
+    server.stoppedBecause = nil
+    do {
+      let opened = try server.disk.open(on: disk, identity: StorageIdentity(cluster: Self.clusterID, node: id))
+      let transport = SimulatedPeerTransport(node: id, world: consensus, network: network)
+      var settings = ReplicaOptions(node: id, members: members)
+      options.tune(&settings)
+      var configuration = ControlPlaneServer.Configuration(
+        name: server.name, members: members, endpoint: "10.0.0.100:6443", certificateAuthorityPEM: "CA",
+        tokenKey: Self.tokenKey, versions: ServerVersions(trireme: "simulated", kubernetes: "v1.32.4"))
+      configuration.makeLogger = { [journal, name = server.name] in journal.logger("\(name) \($0)") }
+      let simulator = simulator
+      let plane = try ControlPlaneServer(
+        configuration, disk: opened, options: settings, transport: transport,
+        worlds: ControlPlaneServer.Worlds(
+          consensus: consensus, control: control, current: { simulator.current ?? control }),
+        reachedAt: { ServerEndpoint(address: "10.0.0.\($0.id)", port: 6443) })
+      server.life = SimulatedServer.Life(process: process, consensus: consensus, control: control, plane: plane)
+      byWorld[consensus.number] = server
+      network.httpStations[id] = HTTPStation(process: process, handler: plane.api, loops: api)
+      plane.replica.onStopped { reason in
+        guard let reason else { return }
+        server.stoppedBecause = reason
+      }
+      plane.startReplica()
+      if options.runsLoops { plane.startLoops() }
+      journal.note("\(server.name) starts")
+    } catch {
+      process.kill()
+      server.stoppedBecause = "\(error)"
+      journal.note("\(server.name) cannot start: \(error)")
+    }
+  }
+
+  /// kill -9; with `powerLost` the whole machine goes dark: nobody is told, and what was not durable is gone.
+  public func crash(_ id: NodeID, powerLost: Bool = false) {
+    let server = server(id)
+    guard let life = server.life else { return }
+    journal.note("\(server.name) is killed\(powerLost ? " with its power" : "")")
+    server.life = nil
+    byWorld[life.consensus.number] = nil
+    appliedNoted[id] = nil
+    life.process.kill()
+    Graveyard.bury(life)
+    server.disk.crash(powerLost: powerLost)
+    network.processDied(on: id, silently: powerLost)
+  }
+
+  /// Kills a server after so many more pieces of its work: between any two of its awaits.
+  public func crash(_ id: NodeID, afterJobs count: Int, powerLost: Bool = false) {
+    server(id).process?.afterJobs(count) { [unowned self] in crash(id, powerLost: powerLost) }
+  }
+
+  public func restart(_ id: NodeID) {
+    crash(id)
+    start(id)
+  }
+
+  /// SIGSTOP and SIGCONT.
+  public func pause(_ id: NodeID) {
+    journal.note("\(server(id).name) is paused")
+    server(id).process?.pause()
+  }
+  public func resume(_ id: NodeID) {
+    guard server(id).isPaused else { return }
+    journal.note("\(server(id).name) goes on")
+    server(id).process?.resume()
+  }
+
+  public func jumpClock(_ id: NodeID, by duration: Duration) {
+    journal.note("\(server(id).name)'s clock jumps by \(duration)")
+    server(id).host.jumpClock(by: duration)
+  }
+  public func drift(_ id: NodeID, partsPerMillion: Int) {
+    journal.note("\(server(id).name)'s clocks drift by \(partsPerMillion) ppm")
+    server(id).host.drift(partsPerMillion: partsPerMillion)
+  }
+
+  // MARK: Network
+
+  /// Cuts both ways between every server of one side and every server of the other.
+  public func partition(_ one: [NodeID], from other: [NodeID]) {
+    journal.note("partition \(one) | \(other)")
+    for a in one {
+      for b in other {
+        network.cut(from: a, to: b)
+        network.cut(from: b, to: a)
+      }
+    }
+  }
+
+  /// Cuts a server off from its peers; clients still reach it.
+  public func isolate(_ id: NodeID) { partition([id], from: servers.map(\.id).filter { $0 != id }) }
+
+  /// One direction only.
+  public func cut(from: NodeID, to: NodeID) {
+    journal.note("cut \(from) → \(to)")
+    network.cut(from: from, to: to)
+  }
+
+  /// Everything is connected again.
+  public func heal() {
+    journal.note("the network heals")
+    network.mendAll()
+  }
+
+  /// The leader, as the servers that run see it; nil while they do not agree, or it does not run.
+  public var leader: NodeID? {
+    let views = running.compactMap { $0.replica?.leadership }
+    guard let first = views.first?.leader, server(first).isRunning, views.allSatisfy({ $0.leader == first }),
+      server(first).replica?.leadership.isLeader == true
+    else { return nil }
+    return first
+  }
+
+  // MARK: Clients
+
+  /// A transport from the clients' machine (or another) to one server.
+  public func transport(
+    to id: NodeID, user: String = "admin", groups: [String]? = nil, host: HostNumber = firstClientHostNumber,
+    on world: VirtualWorld? = nil
+  ) -> SimulatedHTTPTransport {
+    SimulatedHTTPTransport(
+      from: host, on: world ?? clientWorld, to: id,
+      identity: TrustedContext(user: user, groups: groups ?? Self.groups(of: user)), network: network)
+  }
+  public static let firstClientHostNumber: HostNumber = firstClientHost
+
+  /// A client of one server.
+  public func client(server id: NodeID, user: String = "admin") -> APIClient {
+    APIClient(transport: transport(to: id, user: user), world: clientWorld, userAgent: "\(user)/1 (simulated)")
+  }
+
+  /// A client of whichever server answers, as an agent's balancer has it.
+  public func client(user: String = "admin", host: HostNumber = firstClientHostNumber, on world: VirtualWorld? = nil)
+    -> APIClient
+  {
+    let world = world ?? clientWorld
+    let balanced = BalancedTransport(servers: servers.map { "\($0.id)" }, world: world) { [self] address in
+      transport(to: NodeID(address) ?? 1, user: user, host: host, on: world)
+    }
+    return APIClient(transport: balanced, world: world, userAgent: "\(user)/1 (simulated)")
+  }
+
+  private static func groups(of user: String) -> [String] {
+    if user == "admin" { return ["system:masters"] }
+    if user.hasPrefix("system:node:") { return ["system:nodes"] }
+    return []
+  }
+
+  /// Starts a task on the clients' machine.
+  @discardableResult
+  public func spawn(_ story: @escaping @Sendable () async -> Void) -> SpawnedTask { clientWorld.spawn(story) }
+
+  private func startKubelet(_ index: Int) {
+    let (name, host) = ("node-\(index)", Self.firstKubeletHost + HostNumber(index))
+    let process = SimulatedProcess(on: SimulatedHost(name, simulator: simulator))
+    let world = process.makeWorld("kubelet")
+    kubelets.append(process)
+    let address = "10.1.0.\(index + 1)"
+    let runtime = HollowRuntime(world: world, version: "1", podNetwork: "10.128.\(index).0", nodeAddress: address)
+    let kubelet = Kubelet(
+      description: NodeDescription(name: name, address: address, kubeletVersion: "v1.32.4"),
+      client: client(user: "system:node:\(name)", host: host, on: world), runtime: runtime,
+      logger: journal.logger("\(name) kubelet"))
+    world.spawn { await kubelet.run() }
+  }
+
+  // MARK: Turning
+
+  /// Lets virtual time pass; ends early when something is violated.
+  public func run(for duration: Duration) { _ = simulator.run(until: simulator.now + duration) { violation != nil } }
+
+  /// Runs until `condition` holds or so much virtual time has passed; true if it held.
+  public func run(within limit: Duration, until condition: () -> Bool) -> Bool {
+    _ = simulator.run(until: simulator.now + limit) { violation != nil || condition() }
+    return violation == nil && condition()
+  }
+
+  /// Plays a story on the clients' machine to its end.
+  public func play<Value: Sendable>(
+    within limit: Duration = .seconds(600), _ story: @escaping @Sendable () async throws -> Value
+  ) throws -> Value {
+    let outcome = Outcome<Value>()
+    spawn {
+      do { outcome.result = .success(try await story()) } catch { outcome.result = .failure(error) }
+    }
+    guard run(within: limit, until: { outcome.result != nil }), let result = outcome.result else {
+      throw VirtualWorld.Stuck(description: violation ?? "the story did not end within \(limit)")
+    }
+    return try result.get()
+  }
+
+  private final class Outcome<Value: Sendable>: @unchecked Sendable {
+    var result: Result<Value, any Error>?
+  }
+}

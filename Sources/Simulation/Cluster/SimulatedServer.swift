@@ -1,0 +1,58 @@
+// One server of a simulated cluster: a machine with a disk, and, while it runs, the production server on it.
+import APIServer
+import Client
+import ControlPlane
+import HTTP
+import Logging
+import Raft
+import Replica
+import Storage
+import TLS
+import World
+
+public final class SimulatedServer: @unchecked Sendable {
+  /// One life of the server, from its start to its death.
+  final class Life {
+    let process: SimulatedProcess
+    let consensus: VirtualWorld
+    let control: VirtualWorld
+    let plane: ControlPlaneServer
+
+    init(process: SimulatedProcess, consensus: VirtualWorld, control: VirtualWorld, plane: ControlPlaneServer) {
+      self.process = process
+      self.consensus = consensus
+      self.control = control
+      self.plane = plane
+    }
+  }
+
+  public let id: NodeID
+  public let name: String
+  public let host: SimulatedHost
+  public let disk: any SimulatedDisk
+  var life: Life?
+  /// How often it was started.
+  public internal(set) var starts = 0
+  /// Why the replica stopped by itself, in its present life.
+  public internal(set) var stoppedBecause: String?
+
+  init(id: NodeID, host: SimulatedHost, disk: any SimulatedDisk) {
+    self.id = id
+    name = host.name
+    self.host = host
+    self.disk = disk
+  }
+
+  /// Its process lives and is not paused.
+  public var isRunning: Bool { life?.process.isRunning ?? false }
+  public var isAlive: Bool { life != nil }
+  public var isPaused: Bool { life?.process.isPaused ?? false }
+  public var process: SimulatedProcess? { life?.process }
+  public var plane: ControlPlaneServer? { life?.plane }
+  public var replica: Replica? { life?.plane.replica }
+
+  /// Calls `body` with the replica as it is; nil where none lives.
+  public func inspect<Outcome>(_ body: (borrowing ReplicaInspection) -> Outcome) -> Outcome? {
+    life?.plane.replica.inspect(body)
+  }
+}

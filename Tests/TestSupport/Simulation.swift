@@ -1,0 +1,2 @@
+// There is one virtual world: the simulator's.
+@_exported import Simulation
