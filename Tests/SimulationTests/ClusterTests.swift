@@ -30,21 +30,6 @@ import Testing
         Set(cluster.servers.map { $0.inspect { $0.stateHash } }).count == 1
       })
   }
-
-  @Test func theSameSeedGivesTheSameTraceTwice() throws {
-    func trace() -> (UInt64, UInt64) {
-      var options = SimulatedCluster.Options()
-      options.nodes = 2
-      let cluster = SimulatedCluster(seed: 11, options: options)
-      cluster.startAll()
-      cluster.run(for: .seconds(5))
-      cluster.crash(cluster.leader ?? 1)
-      cluster.run(for: .seconds(5))
-      return (cluster.simulator.traceHash, cluster.simulator.tracedEvents)
-    }
-    let (first, second) = (trace(), trace())
-    #expect(first == second)
-  }
 }
 
 private func configMap(_ name: String) -> JSONValue {
