@@ -6,6 +6,9 @@
 struct ObjectMap: Sendable {
   private var root: Node = .leaf([])
   private(set) var count = 0
+  /// The sum of all objects' hashes, modulo 2^64: it depends on what is here, not on how it came to be, so that it can
+  /// be computed again from stored rows.
+  private(set) var hash: UInt64 = 0
 
   init() {}
 
@@ -28,6 +31,7 @@ struct ObjectMap: Sendable {
   mutating func put(_ object: StoredObject) -> StoredObject? {
     let (previous, split) = root.put(object, isRightmost: true)
     if previous == nil { count += 1 }
+    hash = hash &+ object.contentHash &- (previous?.contentHash ?? 0)
     if let split {
       root = .inner([Child(first: root.firstKey, count: count - split.count, node: root), split])
     }
@@ -39,6 +43,7 @@ struct ObjectMap: Sendable {
   mutating func remove(_ key: ObjectKey) -> StoredObject? {
     guard let removed = root.remove(key) else { return nil }
     count -= 1
+    hash = hash &- removed.contentHash
     while case .inner(let children) = root, children.count <= 1 { root = children.first?.node ?? .leaf([]) }
     return removed
   }

@@ -133,7 +133,7 @@ public final class Replica: ObjectStore {
     try result.get()
   }
 
-  private func submit(_ item: ReplicaInbox.Item) {
+  func submit(_ item: ReplicaInbox.Item) {
     switch shared.inbox.add(item) {
     case .first:
       let driver = driver

@@ -20,8 +20,6 @@ struct StateMachine: Sendable {
   private(set) var appliedIndex: UInt64
   /// Term of that entry.
   private(set) var appliedTerm: UInt64
-  /// A hash chain over every change ever applied: equal on all replicas at equal applied index.
-  private(set) var stateHash: UInt64
   private(set) var requests: RequestTable
   private var pool = StringPool()
 
@@ -30,23 +28,28 @@ struct StateMachine: Sendable {
     revision = Self.firstRevision
     appliedIndex = 0
     appliedTerm = 0
-    stateHash = 0
     requests = RequestTable()
   }
 
   init(
-    map: ObjectMap, revision: Revision, appliedIndex: UInt64, appliedTerm: UInt64, stateHash: UInt64,
-    requests: RequestTable
+    map: ObjectMap, revision: Revision, appliedIndex: UInt64, appliedTerm: UInt64, requests: RequestTable
   ) {
     self.map = map
     self.revision = revision
     self.appliedIndex = appliedIndex
     self.appliedTerm = appliedTerm
-    self.stateHash = stateHash
     self.requests = requests
   }
 
   var version: StateVersion { StateVersion(revision: revision, map: map) }
+
+  /// The hash of the objects and the revision: equal on all replicas at equal applied index, and computed again from
+  /// the rows of a disk, a backup or a snapshot to see that they are what was written.
+  var stateHash: UInt64 { Self.hash(of: map, at: revision) }
+
+  static func hash(of map: ObjectMap, at revision: Revision) -> UInt64 {
+    withUnsafeBytes(of: revision.littleEndian) { xxh64($0, seed: map.hash) }
+  }
 
   /// Notes an entry that holds no command (a leader's first, a configuration).
   mutating func skip(index: UInt64, term: UInt64) {
@@ -73,9 +76,7 @@ struct StateMachine: Sendable {
     } else {
       let first = changes.count
       for mutation in proposal.mutations {
-        guard let change = perform(mutation, entry) else { continue }
-        note(change)
-        changes.append(change)
+        if let change = perform(mutation, entry) { changes.append(change) }
       }
       outcome = .committed(Array(changes[first...]))
     }
@@ -131,15 +132,6 @@ struct StateMachine: Sendable {
       revision = next
       return Change(kind: .delete, revision: next, object: last, previous: previous)
     }
-  }
-
-  /// Chains the change into the running hash.
-  private mutating func note(_ change: Change) {
-    var header = ByteWriter(capacity: 96)
-    header.flag(change.kind == .put)
-    header.number(change.revision)
-    header.write(change.key)
-    stateHash = xxh64(change.object.bytes, seed: xxh64(header.bytes, seed: stateHash))
   }
 }
 

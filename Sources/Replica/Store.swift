@@ -1,6 +1,7 @@
 // The store as the API server sees it: immutable versions of the state, commands that commit or fail as one, changes
 // in order. Replica implements it over Raft; LocalStore, for tests, over nothing.
 
+import Storage
 import World
 
 /// One number for every committed change of the cluster: the `resourceVersion`. Strictly increasing, equal everywhere.
@@ -40,6 +41,8 @@ public final class StoredObject: Sendable {
   public let labels: [String: String]
   /// For leases: the transition count that fences the writes of the holder.
   public let fence: UInt64
+  /// XXH64 of key, revision, fence and bytes: this object's share of the state's hash.
+  let contentHash: UInt64
 
   public init(
     key: ObjectKey, revision: Revision, uid: String, bytes: [UInt8], revisionOffset: Int, labels: [String: String],
@@ -52,6 +55,20 @@ public final class StoredObject: Sendable {
     self.revisionOffset = revisionOffset
     self.labels = labels
     self.fence = fence
+    contentHash = Self.hash(key: key, revision: revision, fence: fence, bytes: bytes)
+  }
+
+  /// The hash of what is held now: another than `contentHash` when memory has changed by itself.
+  func recomputedHash() -> UInt64 { Self.hash(key: key, revision: revision, fence: fence, bytes: bytes) }
+
+  private static func hash(key: ObjectKey, revision: Revision, fence: UInt64, bytes: [UInt8]) -> UInt64 {
+    var words = (revision.littleEndian, fence.littleEndian)
+    var seed = withUnsafeBytes(of: &words) { xxh64($0) }
+    for part in [key.resource, key.namespace, key.name] {
+      var part = part
+      seed = part.withUTF8 { xxh64(UnsafeRawBufferPointer($0), seed: seed) }
+    }
+    return xxh64(bytes, seed: seed)
   }
 }
 

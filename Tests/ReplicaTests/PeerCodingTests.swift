@@ -84,7 +84,7 @@ import Testing
       return chunks
     }
     let all = chunks()
-    #expect(all.count > 10 && all.allSatisfy { $0.bytes.count <= SnapshotLimits.chunkBytes })
+    #expect(all.count > 10 && all.allSatisfy { $0.bytes.count <= StateStreamLimits.pieceBytes })
     var sink = SnapshotSink(id: 5, cluster: "c")
     var result: (machine: StateMachine, metadata: SnapshotMetadata)?
     for chunk in all {

@@ -1,0 +1,72 @@
+// Whole data folders, for those who make one anew (a restore) or set one aside: in one step, or not at all.
+
+import Glibc
+
+/// Steps on folders and files of a server that is not running. All of them block.
+public enum DataFolder {
+  /// The files of a data folder.
+  static let names = ["raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock"]
+
+  /// Whether something is there that a new data folder would mix with.
+  public static func isOccupied(_ path: String) throws(StorageError) -> Bool {
+    guard let directory = opendir(path) else {
+      if errno == ENOENT { return false }
+      throw .system(operation: "open \(path)", code: errno)
+    }
+    defer { closedir(directory) }
+    while let entry = readdir(directory) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if name != ".", name != ".." { return true }
+    }
+    return false
+  }
+
+  /// Deletes what an attempt that failed has left: a data folder's own files, and the folder if nothing else is in it.
+  public static func discard(_ path: String) {
+    for name in names { unlink("\(path)/\(name)") }
+    rmdir(path)
+  }
+
+  /// Gives a finished folder its name; a crash leaves either name, never half a folder. An empty folder is replaced.
+  public static func publish(_ path: String, as final: String) throws(StorageError) {
+    guard rename(path, final) == 0 else { throw .system(operation: "rename \(path) to \(final)", code: errno) }
+    try syncDirectory(parent(of: final))
+  }
+
+  /// Moves a file within a folder; one that is not there is left alone.
+  public static func move(_ path: String, to other: String) throws(StorageError) {
+    guard rename(path, other) == 0 || errno == ENOENT else {
+      throw .system(operation: "rename \(path) to \(other)", code: errno)
+    }
+    try syncDirectory(parent(of: other))
+  }
+
+  /// Writes a file that only its owner may read, durably; it must not exist.
+  public static func write(_ bytes: [UInt8], to path: String) throws(StorageError) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw .system(operation: "create \(path)", code: errno) }
+    defer { close(descriptor) }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw .system(operation: "write \(path)", code: errno) }
+      rest = rest.dropFirst(count)
+    }
+    guard fsync(descriptor) == 0 else { throw .system(operation: "fsync \(path)", code: errno) }
+    try syncDirectory(parent(of: path))
+  }
+
+  private static func parent(of path: String) -> String {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: true)
+    let parent = parts.dropLast().joined(separator: "/")
+    return path.hasPrefix("/") ? "/\(parent)" : parent.isEmpty ? "." : parent
+  }
+
+  private static func syncDirectory(_ path: String) throws(StorageError) {
+    let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard directory >= 0 else { throw .system(operation: "open \(path)", code: errno) }
+    defer { close(directory) }
+    guard fsync(directory) == 0 else { throw .system(operation: "fsync \(path)", code: errno) }
+  }
+}
