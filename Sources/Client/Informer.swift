@@ -136,7 +136,7 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
       return (state.task, state.syncWaiters)
     }
     task?.cancel()
-    for waiter in waiters.values { waiter.resume() }
+    for waiter in waiters.sorted(by: { $0.key < $1.key }) { waiter.value.resume() }
   }
 
   private func run() async {
@@ -230,14 +230,15 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
       state.resourceVersion = resourceVersion
       return state.objects.values.filter { objects[$0.key] == nil }
     }
-    for object in gone { remove(object.key, last: object) }
-    for object in objects.values { store(object, advancing: false) }
+    // In the order of names, not of a hash table: handlers see the same twice.
+    for object in gone.sorted(by: { $0.key < $1.key }) { remove(object.key, last: object) }
+    for (_, object) in objects.sorted(by: { $0.key < $1.key }) { store(object, advancing: false) }
     let waiters = state.withLock { state in
       state.hasSynced = true
       defer { state.syncWaiters = [:] }
       return state.syncWaiters
     }
-    for waiter in waiters.values { waiter.resume() }
+    for waiter in waiters.sorted(by: { $0.key < $1.key }) { waiter.value.resume() }
   }
 
   private func store(_ object: Object, advancing: Bool = true) {

@@ -112,7 +112,7 @@ struct ProposalQueue {
 
   /// Everyone who waits, at the end.
   mutating func removeAll() -> [Answer] {
-    let answers = arrivals.map(\.answer) + outstanding.values.map(\.answer)
+    let answers = arrivals.map(\.answer) + outstanding.sorted { $0.key < $1.key }.map(\.value.answer)
     arrivals = []
     outstanding = [:]
     unsent = []

@@ -39,7 +39,7 @@ struct ReadQueue {
   /// A question or its answer may have been lost on the way.
   mutating func askAgain(before time: MonotonicTime) {
     guard !asked.isEmpty else { return }
-    abandoned(asked.filter { $0.value.at <= time }.map(\.key))
+    abandoned(asked.filter { $0.value.at <= time }.keys.sorted { $0.number < $1.number })
   }
 
   /// Those whose time is up.
@@ -55,6 +55,7 @@ struct ReadQueue {
       waiting = []
       asked = [:]
     }
-    return waiting.map(\.answer) + asked.values.flatMap { $0.reads.map(\.answer) }
+    let inOrder = asked.sorted { $0.key.number < $1.key.number }
+    return waiting.map(\.answer) + inOrder.flatMap { $0.value.reads.map(\.answer) }
   }
 }

@@ -9,7 +9,8 @@ import World
 final class WatchHub: Sendable {
   private struct State {
     var history: ChangeHistory
-    var outboxes: [ObjectIdentifier: Outbox] = [:]
+    /// One for each loop that watches: few, and in the order in which they came (a simulated run must repeat itself).
+    var outboxes: [Outbox] = []
     var waiters: [UInt64: (revision: Revision, continuation: CheckedContinuation<Bool, Never>)] = [:]
     var nextID: UInt64 = 0
     /// Older versions found again lately: the pages of one list ask for the same revision many times.
@@ -32,7 +33,7 @@ final class WatchHub: Sendable {
   var oldestRevision: Revision { state.withLock { $0.history.start } }
 
   /// Number of live subscriptions.
-  var subscriptionCount: Int { state.withLock { $0.outboxes.values.reduce(0) { $0 + $1.subscriptionCount } } }
+  var subscriptionCount: Int { state.withLock { $0.outboxes.reduce(0) { $0 + $1.subscriptionCount } } }
 
   /// Publishes the changes that led to `version`. Called by one thread at a time, in order.
   func publish(_ version: StateVersion, changes: [Change]) {
@@ -40,7 +41,7 @@ final class WatchHub: Sendable {
     let batch = ChangeBatch(changes, through: version.revision)
     let (outboxes, waiters) = state.withLock { state in
       state.history.append(changes, leadingTo: version)
-      let woken = state.outboxes.values.filter { $0.add(batch) }
+      let woken = state.outboxes.filter { $0.add(batch) }
       return (woken, Self.takeWaiters(&state, through: version.revision))
     }
     for outbox in outboxes { outbox.schedule(self) }
@@ -53,7 +54,7 @@ final class WatchHub: Sendable {
     let (outboxes, waiters) = state.withLock { state in
       state.history = ChangeHistory(at: version, limits: limits)
       state.found = []
-      let woken = state.outboxes.values.filter { $0.addReset() }
+      let woken = state.outboxes.filter { $0.addReset() }
       return (woken, Self.takeWaiters(&state, through: version.revision))
     }
     for outbox in outboxes { outbox.schedule(self) }
@@ -117,7 +118,7 @@ final class WatchHub: Sendable {
     guard !state.waiters.isEmpty else { return [] }
     let ready = state.waiters.filter { $0.value.revision <= revision }
     for id in ready.keys { state.waiters[id] = nil }
-    return ready.values.map(\.continuation)
+    return ready.sorted { $0.key < $1.key }.map(\.value.continuation)
   }
 
   // MARK: Watching
@@ -131,8 +132,13 @@ final class WatchHub: Sendable {
       // A revision from the future is awaited: another server was ahead of this one.
       guard let backlog = state.history.since(revision) else { return (.tooOld(oldest: state.history.start), nil) }
       state.nextID += 1
-      let outbox = state.outboxes[ObjectIdentifier(world)] ?? Outbox(world)
-      state.outboxes[ObjectIdentifier(world)] = outbox
+      let outbox: Outbox
+      if let known = state.outboxes.first(where: { $0.world === world }) {
+        outbox = known
+      } else {
+        outbox = Outbox(world)
+        state.outboxes.append(outbox)
+      }
       let subscription = Subscription(id: state.nextID, resource: resource, outbox: outbox, hub: self)
       let watcher = Watcher(
         id: state.nextID, seen: max(revision, state.history.end.revision), floor: revision, deliver: deliver,
@@ -146,9 +152,7 @@ final class WatchHub: Sendable {
   fileprivate func cancel(_ subscription: Subscription) {
     let woken = state.withLock { state in
       let woken = subscription.outbox.remove(subscription)
-      if subscription.outbox.subscriptionCount == 0 {
-        state.outboxes[ObjectIdentifier(subscription.outbox.world)] = nil
-      }
+      if subscription.outbox.subscriptionCount == 0 { state.outboxes.removeAll { $0 === subscription.outbox } }
       return woken
     }
     if woken { subscription.outbox.schedule(self) }
@@ -167,14 +171,25 @@ final class WatchHub: Sendable {
 
 /// One published batch, grouped by resource once for all loops.
 private final class ChangeBatch: Sendable {
-  let byResource: [String: [Change]]
+  /// In the order of their first changes.
+  let byResource: [(resource: String, changes: [Change])]
   let revision: Revision
 
   init(_ changes: [Change], through revision: Revision) {
     if let first = changes.first, changes.allSatisfy({ $0.key.resource == first.key.resource }) {
-      byResource = [first.key.resource: changes]
+      byResource = [(first.key.resource, changes)]
     } else {
-      byResource = Dictionary(grouping: changes) { $0.key.resource }
+      var places: [String: Int] = [:]
+      var groups: [(resource: String, changes: [Change])] = []
+      for change in changes {
+        if let place = places[change.key.resource] {
+          groups[place].changes.append(change)
+        } else {
+          places[change.key.resource] = groups.count
+          groups.append((change.key.resource, [change]))
+        }
+      }
+      byResource = groups
     }
     self.revision = revision
   }
@@ -229,7 +244,8 @@ private final class Outbox: @unchecked Sendable {
   private var isScheduled = false
   private var interest: [String: Int] = [:]
   private(set) var subscriptionCount = 0
-  private var watchers: [String: [UInt64: Watcher]] = [:]
+  /// By resource, in the order of their ids.
+  private var watchers: [String: [Watcher]] = [:]
 
   init(_ world: any World) { self.world = world }
 
@@ -241,7 +257,7 @@ private final class Outbox: @unchecked Sendable {
     return !isScheduled
   }
   func add(_ batch: ChangeBatch) -> Bool {
-    batch.byResource.keys.contains { interest[$0] != nil } && add(.batch(batch))
+    batch.byResource.contains { interest[$0.resource] != nil } && add(.batch(batch))
   }
   func addReset() -> Bool { add(.reset) }
   func add(_ watcher: Watcher, to resource: String, backlog: [ArraySlice<Change>]) -> Bool {
@@ -277,26 +293,38 @@ private final class Outbox: @unchecked Sendable {
     for item in hub.takePending(of: self) {
       switch item {
       case .add(let watcher, let resource, let backlog):
-        watchers[resource, default: [:]][watcher.id] = watcher
+        watchers[resource, default: []].append(watcher)
         let changes = backlog.lazy.joined().filter { $0.key.resource == resource }
         if !changes.isEmpty { watcher.deliver(Array(changes), watcher.seen) }
-      case .remove(let id, let resource): watchers[resource]?[id] = nil
+      case .remove(let id, let resource):
+        if let place = place(of: id, resource) { watchers[resource]?.remove(at: place) }
       case .batch(let batch): deliver(batch)
       case .progress(let id, let resource, let revision):
-        guard let watcher = watchers[resource]?[id] else { continue }
+        guard let place = place(of: id, resource), let watcher = watchers[resource]?[place] else { continue }
         watcher.deliver([], max(revision, watcher.floor))
       case .reset:
-        let ending = watchers.values.flatMap(\.values)
+        let ending = watchers.values.flatMap { $0 }.sorted { $0.id < $1.id }
         watchers = [:]
         for watcher in ending { watcher.ended() }
       }
     }
   }
 
+  /// Where a watcher stands among those of its resource: by bisection, for thousands may come and go.
+  private func place(of id: UInt64, _ resource: String) -> Int? {
+    guard let group = watchers[resource] else { return nil }
+    var (low, high) = (0, group.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if group[middle].id < id { low = middle + 1 } else { high = middle }
+    }
+    return low < group.count && group[low].id == id ? low : nil
+  }
+
   private func deliver(_ batch: ChangeBatch) {
     for (resource, changes) in batch.byResource {
       guard let group = watchers[resource] else { continue }
-      for watcher in group.values where batch.revision > watcher.seen {
+      for watcher in group where batch.revision > watcher.seen {
         if changes[0].revision > watcher.floor {
           watcher.deliver(changes, batch.revision)
         } else {

@@ -101,7 +101,8 @@ struct SchedulingQueue: Sendable {
   /// Pods that this may help wait out their back-off and are tried again.
   mutating func changed(_ change: ClusterChange, now: MonotonicTime) {
     guard !awaited.isDisjoint(with: change) else { return }
-    for (uid, waiting) in unschedulable where !waiting.entry.cures.isDisjoint(with: change) {
+    let helped = unschedulable.filter { !$0.value.entry.cures.isDisjoint(with: change) }
+    for (uid, waiting) in helped.sorted(by: { ($0.value.since, $0.key) < ($1.value.since, $1.key) }) {
       unschedulable[uid] = nil
       let until = waiting.since + Self.backoff(waiting.entry.attempts)
       if until <= now {
@@ -117,11 +118,13 @@ struct SchedulingQueue: Sendable {
   /// Moves what has waited long enough.
   mutating func flush(now: MonotonicTime) {
     guard let due, due <= now else { return }
-    for (uid, waiting) in backoff where waiting.until <= now {
+    let rested = backoff.filter { $0.value.until <= now }
+    for (uid, waiting) in rested.sorted(by: { ($0.value.until, $0.key) < ($1.value.until, $1.key) }) {
       backoff[uid] = nil
       push(waiting.entry)
     }
-    for (uid, waiting) in unschedulable where waiting.since + Self.flushAfter <= now {
+    let forgotten = unschedulable.filter { $0.value.since + Self.flushAfter <= now }
+    for (uid, waiting) in forgotten.sorted(by: { ($0.value.since, $0.key) < ($1.value.since, $1.key) }) {
       unschedulable[uid] = nil
       push(waiting.entry)
     }

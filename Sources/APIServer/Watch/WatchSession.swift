@@ -7,13 +7,23 @@ import World
 
 /// The watches of a server: what keeps them alive, and how a stopping server ends them.
 final class WatchRegistry: Sendable {
-  private let sessions = Mutex<[ObjectIdentifier: WatchSession]>([:])
+  private let sessions = Mutex<(byNumber: [UInt64: WatchSession], last: UInt64)>(([:], 0))
 
-  var count: Int { sessions.withLock { $0.count } }
-  func insert(_ session: WatchSession) { sessions.withLock { $0[ObjectIdentifier(session)] = session } }
-  func remove(_ session: WatchSession) { _ = sessions.withLock { $0.removeValue(forKey: ObjectIdentifier(session)) } }
+  var count: Int { sessions.withLock { $0.byNumber.count } }
+  /// A number for a session that begins.
+  func nextNumber() -> UInt64 {
+    sessions.withLock { sessions in
+      sessions.last += 1
+      return sessions.last
+    }
+  }
+  func insert(_ session: WatchSession) { sessions.withLock { $0.byNumber[session.number] = session } }
+  func remove(_ session: WatchSession) { _ = sessions.withLock { $0.byNumber.removeValue(forKey: session.number) } }
   /// Ends every watch cleanly: clients resume elsewhere from what they have seen.
-  func endAll() { for session in sessions.withLock({ Array($0.values) }) { session.end() } }
+  func endAll() {
+    let all = sessions.withLock { $0.byNumber.sorted { $0.key < $1.key } }
+    for (_, session) in all { session.end() }
+  }
 }
 
 /// Feeds one watch until the client leaves, its time is up, it is too slow, or the server stops.
@@ -35,6 +45,7 @@ final class WatchSession: Sendable {
     var isEnded = false
   }
   let pipe = BytePipe(highWater: 1 << 20)
+  let number: UInt64
   private let world: any World
   private let sendsBookmarks: Bool
   private let state: Mutex<State>
@@ -47,6 +58,7 @@ final class WatchSession: Sendable {
     self.world = world
     self.sendsBookmarks = sendsBookmarks
     self.registry = registry
+    number = registry.nextNumber()
   }
 
   // MARK: Beginning

@@ -20,7 +20,7 @@ public struct DiskPace: Sendable {
 }
 
 /// A server's disk, which outlives its processes.
-public protocol SimulatedDisk: AnyObject {
+public protocol ServerDisk: AnyObject {
   var pace: DiskPace { get set }
   /// Opens it for a process; its work runs on `world`. Throws as the real one does.
   func open(on world: VirtualWorld, identity: StorageIdentity) throws -> ReplicaDisk
@@ -32,7 +32,7 @@ public protocol SimulatedDisk: AnyObject {
   func wipe()
 }
 
-public final class MemoryDisk: SimulatedDisk {
+public final class MemoryDisk: ServerDisk {
   public var pace = DiskPace()
   private let simulator: Simulator
   private var incarnation: UInt64 = 0

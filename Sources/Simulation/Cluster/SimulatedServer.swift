@@ -29,14 +29,14 @@ public final class SimulatedServer: @unchecked Sendable {
   public let id: NodeID
   public let name: String
   public let host: SimulatedHost
-  public let disk: any SimulatedDisk
+  public let disk: any ServerDisk
   var life: Life?
   /// How often it was started.
   public internal(set) var starts = 0
   /// Why the replica stopped by itself, in its present life.
   public internal(set) var stoppedBecause: String?
 
-  init(id: NodeID, host: SimulatedHost, disk: any SimulatedDisk) {
+  init(id: NodeID, host: SimulatedHost, disk: any ServerDisk) {
     self.id = id
     name = host.name
     self.host = host
