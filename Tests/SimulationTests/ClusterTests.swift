@@ -30,6 +30,33 @@ import Testing
         Set(cluster.servers.map { $0.inspect { $0.stateHash } }).count == 1
       })
   }
+
+  @Test func theSameSeedGivesTheSameTraceTwice() throws {
+    func trace() -> (UInt64, [String]) {
+      var options = SimulatedCluster.Options()
+      options.nodes = 2
+      let cluster = SimulatedCluster(seed: 11, options: options)
+      let events = Events()
+      cluster.simulator.onEvent = { [unowned simulator = cluster.simulator] in
+        events.lines.append("\($0) \(simulator.traceHash)")
+      }
+      cluster.startAll()
+      cluster.run(for: .seconds(5))
+      cluster.crash(cluster.leader ?? 1)
+      cluster.run(for: .seconds(5))
+      return (cluster.simulator.traceHash, events.lines)
+    }
+    let (first, second) = (trace(), trace())
+    #expect(first.0 == second.0)
+    // The first event that differs says more than a hash.
+    if let place = zip(first.1, second.1).enumerated().first(where: { $0.element.0 != $0.element.1 })?.offset {
+      Issue.record("\(first.1[max(0, place - 5)...place])\n\(second.1[max(0, place - 5)...place])")
+    }
+  }
+}
+
+private final class Events {
+  var lines: [String] = []
 }
 
 private func configMap(_ name: String) -> JSONValue {

@@ -79,6 +79,7 @@ private final class Exchange: @unchecked Sendable {
   private var received: BytePipe?
   private var sent: BytePipe?
   private var isOver = false
+  private var target = ""
 
   init(_ connection: Connection, network: SimulatedNetwork, world: VirtualWorld) {
     self.connection = connection
@@ -91,6 +92,7 @@ private final class Exchange: @unchecked Sendable {
   ) {
     guard !isOver else { return continuation.resume(throwing: CancellationError()) }
     answer = continuation
+    target = "\(request.method) \(request.target)"
     connection.onBreakAtOpener = { [self] in broke() }
     connection.onBreakAtAcceptor = { [self] in sent?.cancel() }
     watchPatience()
@@ -195,6 +197,7 @@ private final class Exchange: @unchecked Sendable {
 
   private func trace(_ what: UInt64, _ size: Int) {
     network.delivered += 1
+    network.simulator.tell("http \(["request", "stream", "answer", "piece"][Int(what)]) \(size) \(target)")
     network.simulator.note(what << 56 | connection.opener.host << 32 | UInt64(size))
   }
 }

@@ -125,6 +125,7 @@ private final class Lane: @unchecked Sendable {
       guard let station = network.peerStations[to] else { return }
       network.delivered += 1
       network.simulator.note(from << 8 | to)
+      network.simulator.tell("frames \(from) → \(to): \(frames.map { "\($0.count) bytes of kind \($0[1])" })")
       for frame in frames { network.simulator.note(frame) }
       station.onEvent(.received(from: from, frames: frames))
     }

@@ -17,6 +17,9 @@ public final class Simulator: @unchecked Sendable {
   /// Called after every piece of work, with the loop it ran on.
   public var afterStep: ((VirtualWorld) -> Void)?
 
+  /// Called with a description of every timer and message, when somebody wants to know.
+  public var onEvent: ((String) -> Void)?
+
   var trace = TraceHash()
   private var timers = TimerHeap()
   private var timerCount: UInt64 = 0
@@ -32,6 +35,11 @@ public final class Simulator: @unchecked Sendable {
   /// Makes a part of the run's identity of something that happened.
   public func note(_ word: UInt64) { trace.mix(word) }
   public func note(_ bytes: [UInt8]) { trace.mix(bytes) }
+
+  @inline(__always)
+  func tell(_ event: @autoclosure () -> String) {
+    if let onEvent { onEvent("\(now.nanoseconds - 1_000_000_000) \(event())") }
+  }
 
   func nextWorldNumber() -> UInt64 {
     worldCount += 1
@@ -92,6 +100,7 @@ public final class Simulator: @unchecked Sendable {
     guard let timer = timers.popFirst(until: end) else { return false }
     now = max(now, timer.at)
     trace.mix(timer.at.nanoseconds ^ timer.world.number << 56)
+    tell("timer of \(timer.world.process.host.name)/\(timer.world.name)")
     timer.world.append(.timer(timer))
     return true
   }
