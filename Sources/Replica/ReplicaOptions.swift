@@ -103,6 +103,9 @@ public struct ReplicaDisk: Sendable {
     configuration initial: Configuration, options: RaftOptions
   ) throws(CodecError) -> (machine: StateMachine, raft: Raft, rebased: LogBase?) {
     let log = directory.logContents
+    guard log.damage == nil, directory.stateContents.damage == nil else {
+      throw CodecError("the disk has lost part of what it held")
+    }
     var machine = StateMachine()
     if let mark = directory.stateContents.mark {
       machine = StateMachine(

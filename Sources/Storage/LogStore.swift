@@ -93,8 +93,10 @@ public protocol LogStore: AnyObject, Sendable {
 public struct LogContents: Sendable {
   public var hardState = LogHardState()
   public var base: LogBase?
-  /// Consecutive entries behind the base.
+  /// Consecutive entries behind the base; where something is missing, they end before it.
   public var entries: [LogEntry] = []
+  /// What is missing, if anything is.
+  public var damage: LogDamage?
 
   public init() {}
 }

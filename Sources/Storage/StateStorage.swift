@@ -91,11 +91,17 @@ public enum StateDurability: Sendable {
 public struct StateWrite: Sendable {
   public var mark: StateMark
   public var durability: StateDurability
+  /// With this write the state is complete: whatever was lost has been replaced (or never was).
+  public var completes: Bool
   /// Called on the storage's thread, which has the time to sort, join and encode.
   public var rows: @Sendable () -> StateRows
 
-  public init(mark: StateMark, durability: StateDurability = .inTime, rows: @escaping @Sendable () -> StateRows) {
+  public init(
+    mark: StateMark, durability: StateDurability = .inTime, completes: Bool = false,
+    rows: @escaping @Sendable () -> StateRows
+  ) {
     self.mark = mark
+    self.completes = completes
     self.durability = durability
     self.rows = rows
   }
@@ -120,8 +126,11 @@ public protocol StateStorage: AnyObject, Sendable {
 
 /// What a state storage holds when it is opened; rows are handed out one by one.
 public struct StateContents: Sendable {
+  /// Nil in a new database, and (with `damage`) where it cannot be read any more.
   public var mark: StateMark?
   public var requests: [UInt64: [UInt8]] = [:]
+  /// What is lost, if anything is.
+  public var damage: StateDamage?
 
   public init() {}
 }
