@@ -6,6 +6,8 @@
 
 /// The version that this build writes and understands.
 private let codecVersion: UInt8 = 1
+/// The same for configurations. Version 1 had no contexts, last id and version; it is still read.
+private let configurationVersion: UInt8 = 2
 
 extension Message {
   /// The kind of a message on the wire. Numbers are never reused.
@@ -20,6 +22,7 @@ extension Message {
     case readIndex = 8
     case readIndexReply = 9
     case timeoutNow = 10
+    case removed = 11
   }
 
   /// Bytes of the longest message without entries.
@@ -53,6 +56,7 @@ extension Message {
     case .readIndex: .readIndex
     case .readIndexReply: .readIndexReply
     case .timeoutNow: .timeoutNow
+    case .removed: .removed
     }
   }
 
@@ -88,7 +92,7 @@ extension Message {
     case .readIndexReply(let read, let index):
       read.write(to: &writer)
       writer.write(index)
-    case .timeoutNow:
+    case .timeoutNow, .removed:
       break
     }
   }
@@ -134,6 +138,8 @@ extension Message {
       .readIndexReply(try ReadID(from: &reader), index: try reader.readInteger())
     case .timeoutNow:
       .timeoutNow
+    case .removed:
+      .removed
     }
   }
 
@@ -170,6 +176,8 @@ extension Entry {
     guard let kind = EntryKind(rawValue: kindByte) else { throw .unknownValue(kindByte) }
     self.kind = kind
     payload = try reader.readCounted()
+    // Refused here, by its version, rather than when it comes into force.
+    if kind == .configuration { _ = try Configuration(decoding: payload) }
   }
 
   /// The entry as bytes, with its index.
@@ -194,22 +202,40 @@ extension Entry {
 extension Configuration {
   /// The configuration as bytes, the same for equal configurations.
   public func encoded() -> [UInt8] {
-    var writer = ByteWriter(capacity: 16 + 8 * (voters.count + outgoingVoters.count + learners.count))
-    writer.write(codecVersion)
+    var writer = ByteWriter(
+      capacity: 48 + 8 * (voters.count + outgoingVoters.count + learners.count)
+        + contexts.values.reduce(0) { $0 + $1.count + 12 })
+    writer.write(configurationVersion)
     for servers in [voters, outgoingVoters, learners] {
       writer.writeCount(servers.count)
       for server in servers.sorted() { writer.write(server) }
     }
+    writer.writeCount(contexts.count)
+    for (server, context) in contexts.sorted(by: { $0.key < $1.key }) {
+      writer.write(server)
+      writer.writeCounted(context)
+    }
+    writer.write(lastID)
+    writer.write(version)
     return writer.bytes
   }
 
   /// The configuration of these bytes, all of them.
   public init(decoding bytes: [UInt8]) throws(CodingError) {
     self = try ByteReader.decode(bytes) { (reader) throws(CodingError) in
-      try reader.readVersion()
+      let format = try reader.readByte()
+      guard (1...configurationVersion).contains(format) else { throw .unknownVersion(format) }
       let voters = try reader.readServers()
       let outgoingVoters = try reader.readServers()
-      return Configuration(voters: voters, outgoingVoters: outgoingVoters, learners: try reader.readServers())
+      var result = Configuration(voters: voters, outgoingVoters: outgoingVoters, learners: try reader.readServers())
+      if format == 1 { return result }
+      for _ in 0..<(try reader.readCount(minimumSize: 12)) {
+        let server = try reader.readInteger()
+        result.contexts[server] = try reader.readCounted()
+      }
+      result.lastID = try reader.readInteger()
+      result.version = try reader.readInteger()
+      return result
     }
   }
 }

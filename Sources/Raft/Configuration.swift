@@ -7,13 +7,29 @@ public struct Configuration: Sendable, Hashable {
   public var voters: Set<NodeID>
   /// Voters of the configuration that is being left; empty unless the configuration is joint.
   public var outgoingVoters: Set<NodeID>
-  /// Servers that receive the log and do not vote (dissertation §4.2.1).
+  /// Servers that receive the log and do not vote (dissertation §4.2.1). While the configuration is joint, a voter that
+  /// is being demoted stands here and among the outgoing voters.
   public var learners: Set<NodeID>
+  /// What the driver knows each member by: its name, address, disk. Opaque here, replicated with the configuration, so
+  /// that a server learns its peers from its own log.
+  public var contexts: [NodeID: [UInt8]]
+  /// The highest id that any member ever had. Ids are given in ascending order and never again: what is at or below this
+  /// and no member was removed for good.
+  public var lastID: NodeID
+  /// The version of commands that every member understands. Raised by the driver, never lowered.
+  public var version: UInt64
 
-  public init(voters: Set<NodeID>, outgoingVoters: Set<NodeID> = [], learners: Set<NodeID> = []) {
+  /// `lastID` nil: the highest of these members.
+  public init(
+    voters: Set<NodeID>, outgoingVoters: Set<NodeID> = [], learners: Set<NodeID> = [],
+    contexts: [NodeID: [UInt8]] = [:], lastID: NodeID? = nil, version: UInt64 = 1
+  ) {
     self.voters = voters
     self.outgoingVoters = outgoingVoters
     self.learners = learners
+    self.contexts = contexts
+    self.lastID = lastID ?? voters.union(outgoingVoters).union(learners).max() ?? 0
+    self.version = version
   }
 
   /// Whether two majorities are needed at present.
@@ -21,6 +37,12 @@ public struct Configuration: Sendable, Hashable {
 
   /// Every server that receives the log, in ascending order.
   public var members: [NodeID] { voters.union(outgoingVoters).union(learners).sorted() }
+
+  /// Whether the server receives the log.
+  public func isMember(_ id: NodeID) -> Bool { isVoter(id) || learners.contains(id) }
+
+  /// Whether the server was a member once and is none any more.
+  public func hasRemoved(_ id: NodeID) -> Bool { id <= lastID && !isMember(id) }
 
   /// Whether the server's vote counts in any of the two majorities.
   public func isVoter(_ id: NodeID) -> Bool { voters.contains(id) || outgoingVoters.contains(id) }

@@ -36,5 +36,7 @@ public struct Message: Sendable, Hashable {
     case readIndexReply(ReadID, index: LogIndex)
     /// The leader asks the receiver to start an election at once (dissertation §3.10).
     case timeoutNow
+    /// The receiver is no member any more, and that is committed.
+    case removed
   }
 }

@@ -24,6 +24,8 @@ struct Progress: Sendable {
   private(set) var sentCommit: LogIndex = 0
   /// Whether it answered since the last check for a quorum.
   var isActive = false
+  /// No member any more, and not yet known to have heard of it.
+  var isLeaving = false
   /// The last round of heartbeats that it answered (ReadIndex).
   var confirmedReadRound: UInt64 = 0
   /// Whether to send a message even without news, to learn whether what was sent has arrived.
@@ -41,6 +43,9 @@ struct Progress: Sendable {
   func hasRoom(_ options: RaftOptions) -> Bool {
     inflight.count < options.maxInflightMessages && inflightBytes < options.maxInflightBytes
   }
+
+  /// Whether the leader still has what the follower needs next.
+  func canCatchUp(_ log: Log) -> Bool { log.term(at: nextIndex - 1) != nil }
 
   mutating func sent(lastIndex: LogIndex, bytes: Int, commit: LogIndex) {
     sentCommit = max(sentCommit, commit)

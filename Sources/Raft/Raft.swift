@@ -1,7 +1,7 @@
 // The consensus core: the state of one server, and where everything that happens to it comes in.
 //
 // Read the files in this order: Types, Configuration, Message, Output say what there is; this file what can happen;
-// RaftElection, RaftReplication, RaftReads, RaftSnapshots, RaftTransfer what is done about it; RaftOutput how it comes
+// RaftElection, RaftReplication, RaftMembership, RaftReads, RaftSnapshots, RaftTransfer what is done about it; RaftOutput how it comes
 // out; RaftInvariants what must be true after every step.
 
 /// One server's part in a Raft group, as a value: it opens no file, reads no clock and knows no network.
@@ -29,7 +29,10 @@ public struct Raft: Sendable {
   public internal(set) var lastApplied: LogIndex
   /// Committed entries up to here have been handed out.
   var emittedIndex: LogIndex
-  public internal(set) var configuration: Configuration
+  /// The latest configuration in the log and those before it.
+  var configurations: ConfigurationHistory
+  /// A leader has said that this server was removed.
+  var wasToldRemoved = false
 
   // Time, in ticks.
   var electionElapsed = 0
@@ -84,7 +87,7 @@ public struct Raft: Sendable {
     self.id = id
     self.options = options
     self.log = log
-    configuration = snapshot.configuration
+    configurations = ConfigurationHistory(base: snapshot.index, snapshot.configuration)
     // A snapshot can be newer than the stored term after a crash; a term in which nobody was voted for is safe to enter.
     currentTerm = max(hardState.currentTerm, snapshot.term)
     votedFor = currentTerm == hardState.currentTerm ? hardState.votedFor : nil
@@ -99,6 +102,7 @@ public struct Raft: Sendable {
     reads = Reads(incarnation: generator.next())
     emittedLeadership = Leadership(term: currentTerm, role: .follower, leader: nil)
     witness = InvariantWitness()
+    for entry in log.entries { adopt(entry) }
     resetElectionTimer()
     checkInvariants()
   }
@@ -106,6 +110,8 @@ public struct Raft: Sendable {
   // MARK: What can be asked
 
   public var lastIndex: LogIndex { log.lastIndex }
+  /// Who belongs to the group: the latest configuration in the log, committed or not (§6).
+  public var configuration: Configuration { configurations.latest }
   /// The log up to here is on this server's own disk.
   public var durableIndex: LogIndex { durability.durableIndex }
   /// Entries after this index are in memory.
@@ -148,7 +154,7 @@ public struct Raft: Sendable {
   /// A message arrived. Messages that are meant for others or make no sense are ignored.
   public mutating func step(_ message: Message) {
     guard message.to == id, message.from != id, message.from != 0 else { return }
-    receive(message)
+    if !dismissRemoved(message) { receive(message) }
     checkInvariants()
   }
 
@@ -206,7 +212,9 @@ public struct Raft: Sendable {
     case .readIndexReply(let read, let index):
       readConfirmed(read, index: index, from: message.from)
     case .timeoutNow:
-      if role != .leader && configuration.isVoter(id) { becomeCandidate(transfer: true) }
+      if role != .leader && mayCampaign { becomeCandidate(transfer: true) }
+    case .removed:
+      break  // Dealt with before terms count (RaftMembership).
     }
   }
 

@@ -42,6 +42,7 @@ extension Raft {
     let result = configuration.voteResult { voter in
       voter == id || (followers.first { $0.id == voter }?.isActive ?? false)
     }
+    followers.removeAll { $0.isLeaving && !$0.isActive }
     for position in followers.indices { followers[position].isActive = false }
     return result == .won
   }
@@ -55,7 +56,7 @@ extension Raft {
 
   /// The election timeout has passed without a leader.
   mutating func campaign() {
-    if !configuration.isVoter(id) {
+    if !mayCampaign {
       resetElectionTimer()
       loseLeader()
     } else if options.preVote {

@@ -14,6 +14,7 @@ struct InvariantWitness: Sendable {
   var lastIndex: LogIndex = 0
   var lastTerm: Term = 0
   var emittedIndex: LogIndex = 0
+  var configurationIndex: LogIndex = 0
 
   /// A snapshot took the place of the log: the old end of the log says nothing about the new one.
   mutating func logWasReplaced() { lastIndex = 0 }
@@ -24,6 +25,7 @@ extension Raft {
     checkOrder()
     checkHistory()
     checkRole()
+    checkMembership()
     witness.currentTerm = currentTerm
     witness.votedFor = votedFor
     witness.role = role
@@ -32,6 +34,7 @@ extension Raft {
     witness.lastIndex = lastIndex
     witness.lastTerm = log.lastTerm
     witness.emittedIndex = emittedIndex
+    witness.configurationIndex = configurationIndex
   }
 
   /// The indexes of one server stand in a fixed order.
@@ -90,6 +93,16 @@ extension Raft {
     }
     precondition(role == .leader || (followers.isEmpty && transfer == nil), "only a leader has followers")
     precondition(role == .leader || reads.rounds.isEmpty, "only a leader confirms reads")
+  }
+
+  /// One change of membership at a time, by a leader that knows of all before it (§6; dissertation §4.1).
+  private func checkMembership() {
+    precondition(!isRemoved || role == .follower, "a removed server asks for votes or leads")
+    precondition(
+      configurationIndex >= log.baseIndex && configurationIndex <= lastIndex, "a configuration beside the log")
+    guard role == .leader && witness.role == .leader && configurationIndex != witness.configurationIndex else { return }
+    precondition(witness.configurationIndex <= commitIndex, "two configuration changes in flight (§6)")
+    precondition(log.term(at: commitIndex) == currentTerm, "a configuration changes before the term's first commit")
   }
 
   private func check(_ follower: Progress) {

@@ -22,6 +22,7 @@ extension Raft {
       let entry = Entry(term: currentTerm, index: lastIndex + 1, kind: kind, payload: payload)
       uncommittedBytes += entry.cost
       log.append(entry)
+      adopt(entry)
     }
   }
 
@@ -32,6 +33,7 @@ extension Raft {
     for position in followers.indices {
       while let message = nextAppend(position) { messages.append(message) }
     }
+    dismissFollowers()
   }
 
   private mutating func nextAppend(_ position: Int) -> Message? {
@@ -47,6 +49,7 @@ extension Raft {
       if !hasNews { return nil }
     }
     guard let prevLogTerm = log.term(at: nextIndex - 1) else {
+      if followers[position].isLeaving { return nil }
       followers[position].becomeSnapshot()
       snapshotRequests.append(followers[position].id)
       return nil
@@ -104,8 +107,10 @@ extension Raft {
         precondition(entry.index > commitIndex, "a committed entry would be overwritten (leader completeness, §5.4)")
         log.truncate(from: entry.index)
         durability.truncated(from: entry.index)
+        configurations.truncate(from: entry.index)
       }
       log.append(entry)
+      adopt(entry)
     }
     let lastNewIndex = prevLogIndex + LogIndex(entries.count)
     commit(through: min(leaderCommit, lastNewIndex))
@@ -174,5 +179,6 @@ extension Raft {
     precondition(index <= lastIndex, "entries cannot be committed before they are there")
     if role == .leader { uncommittedBytes -= log.cost(from: commitIndex + 1, through: index) }
     commitIndex = index
+    continueMembershipChange()
   }
 }

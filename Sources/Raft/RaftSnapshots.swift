@@ -6,7 +6,10 @@ extension Raft {
   public mutating func compact(through index: LogIndex) {
     precondition(index <= lastApplied, "only what was applied can be compacted")
     precondition(index <= durability.durableIndex, "only what is on disk can be compacted")
-    if index > log.baseIndex { log.compact(through: index) }
+    if index > log.baseIndex {
+      log.compact(through: index)
+      configurations.compact(through: index)
+    }
     checkInvariants()
   }
 
@@ -39,7 +42,7 @@ extension Raft {
     if snapshot.term > currentTerm { becomeFollower(term: snapshot.term, leader: nil) }
     durability.replaced(by: snapshot, committed: min(commitIndex, durability.durableIndex))
     log = Log(baseIndex: snapshot.index, baseTerm: snapshot.term)
-    configuration = snapshot.configuration
+    configurations = ConfigurationHistory(base: snapshot.index, snapshot.configuration)
     commitIndex = snapshot.index
     emittedIndex = snapshot.index
     lastApplied = snapshot.index

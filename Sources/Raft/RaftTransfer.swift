@@ -25,13 +25,17 @@ extension Raft {
   /// this is no leader, a transfer is under way or there is nobody to hand over to.
   @discardableResult
   public mutating func resign() -> NodeID? {
-    guard role == .leader, transfer == nil else { return nil }
-    let candidates = followers.filter { configuration.voters.contains($0.id) && $0.state == .replicate }
-    guard let best = candidates.max(by: { $0.matchIndex < $1.matchIndex }) else { return nil }
-    transfer = Transfer(target: best.id)
-    finishTransferIfCaughtUp(best.id)
+    guard role == .leader, transfer == nil, let best = bestSuccessor() else { return nil }
+    transfer = Transfer(target: best)
+    finishTransferIfCaughtUp(best)
     checkInvariants()
-    return best.id
+    return best
+  }
+
+  /// The voter that has most of the log and is alive.
+  func bestSuccessor() -> NodeID? {
+    let candidates = followers.filter { configuration.voters.contains($0.id) && $0.state == .replicate }
+    return candidates.max { $0.matchIndex < $1.matchIndex }?.id
   }
 
   mutating func finishTransferIfCaughtUp(_ follower: NodeID) {

@@ -15,7 +15,7 @@ public enum EntryKind: UInt8, Sendable, Hashable {
   case command = 0
   /// The empty entry with which a leader opens its term (§5.4.2, §8).
   case noOp = 1
-  /// An encoded `Configuration` (§6). Replicated and applied as any other entry; nothing proposes one yet.
+  /// An encoded `Configuration` (§6), in force from the moment the entry is in a server's log.
   case configuration = 2
 }
 

@@ -8,7 +8,7 @@ private let samples: [Message] = {
   let read = ReadID(incarnation: .max, number: 7)
   let entries = [
     Entry(term: 3, index: 6, payload: [1, 2, 3]), Entry(term: 4, index: 7, kind: .noOp, payload: []),
-    Entry(term: 4, index: 8, kind: .configuration, payload: Array(0...255)),
+    Entry(term: 4, index: 8, kind: .configuration, payload: Configuration(voters: [1, 2]).encoded()),
   ]
   let bodies: [Message.Body] = [
     .requestVote(lastLogIndex: 1, lastLogTerm: 2, preVote: true, transfer: false),
@@ -29,7 +29,7 @@ private let samples: [Message] = {
   }
 
   @Test func anEntryAndAConfigurationComeOutAsTheyWentIn() throws {
-    let entry = Entry(term: 9, index: 8, kind: .configuration, payload: [0, 255])
+    let entry = Entry(term: 9, index: 8, kind: .command, payload: [0, 255])
     #expect(try Entry(decoding: entry.encoded()) == entry)
     let configuration = Configuration(voters: [3, 1, 2], outgoingVoters: [2, 9], learners: [7])
     #expect(try Configuration(decoding: configuration.encoded()) == configuration)

@@ -185,6 +185,7 @@ func describe(_ message: Message) -> String {
     case .readIndex(let read): "read \(read.number)?"
     case .readIndexReply(let read, let index): "read \(read.number) at \(index)"
     case .timeoutNow: "timeout now"
+    case .removed: "removed"
     }
   return "\(message.from)→\(message.to) term \(message.term): \(says)"
 }
