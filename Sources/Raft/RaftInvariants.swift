@@ -98,8 +98,7 @@ extension Raft {
   /// One change of membership at a time, by a leader that knows of all before it (§6; dissertation §4.1).
   private func checkMembership() {
     precondition(!isRemoved || role == .follower, "a removed server asks for votes or leads")
-    precondition(
-      configurationIndex >= log.baseIndex && configurationIndex <= lastIndex, "a configuration beside the log")
+    precondition(configurationIndex <= lastIndex, "a configuration is in force that is not in the log")
     guard role == .leader && witness.role == .leader && configurationIndex != witness.configurationIndex else { return }
     precondition(witness.configurationIndex <= commitIndex, "two configuration changes in flight (§6)")
     precondition(log.term(at: commitIndex) == currentTerm, "a configuration changes before the term's first commit")

@@ -6,6 +6,9 @@
 //   happened. Its state machine is stored behind its log and comes back older than it was.
 // - A disk is slow, sometimes very. Writes complete in order. It does not lie or rot: Raft cannot help against that.
 // - Connections are reported broken when a server dies, late, never, or without reason.
+// - Servers are added, promoted, demoted, removed and replaced at any time, by a leader that may be deposed already.
+// - A disk is wiped and comes back empty under its old name. Its driver, as all drivers, tells disks apart by an id that
+//   the configuration's contexts hold; everything but that one check is up to the core.
 //
 // After every event the group's safety properties (figure 3 of the paper) are checked, and at the end that it recovers.
 
@@ -31,6 +34,8 @@ struct Weather {
   var entriesBytesMax: Int
   /// How often a server crashes just when it has voted, been elected or committed: when it hurts most.
   var spitePerMille: Int
+  var membershipPerMille: Int
+  var wipePerMille: Int
 
   init(_ generator: inout Generator) {
     voters = [1, 3, 3, 3, 5][generator.next(below: 5)]
@@ -49,6 +54,8 @@ struct Weather {
     downMax = [15, 60, 700][generator.next(below: 3)]
     entriesBytesMax = [1, 150, 400][generator.next(below: 3)]
     spitePerMille = [0, 50, 250, 600][generator.next(below: 4)]
+    membershipPerMille = [0, 60, 200, 500][generator.next(below: 4)]
+    wipePerMille = [0, 0, 4][generator.next(below: 3)]
   }
 }
 
@@ -74,6 +81,13 @@ struct Disk {
   var base: SnapshotMetadata
   var entries: [Entry] = []
   var machine = Machine()
+  /// The configuration as of the stored state machine.
+  var machineConfiguration: Configuration
+
+  init(base: SnapshotMetadata) {
+    self.base = base
+    machineConfiguration = base.configuration
+  }
 
   var lastIndex: LogIndex { entries.last?.index ?? base.index }
 
@@ -84,8 +98,8 @@ struct Disk {
   }
 
   mutating func perform(_ write: Write) {
-    if let snapshot = write.machine, snapshot.index > machine.index { machine = snapshot }
     let persist = write.persist
+    if let snapshot = write.machine, let metadata = persist.snapshot { store(snapshot, metadata.configuration) }
     if let state = persist.hardState { hardState = state }
     if let index = persist.truncateFrom { entries.removeAll { $0.index >= index } }
     if let snapshot = persist.snapshot {
@@ -98,9 +112,15 @@ struct Disk {
     }
   }
 
-  mutating func compact(through index: LogIndex) {
+  mutating func store(_ newer: Machine, _ configuration: Configuration) {
+    guard newer.index > machine.index else { return }
+    machine = newer
+    machineConfiguration = configuration
+  }
+
+  mutating func compact(through index: LogIndex, _ configuration: Configuration) {
     guard index > base.index, let term = term(at: index) else { return }
-    base = SnapshotMetadata(index: index, term: term, configuration: base.configuration)
+    base = SnapshotMetadata(index: index, term: term, configuration: configuration)
     entries.removeAll { $0.index <= index }
   }
 }
@@ -117,6 +137,8 @@ struct Server {
   var raft: Raft?
   var incarnation = 0
   var disk: Disk
+  /// Drawn when the disk is first used.
+  var diskID: UInt64
   var machine = Machine()
   var writes: [Write] = []
   /// When the last write under way will be done.
@@ -129,7 +151,8 @@ struct Server {
 
 enum Event {
   case tick(NodeID, incarnation: Int)
-  case deliver(Message)
+  /// With the sender's disk, and the one that the sender takes the receiver to have; zero if it does not know.
+  case deliver(Message, fromDisk: UInt64, toDisk: UInt64)
   case written(NodeID, incarnation: Int, PersistToken)
   case snapshotArrives(to: NodeID, from: NodeID, fromIncarnation: Int, SnapshotMetadata, Machine, fails: Bool)
   case disconnected(NodeID, peer: NodeID)
@@ -151,6 +174,7 @@ struct Simulator {
 
   let seed: UInt64
   let weather: Weather
+  /// The first.
   let configuration: Configuration
   var generator: Generator
   var now = 0
@@ -178,6 +202,8 @@ struct Simulator {
   var crashes = 0
   var snapshotsInstalled = 0
   var usedReads: Set<ReadID> = []
+  var membershipChanges = 0
+  var wipedDisks: Set<NodeID> = []
 
   init(seed: UInt64) {
     self.seed = seed
@@ -186,14 +212,12 @@ struct Simulator {
     let voters = Set(1...NodeID(weather.voters))
     let outgoing: Set<NodeID> = weather.isJoint ? [2, 3, 4] : []
     let learner = NodeID(weather.voters + 2)
-    configuration = Configuration(
+    var first = Configuration(
       voters: voters, outgoingVoters: outgoing, learners: weather.learners > 0 ? [learner] : [])
+    for id in first.members { first.contexts[id] = Self.context(id) }
+    configuration = first
     ids = configuration.members
-    for id in ids {
-      let base = SnapshotMetadata(index: 0, term: 0, configuration: configuration)
-      servers[id] = Server(id: id, disk: Disk(base: base))
-    }
-    for id in ids { start(id) }
+    for id in ids { create(id, configuration) }
     schedule(.clientAndFaults, in: 1)
   }
 
@@ -229,6 +253,7 @@ struct Simulator {
     for id in ids where servers[id]!.raft == nil { schedule(.start(id), in: 1) }
     for _ in 0..<40 {
       try run(units: 25 * Self.unitsPerTick)
+      replaceWipedServer()
       if isConverged { break }
     }
     let before = committed.count
@@ -243,10 +268,15 @@ struct Simulator {
   }
 
   var isConverged: Bool {
-    guard let last = committed.last, servers.values.contains(where: { $0.raft?.role == .leader }) else { return false }
+    guard let last = committed.last, let leader = currentLeader else { return false }
+    let members = servers[leader]!.raft!.configuration
+    guard servers[leader]!.raft!.isConfigurationSettled, wipedDisks.isDisjoint(with: members.members) else {
+      return false
+    }
     return servers.values.allSatisfy { server in
       guard let raft = server.raft else { return false }
-      return raft.lastApplied == last.index && raft.lastIndex == last.index && raft.leader != nil
+      return !members.isMember(server.id)
+        || raft.lastApplied == last.index && raft.lastIndex == last.index && raft.leader != nil
     }
   }
 
@@ -258,8 +288,11 @@ struct Simulator {
       try pump(id)
       let drift = chance(100) ? random(-2...2) : 0
       schedule(.tick(id, incarnation: incarnation), in: Self.unitsPerTick + drift)
-    case .deliver(let message):
-      guard servers[message.to]?.raft != nil, canReach(message.from, message.to) else { return }
+    case .deliver(let message, let fromDisk, let toDisk):
+      guard let raft = servers[message.to]?.raft, canReach(message.from, message.to) else { return }
+      // Whose disk is not the one that was known under its name is not listened to, and does not listen.
+      let known = raft.configuration.contexts[message.from].map(Self.disk) ?? fromDisk
+      guard fromDisk == known, toDisk == 0 || toDisk == servers[message.to]!.diskID else { return }
       servers[message.to]!.raft!.step(message)
       try pump(message.to)
     case .written(let id, let incarnation, let token):
@@ -301,6 +334,9 @@ struct Simulator {
     try pump(id)
     if chance(100) { storeBehind(id) }
     if isCalm { return }
+    if chance(weather.membershipPerMille) { changeMembership() }
+    if chance(weather.wipePerMille) { wipe(id) }
+    for leader in ids { try pump(leader) }
     if chance(weather.crashPerMille) {
       // A leader more often than others: that is where it hurts.
       let leader = ids.first { servers[$0]!.raft?.role == .leader }
@@ -334,13 +370,13 @@ struct Simulator {
     guard let raft = servers[id]!.raft else { return }
     let machine = servers[id]!.machine
     if machine.index <= raft.durableIndex && machine.index > servers[id]!.disk.machine.index {
-      servers[id]!.disk.machine = machine
+      servers[id]!.disk.store(machine, raft.configuration(at: machine.index))
     }
     let stored = servers[id]!.disk.machine.index
     let index = stored > 8 && chance(500) ? stored - UInt64(random(0...8)) : 0
     if index > raft.baseIndex && index <= raft.lastApplied && index <= raft.durableIndex {
       servers[id]!.raft!.compact(through: index)
-      servers[id]!.disk.compact(through: index)
+      servers[id]!.disk.compact(through: index, raft.configuration(at: index))
     }
   }
 
@@ -350,8 +386,10 @@ struct Simulator {
     // Any prefix of what was being written is on disk; a snapshot's state may be there without the log's knowledge.
     let done = servers[id]!.writes.isEmpty ? 0 : random(0...servers[id]!.writes.count)
     for write in servers[id]!.writes.prefix(done) { servers[id]!.disk.perform(write) }
-    if done < servers[id]!.writes.count, let machine = servers[id]!.writes[done].machine, chance(500) {
-      servers[id]!.disk.machine = machine
+    if done < servers[id]!.writes.count, let machine = servers[id]!.writes[done].machine,
+      let metadata = servers[id]!.writes[done].persist.snapshot, chance(500)
+    {
+      servers[id]!.disk.store(machine, metadata.configuration)
     }
     servers[id]!.writes = []
     servers[id]!.installed = nil
@@ -369,7 +407,7 @@ struct Simulator {
     var snapshot = server.disk.base
     if server.disk.term(at: server.machine.index) != server.machine.term {
       snapshot = SnapshotMetadata(
-        index: server.machine.index, term: server.machine.term, configuration: configuration)
+        index: server.machine.index, term: server.machine.term, configuration: server.disk.machineConfiguration)
     }
     var options = RaftOptions(seed: generator.next())
     options.electionTicks = weather.electionTicks
@@ -393,7 +431,7 @@ struct Simulator {
     _ to: NodeID, _ from: NodeID, _ fromIncarnation: Int, _ metadata: SnapshotMetadata, _ machine: Machine,
     _ fails: Bool
   ) throws {
-    let arrives = !fails && canReach(from, to) && servers[to]!.raft != nil
+    let arrives = !fails && canReach(from, to) && servers[to]?.raft != nil && !wipedDisks.contains(to)
     if arrives, servers[to]!.raft!.snapshotInstalled(metadata) {
       snapshotsInstalled += 1
       servers[to]!.machine = machine
@@ -457,13 +495,18 @@ struct Simulator {
         do { copy = try Message(decoding: message.encoded()) } catch { preconditionFailure("\(message): \(error)") }
         precondition(copy == message, "the codec changed a message")
       }
-      schedule(.deliver(copy), in: isCalm ? 1 : random(1...weather.delayMax))
+      let toDisk = servers[message.from]!.raft!.configuration.contexts[message.to].map(Self.disk) ?? 0
+      schedule(
+        .deliver(copy, fromDisk: servers[message.from]!.diskID, toDisk: toDisk),
+        in: isCalm ? 1 : random(1...weather.delayMax))
     }
   }
 
   mutating func sendSnapshot(from: NodeID, to: NodeID) {
     let machine = servers[from]!.machine
-    let metadata = SnapshotMetadata(index: machine.index, term: machine.term, configuration: configuration)
+    let metadata = SnapshotMetadata(
+      index: machine.index, term: machine.term,
+      configuration: servers[from]!.raft!.configuration(at: machine.index))
     schedule(
       .snapshotArrives(
         to: to, from: from, fromIncarnation: servers[from]!.incarnation, metadata, machine,
