@@ -19,8 +19,13 @@ extension Raft {
     wasToldRemoved || (configurationIndex <= commitIndex && configuration.hasRemoved(id))
   }
 
-  /// Whether this server may ask for votes.
-  var mayCampaign: Bool { configuration.isVoter(id) && !isRemoved }
+  /// Whether this server may ask for votes. One that its latest configuration leaves out may until that is committed: its
+  /// log can be the only one up to date enough to be elected (dissertation §4.2.2).
+  var mayCampaign: Bool {
+    if isRemoved { return false }
+    return configuration.isVoter(id)
+      || (configurationIndex > commitIndex && configuration(at: commitIndex).isVoter(id))
+  }
 
   /// Proposes a change of membership. It is done when an entry of the returned term is committed at the returned index,
   /// and the second step with it if `isConfigurationSettled`.

@@ -151,8 +151,8 @@ struct Server {
 
 enum Event {
   case tick(NodeID, incarnation: Int)
-  /// With the sender's disk, and the one that the sender takes the receiver to have; zero if it does not know.
-  case deliver(Message, fromDisk: UInt64, toDisk: UInt64)
+  /// With the sender's disk.
+  case deliver(Message, fromDisk: UInt64)
   case written(NodeID, incarnation: Int, PersistToken)
   case snapshotArrives(to: NodeID, from: NodeID, fromIncarnation: Int, SnapshotMetadata, Machine, fails: Bool)
   case disconnected(NodeID, peer: NodeID)
@@ -203,6 +203,8 @@ struct Simulator {
   var snapshotsInstalled = 0
   var usedReads: Set<ReadID> = []
   var membershipChanges = 0
+  /// The latest configurations that leaders had.
+  var configurationsSeen: [Configuration] = []
   var wipedDisks: Set<NodeID> = []
 
   init(seed: UInt64) {
@@ -257,7 +259,7 @@ struct Simulator {
       if isConverged { break }
     }
     let before = committed.count
-    guard isConverged else { throw Violation(description: "the group did not recover") }
+    guard isConverged else { throw Violation(description: "the group did not recover: \(situation)") }
     for _ in 0..<20 where committed.count == before || !isConverged {
       for id in ids { propose(id) }
       for id in ids { try pump(id) }
@@ -280,6 +282,19 @@ struct Simulator {
     }
   }
 
+  /// Where everyone stands, for messages.
+  var situation: String {
+    ids.compactMap { id in
+      guard let raft = servers[id]!.raft else { return "\(id) is down" }
+      let members = raft.configuration
+      return
+        "\(id)\(wipedDisks.contains(id) ? " (wiped)" : "") \(raft.role) of \(raft.leader ?? 0) term \(raft.currentTerm)"
+        + " log \(raft.baseIndex)...\(raft.lastIndex) commit \(raft.commitIndex) applied \(raft.lastApplied)"
+        + " voters \(members.voters.sorted()) outgoing \(members.outgoingVoters.sorted())"
+        + " learners \(members.learners.sorted()) at \(raft.configurationIndex)\(raft.isRemoved ? " removed" : "")"
+    }.joined(separator: "\n")
+  }
+
   mutating func perform(_ event: Event) throws {
     switch event {
     case .tick(let id, let incarnation):
@@ -288,11 +303,10 @@ struct Simulator {
       try pump(id)
       let drift = chance(100) ? random(-2...2) : 0
       schedule(.tick(id, incarnation: incarnation), in: Self.unitsPerTick + drift)
-    case .deliver(let message, let fromDisk, let toDisk):
-      guard let raft = servers[message.to]?.raft, canReach(message.from, message.to) else { return }
-      // Whose disk is not the one that was known under its name is not listened to, and does not listen.
-      let known = raft.configuration.contexts[message.from].map(Self.disk) ?? fromDisk
-      guard fromDisk == known, toDisk == 0 || toDisk == servers[message.to]!.diskID else { return }
+    case .deliver(let message, let fromDisk):
+      guard servers[message.to]?.raft != nil, canReach(message.from, message.to) else { return }
+      // Whose disk is not the one that is known under its name is not listened to, and does not listen.
+      guard fromDisk == message.from, servers[message.to]!.diskID == message.to else { return }
       servers[message.to]!.raft!.step(message)
       try pump(message.to)
     case .written(let id, let incarnation, let token):
@@ -495,9 +509,8 @@ struct Simulator {
         do { copy = try Message(decoding: message.encoded()) } catch { preconditionFailure("\(message): \(error)") }
         precondition(copy == message, "the codec changed a message")
       }
-      let toDisk = servers[message.from]!.raft!.configuration.contexts[message.to].map(Self.disk) ?? 0
       schedule(
-        .deliver(copy, fromDisk: servers[message.from]!.diskID, toDisk: toDisk),
+        .deliver(copy, fromDisk: servers[message.from]!.diskID),
         in: isCalm ? 1 : random(1...weather.delayMax))
     }
   }

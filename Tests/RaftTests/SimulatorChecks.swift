@@ -7,6 +7,11 @@ extension Simulator {
   /// term, then that entry will be present in the logs of the leaders for all higher-numbered terms".
   mutating func checkElectionSafety(_ id: NodeID) throws {
     guard let raft = servers[id]!.raft, raft.role == .leader else { return }
+    if raft.configuration != configurationsSeen.last {
+      configurationsSeen.removeAll { $0 == raft.configuration }
+      configurationsSeen.append(raft.configuration)
+      if configurationsSeen.count > 8 { configurationsSeen.removeFirst() }
+    }
     if let other = leaders[raft.currentTerm] {
       if other != id { throw violation("election safety: \(other) and \(id) lead term \(raft.currentTerm)") }
       return
@@ -49,12 +54,12 @@ extension Simulator {
       }
     } else {
       if position != committed.count { throw violation("entry \(entry.index) is committed before the one before it") }
-      // Committed under a configuration that was in force when the entry was in the log, perhaps before the latest.
-      let raft = servers[id]!.raft!
-      let isStored = (entry.index...raft.lastIndex).contains { index in
-        raft.configuration(at: index).voteResult { voter in
+      // Committed under a configuration that some leader had in its log, perhaps not this server, perhaps before the latest.
+      let isStored = configurationsSeen.contains { seen in
+        seen.voteResult { voter in
           let disk = servers[voter]!.disk
-          return disk.machine.index >= entry.index || disk.base.index >= entry.index
+          // One that is lost had it, perhaps, and speaks no more.
+          return wipedDisks.contains(voter) || disk.machine.index >= entry.index || disk.base.index >= entry.index
             || disk.term(at: entry.index) == entry.term
         } == .won
       }

@@ -3,11 +3,8 @@
 @testable import Raft
 
 extension Simulator {
-  /// What the group knows a server by: its disk.
+  /// What the group knows a server by: its disk, the first of which has the server's own number.
   static func context(_ disk: UInt64) -> [UInt8] { withUnsafeBytes(of: disk.littleEndian) { Array($0) } }
-  static func disk(_ context: [UInt8]) -> UInt64 {
-    context.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
-  }
 
   /// A server with an empty disk.
   mutating func create(_ id: NodeID, _ configuration: Configuration) {
