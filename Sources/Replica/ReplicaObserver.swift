@@ -17,6 +17,17 @@ package protocol ReplicaObserver: AnyObject, Sendable {
     _ entry: Entry, changes: ArraySlice<Change>, revision: Revision, stateHash: UInt64, node: NodeID)
   /// A snapshot replaced the state.
   func installed(_ state: ObservedState, node: NodeID)
+  /// The state goes to the server's own disk, or to a peer as a snapshot.
+  func handingOut(_ state: ObservedState, node: NodeID)
+}
+
+/// The leases that a command requires to stand at a fence.
+package func requiredFences(of entry: Entry) -> [(lease: ObjectKey, fence: UInt64)] {
+  var pool = StringPool()
+  guard let command = try? DecodedCommandEntry(entry.payload, &pool) else { return [] }
+  return command.preconditions.compactMap { precondition in
+    if case .fence(let key, let fence) = precondition { (key, fence) } else { nil }
+  }
 }
 
 /// A whole state, for comparison.

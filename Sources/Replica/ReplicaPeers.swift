@@ -144,6 +144,7 @@ extension ReplicaDriver {
   // MARK: Snapshots out
 
   func startSnapshot(to peer: NodeID) {
+    options.observer?.handingOut(ObservedState(machine), node: options.node)
     let source = SnapshotSource(
       id: world.randomBits(), cluster: identity.cluster, machine: machine, configuration: raft.configuration)
     logger.info("sending a snapshot", metadata: ["to": "\(peer)", "index": "\(source.metadata.index)"])

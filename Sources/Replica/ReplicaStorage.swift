@@ -165,6 +165,7 @@ extension ReplicaDriver {
     stateWriter.isWriting = true
     stateWriter.writtenIndex = applied
     stateWriter.lastWrite = now
+    options.observer?.handingOut(ObservedState(machine), node: options.node)
     storage.write(
       StateWrite(
         mark: mark,

@@ -17,6 +17,16 @@ public struct WatchedEvent: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(kind.rawValue) \(key) \(value) at \(revision)" }
 }
 
+/// One object of a list.
+public struct ListedItem: Hashable, Sendable {
+  public var key: String
+  public var version: Version
+  public init(key: String, version: Version) {
+    self.key = key
+    self.version = version
+  }
+}
+
 /// All that one watcher saw, over all its connections.
 public struct WatcherLog: Sendable {
   public enum Item: Hashable, Sendable {
@@ -25,6 +35,8 @@ public struct WatcherLog: Sendable {
     case bookmark(Int64)
     /// The watch went on at this server from this revision.
     case resumed(server: String, revision: Int64)
+    /// History was gone: the watcher listed anew, and goes on from that state.
+    case relisted(revision: Int64, items: [ListedItem])
   }
   public var name: String
   /// The watch began after this revision.
@@ -79,6 +91,9 @@ public struct WatchChecker {
         seen = max(seen, revision)
         last = "BOOKMARK at \(revision)"
       case .resumed(let server, let revision): last += "; resumed at \(server) from \(revision)"
+      case .relisted(let revision, _):
+        seen = revision
+        last += "; listed at \(revision)"
       }
     }
     return anomalies

@@ -1,0 +1,98 @@
+// Where all invariants meet: an observer of every replica of a cluster. Give it to the replicas' options; the first
+// violation stands here, and whoever turns the simulation ends the run at it.
+
+import JSON
+import Raft
+import Replica
+import Storage
+
+/// Checks the invariants of consensus, state and control plane with everything that any replica does. Confined to the
+/// simulator's thread (hence unchecked).
+public final class InvariantMonitor: ReplicaObserver, @unchecked Sendable {
+  private var consensus = ConsensusChecker()
+  private var state = StateChecker()
+  private var objects = ControlPlaneChecker()
+  /// Called with the first violation, once.
+  public var onViolation: ((InvariantViolation) -> Void)?
+  public private(set) var violation: InvariantViolation?
+  /// Every committed change of the resources that workloads follow, in order.
+  public private(set) var changes: [String: [Change]] = [:]
+  private let followed: Set<String>
+  /// Turns of replicas that were checked, and entries.
+  public private(set) var turns: UInt64 = 0
+
+  /// `following`: resources whose changes are kept, for the workloads' verdicts.
+  public init(following resources: Set<String> = []) { followed = resources }
+
+  public var committedThrough: UInt64 { consensus.committedThrough }
+  public var revision: UInt64 { state.revision }
+  public var leaderCount: Int { consensus.leaderCount }
+
+  /// Whether candidates ask before they stand.
+  public var expectsPreVote: Bool {
+    get { consensus.expectsPreVote }
+    set { consensus.expectsPreVote = newValue }
+  }
+
+  /// The server's disk was wiped or damaged on purpose: what it promised before does not bind what stands there now.
+  public func diskWasReplaced(of node: NodeID) { consensus.forgetPromises(of: node) }
+
+  /// Something that others found: a verdict of a workload, a server that cannot start.
+  public func report(_ violation: InvariantViolation) {
+    guard self.violation == nil else { return }
+    self.violation = violation
+    onViolation?(violation)
+  }
+
+  private func collect() {
+    if let found = consensus.violation ?? state.violation ?? objects.violation { report(found) }
+  }
+
+  // MARK: ReplicaObserver
+
+  package func restored(_ raft: Raft, _ observed: ObservedState, node: NodeID) {
+    consensus.restored(
+      RestoredServer(
+        node: node, term: raft.currentTerm, votedFor: raft.votedFor, commitIndex: raft.commitIndex,
+        baseIndex: raft.baseIndex, terms: (raft.baseIndex...raft.lastIndex).map { raft.term(at: $0) ?? 0 }))
+    state.replaced(observed, node: node, by: "the disk")
+    collect()
+  }
+
+  package func performing(_ output: RaftOutput, _ raft: Raft, node: NodeID) {
+    turns &+= 1
+    consensus.step(
+      ServerStep(
+        node: node, role: raft.role, term: raft.currentTerm, commitIndex: raft.commitIndex,
+        durableIndex: raft.durableIndex, configuration: raft.configuration, output: output))
+    collect()
+  }
+
+  package func logIsDurable(through token: PersistToken, node: NodeID) {
+    consensus.logIsDurable(through: token, node: node)
+  }
+
+  package func applied(
+    _ entry: Entry, changes: ArraySlice<Change>, revision: Revision, stateHash: UInt64, node: NodeID
+  ) {
+    let isNew = state.applied(
+      entry.index, changes: changes, revision: revision, stateHash: stateHash, node: node)
+    if isNew, !changes.isEmpty {
+      objects.committed(changes, fences: entry.kind == .command ? requiredFences(of: entry) : [])
+      for change in changes where followed.contains(change.key.resource) {
+        self.changes[change.key.resource, default: []].append(change)
+      }
+    }
+    collect()
+  }
+
+  package func installed(_ observed: ObservedState, node: NodeID) {
+    state.replaced(observed, node: node, by: "the snapshot")
+    collect()
+  }
+
+  package func handingOut(_ observed: ObservedState, node: NodeID) {
+    state.handsOut(observed, node: node)
+    collect()
+  }
+}
