@@ -21,6 +21,7 @@ struct StateChecker {
   /// Remembered requests at the indexes at which somebody handed out the state.
   private var requests: [LogIndex: UInt64] = [:]
   private var applied: [NodeID: LogIndex] = [:]
+  private var knowsEmptyHash = false
   private(set) var violation: InvariantViolation?
 
   init() { milestones = [Milestone(revision: 1, stateHash: 0, content: 0)] }
@@ -85,6 +86,11 @@ struct StateChecker {
       return report(
         "only the committed is applied", node,
         "\(source) is of entry \(state.appliedIndex); \(appliedThrough) are applied anywhere")
+    }
+    // What nothing at all comes to is for the replica to say, and for all to agree on.
+    if state.appliedIndex == 0, !knowsEmptyHash {
+      knowsEmptyHash = true
+      milestones[0].stateHash = state.stateHash
     }
     let known = milestones[Int(state.appliedIndex)]
     if state.revision != known.revision {
