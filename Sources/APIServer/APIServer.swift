@@ -37,6 +37,8 @@ public final class APIServer: HTTPHandler {
     public var computed: [String: any ComputedResource] = [:]
     /// By path or, where it ends in "/", path prefix: "/livez", "/livez/".
     public var paths: [String: any PathHandler] = [:]
+    /// Nil: nothing is recorded.
+    public var audit: AuditLog?
     public var logger = Logger(label: "apiserver")
     public init() {}
   }
@@ -94,6 +96,15 @@ public final class APIServer: HTTPHandler {
 
   public func respond(to request: HTTPRequest) async -> HTTPResponse {
     let world = currentWorld()
+    let id = request.headers["audit-id"].map { String($0.prefix(Self.auditIDMaximum)) } ?? world.uuid()
+    guard let audit = dependencies.audit else { return await respond(to: request, id: id, world) }
+    let record = AuditRecord(audit, id: id, request: request, registry: registry, world: world)
+    return await AuditRecord.$current.withValue(record) { await respond(to: request, id: id, world) }
+  }
+
+  private static let auditIDMaximum = 64
+
+  private func respond(to request: HTTPRequest, id: String, _ world: any World) async -> HTTPResponse {
     let started = world.now
     var info: RequestInfo?
     var response: HTTPResponse
@@ -105,10 +116,11 @@ public final class APIServer: HTTPHandler {
     } catch {
       response = Self.errorResponse(error, request)
     }
-    response.headers["audit-id"] = request.headers["audit-id"] ?? world.uuid()
+    response.headers["audit-id"] = id
     if response.headers["cache-control"] == nil { response.headers["cache-control"] = "no-cache, private" }
     if request.method == "HEAD" { response.body = .empty }
     record(info, response.status, world.now - started)
+    AuditRecord.current?.respond(response)
     return response
   }
 
@@ -117,6 +129,7 @@ public final class APIServer: HTTPHandler {
   ) async throws(APIStatus) -> HTTPResponse {
     let user = try await dependencies.authenticator.authenticate(request)
     let attributes = authorizationAttributes(info, path.query, user)
+    AuditRecord.current?.begin(attributes)
     inFlight.enter(isMutating: info.isMutating)
     defer { inFlight.leave(isMutating: info.isMutating) }
     // The loops inside the server are its own work, not its clients'; what lasts as long as it likes holds no seat.
@@ -141,6 +154,7 @@ public final class APIServer: HTTPHandler {
     _ world: any World
   ) async throws(APIStatus) -> HTTPResponse {
     let decision = await dependencies.authorizer.authorize(attributes)
+    AuditRecord.current?.decided(decision)
     guard decision.isAllowed else { throw attributes.forbidden(reason: decision.reason) }
     guard info.isResourceRequest else {
       return try await answerPath(request, path, info, attributes.user, world)

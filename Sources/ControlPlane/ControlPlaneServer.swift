@@ -38,6 +38,8 @@ public final class ControlPlaneServer: Sendable {
     public var versions: ServerVersions
     /// Paths of the owner's own, beside health and status; as in `APIServer.Dependencies`.
     public var paths: [String: any PathHandler] = [:]
+    /// What is recorded of requests, and where; nil: nothing.
+    public var audit: AuditLog?
     /// Asked before the usual authorizers.
     public var authorizers: [any Authorizer] = []
     /// A log for each part, by its name.
@@ -107,6 +109,7 @@ public final class ControlPlaneServer: Sendable {
     if !configuration.authorizers.isEmpty {
       dependencies.authorizer = AuthorizerChain(configuration.authorizers + [security.authorizer])
     }
+    dependencies.audit = configuration.audit
     dependencies.logger = makeLogger("apiserver")
     api = APIServer(
       store: replica, configuration: apiConfiguration, dependencies: dependencies, currentWorld: worlds.current)

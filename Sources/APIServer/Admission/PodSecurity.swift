@@ -35,6 +35,14 @@ public struct PodSecurityAdmission: ValidatingAdmission {
     let old = template.map { request.oldObject[path: $0]["spec"] } ?? request.oldObject["spec"]
     // What does not change was admitted before, under whatever labels there were.
     guard request.operation == .create || spec != old else { return .allowed }
+    let record = AuditRecord.current
+    if template == nil, let level = labels[Self.prefix + "enforce"] {
+      record?.annotate(
+        Self.prefix + "enforce-policy", "\(level):\(labels[Self.prefix + "enforce-version"] ?? "latest")")
+    }
+    if record != nil, let problems = Self.problems(spec, labels, "audit") {
+      record?.annotate(Self.prefix + "audit-violations", "would violate PodSecurity \(problems)")
+    }
     if template == nil, let problems = Self.problems(spec, labels, "enforce") {
       throw request.forbidden("violates PodSecurity \(problems)")
     }

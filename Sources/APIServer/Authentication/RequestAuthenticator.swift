@@ -27,6 +27,7 @@ public struct RequestAuthenticator: Authenticator {
 
   public func authenticate(_ request: HTTPRequest) async throws(APIStatus) -> RequestUser {
     let user = try await identify(request)
+    AuditRecord.current?.authenticated(as: user)
     return try await Impersonation(request.headers).apply(to: user, authorizer: authorizer)
   }
 

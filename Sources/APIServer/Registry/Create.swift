@@ -185,7 +185,11 @@ extension ResourceRequest {
   }
 
   func bodyBytes() async throws(APIStatus) -> [UInt8] {
-    do { return try await http.body.collect(upTo: BodyDecoder.bodyMaximum) } catch {
+    do {
+      let bytes = try await http.body.collect(upTo: BodyDecoder.bodyMaximum)
+      AuditRecord.current?.received(bytes)
+      return bytes
+    } catch {
       if case HTTPError.bodyTooLarge(let limit) = error { throw .tooLarge(limit: limit) }
       throw .badRequest("the body of the request could not be read: \(error)")
     }

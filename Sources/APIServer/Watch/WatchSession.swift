@@ -50,6 +50,7 @@ final class WatchSession: Sendable {
   private let sendsBookmarks: Bool
   private let state: Mutex<State>
   private let registry: WatchRegistry
+  private let record = AuditRecord.current
 
   init(
     events: WatchEvents, world: any World, sendsBookmarks: Bool, registry: WatchRegistry
@@ -186,5 +187,6 @@ final class WatchSession: Sendable {
     for timer in timers { timer?.cancel() }
     pipe.finish(throwing: error)
     registry.remove(self)
+    record?.complete()
   }
 }

@@ -25,6 +25,7 @@ struct Server: ParsableCommand {
   var serviceNetwork = ServerDefaults.serviceNetwork
   @Option(help: "Event loops that serve the API (default: half of the processors).")
   var apiLoops: Int?
+  @OptionGroup(title: "Audit") var audit: AuditOptions
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = "info"
 
@@ -54,11 +55,12 @@ struct Server: ParsableCommand {
     LogOutput.install(level: Logger.Level(rawValue: logLevel) ?? .info)
     guard let address = Address(listen) else { throw CommandFailure("\(listen) is no address") }
     let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    let configuration = ServerConfiguration(
+    var configuration = ServerConfiguration(
       name: name, home: home, listen: address, members: parsedMembers, endpoint: endpoint ?? listen,
       serviceNetwork: serviceNetwork, apiLoops: apiLoops ?? max(1, processors / 2))
     let logger = Logger(label: "server")
     do {
+      configuration.audit = try audit.open()
       let process = try ServerProcess(configuration, logger: logger)
       try MainLoop.run { loop in
         let code = try await process.run(on: loop)

@@ -1,3 +1,4 @@
+import APIServer
 import EventLoop
 import TLS
 import World
@@ -13,6 +14,8 @@ struct ServerConfiguration: Sendable {
   /// Where clients find the cluster: the load balancer.
   var endpoint: String
   var serviceNetwork: String
+  /// What is recorded of requests, and where.
+  var audit: AuditLog?
   /// Loops that serve the API.
   var apiLoops: Int
 

@@ -54,6 +54,7 @@ final class ServerProcess: Sendable {
       certificateAuthorityPEM: certificates.authority.certificate.pem, tokenKey: certificates.tokenKey,
       versions: Version.all)
     plane.serviceNetwork = configuration.serviceNetwork
+    plane.audit = configuration.audit
     control = try ControlPlaneServer(
       plane, disk: disk, options: ReplicaOptions(node: configuration.node, members: members), transport: transport,
       worlds: ControlPlaneServer.Worlds(
