@@ -18,7 +18,10 @@ struct Trireme: ParsableCommand {
       and then use kubectl with the kubeconfig it prints. `trireme down` removes it again.
       """,
     version: Version.text,
-    subcommands: [Up.self, Down.self, Status.self, Server.self, Agent.self, Bench.self, Sim.self])
+    subcommands: [
+      Up.self, Down.self, Status.self, Server.self, MemberCommand.self, Token.self, BackupCommand.self, Restore.self,
+      Agent.self, Bench.self,
+    ])
 
   static func main() {
     // A peer that goes away shows as an error of the write, not as the end of the process.

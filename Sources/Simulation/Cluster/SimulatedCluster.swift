@@ -28,8 +28,6 @@ public final class SimulatedCluster: @unchecked Sendable {
   public enum DiskKind: String, Sendable, CaseIterable {
     /// The stores' protocols in memory: fast.
     case memory
-    /// The production stores over a simulated file system: thorough.
-    case sqlite
   }
 
   public let seed: UInt64
@@ -66,12 +64,7 @@ public final class SimulatedCluster: @unchecked Sendable {
     clientWorld = SimulatedProcess(on: SimulatedHost("clients", simulator: simulator)).makeWorld("clients")
     for number in 1...options.servers {
       let host = SimulatedHost("server-\(number)", simulator: simulator)
-      let disk: any ServerDisk =
-        switch options.disk {
-        case .memory: MemoryDisk(simulator: simulator)
-        case .sqlite: SQLiteDisk(simulator: simulator)
-        }
-      servers.append(SimulatedServer(id: NodeID(number), host: host, disk: disk))
+      servers.append(SimulatedServer(id: NodeID(number), host: host, disk: MemoryDisk(simulator: simulator)))
     }
     simulator.afterStep = { [unowned self] world in
       guard let server = byWorld[world.number] else { return }
@@ -163,6 +156,11 @@ public final class SimulatedCluster: @unchecked Sendable {
     Graveyard.bury(life)
     server.disk.crash(powerLost: powerLost)
     network.processDied(on: id, silently: powerLost)
+  }
+
+  /// Kills a server after so many more pieces of its work: between any two of its awaits.
+  public func crash(_ id: NodeID, afterJobs count: Int, powerLost: Bool = false) {
+    server(id).process?.afterJobs(count) { [unowned self] in crash(id, powerLost: powerLost) }
   }
 
   public func restart(_ id: NodeID) {

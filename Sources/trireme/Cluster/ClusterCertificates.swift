@@ -70,14 +70,7 @@ struct ClusterCertificates {
     let host = String(address.prefix { $0 != ":" })
     try ensureLeaf(
       folder, "server",
-      CertificateTemplate(
-        commonName: ServerIdentity.commonName(name), organizations: [ServerIdentity.organization],
-        dnsNames: [
-          "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
-          "localhost", name,
-        ],
-        ipAddresses: ["127.0.0.1", host, ServerDefaults.kubernetesServiceIP],
-        usages: [.serverAuthentication, .clientAuthentication], lifetime: Self.leafLifetime), authority, now: now)
+      ServerIdentity.template(name: name, hosts: [host], lifetime: Self.leafLifetime), authority, now: now)
     for file in ["ca.crt", "ca.key", "sa.key"] {
       let source = "\(home.certificates)/\(file)"
       try FileSystem.write(
@@ -105,6 +98,23 @@ struct ClusterCertificates {
 enum ServerIdentity {
   static let organization = "system:trireme:servers"
   static func commonName(_ server: String) -> String { "system:trireme:server:\(server)" }
+
+  /// The certificate of a server that clients reach under `hosts` (names or IP addresses).
+  static func template(name: String, hosts: [String], lifetime: Duration) -> CertificateTemplate {
+    let isAddress: (String) -> Bool = { $0.contains(":") || $0.allSatisfy { $0.isNumber || $0 == "." } }
+    var (names, addresses) = (
+      [
+        "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+        "localhost", name,
+      ], ["127.0.0.1", ServerDefaults.kubernetesServiceIP]
+    )
+    for host in hosts where !names.contains(host) && !addresses.contains(host) {
+      if isAddress(host) { addresses.append(host) } else { names.append(host) }
+    }
+    return CertificateTemplate(
+      commonName: commonName(name), organizations: [organization], dnsNames: names, ipAddresses: addresses,
+      usages: [.serverAuthentication, .clientAuthentication], lifetime: lifetime)
+  }
 }
 
 enum ServerDefaults {

@@ -19,6 +19,12 @@ struct ClusterPlan: Equatable {
   var members: [(name: String, address: String)] {
     (1...servers).map { ("server-\($0)", address(ofServer: $0)) }
   }
+  /// Every server that this cluster may grow to: the load balancer knows them from the start.
+  var places: [(name: String, address: String)] {
+    (1...max(servers, Self.maximumServers)).map { ("server-\($0)", address(ofServer: $0)) }
+  }
+  /// More cost every write more, and survive hardly more.
+  static let maximumServers = 9
   var nodeNames: [String] { nodes == 0 ? [] : (1...nodes).map { "node-\($0)" } }
 
   var json: JSONValue {

@@ -73,25 +73,7 @@ struct ClusterStarter: Sendable {
   }
 
   private func checkFree(_ address: String, for user: String) throws {
-    guard case .ip(let host, let port) = Address(address) else { throw CommandFailure("\(address) is no address") }
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var on: Int32 = 1
-    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-    var socketAddress = sockaddr_in()
-    socketAddress.sin_family = sa_family_t(AF_INET)
-    socketAddress.sin_port = port.bigEndian
-    inet_pton(AF_INET, host, &socketAddress.sin_addr)
-    let bound = withUnsafePointer(to: &socketAddress) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
-    guard bound == 0 else {
-      throw CommandFailure(
-        "\(address), which \(user) needs, is in use. Stop what uses it, or start this cluster elsewhere: "
-          + "trireme up --port 7443")
-    }
+    try PortCheck.requireFree(address, for: user, advice: "Or start this cluster elsewhere: trireme up --port 7443")
   }
 
   // MARK: Steps

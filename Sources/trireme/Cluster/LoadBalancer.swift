@@ -1,13 +1,15 @@
 // HAProxy before the servers: TCP passed through, health by /readyz.
 
 enum LoadBalancer {
+  /// A server of the backend: `trireme member list -o haproxy` prints them for the configurations of others.
+  static func serverLine(_ name: String, _ address: String) -> String {
+    "  server \(name) \(address) check inter 250ms fastinter 100ms fall 2 rise 2 on-marked-down shutdown-sessions"
+  }
+
   /// The configuration. Checks are frequent and connections to a server that died are cut at once, so that clients
   /// notice and come back through another; nothing else is to be tuned here.
   static func configuration(_ plan: ClusterPlan, folder: String) -> String {
-    let servers = plan.members.map { member in
-      "  server \(member.name) \(member.address) check inter 250ms fastinter 100ms fall 2 rise 2 "
-        + "on-marked-down shutdown-sessions"
-    }
+    let servers = plan.places.map { serverLine($0.name, $0.address) }
     return """
       # Written by `trireme up` (\(folder)); edits are lost at its next start.
       global
@@ -30,6 +32,7 @@ enum LoadBalancer {
         bind \(plan.endpoint)
         default_backend servers
 
+      # Places of servers that do not exist yet are checked like dead ones and get nothing.
       backend servers
         balance leastconn
         option httpchk GET /readyz

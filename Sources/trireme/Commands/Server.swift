@@ -2,67 +2,110 @@ import ArgumentParser
 import EventLoop
 import Glibc
 import Logging
+import Replica
 
 struct Server: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run one server of the group: API, consensus, storage, scheduler and controllers.",
     discussion: """
-      All servers get the same --member list. The folder holds the certificates (pki/) and the data (data/); `trireme up` \
-      makes both.
+      The folder holds the certificates (pki/), the data (data/) and, after the first start, everything else that was \
+      said here (server.json): a server starts again with nothing but its folder.
+
+        trireme server --home /var/lib/trireme
+
+      To join a running cluster, from an empty folder to a voter (make the token there: trireme token create):
+
+        trireme server --home /var/lib/trireme --name server-4 --listen 10.0.0.4:6443 \\
+          --join 10.0.0.1:6443 --token trireme::…
+
+      Joining may be repeated: what was cut short goes on. A server whose disk was lost takes its own place with \
+      --replace. The first servers of a new cluster get the same --member list each; `trireme up` does all of this on \
+      one machine.
       """)
 
-  @Option(help: "Name of this server; one of the members.")
-  var name: String
   @Option(help: "Folder of this server: pki/ and data/.")
   var home: String
+  @Option(help: "Name of this server (first start, and to join).")
+  var name: String?
   @Option(help: "Address to listen on, for clients and peers alike: 10.0.0.1:6443.")
-  var listen: String
-  @Option(name: .customLong("member"), help: "name=address of a server of the group; once for each.")
-  var members: [String]
+  var listen: String?
+  @Option(help: "Address under which the other servers reach this one (default: --listen).")
+  var advertise: String?
+  @Option(name: .customLong("join"), help: "address:port of a server of the cluster to join, or of its load balancer.")
+  var join: [String] = []
+  @Option(help: "Token to join with; @FILE reads it from a file.")
+  var token: String?
+  @Flag(help: "Take the place of the member of this name, whose disk is lost.")
+  var replace = false
+  @Option(name: .customLong("member"), help: "name=address of a first server of a new cluster; once for each.")
+  var members: [String] = []
   @Option(help: "Address under which clients reach the cluster (default: this server's own).")
   var endpoint: String?
-  @Option(help: "Network of the Services' addresses.")
-  var serviceNetwork = ServerDefaults.serviceNetwork
+  @Option(help: "Network of the Services' addresses (default: \(ServerDefaults.serviceNetwork)).")
+  var serviceNetwork: String?
   @Option(help: "Event loops that serve the API (default: half of the processors).")
   var apiLoops: Int?
   @OptionGroup(title: "Audit") var audit: AuditOptions
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = "info"
 
-  private var parsedMembers: [(name: String, address: String)] {
-    members.map { member in
-      let parts = member.split(separator: "=", maxSplits: 1)
-      return (String(parts.first ?? ""), parts.count == 2 ? String(parts[1]) : "")
-    }
-  }
-
   func validate() throws {
-    guard Address(listen) != nil else { throw ValidationError("--listen \(listen) is not of the form address:port") }
-    for member in parsedMembers where member.name.isEmpty || Address(member.address) == nil {
-      throw ValidationError("--member must be name=address:port, such as server-1=10.0.0.1:6443")
+    for (option, address) in [("--listen", listen), ("--advertise", advertise)] {
+      if let address, Address(address) == nil {
+        throw ValidationError("\(option) \(address) is not of the form address:port")
+      }
     }
-    guard Set(parsedMembers.map(\.name)).count == members.count else {
-      throw ValidationError("every --member needs a name of its own")
-    }
-    guard parsedMembers.contains(where: { $0.name == name }) else {
-      throw ValidationError("--name \(name) is not among the members")
+    for address in join where Address(address) == nil {
+      throw ValidationError("--join \(address) is not of the form address:port")
     }
     guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level \(logLevel) is unknown") }
     if let apiLoops, !(1...256).contains(apiLoops) { throw ValidationError("--api-loops must be between 1 and 256") }
+    if join.isEmpty, token != nil || replace { throw ValidationError("--token and --replace go with --join") }
+    if !join.isEmpty {
+      guard members.isEmpty else { throw ValidationError("--member is for new clusters, --join for running ones") }
+      guard name != nil, listen != nil, token != nil else {
+        throw ValidationError("--join needs --name, --listen and --token")
+      }
+    }
+    _ = try parsedMembers()
+    if let name, let problem = ServerName.problem(name) { throw ValidationError(problem) }
+  }
+
+  private func parsedMembers() throws -> [Member] {
+    let parsed = members.enumerated().map { index, member in
+      let parts = member.split(separator: "=", maxSplits: 1)
+      return Member(
+        id: UInt64(index + 1), name: String(parts.first ?? ""), address: parts.count == 2 ? String(parts[1]) : "")
+    }
+    for member in parsed {
+      guard Addresses.isUsable(member.address) else {
+        throw ValidationError("--member must be name=address:port, such as server-1=10.0.0.1:6443")
+      }
+      if let problem = ServerName.problem(member.name) { throw ValidationError(problem) }
+    }
+    guard Set(parsed.map(\.name)).count == parsed.count else {
+      throw ValidationError("every --member needs a name of its own")
+    }
+    guard parsed.isEmpty || parsed.contains(where: { $0.name == name }) else {
+      throw ValidationError("--name \(name ?? "") is not among the members")
+    }
+    return parsed
   }
 
   func run() throws {
     LogOutput.install(level: Logger.Level(rawValue: logLevel) ?? .info)
-    guard let address = Address(listen) else { throw CommandFailure("\(listen) is no address") }
     let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    var configuration = ServerConfiguration(
-      name: name, home: home, listen: address, members: parsedMembers, endpoint: endpoint ?? listen,
-      serviceNetwork: serviceNetwork, apiLoops: apiLoops ?? max(1, processors / 2))
+    let loops = apiLoops ?? max(1, processors / 2)
     let logger = Logger(label: "server")
+    let home = ServerHome(path: try FileSystemPaths.absolute(home))
+    let command = self
     do {
-      configuration.audit = try audit.open()
-      let process = try ServerProcess(configuration, logger: logger)
       try MainLoop.run { loop in
+        let record = try await command.record(home, loop)
+        guard let address = Address(record.listen) else { throw CommandFailure("\(record.listen) is no address") }
+        var configuration = ServerConfiguration(home: home, record: record, listen: address, apiLoops: loops)
+        configuration.audit = try command.audit.open()
+        let process = try ServerProcess(configuration, logger: logger)
         let code = try await process.run(on: loop)
         Glibc.exit(code)
       }
@@ -70,5 +113,58 @@ struct Server: ParsableCommand {
       LogWriter.shared.flush()
       throw error
     }
+  }
+
+  /// How this server is started: as the folder says, as the cluster it joins says, or as the first time.
+  private func record(_ home: ServerHome, _ loop: EventLoop) async throws -> ServerRecord {
+    if let name, let listen, let token, !join.isEmpty {
+      guard let token = JoinToken(try Self.read(token)) else {
+        throw CommandFailure(
+          "this is no token to join with: they read trireme::HASH::ID.SECRET. Make one: trireme token create")
+      }
+      let options = Joining.Options(
+        servers: join, token: token, name: name, listen: listen, advertise: try advertised(listen), replaces: replace)
+      return try await Joining(home: home, options: options, loop: loop).run()
+    }
+    if var record = try home.record() {
+      if record.phase == .removed { throw CommandFailure(RemovedServer.text(record, home: home)) }
+      if record.phase == .started, !home.hasDisk { throw CommandFailure(WipedServer.text(record, home: home)) }
+      if let name, name != record.name {
+        throw CommandFailure("\(home.path) is the folder of the server \(record.name), not of \(name)")
+      }
+      if let listen { record.listen = listen }
+      if let endpoint { record.endpoint = endpoint }
+      return record
+    }
+    return try firstRecord(home)
+  }
+
+  private func firstRecord(_ home: ServerHome) throws -> ServerRecord {
+    let parsed = try parsedMembers()
+    guard let name, let listen, let own = parsed.first(where: { $0.name == name }) else {
+      throw CommandFailure(
+        "\(home.path) holds no server yet. Say how it begins: --name, --listen, and --join with --token for a running "
+          + "cluster or --member for a new one (trireme server --help)")
+    }
+    let certificates = try ServerCertificates(folder: home.certificates)
+    return ServerRecord(
+      name: name, listen: listen, advertise: own.address, endpoint: endpoint ?? own.address,
+      serviceNetwork: serviceNetwork ?? ServerDefaults.serviceNetwork, cluster: certificates.firstClusterID,
+      node: own.id, members: parsed)
+  }
+
+  private func advertised(_ listen: String) throws -> String {
+    let address = advertise ?? listen
+    guard !ServerAddress.isWildcard(address) else {
+      throw CommandFailure("others cannot connect to \(address): say where they can, with --advertise ADDRESS:PORT")
+    }
+    return address
+  }
+
+  /// "@FILE" or the text itself.
+  private static func read(_ text: String) throws -> String {
+    guard text.hasPrefix("@") else { return text }
+    let content = try FileSystem.readText(String(text.dropFirst()))
+    return String(content.split(whereSeparator: \.isWhitespace).first ?? "")
   }
 }

@@ -1,131 +1,177 @@
 import ArgumentParser
 import EventLoop
-import HTTP
 import JSON
-import TLS
 import World
 
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show servers, leader and load balancer of the cluster of `trireme up`.")
+    abstract: "The cluster on one screen: members, roles, lag, disks, agreement, backups, and what may still be lost.",
+    discussion: """
+      Any server can be asked, also one that is alone: it says what is wrong and what to do.
 
-  @OptionGroup var home: HomeOption
-  @Flag(help: "Print the pid of the leading server and nothing else.")
+        trireme status
+        trireme status --home /var/lib/trireme            # on a server, with the server's own certificate
+        trireme status --server 10.0.0.2:6443 -o json     # one server by itself
+
+      Exit status 1 when something is wrong.
+      """)
+
+  @OptionGroup var connection: ConnectionOptions
+  @Flag(help: "Print the pid of the leading server of `trireme up` and nothing else.")
   var leaderPid = false
-  @Flag(help: "Print what every server says, as JSON.")
+  @Option(name: .shortAndLong, help: "table or json.")
+  var output = OutputFormat.table
+  @Flag(help: .hidden)
   var json = false
 
   func run() throws {
-    let home = home.resolved
-    guard let plan = home.plan else {
-      throw CommandFailure("There is no cluster in \(home.path). Start one: trireme up")
-    }
-    let (leaderPid, asJSON) = (leaderPid, json)
+    let (options, leaderPid, asJSON) = (connection, leaderPid, json || output == .json)
+    let local = LocalCluster.find(options)
     try MainLoop.run { loop in
-      let report = try await ClusterReport.gather(home: home, plan: plan, on: loop)
+      let report = try await StatusReport.gather(options, local, on: loop)
       if leaderPid {
         guard let pid = report.leaderPid else { throw CommandFailure("No server leads at the moment.") }
         return Terminal.say("\(pid)")
       }
-      Terminal.say(asJSON ? report.json.description : report.text)
+      Terminal.say(asJSON ? report.json.description : report.text(now: loop.wallClock))
+      if !report.problems.isEmpty { throw ExitCode(1) }
     }
   }
 }
 
-/// What the servers of a cluster say of themselves, and which processes live.
-struct ClusterReport: Sendable {
-  struct Server: Sendable {
-    var name: String
-    var address: String
-    var pid: Int32?
-    /// Its answer to /trireme/status; null when there was none.
-    var status: JSONValue
+/// The processes of `trireme up`, if that is the cluster in question.
+struct LocalCluster: Sendable {
+  var home: ClusterHome
+  var plan: ClusterPlan
+
+  static func find(_ options: ConnectionOptions) -> LocalCluster? {
+    guard options.kubeconfig == nil else { return nil }
+    let home = ClusterHome.standard(options.home)
+    return home.plan.map { LocalCluster(home: home, plan: $0) }
   }
-  var servers: [Server]
-  var loadBalancerPid: Int32?
-  var endpoint: String
 
-  private static let patience = Duration.seconds(2)
-
-  static func gather(home: ClusterHome, plan: ClusterPlan, on loop: EventLoop) async throws -> ClusterReport {
-    let processes = ClusterProcesses(home: home, plan: plan)
-    let authority = try Certificate(pem: FileSystem.readText("\(home.certificates)/ca.crt"))
-    let identity = try Identity(
-      certificatePEM: FileSystem.readText("\(home.certificates)/admin.crt"),
-      privateKeyPEM: FileSystem.readText("\(home.certificates)/admin.key"))
-    let tls = try TLSConfiguration.client(trust: .certificates([authority]), identity: identity)
-    let servers = await withTaskGroup(of: (Int, Server).self) { group in
-      for (index, (process, member)) in zip(processes.servers, plan.members).enumerated() {
-        let pid = process.pid
-        group.addTask {
-          let status = await ask(member.address, tls, loop)
-          return (index, Server(name: member.name, address: member.address, pid: pid, status: status))
-        }
-      }
-      return await group.reduce(into: [(Int, Server)]()) { $0.append($1) }.sorted { $0.0 < $1.0 }.map(\.1)
+  /// By server name.
+  var pids: [String: Int32] {
+    plan.places.reduce(into: [:]) { pids, place in
+      pids[place.name] = ManagedProcess(name: place.name, folder: home.server(place.name)).pid
     }
-    return ClusterReport(servers: servers, loadBalancerPid: processes.loadBalancer.pid, endpoint: plan.endpoint)
+  }
+  var loadBalancerPid: Int32? { ClusterProcesses(home: home, plan: plan).loadBalancer.pid }
+}
+
+/// What a server found out about the cluster, and, for `trireme up`, which processes live.
+struct StatusReport: Sendable {
+  private let survey: JSONValue
+  private let pids: [String: Int32]
+  private let local: LocalCluster?
+
+  static func gather(_ options: ConnectionOptions, _ local: LocalCluster?, on loop: EventLoop) async throws
+    -> StatusReport
+  {
+    let pids = local?.pids ?? [:]
+    do {
+      let survey = try await options.connect(on: loop).json("GET", "/trireme/cluster", within: .seconds(10))
+      return StatusReport(survey: survey, pids: pids, local: local)
+    } catch let nobody as ClusterConnection.NobodyAnswers {
+      guard let local, pids.isEmpty else { throw nobody }
+      throw CommandFailure(
+        "No server of the cluster in \(local.home.path) runs. Start it: trireme up --home \(local.home.path)")
+    }
   }
 
-  private static func ask(_ address: String, _ tls: TLSConfiguration, _ loop: EventLoop) async -> JSONValue {
-    guard let endpoint = Address(address) else { return .null }
-    let client = HTTPClient(
-      loop: loop, endpoint: endpoint, tls: tls, serverName: String(address.prefix { $0 != ":" }))
-    defer { client.close() }
-    guard
-      let response = try? await client.send(
-        HTTPRequest(method: "GET", target: "/trireme/status"), within: patience),
-      response.status == 200, let bytes = try? await response.body.collect(upTo: 1 << 20)
-    else { return .null }
-    return (try? JSONValue(parsing: bytes)) ?? .null
-  }
-
-  /// The server that says it leads, in the highest term.
-  var leader: Server? {
-    servers.filter { $0.status["role"].string == "leader" }
-      .max { ($0.status["term"].integer ?? 0) < ($1.status["term"].integer ?? 0) }
-  }
-  var leaderPid: Int32? { leader?.pid }
+  var problems: [String] { survey["problems"].elements.compactMap(\.string) }
+  var leaderPid: Int32? { survey["leader"].string.flatMap { pids[$0] } }
 
   var json: JSONValue {
-    .array(
-      servers.map { server in
-        [
-          "name": .string(server.name), "address": .string(server.address),
-          "pid": server.pid.map { .integer(Int64($0)) } ?? .null, "status": server.status,
-        ]
-      })
+    var json = survey
+    guard local != nil else { return json }
+    json["servers"].mutateElements { server in
+      if let pid = pids[server["name"].string ?? ""] { server["pid"] = .integer(Int64(pid)) }
+    }
+    return json
   }
 
-  var text: String {
-    func pad(_ text: String, _ width: Int) -> String {
-      text + String(repeating: " ", count: max(1, width - text.count))
+  func text(now: WallTime) -> String {
+    var lines = [serverTable, ""]
+    if let local {
+      lines.append("Load balancer  \(local.plan.endpoint): \(local.loadBalancerPid.map { "pid \($0)" } ?? "stopped")")
     }
-    let header = ["NAME", "ADDRESS", "PID", "ROLE", "TERM", "APPLIED", "REVISION", "STATE HASH"]
-    let widths = [12, 22, 8, 12, 6, 10, 10, 18]
-    var lines = [zip(header, widths).map(pad).joined()]
-    for server in servers {
-      let status = server.status
-      let role = status["role"].string ?? (server.pid == nil ? "stopped" : "no answer")
-      func number(_ key: String) -> String { status[key].integer.map { "\($0)" } ?? "-" }
-      let pid: String = server.pid.map { "\($0)" } ?? "-"
-      let cells: [String] = [
-        server.name, server.address, pid, role, number("term"), number("appliedIndex"), number("revision"),
-        status["stateHash"].string ?? "-",
-      ]
-      lines.append(zip(cells, widths).map(pad).joined())
-    }
+    lines.append("Cluster        \(survey["cluster"].string ?? "-"), as \(survey["asked"].string ?? "-") sees it")
+    lines.append("State          \(agreement)")
+    lines.append("Last backup    \(Self.backup(survey["backup"], now: now))")
     lines.append("")
-    lines.append("Load balancer at \(endpoint): \(loadBalancerPid.map { "pid \($0)" } ?? "stopped")")
-    if let leader {
-      let losses = leader.status["tolerableLosses"].integer ?? 0
-      lines.append(
-        losses > 0
-          ? "You can lose \(losses) more server\(losses == 1 ? "" : "s") without losing writes."
-          : "You cannot lose another server without losing writes.")
+    let losses = survey["tolerableLosses"].integer ?? 0
+    if survey["answering"].integer ?? 0 < survey["majority"].integer ?? 1 {
+      lines.append(Terminal.bold("Writes are stopped."))
     } else {
-      lines.append("No server leads: writes wait until a majority of the servers runs.")
+      lines.append(
+        Terminal.bold(
+          losses > 0
+            ? "You can lose \(losses) more server\(losses == 1 ? "" : "s")."
+            : "You cannot lose another server without losing writes."))
     }
+    for problem in problems { lines.append("✗ \(problem)") }
     return lines.joined(separator: "\n")
+  }
+
+  private var serverTable: String {
+    var header = ["NAME", "ADDRESS", "ROLE", "STATE", "BEHIND", "DISK p50/p99", "REVISION", "VERSION"]
+    if local != nil { header.append("PID") }
+    let rows = survey["servers"].elements.map { server -> [String] in
+      let name = server["name"].string ?? ""
+      var row = [
+        name, server["address"].string ?? "", server["role"].string ?? "-", Self.state(server),
+        server["lag"].integer.map(String.init) ?? "-", Self.disk(server["fsyncSeconds"]),
+        server["revision"].integer.map(String.init) ?? "-", server["version"].string ?? "-",
+      ]
+      if local != nil { row.append(pids[name].map { "\($0)" } ?? "-") }
+      return row
+    }
+    return TextTable(header: header, rows: rows).text
+  }
+
+  private static func state(_ server: JSONValue) -> String {
+    if server["answers"].bool == true { return server["receivingSnapshot"].bool == true ? "catching up" : "ok" }
+    return "silent"
+  }
+
+  private static func disk(_ seconds: JSONValue) -> String {
+    guard let median = number(seconds["median"]), let p99 = number(seconds["p99"]) else { return "-" }
+    return "\(milliseconds(median))/\(milliseconds(p99)) ms"
+  }
+  private static func number(_ value: JSONValue) -> Double? {
+    switch value {
+    case .double(let number): number
+    case .integer(let number): Double(number)
+    default: nil
+    }
+  }
+  private static func milliseconds(_ seconds: Double) -> String {
+    let text = "\((seconds * 10_000).rounded() / 10)"
+    return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+  }
+
+  private var agreement: String {
+    let agreement = survey["agreement"]
+    guard let index = agreement["index"].integer else { return "unknown: no server answers" }
+    func names(_ key: String) -> [String] { agreement[key].elements.compactMap(\.string) }
+    if !names("differ").isEmpty {
+      return "DIFFERS on \(names("differ").joined(separator: ", ")) after entry \(index)"
+    }
+    let unknown = names("unknown")
+    return
+      "equal on \(names("agree").joined(separator: ", ")) after entry \(index) (hash \(agreement["hash"].string ?? "-"))"
+      + (unknown.isEmpty ? "" : "; not comparable on \(unknown.joined(separator: ", "))")
+  }
+
+  private static func backup(_ backup: JSONValue, now: WallTime) -> String {
+    guard let time = backup["time"].string.flatMap(WallTime.init(rfc3339:)) else {
+      return "none. Make one: trireme backup FILE"
+    }
+    let age = (now - time).wholeNanoseconds / 1_000_000_000
+    let words =
+      age < 120
+      ? "\(max(0, age)) s" : age < 7200 ? "\(age / 60) min" : age < 172_800 ? "\(age / 3600) h" : "\(age / 86_400) days"
+    return "\(time.rfc3339), \(words) ago, revision \(backup["revision"].string ?? "-"), verified"
   }
 }

@@ -106,6 +106,18 @@ enum FileSystemPaths {
     return String(decoding: buffer[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// A path that does not depend on the working directory, without a slash at its end.
+  static func absolute(_ path: String) throws -> String {
+    var text = path
+    while text.count > 1, text.hasSuffix("/") { text.removeLast() }
+    guard !text.hasPrefix("/") else { return text }
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    guard let here = getcwd(&buffer, buffer.count).map({ String(cString: $0) }) else {
+      throw CommandFailure("there is no working directory")
+    }
+    return here == "/" ? "/\(text)" : "\(here)/\(text)"
+  }
+
   /// The path of a program in PATH and the places where daemons live.
   static func find(_ program: String) -> String? {
     let path = (getenv("PATH").map { String(cString: $0) } ?? "") + ":/usr/sbin:/sbin:/usr/local/sbin"

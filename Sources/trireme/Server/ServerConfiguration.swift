@@ -1,32 +1,18 @@
 import APIServer
 import EventLoop
+import Replica
 import TLS
 import World
 
-/// What one server is told at its start.
+/// What one server runs with.
 struct ServerConfiguration: Sendable {
-  var name: String
-  /// Holds data/, pki/ and the log.
-  var home: String
+  var home: ServerHome
+  var record: ServerRecord
   var listen: Address
-  /// All servers of the group, this one among them, in the order of their numbers.
-  var members: [(name: String, address: String)]
-  /// Where clients find the cluster: the load balancer.
-  var endpoint: String
-  var serviceNetwork: String
   /// What is recorded of requests, and where.
   var audit: AuditLog?
   /// Loops that serve the API.
   var apiLoops: Int
-
-  var dataFolder: String { "\(home)/data" }
-  /// 1 for the first of the members.
-  var node: UInt64 {
-    guard let index = members.firstIndex(where: { $0.name == name }) else {
-      preconditionFailure("server \(name) is not among the members")
-    }
-    return UInt64(index + 1)
-  }
 }
 
 /// The certificates of one server, read from its folder.
@@ -35,6 +21,8 @@ struct ServerCertificates: Sendable {
   var identity: Identity
   /// Signs service account tokens; the same on every server.
   var tokenKey: PrivateKey
+  /// Seals backups; the same on every server.
+  var backupKey: BackupKey
 
   /// Throws with the path of what cannot be read.
   init(folder: String) throws {
@@ -44,8 +32,28 @@ struct ServerCertificates: Sendable {
       certificatePEM: FileSystem.readText("\(folder)/server.crt"),
       privateKeyPEM: FileSystem.readText("\(folder)/server.key"))
     tokenKey = try PrivateKey(pem: FileSystem.readText("\(folder)/sa.key"))
+    backupKey = try Self.backupKey(in: folder)
   }
 
-  /// Names the cluster: a disk, and a peer, of another authority is of another cluster.
-  var clusterID: String { String(authority.certificate.fingerprint.prefix(32)) }
+  /// Reads `backup.key`. Every server of a cluster that has none yet makes the same, from the authority's secret.
+  static func backupKey(in folder: String) throws -> BackupKey {
+    let path = "\(folder)/backup.key"
+    if FileSystem.exists(path) {
+      guard let key = BackupKey(text: try FileSystem.readText(path)) else {
+        throw CommandFailure("\(path) holds no backup key")
+      }
+      return key
+    }
+    let secret = Crypto.sha256(Array(try FileSystem.readText("\(folder)/ca.key").utf8))
+    let derived = Crypto.hexadecimal(Crypto.hmacSHA256(key: secret, Array("trireme backup key".utf8)))
+    guard let key = BackupKey(text: "trireme-backup-key-1:\(derived)") else {
+      throw CommandFailure("the backup key cannot be made")
+    }
+    try FileSystem.write(key.text, to: path, permissions: 0o600)
+    return key
+  }
+
+  /// The id of a cluster that begins with this authority. One that was restored from a backup has another: its servers
+  /// and the old ones must never meet, though their clients trust both.
+  var firstClusterID: String { String(authority.certificate.fingerprint.prefix(32)) }
 }

@@ -8,11 +8,14 @@ import HTTP
 import Logging
 import Replica
 import Storage
+import Synchronization
 import TLS
 import World
 
 final class ServerProcess: Sendable {
   private static let shutdownDeadline = Duration.seconds(10)
+  /// How long requests under way are waited for when the server leaves the group.
+  private static let drainDeadline = Duration.seconds(8)
 
   private let configuration: ServerConfiguration
   private let certificates: ServerCertificates
@@ -22,62 +25,108 @@ final class ServerProcess: Sendable {
   private let controlLoop: EventLoop
   private let control: ControlPlaneServer
   private let server: HTTPServer
+  private let operations: Operations
+  private let drain: Drain
+  private let climb: VoterClimb
 
   /// Opens the disk and puts the parts together; blocks. Nothing is served before `run`.
   init(_ configuration: ServerConfiguration, logger: Logger) throws {
+    let (home, record) = (configuration.home, configuration.record)
     self.configuration = configuration
     self.logger = logger
-    certificates = try ServerCertificates(folder: "\(configuration.home)/pki")
+    let certificates = try ServerCertificates(folder: home.certificates)
+    self.certificates = certificates
     consensusLoop = EventLoop.start(name: "consensus")
     controlLoop = EventLoop.start(name: "control")
     apiLoops = (1...configuration.apiLoops).map { EventLoop.start(name: "api-\($0)") }
 
     let disk = try ReplicaDisk.open(
-      path: configuration.dataFolder,
-      identity: StorageIdentity(cluster: certificates.clusterID, node: configuration.node))
-    let members = configuration.members.enumerated().map { index, member in
-      Member(id: UInt64(index + 1), name: member.name, address: member.address)
-    }
+      path: home.data, identity: StorageIdentity(cluster: record.cluster, node: record.node))
+    let book = MemberBook(record.members)
+    let trust = TLSConfiguration.Trust.certificates([certificates.authority.certificate])
     let peerTLS = try TLSConfiguration.client(
-      trust: .certificates([certificates.authority.certificate]), identity: certificates.identity,
-      protocols: [TLSPeerTransport.applicationProtocol])
-    let names = Dictionary(uniqueKeysWithValues: members.map { ($0.id, ServerIdentity.commonName($0.name)) })
+      trust: trust, identity: certificates.identity, protocols: [TLSPeerTransport.applicationProtocol])
     let transport = TLSPeerTransport(
-      loop: consensusLoop, cluster: certificates.clusterID, node: configuration.node,
-      configuration: { peerTLS },
+      loop: consensusLoop, cluster: record.cluster, node: record.node, configuration: { peerTLS },
       authorize: { certificate, node in
-        certificate.organizations.contains(ServerIdentity.organization) && names[node] == certificate.commonName
+        certificate.organizations.contains(ServerIdentity.organization)
+          && book.name(of: node).map(ServerIdentity.commonName) == certificate.commonName
       }, logger: Logger(label: "peers"))
     let fallback = controlLoop
     var plane = ControlPlaneServer.Configuration(
-      name: configuration.name, members: members, endpoint: configuration.endpoint,
+      name: record.name, members: record.members, endpoint: record.endpoint,
       certificateAuthorityPEM: certificates.authority.certificate.pem, tokenKey: certificates.tokenKey,
       versions: Version.all)
-    plane.serviceNetwork = configuration.serviceNetwork
+    plane.serviceNetwork = record.serviceNetwork
     plane.audit = configuration.audit
+    let paths = OperationsPaths()
+    plane.paths["/trireme/"] = paths
+    plane.authorizers = [ServersAuthorizer()]
     control = try ControlPlaneServer(
-      plane, disk: disk, options: ReplicaOptions(node: configuration.node, members: members), transport: transport,
+      plane, disk: disk, options: ReplicaOptions(node: record.node, members: record.members), transport: transport,
       worlds: ControlPlaneServer.Worlds(
         consensus: consensusLoop, control: controlLoop, current: { EventLoop.current ?? fallback }),
       reachedAt: { member in
         guard case .ip(let address, let port) = Address(member.address) else { return nil }
         return ServerEndpoint(address: address, port: Int(port))
       })
+    let replica = control.replica
+    book.follow { replica.status.members.map(\.member) }
+
+    let link = ServerLink(
+      loop: controlLoop, tls: try TLSConfiguration.client(trust: trust, identity: certificates.identity))
+    let drain = Drain()
+    self.drain = drain
+    let client = APIClient(
+      transport: InProcessTransport(
+        handler: control.api, identity: TrustedContext(user: "system:trireme", groups: ["system:masters"])),
+      world: controlLoop, userAgent: "trireme/\(Version.trireme)")
+    operations = Operations(
+      Operations.Parts(
+        record: record, certificates: certificates, replica: replica, client: client, link: link, world: controlLoop,
+        drain: { await drain.run() }))
+    paths.serve(operations)
+    climb = VoterClimb(home: home, record: record, replica: replica, link: link, world: controlLoop, logger: logger)
 
     let serverTLS = try TLSConfiguration.server(
       identity: certificates.identity, clientTrust: [certificates.authority.certificate],
       protocols: ["h2", "http/1.1", TLSPeerTransport.applicationProtocol])
     server = HTTPServer(
-      loops: apiLoops, address: configuration.listen, tls: serverTLS, handler: control.api,
+      loops: apiLoops, address: configuration.listen, tls: serverTLS,
+      handler: PublicPaths(api: control.api, operations: operations),
       alpnHandlers: [
         TLSPeerTransport.applicationProtocol: { stream, peer in transport.accept(stream, certificate: peer) }
       ],
       onEvent: { event in logger.debug("\(event)") })
+    drain.serve { [self] in await letGoOfClients() }
+    // From here on the disk takes part: one that is empty later was wiped.
+    var started = record
+    started.phase = .started
+    try home.write(started)
   }
 
   /// Serves until a signal asks it to end, or the replica cannot go on. Returns the process's exit code.
   func run(on loop: EventLoop) async throws -> Int32 {
     let ended = WaitForEnd()
+    watchSignals(loop, ended)
+    watchReplica(ended)
+    control.startReplica()
+    let address = try await server.start()
+    let record = configuration.record
+    logger.info(
+      "serving",
+      metadata: [
+        "server": "\(record.name)", "address": "\(address)", "version": "\(Version.trireme)",
+        "cluster": "\(record.cluster)",
+      ])
+    control.startLoops()
+    climb.start()
+    let code = await ended.wait()
+    await shutDown()
+    return code
+  }
+
+  private func watchSignals(_ loop: EventLoop, _ ended: WaitForEnd) {
     loop.execute { [logger] in
       for number in [SIGTERM, SIGINT] {
         do {
@@ -91,23 +140,14 @@ final class ServerProcess: Sendable {
         }
       }
     }
+  }
+
+  private func watchReplica(_ ended: WaitForEnd) {
     control.replica.onStopped { [logger] reason in
       guard let reason else { return }
       logger.critical("the replica stopped: \(reason)")
       ended.end(1)
     }
-    control.startReplica()
-    let address = try await server.start()
-    logger.info(
-      "serving",
-      metadata: [
-        "server": "\(configuration.name)", "address": "\(address)", "version": "\(Version.trireme)",
-        "members": "\(configuration.members.map(\.name).joined(separator: ","))",
-      ])
-    control.startLoops()
-    let code = await ended.wait()
-    await shutDown()
-    return code
   }
 
   /// Tells the load balancer first, then hands over what is held, then lets requests finish.
@@ -116,6 +156,71 @@ final class ServerProcess: Sendable {
     await server.shutdown(deadline: Self.shutdownDeadline)
     await control.stopReplica()
     LogWriter.shared.flush()
+  }
+
+  /// The server leaves the group: clients are sent to other servers while this one can still answer them. Nobody new is
+  /// let in from the first moment on, so that load balancers turn elsewhere at once; returns when what was under way is
+  /// answered.
+  private func letGoOfClients() async {
+    climb.giveUp()
+    control.health.isStopping = true
+    let (server, api) = (server, control.api)
+    controlLoop.spawn { await server.shutdown(deadline: Self.drainDeadline) }
+    api.endWatches()
+    let start = controlLoop.now
+    // The operators' own requests, this one among them, end when the work is done.
+    while server.requestCount > operations.activeRequests, controlLoop.now - start < Self.drainDeadline {
+      try? await controlLoop.sleep(for: .milliseconds(20))
+    }
+    await control.stopLoops()
+  }
+}
+
+/// Runs once, for whoever asks first; everybody else waits for its end.
+final class Drain: Sendable {
+  private struct State {
+    var body: (@Sendable () async -> Void)?
+    var isDone = false
+    var waiting: [CheckedContinuation<Void, Never>] = []
+  }
+  private let state = Mutex(State())
+
+  func serve(_ body: @escaping @Sendable () async -> Void) { state.withLock { $0.body = body } }
+
+  func run() async {
+    let body = state.withLock { $0.body.take() }
+    if let body {
+      await body()
+      let waiting = state.withLock { state in
+        state.isDone = true
+        return state.waiting
+      }
+      for continuation in waiting { continuation.resume() }
+      return
+    }
+    await withCheckedContinuation { continuation in
+      let isDone = state.withLock { state in
+        if !state.isDone { state.waiting.append(continuation) }
+        return state.isDone
+      }
+      if isDone { continuation.resume() }
+    }
+  }
+}
+
+/// The servers' names by number, for connections that claim to be one: the group's as this server has it, and those it
+/// was told of when it was started.
+final class MemberBook: Sendable {
+  private let known: [UInt64: String]
+  private let source = Mutex<(@Sendable () -> [Member])?>(nil)
+
+  init(_ members: [Member]) { known = Dictionary(members.map { ($0.id, $0.name) }, uniquingKeysWith: { $1 }) }
+
+  func follow(_ members: @escaping @Sendable () -> [Member]) { source.withLock { $0 = members } }
+
+  func name(of node: UInt64) -> String? {
+    let members = source.withLock { $0 }?() ?? []
+    return members.first { $0.id == node }?.name ?? known[node]
   }
 }
 
