@@ -101,4 +101,35 @@ import Testing
       ))
     #expect(reply.text.contains("# TYPE apiserver_request_duration_seconds histogram"))
   }
+
+  @Test func theOldDocumentHoldsEveryKind() async throws {
+    let server = TestServer()
+    let reply = try await server.get("/openapi/v2")
+    #expect(reply.json["swagger"] == "2.0")
+    let pod = reply.json["definitions"]["io.k8s.api.core.v1.Pod"]
+    #expect(pod["properties"]["spec"]["$ref"] == "#/definitions/io.k8s.api.core.v1.PodSpec")
+    #expect(pod["x-kubernetes-group-version-kind"] == [["group": "", "kind": "Pod", "version": "v1"]])
+    let read = reply.json["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]
+    #expect(read["get"]["operationId"] == "readAppsV1NamespacedDeployment")
+    #expect(read["get"]["responses"]["200"]["schema"]["$ref"] == "#/definitions/io.k8s.api.apps.v1.Deployment")
+    #expect(read["get"]["tags"] == ["apps_v1"])
+    #expect(read["put"]["parameters"][0]["in"] == "body")
+    #expect(read["parameters"].elements.contains { $0["name"] == "namespace" && $0["type"] == "string" })
+    let quantity = reply.json["definitions"]["io.k8s.apimachinery.pkg.api.resource.Quantity"]
+    #expect(quantity["type"] == "string")
+    #expect(quantity["oneOf"].isNull)
+    // Several groups share one DeleteOptions.
+    let options = reply.json["definitions"]["io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"]
+    #expect(!options["x-kubernetes-group-version-kind"].elements.isEmpty)
+    #expect(!reply.text.contains("#/components/schemas/"))
+    let etag = try #require(reply.headers["etag"])
+    #expect(try await server.send("GET", "/openapi/v2", nil, ["if-none-match": etag]).status == 304)
+
+    let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    let binary = try await server.raw("GET", "/openapi/v2", [], ["accept": accept])
+    #expect(binary.headers["content-type"] == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
+    let bytes = try await binary.body.collect()
+    #expect(bytes.prefix(5) == [0x0a, 3, 0x32, 0x2e, 0x30], "1: swagger 2.0")
+    #expect(bytes.count > 500_000)
+  }
 }

@@ -176,24 +176,13 @@ extension APIServer {
   /// As a Content-Type: "@" is no part of a media type, and clients parse it.
   private static let version2ContentType = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
-  /// kubectl before 1.29 reads this document, in protobuf, before it applies anything, and goes on with what it has
-  /// compiled in for kinds that are not in it: a document without any is all it needs.
+  /// kubectl before 1.29 reads this document, in protobuf, before it applies anything.
   private func openAPIVersion2(_ request: HTTPRequest) -> HTTPResponse {
-    let version = configuration.gitVersion
-    guard request.headers["accept"]?.contains(Self.version2Protobuf) == true else {
-      let tree: JSONValue = [
-        "swagger": "2.0", "info": ["title": "Kubernetes", "version": .string(version)], "paths": [:],
-        "definitions": [:],
-      ]
-      return HTTPResponse(
-        status: 200, headers: ["content-type": MediaType.json.rawValue, "vary": "Accept"], body: .bytes(tree.bytes))
-    }
-    func field(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] { [number << 3 | 2, UInt8(bytes.count)] + bytes }
-    // openapi.v2.Document: 1 swagger, 2 info (1 title, 2 version), 8 paths, 9 definitions.
-    let info = field(1, Array("Kubernetes".utf8)) + field(2, Array(version.utf8.prefix(64)))
-    return HTTPResponse(
-      status: 200, headers: ["content-type": Self.version2ContentType, "vary": "Accept"],
-      body: .bytes(field(1, Array("2.0".utf8)) + field(2, info) + field(8, []) + field(9, [])))
+    let documents = currentDocuments.openAPI2
+    let isProtobuf = request.headers["accept"]?.contains(Self.version2Protobuf) == true
+    return Self.cached(
+      isProtobuf ? documents.protobuf : documents.json,
+      isProtobuf ? Self.version2ContentType : MediaType.json.rawValue, request)
   }
 
   /// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7).

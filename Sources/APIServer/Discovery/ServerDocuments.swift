@@ -11,8 +11,10 @@ struct Document: Sendable {
   /// Quoted.
   let etag: String
 
-  init(_ tree: JSONValue) {
-    bytes = tree.bytes
+  init(_ tree: JSONValue) { self.init(bytes: tree.bytes) }
+
+  init(bytes: [UInt8]) {
+    self.bytes = bytes
     etag = "\"\(Crypto.hexadecimal(Crypto.sha512(bytes)).uppercased())\""
   }
 }
@@ -26,6 +28,7 @@ final class ServerDocuments: Sendable {
   private let gitVersion: String
   /// Made when first asked for: it costs tens of milliseconds, and a server has better things to do while it starts.
   private let openAPIDocuments = Mutex<OpenAPIDocuments?>(nil)
+  private let openAPIVersion2 = Mutex<(json: Document, protobuf: Document)?>(nil)
 
   init(registry: KindRegistry, configuration: APIServer.Configuration) {
     self.registry = registry
@@ -47,6 +50,18 @@ final class ServerDocuments: Sendable {
           structure: { registry.structure($0) }))
       documents = made
       return made
+    }
+  }
+
+  /// `/openapi/v2` in both encodings; made when first asked for.
+  var openAPI2: (json: Document, protobuf: Document) {
+    let documents = openAPI
+    return openAPIVersion2.withLock { made in
+      if let made { return made }
+      let tree = documents.version2()
+      let both = (json: Document(tree), protobuf: Document(bytes: OpenAPIDocuments.version2Protobuf(tree)))
+      made = both
+      return both
     }
   }
 }

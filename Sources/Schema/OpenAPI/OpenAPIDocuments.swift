@@ -35,7 +35,8 @@ public struct OpenAPIDocuments: Sendable {
   public private(set) var documents: [String: Document] = [:]
   /// `/openapi/v3`.
   public private(set) var index: Document
-  private let gitVersion: String
+  /// What `/version` says: "v1.32.0".
+  let gitVersion: String
   private let sources: OpenAPISources
 
   /// Documents of all kinds. `gitVersion` is what `/version` says: "v1.32.0".
