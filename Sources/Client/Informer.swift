@@ -231,7 +231,9 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
       return state.objects.values.filter { objects[$0.key] == nil }
     }
     // In the order of names, not of a hash table: handlers see the same twice.
-    for object in gone.sorted(by: { $0.key < $1.key }) { remove(object.key, last: object) }
+    for object in gone.sorted(by: { $0.key < $1.key }) where !ClientMutant.relistForgetsDeletions.isActive {
+      remove(object.key, last: object)
+    }
     for (_, object) in objects.sorted(by: { $0.key < $1.key }) { store(object, advancing: false) }
     let waiters = state.withLock { state in
       state.hasSynced = true

@@ -91,7 +91,7 @@ public final class LeaderElector: Sendable {
       if Task.isCancelled { return }
       let begun = client.world.now
       let left = options.renewDeadline - (begun - lastRenewal)
-      guard left > .zero else { return }
+      guard left > .zero || ClientMutant.leadsPastDeadline.isActive else { return }
       do {
         let renewed = try await client.world.withDeadline(left) { try await self.tryAcquireOrRenew(renewing: true) }
         guard renewed != nil else { return }
@@ -126,7 +126,8 @@ public final class LeaderElector: Sendable {
       return try await put(lease, acquired: lease["spec"]["acquireTime"].string ?? now, transitions: transitions)
     }
     guard !renewing, holder.isEmpty || hasExpired(lease) || holder == options.identity else { return nil }
-    return try await put(lease, acquired: now, transitions: transitions + 1)
+    return try await put(
+      lease, acquired: now, transitions: transitions + (ClientMutant.leaseKeepsTransitions.isActive ? 0 : 1))
   }
 
   /// Compare-and-swap of the lease; nil when another was faster.
@@ -172,7 +173,8 @@ public final class LeaderElector: Sendable {
 
   private func hasExpired(_ lease: JSONValue) -> Bool {
     let seconds = lease["spec"]["leaseDurationSeconds"].integer ?? 15
-    return observation.withLock { client.world.now - $0.observedAt > .seconds(seconds) }
+    let divisor = ClientMutant.leaseStolenEarly.isActive ? 3 : 1
+    return observation.withLock { client.world.now - $0.observedAt > .seconds(seconds) / divisor }
   }
 
   /// Wakes the campaign whenever the lease changes hands.

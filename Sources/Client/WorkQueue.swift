@@ -100,6 +100,7 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
   public func done(_ key: Key) {
     let resumed = state.withLock { state -> (CheckedContinuation<Key?, Never>, Key)? in
       state.processing.remove(key)
+      if ClientMutant.queueForgets.isActive { state.dirty.remove(key) }
       guard state.dirty.contains(key), !state.isShutDown else { return nil }
       return Self.push(key, &state)
     }

@@ -50,14 +50,15 @@ public struct Configuration: Sendable, Hashable {
   /// The highest value that a quorum has reached, given what each voter has reached: the rule by which an index is
   /// committed (§5.3) and a round of heartbeats confirms a leader (§8). With no voters at all, zero: nobody can agree.
   func valueReachedByQuorum(_ value: (NodeID) -> UInt64) -> UInt64 {
-    let incoming = Self.valueReachedByMajority(of: voters, value)
+    let counted = RaftMutant.learnersCount.isActive ? voters.union(learners) : voters
+    let incoming = Self.valueReachedByMajority(of: counted, value)
     return isJoint ? min(incoming, Self.valueReachedByMajority(of: outgoingVoters, value)) : incoming
   }
 
   private static func valueReachedByMajority(of voters: Set<NodeID>, _ value: (NodeID) -> UInt64) -> UInt64 {
     if voters.isEmpty { return 0 }
     let descending = voters.map(value).sorted(by: >)
-    return descending[voters.count / 2]
+    return descending[voters.count / 2 - (RaftMutant.commitsWithoutMajority.isActive && voters.count > 2 ? 1 : 0)]
   }
 
   /// How an election stands, given each voter's answer, or nil where there is none yet.

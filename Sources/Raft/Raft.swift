@@ -270,5 +270,8 @@ public struct Raft: Sendable {
     }
   }
 
-  var hardState: HardState { HardState(currentTerm: currentTerm, votedFor: votedFor, commitIndex: commitIndex) }
+  var hardState: HardState {
+    let votedFor = RaftMutant.voteNotPersisted.isActive ? nil : votedFor
+    return HardState(currentTerm: currentTerm, votedFor: votedFor, commitIndex: commitIndex)
+  }
 }

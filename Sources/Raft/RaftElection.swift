@@ -59,7 +59,7 @@ extension Raft {
     if !mayCampaign {
       resetElectionTimer()
       loseLeader()
-    } else if options.preVote {
+    } else if options.preVote && !RaftMutant.preVoteMissing.isActive {
       becomePreCandidate()
     } else {
       becomeCandidate(transfer: false)
@@ -90,7 +90,11 @@ extension Raft {
     for voter in peers where configuration.isVoter(voter) {
       let request = Message.Body.requestVote(
         lastLogIndex: lastIndex, lastLogTerm: log.lastTerm, preVote: false, transfer: transfer)
-      sendWhenDurable(request, to: voter)
+      if RaftMutant.candidacyNotDurable.isActive {
+        send(request, to: voter)
+      } else {
+        sendWhenDurable(request, to: voter)
+      }
     }
     sendWhenDurable(.requestVoteReply(granted: true, preVote: false), to: id)
   }
@@ -146,9 +150,11 @@ extension Raft {
 
   /// RequestVote at the receiver: first come, first served, and only to those whose log is not behind (§5.2, §5.4.1).
   mutating func answerVoteRequest(_ message: Message, lastLogIndex: LogIndex, lastLogTerm: Term, preVote: Bool) {
-    let isFree = votedFor == nil && leader == nil
+    let isFree = RaftMutant.votesTwice.isActive || votedFor == nil && leader == nil
     let mayVote = votedFor == message.from || isFree || (preVote && message.term > currentTerm)
-    guard mayVote && log.isUpToDate(lastLogIndex: lastLogIndex, lastLogTerm: lastLogTerm) else {
+    let isUpToDate =
+      RaftMutant.votesForAnyLog.isActive || log.isUpToDate(lastLogIndex: lastLogIndex, lastLogTerm: lastLogTerm)
+    guard mayVote && isUpToDate else {
       send(.requestVoteReply(granted: false, preVote: preVote), to: message.from)
       return
     }

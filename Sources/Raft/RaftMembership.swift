@@ -32,8 +32,8 @@ extension Raft {
   public mutating func changeMembership(_ steps: [MembershipStep]) throws(MembershipError) -> Proposal {
     guard role == .leader else { throw .notLeader(leader: leader) }
     if let transfer { throw .transferringLeadership(to: transfer.target) }
-    guard hasCommittedInTerm else { throw .tooEarly }
-    guard isConfigurationSettled else { throw .changeInFlight }
+    guard hasCommittedInTerm || RaftMutant.configurationTooEarly.isActive else { throw .tooEarly }
+    guard isConfigurationSettled || RaftMutant.configurationsOverlap.isActive else { throw .changeInFlight }
     appendConfiguration(configuration.entering(try configuration.applying(steps)))
     checkInvariants()
     return Proposal(term: currentTerm, indexes: configurationIndex...configurationIndex)

@@ -45,7 +45,7 @@ struct Reads: Sendable {
   var pendingCount: Int { waiting.count + asking.count + confirmed.count + rounds.reduce(0) { $0 + $1.requests.count } }
 
   mutating func nextID() -> ReadID {
-    lastNumber += 1
+    if !RaftMutant.readIDReused.isActive || asking.isEmpty && rounds.isEmpty { lastNumber += 1 }
     return ReadID(incarnation: incarnation, number: lastNumber)
   }
 
@@ -84,6 +84,7 @@ struct Reads: Sendable {
 
   mutating func takeServable(applied: LogIndex) -> [ReadState] {
     if confirmed.isEmpty { return [] }
+    let applied = RaftMutant.readsBeforeApplied.isActive ? .max : applied
     let servable = confirmed.filter { $0.index <= applied }
     if !servable.isEmpty { confirmed.removeAll { $0.index <= applied } }
     return servable
@@ -121,7 +122,8 @@ extension Raft {
   /// Starts a round for the reads that wait, unless enough rounds are under way. Not before an entry of this term is
   /// committed: until then the leader does not know what was committed before it (§8).
   mutating func startReadRound(evenIfManyInFlight: Bool) {
-    if reads.waiting.isEmpty || log.term(at: commitIndex) != currentTerm { return }
+    let mayRead = RaftMutant.readsBeforeOwnTerm.isActive || log.term(at: commitIndex) == currentTerm
+    if reads.waiting.isEmpty || !mayRead { return }
     if reads.rounds.count >= options.maxReadRoundsInFlight && !evenIfManyInFlight { return }
     reads.startRound(commitIndex: commitIndex)
     sendHeartbeats()
@@ -131,7 +133,8 @@ extension Raft {
   mutating func finishConfirmedReadRounds() {
     if reads.rounds.isEmpty { return }
     let confirmed = configuration.valueReachedByQuorum { voter in
-      voter == id ? reads.lastRound : followers.first { $0.id == voter }?.confirmedReadRound ?? 0
+      voter == id || RaftMutant.readsUnconfirmed.isActive
+        ? reads.lastRound : followers.first { $0.id == voter }?.confirmedReadRound ?? 0
     }
     while let round = reads.takeRound(confirmedThrough: confirmed) {
       for request in round.requests {

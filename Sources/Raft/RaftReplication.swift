@@ -66,7 +66,7 @@ extension Raft {
   /// A heartbeat never tells of commits that the follower is not known to have on disk: it carries no consistency check.
   mutating func sendHeartbeats() {
     for follower in followers {
-      let known = min(follower.matchIndex, commitIndex)
+      let known = RaftMutant.heartbeatsTellTooMuch.isActive ? commitIndex : min(follower.matchIndex, commitIndex)
       send(.heartbeat(leaderCommit: known, readRound: reads.lastRound), to: follower.id)
     }
   }
@@ -95,7 +95,7 @@ extension Raft {
       acknowledge(commitIndex, to: sender)
       return
     }
-    guard log.term(at: prevLogIndex) == prevLogTerm else {
+    guard log.term(at: prevLogIndex) == prevLogTerm || RaftMutant.consistencyUnchecked.isActive else {
       let hintIndex = log.lastIndexThatCanMatch(index: min(prevLogIndex, lastIndex), term: prevLogTerm)
       let hintTerm = log.term(at: hintIndex) ?? 0
       send(.appendRejected(prevLogIndex: prevLogIndex, hintIndex: hintIndex, hintTerm: hintTerm), to: sender)
@@ -103,7 +103,7 @@ extension Raft {
     }
     for entry in entries {
       if entry.index <= lastIndex {
-        if log.term(at: entry.index) == entry.term { continue }
+        if log.term(at: entry.index) == entry.term || RaftMutant.conflictsKept.isActive { continue }
         precondition(entry.index > commitIndex, "a committed entry would be overwritten (leader completeness, §5.4)")
         log.truncate(from: entry.index)
         durability.truncated(from: entry.index)
@@ -113,13 +113,14 @@ extension Raft {
       adopt(entry)
     }
     let lastNewIndex = prevLogIndex + LogIndex(entries.count)
-    commit(through: min(leaderCommit, lastNewIndex))
+    commit(through: min(leaderCommit, RaftMutant.commitsUnverified.isActive ? lastIndex : lastNewIndex))
     acknowledge(lastNewIndex, to: sender)
   }
 
   /// Tells the leader that this server's disk holds the log up to `index`: now if it does, otherwise when it will.
   mutating func acknowledge(_ index: LogIndex, to sender: NodeID) {
-    if index <= durability.durableIndex && durability.durableTerm == currentTerm {
+    let isDurable = index <= durability.durableIndex && durability.durableTerm == currentTerm
+    if isDurable || RaftMutant.acknowledgesBeforeDurable.isActive {
       send(.appendAccepted(matchIndex: index), to: sender)
       return
     }
@@ -171,7 +172,8 @@ extension Raft {
     let stored = configuration.valueReachedByQuorum { voter in
       voter == id ? durability.durableIndex : followers.first { $0.id == voter }?.matchIndex ?? 0
     }
-    if stored > commitIndex && log.term(at: stored) == currentTerm { commit(through: stored) }
+    let isOwn = RaftMutant.commitsOlderTerms.isActive || log.term(at: stored) == currentTerm
+    if stored > commitIndex && isOwn { commit(through: stored) }
   }
 
   mutating func commit(through index: LogIndex) {

@@ -28,8 +28,8 @@ extension Raft {
   /// A whole snapshot has arrived and is staged. True: it replaces the log; switch the state machine to it now, and make
   /// it durable before completing the next output's write. False: the log already holds what it covers; throw it away.
   public mutating func snapshotInstalled(_ snapshot: SnapshotMetadata) -> Bool {
-    if snapshot.index <= commitIndex { return false }
-    if log.term(at: snapshot.index) == snapshot.term {
+    if snapshot.index <= commitIndex && !RaftMutant.snapshotOverNewerLog.isActive { return false }
+    if log.term(at: snapshot.index) == snapshot.term && !RaftMutant.snapshotOverNewerLog.isActive {
       // A snapshot is of committed entries, and these are the same (log matching, §5.3). Who has become the leader in the
       // meantime commits by its own rule.
       if role != .leader { commit(through: snapshot.index) }

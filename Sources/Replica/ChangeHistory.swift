@@ -15,17 +15,16 @@ final class HistorySegment: Sendable {
 }
 
 /// A bounded stretch of history that ends at the current state. Revisions have no gaps, so a change is found by number.
-struct ChangeHistory: Sendable {
-  struct Limits: Sendable {
+package struct ChangeHistory: Sendable {
+  package struct Limits: Sendable {
     /// Changes held: at 1,000 writes a second about two minutes, more than a client needs to reconnect.
-    var changes = 128 << 10
+    package var changes = 128 << 10
     /// Bytes of objects held only by history; the versions before each change may add as much again.
-    var bytes = 96 << 20
-    init() {}
+    package var bytes = 96 << 20
+    /// Changes of a full segment: what `state(at:)` undoes at most, some milliseconds of work.
+    package var segment = 1024
+    package init() {}
   }
-  /// Changes of a full segment: what `state(at:)` undoes at most, some milliseconds of work.
-  static let segmentChanges = 1024
-
   private let limits: Limits
   private var sealed: [HistorySegment] = []
   private var open: [Change] = []
@@ -51,7 +50,7 @@ struct ChangeHistory: Sendable {
     count += changes.count
     end = version
     precondition(end.revision == start + UInt64(count), "revisions have no gaps")
-    if open.count >= Self.segmentChanges { seal() }
+    if open.count >= limits.segment { seal() }
     while sealed.count > 1, count > limits.changes || bytes > limits.bytes {
       let oldest = sealed.removeFirst()
       count -= oldest.changes.count
@@ -67,7 +66,7 @@ struct ChangeHistory: Sendable {
     sealed.append(HistorySegment(changes: open, bytes: openBytes, end: end))
     bytes += openBytes
     open = []
-    open.reserveCapacity(Self.segmentChanges)
+    open.reserveCapacity(limits.segment)
     openBytes = 0
   }
 
@@ -76,7 +75,10 @@ struct ChangeHistory: Sendable {
     guard revision >= start else { return nil }
     guard revision < end.revision else { return [] }
     let openStart = end.revision - UInt64(open.count)
-    if revision >= openStart { return [open[Int(revision - openStart)...]] }
+    if revision >= openStart {
+      let isLost = ReplicaMutant.eventLostAtCompaction.isActive && revision == openStart && !sealed.isEmpty
+      return [open[(Int(revision - openStart) + (isLost ? 1 : 0))...]]
+    }
     var slices: [ArraySlice<Change>] = []
     for segment in sealed.reversed() where segment.end.revision > revision {
       let segmentStart = segment.end.revision - UInt64(segment.changes.count)
@@ -91,7 +93,10 @@ struct ChangeHistory: Sendable {
   func pathBack(to revision: Revision) -> (from: StateVersion, undoing: ArraySlice<Change>)? {
     guard revision >= start, revision <= end.revision else { return nil }
     let openStart = end.revision - UInt64(open.count)
-    if revision >= openStart { return (end, open[Int(revision - openStart)...]) }
+    if revision >= openStart {
+      let skipped = ReplicaMutant.oldVersionsOneOff.isActive && revision < end.revision ? 1 : 0
+      return (end, open[(Int(revision - openStart) + skipped)...])
+    }
     // Segments differ in length (a batch is never cut), so they are searched, not computed.
     var (low, high) = (0, sealed.count - 1)
     while low < high {

@@ -78,6 +78,13 @@ struct ProposalQueue {
   /// machine sees to it that it happens once.
   mutating func placeAgain(before time: MonotonicTime) {
     let lost = outstanding.filter { $0.value.isPlaced && $0.value.placedAt <= time }.keys.sorted()
+    if ReplicaMutant.retriedUnderNewNumber.isActive {
+      for sequence in lost {
+        guard let proposal = outstanding.removeValue(forKey: sequence) else { continue }
+        arrivals.append((proposal.entry, proposal.answer, proposal.deadline))
+      }
+      return
+    }
     putBack(lost)
   }
 

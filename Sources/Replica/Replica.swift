@@ -24,7 +24,7 @@ public final class Replica: ObjectStore {
     let (machine, raft, rebased) = try disk.restore(
       configuration: configuration, options: options.raftOptions(seed: world.randomBits()))
     self.world = world
-    hub = WatchHub(machine.version)
+    hub = WatchHub(machine.version, limits: options.history)
     shared = ReplicaShared(
       status: ReplicaStatus(
         cluster: disk.identity.cluster, node: options.node,
@@ -75,6 +75,7 @@ public final class Replica: ObjectStore {
   }
 
   public func linearizableState() async throws(StoreError) -> any StateView {
+    if ReplicaMutant.readsFromMemory.isActive { return hub.current }
     let result = await withCheckedContinuation { continuation in submit(.read(continuation)) }
     try result.get()
     return hub.current

@@ -41,7 +41,8 @@ extension ReplicaDriver {
   // MARK: Log
 
   func write(_ persist: Persist) {
-    if persist.snapshot != nil || !logWrites.heldBack.isEmpty, stateWriter.installing != nil {
+    let mustWait = stateWriter.installing != nil && !ReplicaMutant.logBeforeSnapshotState.isActive
+    if persist.snapshot != nil || !logWrites.heldBack.isEmpty, mustWait {
       logWrites.heldBack.append(persist)
       return
     }
@@ -114,7 +115,7 @@ extension ReplicaDriver {
       retainedBytes > options.retainedLogBytes || applied - first.index > options.retainedLogEntries,
       first.index <= raft.durableIndex
     {
-      guard first.index <= stateWriter.durableIndex else {
+      guard first.index <= stateWriter.durableIndex || ReplicaMutant.logCutBeforeState.isActive else {
         stateWriter.holdsUpCut = true
         break
       }

@@ -38,6 +38,7 @@ struct RequestTable: Sendable {
       }
       origin.lowWatermark = lowWatermark
     }
+    if ReplicaMutant.duplicatesApplied.isActive { return .new }
     if let outcome = origin.outcomes[request.sequence] { return .repeated(outcome) }
     return request.sequence < origin.lowWatermark ? .expired : .new
   }

@@ -78,7 +78,9 @@ extension ObjectMap {
     while i < old.count || j < new.count {
       let order = i == old.count ? 1 : j == new.count ? -1 : old[i].key.order(against: new[j].key)
       if order < 0 {
-        changes.append(Change(kind: .delete, revision: old[i].revision, object: old[i], previous: old[i]))
+        if !ReplicaMutant.snapshotKeepsDeleted.isActive {
+          changes.append(Change(kind: .delete, revision: old[i].revision, object: old[i], previous: old[i]))
+        }
         i += 1
       } else if order > 0 {
         changes.append(Change(kind: .put, revision: new[j].revision, object: new[j], previous: nil))

@@ -91,16 +91,16 @@ struct StateMachine: Sendable {
       switch precondition {
       case .revision(let key, let revision):
         current = map[key]
-        holds = current?.revision == revision
+        holds = current?.revision == revision || (ReplicaMutant.revisionUnchecked.isActive && current != nil)
       case .absent(let key):
         current = map[key]
-        holds = current == nil
+        holds = current == nil || ReplicaMutant.absenceUnchecked.isActive
       case .exists(let key):
         current = map[key]
         holds = current != nil
       case .fence(let key, let fence):
         current = map[key]
-        holds = current?.fence == fence
+        holds = current?.fence == fence || ReplicaMutant.fenceUnchecked.isActive
       }
       if !holds { return (index, current) }
     }

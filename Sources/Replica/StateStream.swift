@@ -74,7 +74,8 @@ struct StateEncoder {
     resuming: (place: StatePlace, changes: [Change])? = nil
   ) {
     map = machine.map
-    let origins = machine.requests.origins.sorted { $0.key < $1.key }
+    let origins =
+      ReplicaMutant.requestsLostInSnapshot.isActive ? [] : machine.requests.origins.sorted { $0.key < $1.key }
     var changes: [Change] = []
     if let resuming {
       var last: [ObjectKey: Change] = [:]

@@ -139,7 +139,9 @@ extension StoredObject {
 func coalesced(_ changes: [Change]) -> [ObjectRowChange] {
   var last: [ObjectKey: Change] = [:]
   last.reserveCapacity(changes.count)
-  for change in changes { last[change.key] = change }
+  for change in changes where !ReplicaMutant.coalescingKeepsFirst.isActive || last[change.key] == nil {
+    last[change.key] = change
+  }
   return last.values.sorted { $0.key.order(against: $1.key) < 0 }.map { change in
     ObjectRowChange(
       resource: change.key.resource, namespace: change.key.namespace, name: change.key.name,

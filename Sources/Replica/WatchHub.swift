@@ -54,7 +54,7 @@ final class WatchHub: Sendable {
     let (outboxes, waiters) = state.withLock { state in
       state.history = ChangeHistory(at: version, limits: limits)
       state.found = []
-      let woken = state.outboxes.filter { $0.addReset() }
+      let woken = state.outboxes.filter { ReplicaMutant.watchesOutliveSnapshot.isActive ? false : $0.addReset() }
       return (woken, Self.takeWaiters(&state, through: version.revision))
     }
     for outbox in outboxes { outbox.schedule(self) }
@@ -130,6 +130,8 @@ final class WatchHub: Sendable {
   ) -> WatchStart {
     let result: (start: WatchStart, woken: Outbox?) = state.withLock { state in
       // A revision from the future is awaited: another server was ahead of this one.
+      let revision =
+        ReplicaMutant.eventTwiceAtResume.isActive && revision > state.history.start ? revision - 1 : revision
       guard let backlog = state.history.since(revision) else { return (.tooOld(oldest: state.history.start), nil) }
       state.nextID += 1
       let outbox: Outbox
@@ -301,7 +303,7 @@ private final class Outbox: @unchecked Sendable {
       case .batch(let batch): deliver(batch)
       case .progress(let id, let resource, let revision):
         guard let place = place(of: id, resource), let watcher = watchers[resource]?[place] else { continue }
-        watcher.deliver([], max(revision, watcher.floor))
+        watcher.deliver([], max(revision, watcher.floor) + (ReplicaMutant.progressTooHigh.isActive ? 5 : 0))
       case .reset:
         let ending = watchers.values.flatMap { $0 }.sorted { $0.id < $1.id }
         watchers = [:]

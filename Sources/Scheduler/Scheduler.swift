@@ -168,7 +168,7 @@ public final class Scheduler: Sendable {
       let prepared = PodToSchedule(entry.pod, defaultSpread: defaultSpread(for: entry.pod))
       switch state.cycle.choose(prepared, in: state.snapshot, chance: &chance) {
       case .success(let node):
-        state.snapshot.place(prepared.placed, on: node)
+        if !SchedulerMutant.assumptionsForgotten.isActive { state.snapshot.place(prepared.placed, on: node) }
         state.queue.changed(.podPlaced, now: now)
         state.assumed.insert(entry.pod.metadata.uid)
         state.bindings += 1

@@ -79,11 +79,17 @@ final class LogDatabase {
       let entry = LogEntry(
         index: log.word(0), term: log.word(1), kind: UInt8(truncatingIfNeeded: log.word(2)), payload: log.bytes(4))
       guard entry.index == next else { throw .damaged("raft.db: entries \(next) to \(entry.index - 1) are missing") }
-      guard entry.checksum == log.word(3) else { throw .damaged("raft.db: entry \(entry.index)") }
+      guard entry.checksum == log.word(3) else {
+        if StorageMutant.damagedTailDropped.isActive { break }
+        throw .damaged("raft.db: entry \(entry.index)")
+      }
       contents.entries.append(entry)
       next += 1
     }
     // SQLite drops what it cannot read at the end of its write-ahead log: a tail that was durable must not vanish so.
+    if StorageMutant.damagedTailDropped.isActive {
+      contents.hardState.commitIndex = min(contents.hardState.commitIndex, next - 1)
+    }
     guard contents.hardState.commitIndex < next else {
       throw .damaged("raft.db: entries \(next) to \(contents.hardState.commitIndex) were committed and are missing")
     }
@@ -102,7 +108,12 @@ final class LogDatabase {
       for entry in write.entries { try store(entry) }
     }
     // Later writes replace earlier ones: the last is the one to keep.
-    if let hardState = writes.last(where: { $0.hardState != nil })?.hardState { try store(hardState) }
+    if let hardState =
+      (StorageMutant.olderHardStateWins.isActive
+      ? writes.first { $0.hardState != nil } : writes.last { $0.hardState != nil })?.hardState
+    {
+      try store(hardState)
+    }
     if let cut, cut.index > baseIndex { try store(cut) }
     try deleteStep()
     try commit.run()

@@ -78,12 +78,19 @@ public final class SQLiteLogStore: LogStore {
     guard failure == nil else { return finish() }
     if !writes.isEmpty || cut != nil || database.owesDeletions {
       do throws(StorageError) {
+        if StorageMutant.reportedBeforeCommit.isActive, let last = writes.last {
+          onEvent?(.durable(through: last.token, nanoseconds: 0))
+        }
         let start = clock()
         try database.commit(writes, cut: cut)
         let took = clock() - start
         if let last = writes.last { onEvent?(.durable(through: last.token, nanoseconds: took)) }
         try checkpoint(database.database)
       } catch {
+        if StorageMutant.failedSyncTakenForDone.isActive, let last = writes.last {
+          onEvent?(.durable(through: last.token, nanoseconds: 0))
+          return finish()
+        }
         state.withLock { $0.failure = error }
         onEvent?(.failed(error))
       }

@@ -72,6 +72,7 @@ public final class SQLiteStateStorage: StateStorage {
           throw .stopped("state.db cannot be checkpointed: a reader has held it for too long")
         }
       }
+      if StorageMutant.checkpointUnsynced.isActive { durableIndex = write.mark.appliedIndex }
       onEvent?(.written(appliedIndex: write.mark.appliedIndex, durableIndex: durableIndex))
     } catch {
       state.withLock { $0.failure = error }

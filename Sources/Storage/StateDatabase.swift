@@ -102,17 +102,26 @@ final class StateDatabase {
   func commit(_ write: StateWrite) throws(StorageError) {
     let rows = write.rows()
     try begin.run()
+    if StorageMutant.markApartFromRows.isActive {
+      try store(write.mark)
+      try commit.run()
+      try begin.run()
+    }
     for change in rows.changes {
       if let row = change.row { try store(row) } else { try remove(change) }
     }
     try store(rows.requests)
-    setMark.bind(write.mark.appliedIndex)
-    setMark.bind(write.mark.appliedTerm)
-    setMark.bind(write.mark.revision)
-    setMark.bind(write.mark.stateHash)
-    setMark.bind(write.mark.checksum)
-    try setMark.run(last: write.mark.configuration)
+    try store(write.mark)
     try commit.run()
+  }
+
+  private func store(_ mark: StateMark) throws(StorageError) {
+    setMark.bind(mark.appliedIndex)
+    setMark.bind(mark.appliedTerm)
+    setMark.bind(mark.revision)
+    setMark.bind(mark.stateHash)
+    setMark.bind(mark.checksum)
+    try setMark.run(last: mark.configuration)
   }
 
   private func store(_ row: ObjectRow) throws(StorageError) {

@@ -33,7 +33,8 @@ extension APIServer {
   func commit(_ write: PendingWrite, _ request: ResourceRequest) async throws(APIStatus) -> CommitResult {
     var preconditions: [Precondition] = []
     if let condition = write.condition { preconditions.append(condition) }
-    let fenceIndex = request.fence.map { fence in
+    let isFenced = !APIMutant.fenceForgotten.isActive && !APIMutant.bindingRepeatable.isActive
+    let fenceIndex = (isFenced ? request.fence : nil).map { fence in
       preconditions.append(fence)
       return preconditions.count - 1
     }

@@ -37,7 +37,8 @@ extension APIServer {
       let name = attempt.object["metadata"]["name"].string ?? ""
       let key = request.key(name)
       var write = PendingWrite(
-        key: key, condition: .absent(key), mutation: .put(key, storedForm(attempt.object, request.kind)),
+        key: key, condition: APIMutant.createOverwrites.isActive ? nil : .absent(key),
+        mutation: .put(key, storedForm(attempt.object, request.kind)),
         preconditions: attempt.verdict.preconditions, mutations: attempt.verdict.mutations)
       if try allocate(for: &attempt.object, old: nil, key: key, write: &write, request) {
         write.mutation = .put(key, storedForm(attempt.object, request.kind))

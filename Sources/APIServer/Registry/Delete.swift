@@ -134,7 +134,9 @@ extension APIServer {
         request.resource, key.name,
         "Precondition failed: UID in precondition: \(uid), UID in object meta: \(base.uid)")
     }
-    if let text = options.preconditionResourceVersion, text != String(base.revision) {
+    if let text = options.preconditionResourceVersion, text != String(base.revision),
+      !APIMutant.deletionIgnoresConditions.isActive
+    {
       throw .conflict(
         request.resource, key.name,
         "Precondition failed: ResourceVersion in precondition: \(text), ResourceVersion in object meta: \(base.revision)"

@@ -25,7 +25,7 @@ enum Deletion: Sendable {
 
   /// Kept when anything holds it, else removed.
   private static func held(_ marked: JSONValue, _ object: JSONValue, _ now: WallTime) -> Deletion {
-    guard !ObjectMetadata.finalizers(marked).isEmpty else { return .remove }
+    guard !ObjectMetadata.finalizers(marked).isEmpty, !APIMutant.finalizersIgnored.isActive else { return .remove }
     var marked = marked
     if !ObjectMetadata.isBeingDeleted(marked) {
       ObjectMetadata.markDeleted(&marked, at: now, gracePeriodSeconds: 0)

@@ -11,7 +11,7 @@ extension APIServer {
   /// A state as fresh as the resourceVersion demands: nil most recent, 0 any, else not older than that.
   func state(for revision: Revision?) async throws(APIStatus) -> any StateView {
     switch revision {
-    case nil: return try await linearizableState()
+    case nil: return APIMutant.listsFromMemory.isActive ? store.current : try await linearizableState()
     case 0: return store.current
     case let revision?:
       if let state = await store.state(atLeast: revision, timeout: Self.revisionWait) { return state }
@@ -122,7 +122,7 @@ extension APIServer {
 
   private func exactState(_ revision: Revision, expired: APIStatus) async throws(APIStatus) -> any StateView {
     let newest = try await state(for: revision)
-    if newest.revision == revision { return newest }
+    if newest.revision == revision || APIMutant.pagesOfNow.isActive { return newest }
     guard let state = store.state(at: revision) else { throw expired }
     return state
   }

@@ -140,7 +140,8 @@ extension APIServer {
   ) async throws(APIStatus) -> Attempt {
     var object = prepared.object
     let key = request.key
-    let isComplete = ObjectMetadata.deletionIsComplete(object, kind: request.kind)
+    let isComplete =
+      ObjectMetadata.deletionIsComplete(object, kind: request.kind) && !APIMutant.lastFinalizerHolds.isActive
     var write = PendingWrite(
       key: key, condition: .revision(key, base.revision), mutation: .delete(key),
       preconditions: prepared.verdict.preconditions, mutations: prepared.verdict.mutations)
@@ -172,7 +173,9 @@ extension APIServer {
         let error = FieldError.invalid("metadata.resourceVersion", .string(text), "must be an unsigned integer")
         throw .invalid(request.kind.kind, request.name, [error])
       }
-      guard revision == base.revision else { throw .modified(request.resource, request.name) }
+      guard revision == base.revision || APIMutant.staleUpdateAccepted.isActive else {
+        throw .modified(request.resource, request.name)
+      }
     }
     let uid = wanted["metadata"]["uid"].string ?? ""
     guard uid.isEmpty || uid == base.uid else {

@@ -39,6 +39,7 @@ extension APIServer {
       surface: .binding, options: options,
       produce: { [binding = admitted.object] (old) throws(APIStatus) in
         var pod = old
+        if APIMutant.bindingRepeatable.isActive { pod["spec"]["nodeName"] = nil }
         try PodBinding.apply(binding, to: &pod, now: now)
         return pod
       }, ownsManagedFields: true, isReplacement: false)

@@ -139,8 +139,12 @@ final class WatchSession: Sendable {
   private func deliver(_ changes: [Change], through revision: Revision) {
     if changes.isEmpty {
       guard sendsBookmarks else { return }
+      let revision = APIMutant.bookmarkTooHigh.isActive ? revision + 5 : revision
       return send(state.withLock { $0.events.bookmark(revision, endsInitialEvents: false) })
     }
+    let changes =
+      APIMutant.deletedEventsMissing.isActive ? changes.filter { $0.kind == .put || $0.revision % 8 != 0 } : changes
+    if changes.isEmpty { return }
     if changes.count == 1 {
       if let frame = state.withLock({ $0.events.frame(changes[0]) }) { send(frame) }
       return

@@ -97,7 +97,7 @@ enum RollingUpdate {
   /// How far the old sets may shrink now: first pods that do not work, then as many as availability allows.
   static func oldReplicas(_ deployment: Deployment, _ sets: DeploymentSets) -> [String: Int64] {
     let old = sets.old.filter { $0.replicas > 0 }
-    guard let new = sets.new, !old.isEmpty else { return [:] }
+    guard let new = sets.new, !old.isEmpty, !ControllerMutant.oldReplicasKept.isActive else { return [:] }
     let total = sets.all.reduce(0) { $0 + $1.replicas }
     let newUnavailable = new.replicas - new.status.availableReplicas
     var maximum = total - deployment.minimumAvailable - newUnavailable

@@ -41,7 +41,7 @@ enum ReplicaPlan {
     let difference = active.count - Int(replicas)
     if difference < 0 {
       self = .create(min(-difference, Self.burst))
-    } else if difference > 0 {
+    } else if difference > 0 && !ControllerMutant.scaleDownForgotten.isActive {
       let victims = PodRanking(active, siblings: siblings, now: now).firstToDelete(min(difference, Self.burst))
       self = .delete(victims)
     } else {

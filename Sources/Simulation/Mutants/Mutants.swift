@@ -1,0 +1,48 @@
+// The bugs that can be planted, over all rooms: each is one decision turned wrong where it is made. Whoever finds none of
+// them proves nothing by finding nothing.
+
+import APIServer
+import Client
+import Controllers
+import Raft
+import Replica
+import Scheduler
+import Storage
+
+public enum Mutants {
+  /// Names by room, in the order of the stairs.
+  public static var byRoom: [(room: String, names: [String])] {
+    [
+      ("Raft", RaftMutant.allCases.map(\.rawValue)), ("Storage", StorageMutant.allCases.map(\.rawValue)),
+      ("Replica", ReplicaMutant.allCases.map(\.rawValue)), ("APIServer", APIMutant.allCases.map(\.rawValue)),
+      ("Client", ClientMutant.allCases.map(\.rawValue)), ("Scheduler", SchedulerMutant.allCases.map(\.rawValue)),
+      ("Controllers", ControllerMutant.allCases.map(\.rawValue)),
+    ]
+  }
+  public static var names: [String] { byRoom.flatMap(\.names) }
+
+  /// Whether this build has them at all.
+  public static var areBuiltIn: Bool {
+    #if TRIREME_MUTANTS
+      true
+    #else
+      false
+    #endif
+  }
+
+  /// Plants the mutant of that name, for the rest of the process; false when there is none, or this build has none.
+  public static func plant(_ name: String) -> Bool {
+    #if TRIREME_MUTANTS
+      RaftMutant.active = RaftMutant(rawValue: name)
+      StorageMutant.active = StorageMutant(rawValue: name)
+      ReplicaMutant.active = ReplicaMutant(rawValue: name)
+      APIMutant.active = APIMutant(rawValue: name)
+      ClientMutant.active = ClientMutant(rawValue: name)
+      SchedulerMutant.active = SchedulerMutant(rawValue: name)
+      ControllerMutant.active = ControllerMutant(rawValue: name)
+      return names.contains(name)
+    #else
+      return false
+    #endif
+  }
+}
