@@ -48,10 +48,11 @@ public struct BackupKey: Sendable {
   private static let prefix = "trireme-backup-key-1:"
   let bytes: [UInt8]
 
-  /// A new key.
-  public static func random() -> BackupKey { BackupKey(bytes: Crypto.random(32)) }
-
-  private init(bytes: [UInt8]) { self.bytes = bytes }
+  /// A new key of 32 bytes that nobody can guess.
+  public init(secret: [UInt8]) {
+    precondition(secret.count == 32, "AES-256 has keys of 32 bytes")
+    bytes = secret
+  }
 
   /// The key of a file's text; nil if it is none.
   public init?(text: String) {

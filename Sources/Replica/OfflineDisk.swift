@@ -11,8 +11,10 @@ final class OfflineDisk {
   private var isClosed = false
 
   /// See `ReplicaDisk.open`. Throws `inUse` while the server runs.
-  init(path: String, identity: StorageIdentity?) throws(StorageError) {
-    disk = try ReplicaDisk.open(path: path, identity: identity, makeWorker: { _ in CallersThread() })
+  init(
+    path: String, identity: StorageIdentity?, files: any FileSystem = OperatingSystemFiles()
+  ) throws(StorageError) {
+    disk = try ReplicaDisk.open(path: path, identity: identity, files: files, makeWorker: { _ in CallersThread() })
     let failure = failure
     disk.directory.log.start { if case .failed(let error) = $0 { failure.set(error) } }
     disk.directory.state.start { if case .failed(let error) = $0 { failure.set(error) } }

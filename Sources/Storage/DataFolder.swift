@@ -33,28 +33,30 @@ public enum DataFolder {
     try syncDirectory(parent(of: final))
   }
 
-  /// Moves a file within a folder; one that is not there is left alone.
-  public static func move(_ path: String, to other: String) throws(StorageError) {
-    guard rename(path, other) == 0 || errno == ENOENT else {
-      throw .system(operation: "rename \(path) to \(other)", code: errno)
-    }
-    try syncDirectory(parent(of: other))
+  /// Gives files of one folder other names; those that are not there are left alone.
+  public static func move(_ names: [(from: String, to: String)], in path: String, files: any FileSystem)
+    throws(StorageError)
+  {
+    do throws(FileError) {
+      for (name, other) in names where try files.exists("\(path)/\(name)") {
+        try files.rename("\(path)/\(name)", to: "\(path)/\(other)")
+      }
+      try files.syncDirectory(path)
+    } catch { throw .system(operation: "rename files in \(path)", code: error.code) }
   }
 
-  /// Writes a file that only its owner may read, durably; it must not exist.
-  public static func write(_ bytes: [UInt8], to path: String) throws(StorageError) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw .system(operation: "create \(path)", code: errno) }
-    defer { close(descriptor) }
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw .system(operation: "write \(path)", code: errno) }
-      rest = rest.dropFirst(count)
-    }
-    guard fsync(descriptor) == 0 else { throw .system(operation: "fsync \(path)", code: errno) }
-    try syncDirectory(parent(of: path))
+  /// Writes a file that only its owner may read, durably.
+  public static func write(
+    _ bytes: [UInt8], to name: String, in path: String, files: any FileSystem
+  ) throws(StorageError) {
+    do throws(FileError) {
+      let (file, _) = try files.open("\(path)/\(name)", create: true)
+      defer { file.close() }
+      try file.truncate(to: 0)
+      try bytes.withUnsafeBytes { (bytes) throws(FileError) in try file.write(bytes, at: 0) }
+      try file.sync()
+      try files.syncDirectory(path)
+    } catch { throw .system(operation: "write \(path)/\(name)", code: error.code) }
   }
 
   private static func parent(of path: String) -> String {

@@ -1,6 +1,7 @@
 import Glibc
 import Raft
 import Storage
+import TLS
 import Testing
 import World
 
@@ -47,7 +48,7 @@ import World
   @Test(arguments: [false, true], [0, 1, 2000]) func aBackupReadsBackAsWhatItWasTakenFrom(
     _ isSealed: Bool, _ count: Int
   ) throws {
-    let key = isSealed ? BackupKey.random() : nil
+    let key = isSealed ? BackupKey(secret: Crypto.random(32)) : nil
     let machine = try Self.machine(count, seed: UInt64(count))
     for step in [7, 4096, 1 << 20] where step > 7 || count < 2000 {
       let read = try Self.read(Self.backup(machine, key: key), key: key, step: step)
@@ -67,7 +68,7 @@ import World
     try await cluster.leader()
     let server = await cluster.server(2)
     for index in 0..<300 { try await server.create("pod-\(index)", String(repeating: "d", count: 5000)) }
-    let key = BackupKey.random()
+    let key = BackupKey(secret: Crypto.random(32))
     var backup = try await server.backup(sealedWith: key)
     var bytes: [UInt8] = []
     var blocks = 0
@@ -86,7 +87,7 @@ import World
 
   /// Given a backup whose file ends early, wherever it ends, then that is what the error says.
   @Test(arguments: [false, true]) func aBackupThatWasCutShortIsFound(_ isSealed: Bool) throws {
-    let key = isSealed ? BackupKey.random() : nil
+    let key = isSealed ? BackupKey(secret: Crypto.random(32)) : nil
     let bytes = Self.backup(try Self.machine(20), key: key)
     for length in 0..<bytes.count {
       #expect(throws: BackupError.cutShort(afterBytes: UInt64(length))) {
@@ -97,7 +98,7 @@ import World
 
   /// Given a backup with a bit flipped, whichever, then it is refused.
   @Test(arguments: [false, true]) func damageIsFound(_ isSealed: Bool) throws {
-    let key = isSealed ? BackupKey.random() : nil
+    let key = isSealed ? BackupKey(secret: Crypto.random(32)) : nil
     let bytes = Self.backup(try Self.machine(20), key: key)
     var random = SeededGenerator(seed: 7)
     for position in 0..<bytes.count {
@@ -112,11 +113,11 @@ import World
   }
 
   @Test func aSealedBackupShowsNothingAndNeedsItsKey() throws {
-    let key = BackupKey.random()
+    let key = BackupKey(secret: Crypto.random(32))
     let bytes = Self.backup(try Self.machine(20), key: key)
     #expect(!String(decoding: bytes, as: Unicode.ASCII.self).contains("ddddd"))
     #expect(throws: BackupError.sealed(keyID: key.id)) { try Self.read(bytes, key: nil) }
-    let other = BackupKey.random()
+    let other = BackupKey(secret: Crypto.random(32))
     #expect(throws: BackupError.otherKey(sealedWith: key.id, given: other.id)) { try Self.read(bytes, key: other) }
     #expect(BackupKey(text: key.text)?.id == key.id)
     #expect(BackupKey(text: "nonsense") == nil && BackupKey(text: String(key.text.dropLast(3))) == nil)
