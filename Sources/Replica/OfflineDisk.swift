@@ -22,10 +22,12 @@ final class OfflineDisk {
   deinit { close() }
 
   func writeLog(
-    hardState: LogHardState? = nil, base: LogBase? = nil, truncateFrom: UInt64? = nil, entries: [LogEntry] = []
+    hardState: LogHardState? = nil, base: LogBase? = nil, truncateFrom: UInt64? = nil, entries: [LogEntry] = [],
+    recovery: RecoveryPoint? = nil
   ) throws(StorageError) {
     disk.directory.log.append(
-      LogWrite(token: nextToken, hardState: hardState, base: base, truncateFrom: truncateFrom, entries: entries))
+      LogWrite(token: nextToken, hardState: hardState, base: base, truncateFrom: truncateFrom, entries: entries,
+        recovery: recovery))
     nextToken += 1
     try check()
   }

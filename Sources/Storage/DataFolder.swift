@@ -53,7 +53,11 @@ public enum DataFolder {
       let (file, _) = try files.open("\(path)/\(name)", create: true)
       defer { file.close() }
       try file.truncate(to: 0)
-      try bytes.withUnsafeBytes { (bytes) throws(FileError) in try file.write(bytes, at: 0) }
+      let failure = bytes.withUnsafeBytes { bytes -> FileError? in
+        do throws(FileError) { try file.write(bytes, at: 0) } catch { return error }
+        return nil
+      }
+      if let failure { throw failure }
       try file.sync()
       try files.syncDirectory(path)
     } catch { throw .system(operation: "write \(path)/\(name)", code: error.code) }

@@ -8,9 +8,45 @@ public struct StorageIdentity: Sendable, Hashable {
   /// The server's id within the group; never used twice in a cluster, never zero.
   public var node: UInt64
 
-  public init(cluster: String, node: UInt64) {
+  /// Set when the group was recovered by force from the disk of one survivor: its servers and those that still belong
+  /// to the group as it was before must never meet. As stored in raft.db; who names a disk need not know it.
+  public var recovery: RecoveryPoint?
+
+  public init(cluster: String, node: UInt64, recovery: RecoveryPoint? = nil) {
     self.cluster = cluster
     self.node = node
+    self.recovery = recovery
+  }
+
+  /// Whether both name the same server, whatever has happened to its group.
+  func isSameServer(as other: StorageIdentity) -> Bool { cluster == other.cluster && node == other.node }
+}
+
+/// Where a group was recovered by force.
+public struct RecoveryPoint: Sendable, Hashable {
+  /// Counts the recoveries of the group; the first is 1.
+  public var generation: UInt64
+  /// The survivor, and the last entry that it held: what lies behind belongs to the group as it is since.
+  public var node: UInt64
+  public var index: UInt64
+  public var term: UInt64
+
+  public init(generation: UInt64, node: UInt64, index: UInt64, term: UInt64) {
+    self.generation = generation
+    self.node = node
+    self.index = index
+    self.term = term
+  }
+
+  /// As stored, and as servers tell each other: generation, survivor, index, term.
+  public var text: String { "\(generation).\(node).\(index).\(term)" }
+
+  public init?(text: some StringProtocol) {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false).map { UInt64($0) }
+    guard parts.count == 4, let generation = parts[0], let node = parts[1], let index = parts[2], let term = parts[3],
+      generation > 0
+    else { return nil }
+    self.init(generation: generation, node: node, index: index, term: term)
   }
 }
 
@@ -18,6 +54,7 @@ public struct StorageIdentity: Sendable, Hashable {
 struct MetaTable {
   /// Format of the tables; a higher one was written by a newer version.
   static let format: UInt64 = 1
+  static let recoveryName = "recovery"
   private let database: Database
 
   init(_ database: Database) throws(StorageError) {
@@ -48,12 +85,18 @@ struct MetaTable {
     }
     guard let cluster = try value("cluster_id"), let node = try value("node_id").flatMap({ UInt64($0) }), node > 0
     else { throw .damaged("\(path) does not say which server it belongs to") }
-    return StorageIdentity(cluster: cluster, node: node)
+    var recovery: RecoveryPoint?
+    if let text = try value(Self.recoveryName) {
+      recovery = RecoveryPoint(text: text)
+      if recovery == nil { throw .damaged("\(path) does not say which recovery it belongs to") }
+    }
+    return StorageIdentity(cluster: cluster, node: node, recovery: recovery)
   }
 
   func bind(to identity: StorageIdentity) throws(StorageError) {
     try set("format", String(Self.format))
     try set("cluster_id", identity.cluster)
     try set("node_id", String(identity.node))
+    if let recovery = identity.recovery { try set(Self.recoveryName, recovery.text) }
   }
 }

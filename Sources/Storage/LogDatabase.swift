@@ -106,6 +106,7 @@ final class LogDatabase {
         try truncate.run()
       }
       for entry in write.entries { try store(entry) }
+      if let recovery = write.recovery { try meta.set(MetaTable.recoveryName, recovery.text) }
     }
     // Later writes replace earlier ones: the last is the one to keep.
     if let hardState =

@@ -57,11 +57,14 @@ public struct LogWrite: Sendable {
   /// Entries from this index on are deleted first.
   public var truncateFrom: UInt64?
   public var entries: [LogEntry]
+  /// The disk belongs to the group as recovered there, from now on.
+  public var recovery: RecoveryPoint?
 
   public init(
     token: UInt64, hardState: LogHardState? = nil, base: LogBase? = nil, truncateFrom: UInt64? = nil,
-    entries: [LogEntry] = []
+    entries: [LogEntry] = [], recovery: RecoveryPoint? = nil
   ) {
+    self.recovery = recovery
     self.token = token
     self.hardState = hardState
     self.base = base

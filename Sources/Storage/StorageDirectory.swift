@@ -75,14 +75,14 @@ public struct StorageDirectory: Sendable {
   ) throws(StorageError) -> StorageIdentity {
     let ofLog = try logMeta.identity(of: "\(path)/raft.db")
     let ofState = try stateMeta.identity(of: "\(path)/state.db")
-    if let stored = ofLog ?? ofState, let expected, stored != expected {
+    if let stored = ofLog ?? ofState, let expected, !stored.isSameServer(as: expected) {
       throw .foreign(
         "\(path) belongs to server \(stored.node) of cluster \(stored.cluster), not to server \(expected.node) of "
           + "cluster \(expected.cluster)")
     }
     switch (ofLog, ofState) {
     case (let log?, let state?):
-      guard log == state else { throw .foreign("\(path): raft.db and state.db belong to different servers") }
+      guard log.isSameServer(as: state) else { throw .foreign("\(path): raft.db and state.db belong to different servers") }
       return try stateMeta.value("born") == nil ? try finishBirth(logMeta, stateMeta, log) : log
     case (_?, nil): throw .damaged("\(path)/state.db is missing or empty, but the log is there: restore it or rejoin")
     case (nil, let identity?):
