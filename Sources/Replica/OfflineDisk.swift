@@ -26,7 +26,8 @@ final class OfflineDisk {
     recovery: RecoveryPoint? = nil
   ) throws(StorageError) {
     disk.directory.log.append(
-      LogWrite(token: nextToken, hardState: hardState, base: base, truncateFrom: truncateFrom, entries: entries,
+      LogWrite(
+        token: nextToken, hardState: hardState, base: base, truncateFrom: truncateFrom, entries: entries,
         recovery: recovery))
     nextToken += 1
     try check()

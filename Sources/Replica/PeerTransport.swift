@@ -1,6 +1,7 @@
 // The peer network as the replica sees it: frames to servers by id, in order per lane, any of them lost at any time.
 
 import Raft
+import Storage
 
 /// Which of a peer's two connections a frame travels on.
 public enum PeerLane: UInt8, Sendable {
@@ -18,6 +19,8 @@ public enum PeerEvent: Sendable {
   case disconnected(NodeID)
   /// Frames that came together.
   case received(from: NodeID, frames: [[UInt8]])
+  /// A peer belongs to the group as it was recovered by force, without this server (Recover.swift).
+  case superseded(by: RecoveryPoint)
 }
 
 /// A member of the group as a server must know it to speak with it.

@@ -1,6 +1,7 @@
 // Coming back to a group that was recovered without this server: what it holds beyond the recovery is kept aside in a
 // file, and it begins again as a learner with nothing.
 
+import Logging
 import Raft
 import Storage
 import TLS
@@ -87,6 +88,23 @@ extension Recovery {
         }, requests: [:])
     }
     try disk.writeLog(recovery: identity.recovery)
+  }
+}
+
+extension ReplicaDriver {
+  /// A peer's group was recovered by force without this server. Believed only while this server's own group has no
+  /// leader: a recovery that was made while a majority lived must not take that majority's servers away one by one.
+  func leftBehind(by recovery: RecoveryPoint) {
+    guard raft.leader == nil else {
+      logger.error(
+        "a server was recovered by force, and this group still has a leader: that server must be wiped and join anew",
+        metadata: ["server": "\(recovery.node)", "generation": "\(recovery.generation)"])
+      return
+    }
+    status.supersededBy = recovery
+    fail(
+      "the group was recovered from server \(recovery.node) without this one (generation \(recovery.generation)): it can "
+        + "come back as a learner, with what it holds beyond entry \(recovery.index) kept aside")
   }
 }
 

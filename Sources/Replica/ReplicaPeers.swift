@@ -73,6 +73,7 @@ extension ReplicaDriver {
       peers[peer]?.disconnectedAt = nil
       peers[peer]?.isLost = false
       for frame in frames { receive(frame, from: peer) }
+    case .superseded(let recovery): leftBehind(by: recovery)
     }
     scheduleTurn()
   }

@@ -1,6 +1,7 @@
 // What a replica tells others of itself: for /readyz, /metrics, `trireme status`, and those who act on leadership.
 
 import Raft
+import Storage
 
 /// Who leads, as this server knows it.
 public struct ReplicaLeadership: Sendable, Hashable {
@@ -90,6 +91,8 @@ public struct ReplicaStatus: Sendable {
   public var leaderChangesTotal: UInt64 = 0
   public var snapshotsSentTotal: UInt64 = 0
   public var snapshotsInstalledTotal: UInt64 = 0
+  /// Set when this server's group was recovered by force without it, and it stopped therefore: see `Recovery.rejoin`.
+  public var supersededBy: RecoveryPoint?
   /// Why the replica stopped, if it did.
   public var stopped: String?
 

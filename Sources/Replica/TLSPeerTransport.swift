@@ -167,10 +167,13 @@ private final class IncomingConnection: StreamHandler {
 
   private func greet(_ frame: [UInt8]) throws(CodecError) {
     let hello = try PeerHello(decoding: frame)
-    guard hello.cluster == cluster else { throw CodecError("it belongs to cluster \(hello.cluster)") }
     guard hello.node != node, authorize(certificate, hello.node) else {
       throw CodecError("its certificate does not speak for server \(hello.node)")
     }
+    if let recovery = GroupName(text: cluster).superseded(by: GroupName(text: hello.cluster)) {
+      inbox.add(.superseded(by: recovery))
+    }
+    guard hello.cluster == cluster else { throw CodecError("it belongs to cluster \(hello.cluster)") }
     peer = hello
     timer?.cancel()
     let answer = PeerHello(cluster: cluster, node: node, lane: hello.lane)

@@ -9,6 +9,7 @@ import World
 final class MemoryPeerNetwork: Sendable {
   private struct Station: Sendable {
     let world: any World
+    let group: GroupName
     let onEvent: @Sendable (PeerEvent) -> Void
   }
   private struct State {
@@ -22,8 +23,10 @@ final class MemoryPeerNetwork: Sendable {
   /// Bytes that were delivered.
   var bytes: Int { state.withLock { $0.bytes } }
 
-  func transport(for node: NodeID, on world: any World) -> any PeerTransport {
-    Transport(network: self, node: node, world: world)
+  func transport(
+    for node: NodeID, of group: GroupName = GroupName(text: "test"), on world: any World
+  ) -> any PeerTransport {
+    Transport(network: self, node: node, group: group, world: world)
   }
 
   /// Breaks every connection of a server; both sides notice.
@@ -49,9 +52,20 @@ final class MemoryPeerNetwork: Sendable {
   private func announce(_ state: inout State, _ node: NodeID, _ event: @escaping @Sendable (NodeID) -> PeerEvent) {
     guard let station = state.stations[node] else { return }
     for (other, peer) in state.stations where other != node && !state.isolated.subtracting([node]).contains(other) {
+      guard station.group == peer.group else {
+        tell(station, of: peer)
+        tell(peer, of: station)
+        continue
+      }
       peer.world.execute { peer.onEvent(event(node)) }
       station.world.execute { station.onEvent(event(other)) }
     }
+  }
+
+  /// Servers of different groups refuse each other, and see from the name which was left behind.
+  private func tell(_ station: Station, of other: Station) {
+    guard let recovery = station.group.superseded(by: other.group) else { return }
+    station.world.execute { station.onEvent(.superseded(by: recovery)) }
   }
 
   private func attach(_ node: NodeID, _ station: Station) {
@@ -70,7 +84,9 @@ final class MemoryPeerNetwork: Sendable {
 
   private func send(_ frames: [[UInt8]], from: NodeID, to: NodeID) -> Bool {
     state.withLock { state in
-      guard let station = state.stations[to], !state.isolated.contains(from), !state.isolated.contains(to) else {
+      guard let station = state.stations[to], state.stations[from]?.group == station.group,
+        !state.isolated.contains(from), !state.isolated.contains(to)
+      else {
         return false
       }
       if state.silent.contains(from) || state.silent.contains(to) { return true }
@@ -83,9 +99,11 @@ final class MemoryPeerNetwork: Sendable {
   private final class Transport: PeerTransport {
     let network: MemoryPeerNetwork
     let node: NodeID
+    let group: GroupName
     let world: any World
     let isStopped = Atomic(false)
-    init(network: MemoryPeerNetwork, node: NodeID, world: any World) {
+    init(network: MemoryPeerNetwork, node: NodeID, group: GroupName, world: any World) {
+      self.group = group
       self.network = network
       self.node = node
       self.world = world
@@ -93,7 +111,7 @@ final class MemoryPeerNetwork: Sendable {
     func start(peers: [Member], onEvent: @escaping @Sendable (PeerEvent) -> Void) {
       network.attach(
         node,
-        Station(world: world) { [weak self] event in
+        Station(world: world, group: group) { [weak self] event in
           if self?.isStopped.load(ordering: .relaxed) == false { onEvent(event) }
         })
     }

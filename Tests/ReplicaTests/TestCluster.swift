@@ -54,7 +54,9 @@ actor TestCluster {
         logger = Logger(label: "server \(id)") { StreamLogHandler.standardError(label: $0) }
       }
       let replica = try Replica(
-        disk: disk, options: options, transport: network.transport(for: id, on: loops[id]!), world: loops[id]!,
+        disk: disk, options: options,
+        transport: network.transport(for: id, of: GroupName(disk.identity), on: loops[id]!),
+        world: loops[id]!,
         logger: logger)
       replica.start()
       running[id] = replica

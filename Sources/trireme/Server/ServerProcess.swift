@@ -47,7 +47,7 @@ final class ServerProcess: Sendable {
     let peerTLS = try TLSConfiguration.client(
       trust: trust, identity: certificates.identity, protocols: [TLSPeerTransport.applicationProtocol])
     let transport = TLSPeerTransport(
-      loop: consensusLoop, cluster: record.cluster, node: record.node, configuration: { peerTLS },
+      loop: consensusLoop, cluster: GroupName(disk.identity).text, node: record.node, configuration: { peerTLS },
       authorize: { certificate, node in
         certificate.organizations.contains(ServerIdentity.organization)
           && book.name(of: node).map(ServerIdentity.commonName) == certificate.commonName
