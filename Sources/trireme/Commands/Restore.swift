@@ -122,7 +122,7 @@ struct Restore: ParsableCommand {
         lifetime: Self.leafLifetime), now: now)
     for (name, text) in [
       ("ca.key", authority.privateKey.pem), ("sa.key", tokenKey.pem), ("server.key", identity.privateKey.pem),
-      ("backup.key", (key ?? .random()).text),
+      ("backup.key", (key ?? BackupKey(secret: Crypto.random(32))).text),
     ] {
       try FileSystem.write(text, to: "\(folder)/\(name)", permissions: 0o600)
     }
