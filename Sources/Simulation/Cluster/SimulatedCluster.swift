@@ -20,6 +20,8 @@ public final class SimulatedCluster: @unchecked Sendable {
     /// Scheduler and controllers stand for election on every server.
     public var runsLoops = true
     public var disk = DiskKind.memory
+    /// A server whose replica stopped by itself is started again after so long, as systemd would; nil: never.
+    public var restartDelay: Duration? = .seconds(1)
     /// Changes the settings of every replica.
     public var tune: @Sendable (inout ReplicaOptions) -> Void = { _ in }
     public init() {}
@@ -28,6 +30,8 @@ public final class SimulatedCluster: @unchecked Sendable {
   public enum DiskKind: String, Sendable, CaseIterable {
     /// The stores' protocols in memory: fast.
     case memory
+    /// The production stores over a simulated file system: thorough.
+    case sqlite
   }
 
   public let seed: UInt64
@@ -43,6 +47,8 @@ public final class SimulatedCluster: @unchecked Sendable {
 
   /// Clients' machine: `client()` and `spawn` run there.
   public let clientWorld: VirtualWorld
+  /// What starts servers again that stopped.
+  private let supervisor: VirtualWorld
   private static let firstClientHost: HostNumber = 1000
   private static let firstKubeletHost: HostNumber = 2000
   private static let clusterID = "simulated"
@@ -61,10 +67,16 @@ public final class SimulatedCluster: @unchecked Sendable {
     self.simulator = simulator
     network = SimulatedNetwork(simulator: simulator)
     journal = Journal(simulator: simulator)
+    supervisor = SimulatedProcess(on: SimulatedHost("supervisor", simulator: simulator)).makeWorld("supervisor")
     clientWorld = SimulatedProcess(on: SimulatedHost("clients", simulator: simulator)).makeWorld("clients")
     for number in 1...options.servers {
       let host = SimulatedHost("server-\(number)", simulator: simulator)
-      servers.append(SimulatedServer(id: NodeID(number), host: host, disk: MemoryDisk(simulator: simulator)))
+      let disk: any ServerDisk =
+        switch options.disk {
+        case .memory: MemoryDisk(simulator: simulator)
+        case .sqlite: SQLiteDisk(simulator: simulator)
+        }
+      servers.append(SimulatedServer(id: NodeID(number), host: host, disk: disk))
     }
     simulator.afterStep = { [unowned self] world in
       guard let server = byWorld[world.number] else { return }
@@ -133,6 +145,7 @@ public final class SimulatedCluster: @unchecked Sendable {
       plane.replica.onStopped { reason in
         guard let reason else { return }
         server.stoppedBecause = reason
+        self.replaceStopped(server)
       }
       plane.startReplica()
       if options.runsLoops { plane.startLoops() }
@@ -141,6 +154,14 @@ public final class SimulatedCluster: @unchecked Sendable {
       process.kill()
       server.stoppedBecause = "\(error)"
       journal.note("\(server.name) cannot start: \(error)")
+    }
+  }
+
+  private func replaceStopped(_ server: SimulatedServer) {
+    guard let delay = options.restartDelay else { return }
+    let stopped = server.starts
+    supervisor.schedule(after: delay) { [self] in
+      if server.isAlive, server.starts == stopped { restart(server.id) }
     }
   }
 
@@ -156,11 +177,6 @@ public final class SimulatedCluster: @unchecked Sendable {
     Graveyard.bury(life)
     server.disk.crash(powerLost: powerLost)
     network.processDied(on: id, silently: powerLost)
-  }
-
-  /// Kills a server after so many more pieces of its work: between any two of its awaits.
-  public func crash(_ id: NodeID, afterJobs count: Int, powerLost: Bool = false) {
-    server(id).process?.afterJobs(count) { [unowned self] in crash(id, powerLost: powerLost) }
   }
 
   public func restart(_ id: NodeID) {

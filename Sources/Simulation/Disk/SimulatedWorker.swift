@@ -10,11 +10,15 @@ final class SimulatedWorker: BlockingWorker, @unchecked Sendable {
   private let world: any World
   private let mount: SimulatedMount
   private let clock: SimulatedClock
+  /// How long the next job takes.
+  private let latency: () -> Duration
   private var queue: [@Sendable () -> Void] = []
   private var isRunning = false
   private var isFinishing = false
 
-  init(world: any World, mount: SimulatedMount, clock: SimulatedClock) {
+  /// `latency` nil: as the disk has it.
+  init(world: any World, mount: SimulatedMount, clock: SimulatedClock, latency: (() -> Duration)? = nil) {
+    self.latency = latency ?? { mount.disk.latency() }
     self.world = world
     self.mount = mount
     self.clock = clock
@@ -31,7 +35,7 @@ final class SimulatedWorker: BlockingWorker, @unchecked Sendable {
   private func begin() {
     isRunning = true
     let began = world.now
-    let took = mount.disk.latency()
+    let took = latency()
     world.schedule(after: took) { self.run(began: began.nanoseconds) }
   }
 

@@ -1,0 +1,101 @@
+// The runs that come with the program: `trireme sim --list`.
+
+extension RunDescription {
+  /// Every built-in run, the usual one first.
+  public static let builtIn: [RunDescription] = texts.map { name, text in
+    do { return try RunDescription(name: name, parsing: text) } catch { preconditionFailure("\(error)") }
+  }
+
+  public static func builtIn(named name: String) -> RunDescription? { builtIn.first { $0.name == name } }
+
+  private static let texts: [(String, String)] = [
+    (
+      "storm",
+      """
+      # Everything that can befall a cluster, all at once.
+      servers 3 3 5
+      nodes 2
+      disks memory memory sqlite
+      safety 40s
+      fault kill every 12s lasting 100ms..6s
+      fault kill-at-await every 12s lasting 50ms..4s
+      fault power-loss every 20s lasting 200ms..6s
+      fault blackout every 90s lasting 100ms..2s
+      fault pause every 15s lasting 50ms..5s
+      fault isolate every 15s lasting 200ms..8s
+      fault split every 25s lasting 200ms..6s
+      fault one-way every 20s lasting 200ms..6s
+      fault partial every 20s lasting 200ms..6s
+      fault bridge every 30s lasting 200ms..6s
+      fault reset every 10s lasting 1ms
+      fault client-cut every 20s lasting 200ms..6s
+      fault raw every 15s lasting 500ms..6s
+      fault slow-network every 20s lasting 500ms..6s
+      fault slow-disk every 20s lasting 500ms..6s
+      fault sync-failure every 30s lasting 200ms..4s
+      fault clock-jump every 20s lasting 1s..20s
+      fault clock-drift every 20s lasting 1s..20s
+      fault transfer every 10s lasting 1ms
+      """
+    ),
+    (
+      "calm",
+      """
+      # Nothing happens: a light load, to measure the simulator by.
+      servers 3
+      nodes 3
+      safety 60s
+      think 500ms..1500ms
+      """
+    ),
+    (
+      "partitions",
+      """
+      # A network that cannot be trusted, under machines that can.
+      servers 3 5
+      nodes 1
+      safety 40s
+      latency 100us..5ms
+      fault isolate every 8s lasting 200ms..8s
+      fault split every 10s lasting 200ms..6s
+      fault one-way every 8s lasting 200ms..6s
+      fault partial every 8s lasting 200ms..6s
+      fault bridge every 10s lasting 200ms..6s
+      fault reset every 5s lasting 1ms
+      fault client-cut every 10s lasting 200ms..6s
+      fault raw every 8s lasting 500ms..6s
+      fault slow-network every 10s lasting 500ms..6s
+      """
+    ),
+    (
+      "crashes",
+      """
+      # Processes and machines that die at any moment, over the production stores.
+      servers 3 1
+      nodes 1
+      disks sqlite
+      safety 30s
+      fault kill every 6s lasting 50ms..3s
+      fault kill-at-await every 3s lasting 50ms..2s
+      fault power-loss every 5s lasting 100ms..3s
+      fault blackout every 20s lasting 100ms..2s
+      fault sync-failure every 20s lasting 200ms..4s
+      fault slow-disk every 10s lasting 500ms..6s
+      """
+    ),
+    (
+      "clocks",
+      """
+      # Machines that stand still, and clocks that cannot be trusted.
+      servers 3
+      nodes 2
+      safety 60s
+      fault pause every 6s lasting 50ms..12s
+      fault clock-jump every 8s lasting 1s..20s
+      fault clock-drift every 8s lasting 1s..20s
+      fault slow-disk every 10s lasting 500ms..6s
+      fault transfer every 8s lasting 1ms
+      """
+    ),
+  ]
+}

@@ -1,0 +1,209 @@
+// What can befall a cluster, and chance that lets it happen.
+import Raft
+import Replica
+import World
+
+public enum FaultKind: String, Sendable, CaseIterable {
+  /// kill -9, and a start after a while.
+  case kill
+  /// kill -9 between two awaits of the server, wherever it is then.
+  case killAtAwait = "kill-at-await"
+  /// The machine goes dark: what was not durable is gone, and nobody is told.
+  case powerLoss = "power-loss"
+  /// Every server at once, with its power.
+  case blackout
+  /// SIGSTOP.
+  case pause
+  /// One server on one side, the others on the other.
+  case isolate
+  /// Two halves.
+  case split
+  /// One direction between two servers.
+  case oneWay = "one-way"
+  /// Two servers that do not see each other, and both see the rest.
+  case partial
+  /// Two halves that only one server sees both of.
+  case bridge
+  /// Every connection between two machines breaks at once, clients' included.
+  case reset
+  /// Clients do not reach one of the servers.
+  case clientCut = "client-cut"
+  /// Frames of Raft are lost, repeated, overtaken.
+  case raw
+  /// Much is late.
+  case slowNetwork = "slow-network"
+  case slowDisk = "slow-disk"
+  /// The next sync of a log fails: the replica stops, and is started again.
+  case syncFailure = "sync-failure"
+  case clockJump = "clock-jump"
+  case clockDrift = "clock-drift"
+  /// Leadership is handed over on demand.
+  case transfer
+}
+
+/// Lets faults strike a cluster until it is told to stop; then takes everything back.
+final class FaultInjector {
+  private let cluster: SimulatedCluster
+  private let faults: [RunDescription.Fault]
+  /// Fate has a loop of its own: no server's death ends it.
+  private let fate: VirtualWorld
+  private var isOver = false
+  private var jumps: [NodeID: Duration] = [:]
+  private(set) var count = 0
+
+  init(_ cluster: SimulatedCluster, _ faults: [RunDescription.Fault]) {
+    self.cluster = cluster
+    self.faults = faults
+    fate = SimulatedProcess(on: SimulatedHost("fate", simulator: cluster.simulator)).makeWorld("fate")
+  }
+
+  private var random: SeededRandom {
+    get { cluster.simulator.random }
+    set { cluster.simulator.random = newValue }
+  }
+
+  func start() { for fault in faults { plan(fault) } }
+
+  private func plan(_ fault: RunDescription.Fault) {
+    // Equally likely at every moment would be exponential; a bounded spread keeps short runs eventful.
+    let wait = random.duration(fault.every / 5...fault.every * 9 / 5)
+    later(wait) { [self] in
+      guard !isOver else { return }
+      strike(fault.kind, for: random.duration(fault.lasting))
+      plan(fault)
+    }
+  }
+
+  private func later(_ delay: Duration, _ body: @escaping () -> Void) {
+    let action = Action(body)
+    fate.schedule(after: delay) { action.body() }
+  }
+  private final class Action: @unchecked Sendable {
+    let body: () -> Void
+    init(_ body: @escaping () -> Void) { self.body = body }
+  }
+
+  /// Faults stop, and what they did is taken back: everyone lives, is connected, and has the right time.
+  func stop() {
+    isOver = true
+    cluster.network.rawFaults = RawFaults()
+    cluster.network.slowProbability = 0
+    cluster.heal()
+    for server in cluster.servers {
+      cluster.resume(server.id)
+      server.disk.pace = DiskPace()
+      mendClock(server.id)
+      server.host.drift(partsPerMillion: 0)
+      cluster.start(server.id)
+    }
+  }
+
+  private func mendClock(_ id: NodeID) {
+    guard let jump = jumps.removeValue(forKey: id) else { return }
+    cluster.jumpClock(id, by: .zero - jump)
+  }
+
+  // MARK: Strikes
+
+  private func strike(_ kind: FaultKind, for time: Duration) {
+    count += 1
+    let ids = cluster.servers.map(\.id)
+    let one = random.pick(ids) ?? 1
+    let others = ids.filter { $0 != one }
+    let other = random.pick(others) ?? one
+    switch kind {
+    case .kill: kill(one, after: nil, powerLost: false, for: time)
+    case .killAtAwait: kill(one, after: 1 + random.next(below: 400), powerLost: random.chance(0.3), for: time)
+    case .powerLoss: kill(one, after: nil, powerLost: true, for: time)
+    case .blackout:
+      for id in ids { kill(id, after: nil, powerLost: true, for: random.duration(.milliseconds(100)...time)) }
+    case .pause:
+      cluster.pause(one)
+      later(time) { [cluster] in cluster.resume(one) }
+    case .isolate: partition([one], others, for: time)
+    case .split:
+      var shuffled = ids
+      shuffled.shuffle(using: &random)
+      let half = shuffled.count / 2
+      partition(Array(shuffled[..<half]).sorted(), Array(shuffled[half...]).sorted(), for: time)
+    case .bridge:
+      var shuffled = others
+      shuffled.shuffle(using: &random)
+      let half = shuffled.count / 2
+      partition(Array(shuffled[..<half]).sorted(), Array(shuffled[half...]).sorted(), for: time)
+    case .partial: partition([one], [other], for: time)
+    case .oneWay:
+      cluster.cut(from: one, to: other)
+      later(time) { [cluster] in cluster.network.mend(from: one, to: other) }
+    case .reset:
+      cluster.journal.note("connections between \(one) and \(other) break")
+      cluster.network.reset(between: one, and: other)
+      cluster.network.reset(between: one, and: SimulatedCluster.firstClientHostNumber)
+    case .clientCut:
+      let client = SimulatedCluster.firstClientHostNumber
+      cluster.partition([one], from: [client])
+      later(time) { [cluster] in
+        cluster.network.mend(from: one, to: client)
+        cluster.network.mend(from: client, to: one)
+      }
+    case .raw:
+      cluster.journal.note("Raft's frames are lost, repeated, overtaken")
+      cluster.network.rawFaults.loss = random.chance(0.5) ? 0.02 : 0.2
+      cluster.network.rawFaults.duplication = 0.05
+      cluster.network.rawFaults.reordering = 0.1
+      later(time) { [cluster] in cluster.network.rawFaults = RawFaults() }
+    case .slowNetwork:
+      cluster.journal.note("the network is slow")
+      cluster.network.slowProbability = 0.2
+      later(time) { [cluster] in cluster.network.slowProbability = 0 }
+    case .slowDisk:
+      cluster.journal.note("\(cluster.server(one).name)'s disk is slow")
+      cluster.server(one).disk.pace.slowProbability = random.chance(0.3) ? 1 : 0.2
+      later(time) { [cluster] in cluster.server(one).disk.pace = DiskPace() }
+    case .syncFailure:
+      cluster.journal.note("\(cluster.server(one).name)'s next sync fails")
+      cluster.server(one).disk.failNextSync()
+    case .clockJump:
+      mendClock(one)
+      let jump = Duration.milliseconds(Int64(random.next(below: 7_200_000)) - 3_600_000)
+      jumps[one] = jump
+      cluster.jumpClock(one, by: jump)
+      later(time) { [self] in mendClock(one) }
+    case .clockDrift:
+      cluster.drift(one, partsPerMillion: random.next(below: 100_000) - 50_000)
+      later(time) { [cluster] in cluster.drift(one, partsPerMillion: 0) }
+    case .transfer: transfer(to: one)
+    }
+  }
+
+  private func kill(_ id: NodeID, after jobs: Int?, powerLost: Bool, for time: Duration) {
+    guard cluster.server(id).isAlive else { return }
+    let crash = { [self] in
+      guard !isOver else { return }
+      cluster.crash(id, powerLost: powerLost)
+      later(time) { [self] in if !isOver { cluster.start(id) } }
+    }
+    if let jobs { cluster.server(id).process?.afterJobs(jobs, crash) } else { crash() }
+  }
+
+  private func partition(_ one: [NodeID], _ other: [NodeID], for time: Duration) {
+    cluster.partition(one, from: other)
+    later(time) { [cluster] in
+      for a in one {
+        for b in other {
+          cluster.network.mend(from: a, to: b)
+          cluster.network.mend(from: b, to: a)
+        }
+      }
+      cluster.journal.note("healed \(one) | \(other)")
+    }
+  }
+
+  private func transfer(to id: NodeID) {
+    guard let leader = cluster.leader, leader != id, let replica = cluster.server(leader).replica,
+      let world = cluster.server(leader).life?.control
+    else { return }
+    cluster.journal.note("leadership shall go to \(id)")
+    world.spawn { try? await replica.transferLeadership(to: id) }
+  }
+}

@@ -1,0 +1,123 @@
+// One run: a seed, a description, a verdict. First faults strike and nothing wrong may be seen (safety); then they stop,
+// and within a bound everything must be well again (liveness).
+import Client
+import HTTP
+import JSON
+import Raft
+import Replica
+import Schema
+import World
+
+/// What came of a run.
+public struct RunReport: Sendable {
+  public var name: String
+  public var seed: UInt64
+  public var violation: String?
+  /// The servers' and fate's last words.
+  public var journal: [String]
+  public var traceHash: UInt64
+  public var events: UInt64
+  public var steps: UInt64
+  public var virtualTime: Duration
+  public var faults: Int
+}
+
+/// Runs are confined to one thread.
+public final class SimulationRun {
+  public let description: RunDescription
+  public let seed: UInt64
+  public let cluster: SimulatedCluster
+  private let injector: FaultInjector
+  /// How far from a full second runs are looked at.
+  private static let step = Duration.milliseconds(100)
+
+  public init(_ description: RunDescription, seed: UInt64) {
+    self.description = description
+    self.seed = seed
+    // What a run is made of is drawn apart from what happens in it.
+    var choice = SeededRandom(seed: seed ^ 0x5452_4952_454d_4500)
+    var options = SimulatedCluster.Options()
+    options.servers = choice.pick(description.servers) ?? 3
+    options.disk = choice.pick(description.disks) ?? .memory
+    options.nodes = description.nodes
+    options.runsLoops = description.runsLoops
+    cluster = SimulatedCluster(seed: seed, options: options)
+    cluster.network.latency = description.latency
+    injector = FaultInjector(cluster, description.faults)
+    cluster.journal.note(
+      "\(description.name): \(options.servers) servers, disks \(options.disk.rawValue), seed \(seed)")
+  }
+
+  /// Plays it to its end.
+  public func play() -> RunReport {
+    let begun = cluster.simulator.now
+    cluster.startAll()
+    injector.start()
+    cluster.run(for: description.safety)
+    if cluster.violation == nil { recover() }
+    return RunReport(
+      name: description.name, seed: seed, violation: cluster.violation, journal: cluster.journal.lines,
+      traceHash: cluster.simulator.traceHash, events: cluster.simulator.tracedEvents, steps: cluster.simulator.steps,
+      virtualTime: cluster.simulator.now - begun, faults: injector.count)
+  }
+
+  // MARK: Liveness
+
+  private func recover() {
+    injector.stop()
+    cluster.journal.note("faults are over")
+    let probe = WriteProbe(cluster)
+    let isWell = cluster.run(within: description.liveness) {
+      guard probe.isDone else { return false }
+      return hasConverged
+    }
+    if !isWell, cluster.violation == nil {
+      let missing = probe.isDone ? disagreement : "no write succeeded through \(probe.missing)"
+      cluster.violated("not well again \(description.liveness) after the last fault: \(missing)")
+    }
+  }
+
+  private var hasConverged: Bool {
+    let views = cluster.servers.map { $0.inspect { ($0.raft.commitIndex, $0.appliedIndex, $0.stateHash) } }
+    guard let first = views.first ?? nil else { return false }
+    return cluster.leader != nil && views.allSatisfy { $0.map { $0 == first && $0.0 == $0.1 } ?? false }
+  }
+
+  private var disagreement: String {
+    cluster.servers.map { server in
+      let view = server.inspect {
+        "term \($0.raft.currentTerm) \($0.raft.role) commit \($0.raft.commitIndex) applied \($0.appliedIndex) hash \($0.stateHash)"
+      }
+      return "\(server.name): \(view ?? "dead") \(server.stoppedBecause ?? "")"
+    }.joined(separator: "; ")
+  }
+}
+
+/// Writes once through every server.
+private final class WriteProbe: @unchecked Sendable {
+  private(set) var missing: [NodeID]
+  var isDone: Bool { missing.isEmpty }
+
+  init(_ cluster: SimulatedCluster) {
+    missing = cluster.servers.map(\.id)
+    for server in cluster.servers {
+      cluster.spawn { await self.write(cluster, server.id) }
+    }
+  }
+
+  private func write(_ cluster: SimulatedCluster, _ id: NodeID) async {
+    let client = cluster.client(server: id)
+    let object: JSONValue = [
+      "apiVersion": "v1", "kind": "ConfigMap",
+      "metadata": ["generateName": "probe-", "namespace": "default"],
+    ]
+    while missing.contains(id) {
+      do {
+        try await client.create(.configMaps, namespace: "default", object)
+        missing.removeAll { $0 == id }
+      } catch {
+        try? await cluster.clientWorld.sleep(for: .milliseconds(250))
+      }
+    }
+  }
+}

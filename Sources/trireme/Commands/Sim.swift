@@ -1,0 +1,108 @@
+// `trireme sim`: the whole control plane in one process, by seed.
+import ArgumentParser
+import Glibc
+import Simulation
+import World
+
+struct Sim: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Simulate whole clusters under every fault, and check them.",
+    discussion: """
+      Every run is decided by its seed: the same seed gives the same run, event by event.
+
+        trireme sim                      fresh seeds for five minutes
+        trireme sim --minutes 60         … for an hour
+        trireme sim --seed 42            one run, and the hash of its trace
+        trireme sim --list               the runs that come with the program
+      """)
+
+  @Option(help: "Replay this seed.") var seed: UInt64?
+  @Option(help: "A built-in run, or a file that describes one (default: all built-in runs in turn).")
+  var workload: String?
+  @Option(help: "Servers, whatever the run says.") var servers: Int?
+  @Option(help: "Run fresh seeds for so long.") var minutes: Double?
+  @Option(help: "Run so many seeds.") var seeds: Int?
+  @Option(help: "The first of the seeds (default: drawn).") var from: UInt64?
+  @Option(help: "Processes at a time.") var jobs = 1
+  @Flag(help: "Show the runs that come with the program.") var list = false
+  @Flag(help: "Print what happens as it happens.") var trace = false
+  @Flag(help: "Print every timer and every message.") var events = false
+  @Option(help: .hidden) var child: Int?
+
+  func validate() throws {
+    if let servers, !(1...9).contains(servers) { throw ValidationError("--servers wants a number from 1 to 9") }
+    if !(1...16).contains(jobs) { throw ValidationError("--jobs wants a number from 1 to 16") }
+  }
+
+  func run() throws {
+    if list { return showList() }
+    let runs = try descriptions()
+    // Sets and dictionaries have an order of their own in every process unless told otherwise.
+    guard getenv("SWIFT_DETERMINISTIC_HASHING") != nil else { try SimulationProcess.replaceItself() }
+    if let child { return playSeeds(runs, from: from ?? 1, count: child) }
+    if let seed { return try replay(runs[Int(seed % UInt64(runs.count))], seed) }
+    try SimulationFleet(
+      arguments: workload.map { ["--workload", $0] } ?? [], servers: servers, jobs: jobs, first: from, seeds: seeds,
+      minutes: minutes ?? (seeds == nil ? 5 : nil)
+    ).run()
+  }
+
+  private func showList() {
+    for run in RunDescription.builtIn {
+      print("\(run.name): \(run.summary)")
+      print("    servers \(run.servers), disks \(run.disks.map(\.rawValue)), nodes \(run.nodes), \(run.safety)")
+      print("    workloads \(run.workloads.joined(separator: " "))")
+      print("    faults \(run.faults.map(\.kind.rawValue).joined(separator: " "))")
+    }
+  }
+
+  private func descriptions() throws -> [RunDescription] {
+    var runs = RunDescription.builtIn.filter { $0.name != "calm" }
+    if let workload {
+      if let known = RunDescription.builtIn(named: workload) {
+        runs = [known]
+      } else {
+        runs = [try RunDescription(name: workload, parsing: try SimulationProcess.readText(workload))]
+      }
+    }
+    guard let servers else { return runs }
+    return runs.map { run in
+      var run = run
+      run.servers = [servers]
+      return run
+    }
+  }
+
+  private func replay(_ description: RunDescription, _ seed: UInt64) throws {
+    let run = SimulationRun(description, seed: seed)
+    if trace || events { run.cluster.journal.onLine = { print($0) } }
+    if events { run.cluster.simulator.onEvent = { print($0) } }
+    let begun = SimulationProcess.seconds()
+    let report = run.play()
+    let took = SimulationProcess.seconds() - begun
+    if report.violation != nil, !trace { for line in report.journal.suffix(60) { print(line) } }
+    print(
+      "seed \(seed) of \(report.name): \(report.violation.map { "VIOLATION: \($0)" } ?? "all invariants hold")")
+    print(
+      "trace \(hexadecimal(report.traceHash)) over \(report.events) events; \(report.steps) steps, \(report.faults) faults, "
+        + "\(report.virtualTime.inSeconds.rounded()) s of virtual time in \(took) s: "
+        + "\((report.virtualTime.inSeconds / took).rounded()) times real time")
+    if report.violation != nil { throw ExitCode(1) }
+  }
+
+  /// Plays seeds one after the other and says what came of each, for the process that started this one.
+  private func playSeeds(_ runs: [RunDescription], from first: UInt64, count: Int) {
+    for seed in first..<(first + UInt64(count)) {
+      SimulationProcess.say("begin \(seed)")
+      let report = SimulationRun(runs[Int(seed % UInt64(runs.count))], seed: seed).play()
+      if let violation = report.violation {
+        SimulationProcess.say("bad \(seed) \(violation.replacing("\n", with: " "))")
+        for line in report.journal.suffix(25) { SimulationProcess.say("| \(line)") }
+      }
+      SimulationProcess.say(
+        "end \(seed) \(report.virtualTime.wholeNanoseconds) \(report.steps) \(report.faults)")
+    }
+  }
+
+  private func hexadecimal(_ value: UInt64) -> String { String(value, radix: 16) }
+}

@@ -1,0 +1,188 @@
+// Many seeds: in processes that live for a few dozen of them each (what a killed server held is never freed), a few at
+// a time. A process that dies has found something, too.
+import Glibc
+
+/// What the command needs of the operating system.
+enum SimulationProcess {
+  /// Starts this program anew with the same arguments and hash tables that are the same in every process.
+  static func replaceItself() throws -> Never {
+    setenv("SWIFT_DETERMINISTIC_HASHING", "1", 1)
+    var arguments: [UnsafeMutablePointer<CChar>?] = CommandLine.arguments.map { strdup($0) }
+    arguments.append(nil)
+    execv("/proc/self/exe", &arguments)
+    throw CommandFailure("cannot start anew: errno \(errno)")
+  }
+
+  static func readText(_ path: String) throws -> String {
+    guard let file = fopen(path, "r") else { throw CommandFailure("no built-in run and no file: \(path)") }
+    defer { fclose(file) }
+    var bytes: [UInt8] = []
+    while true {
+      let byte = fgetc(file)
+      if byte == EOF { break }
+      bytes.append(UInt8(truncatingIfNeeded: byte))
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  static func seconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+
+  static func say(_ line: String) {
+    print(line)
+    fflush(nil)
+  }
+}
+
+/// Runs seeds in child processes and reports.
+final class SimulationFleet {
+  /// Seeds of one process: what they leave in memory stays below a few hundred megabytes.
+  private static let seedsPerProcess = 24
+  private static let wordsKept = 30
+
+  private struct Child {
+    var process: pid_t
+    var output: Int32
+    var pending: [UInt8] = []
+    var seed: UInt64?
+    var lastWords: [String] = []
+  }
+
+  private let arguments: [String]
+  private let jobs: Int
+  private let first: UInt64
+  private let limit: Int?
+  private let deadline: Double?
+  private var children: [Child] = []
+  private var started = 0
+  private var played = 0
+  private var failed: [UInt64] = []
+  private var virtualSeconds = 0.0
+  private var steps: UInt64 = 0
+  private var faults: UInt64 = 0
+
+  init(arguments: [String], servers: Int?, jobs: Int, first: UInt64?, seeds: Int?, minutes: Double?) {
+    self.arguments = arguments + (servers.map { ["--servers", "\($0)"] } ?? [])
+    self.jobs = jobs
+    self.first = first ?? UInt64.random(in: 1..<1_000_000_000)
+    limit = seeds
+    deadline = minutes.map { SimulationProcess.seconds() + $0 * 60 }
+  }
+
+  func run() throws {
+    let begun = SimulationProcess.seconds()
+    SimulationProcess.say("seeds from \(first)")
+    while true {
+      while children.count < jobs, let count = nextCount() { try start(count) }
+      if children.isEmpty { break }
+      readSome()
+    }
+    let took = SimulationProcess.seconds() - begun
+    let hours = virtualSeconds / 3600
+    SimulationProcess.say(
+      "\(played) seeds, \(failed.count) failed; \(rounded(hours)) simulated hours in \(rounded(took / 60)) minutes "
+        + "(\(rounded(hours / (took / 60))) hours a minute, \(Int(virtualSeconds / took)) times real time); "
+        + "\(faults) faults, \(steps) steps")
+    guard failed.isEmpty else {
+      throw CommandFailure("failing seeds: \(failed.map(String.init).joined(separator: " "))")
+    }
+  }
+
+  private func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
+
+  /// Seeds for another process; nil when all are given out, or time is up.
+  private func nextCount() -> Int? {
+    if let deadline, SimulationProcess.seconds() >= deadline { return nil }
+    guard let limit else { return Self.seedsPerProcess }
+    return started < limit ? min(Self.seedsPerProcess, limit - started) : nil
+  }
+
+  private func start(_ count: Int) throws {
+    var ends: [Int32] = [0, 0]
+    guard pipe(&ends) == 0 else { throw CommandFailure("pipe: errno \(errno)") }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 2)
+    posix_spawn_file_actions_addclose(&actions, ends[0])
+    let words =
+      ["trireme", "sim", "--child", "\(count)", "--from", "\(first + UInt64(started))"] + arguments
+    var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+    var process = pid_t()
+    let code = posix_spawn(&process, "/proc/self/exe", &actions, nil, &pointers, environ)
+    posix_spawn_file_actions_destroy(&actions)
+    for pointer in pointers { free(pointer) }
+    close(ends[1])
+    guard code == 0 else { throw CommandFailure("cannot start a process: errno \(code)") }
+    started += count
+    children.append(Child(process: process, output: ends[0]))
+  }
+
+  // MARK: Reading
+
+  private func readSome() {
+    var polls = children.map { pollfd(fd: $0.output, events: Int16(POLLIN), revents: 0) }
+    guard poll(&polls, nfds_t(polls.count), -1) > 0 else { return }
+    for index in children.indices.reversed() where polls[index].revents != 0 {
+      var buffer = [UInt8](repeating: 0, count: 16 << 10)
+      let count = read(children[index].output, &buffer, buffer.count)
+      if count > 0 {
+        children[index].pending += buffer[..<count]
+        takeLines(index)
+      } else {
+        close(children[index].output)
+        ended(children.remove(at: index))
+      }
+    }
+  }
+
+  private func takeLines(_ index: Int) {
+    while let end = children[index].pending.firstIndex(of: UInt8(ascii: "\n")) {
+      let line = String(decoding: children[index].pending[..<end], as: UTF8.self)
+      children[index].pending.removeSubrange(...end)
+      take(line, &children[index])
+    }
+  }
+
+  private func take(_ line: String, _ child: inout Child) {
+    let words = line.split(separator: " ", maxSplits: 2)
+    switch words.first {
+    case "begin": child.seed = words.count > 1 ? UInt64(words[1]) : nil
+    case "bad":
+      guard let seed = child.seed else { return }
+      failed.append(seed)
+      SimulationProcess.say("✗ seed \(seed): \(words.count > 2 ? words[2] : "")\n  replay: \(replay(seed))")
+    case "|": SimulationProcess.say("  \(line)")
+    case "end":
+      let numbers = line.split(separator: " ").compactMap { Double($0) }
+      if numbers.count == 4 {
+        virtualSeconds += numbers[1] / 1e9
+        steps += UInt64(numbers[2])
+        faults += UInt64(numbers[3])
+      }
+      played += 1
+      child.seed = nil
+      child.lastWords = []
+    default:
+      child.lastWords.append(line)
+      if child.lastWords.count > Self.wordsKept { child.lastWords.removeFirst() }
+    }
+  }
+
+  private func ended(_ child: Child) {
+    var status: Int32 = 0
+    waitpid(child.process, &status, 0)
+    guard let seed = child.seed else { return }
+    failed.append(seed)
+    played += 1
+    SimulationProcess.say("✗ seed \(seed): the process died (status \(status))\n  replay: \(replay(seed))")
+    for line in child.lastWords { SimulationProcess.say("  | \(line)") }
+  }
+
+  private func replay(_ seed: UInt64) -> String {
+    (["trireme", "sim", "--seed", "\(seed)"] + arguments).joined(separator: " ")
+  }
+}
