@@ -8,6 +8,9 @@ extension RunDescription {
 
   public static func builtIn(named name: String) -> RunDescription? { builtIn.first { $0.name == name } }
 
+  private static let everything =
+    "registers counters collections watches leases replicas deletions generated-names finalizers quotas services"
+
   private static let texts: [(String, String)] = [
     (
       "storm",
@@ -16,6 +19,7 @@ extension RunDescription {
       servers 3 3 5
       nodes 2
       disks memory memory sqlite
+      workloads 3 \(everything)
       safety 40s
       fault kill every 12s lasting 100ms..6s
       fault kill-at-await every 12s lasting 50ms..4s
@@ -44,6 +48,7 @@ extension RunDescription {
       # Nothing happens: a light load, to measure the simulator by.
       servers 3
       nodes 3
+      workloads registers watches replicas
       safety 60s
       think 500ms..1500ms
       """
@@ -54,6 +59,7 @@ extension RunDescription {
       # A network that cannot be trusted, under machines that can.
       servers 3 5
       nodes 1
+      workloads 3 \(everything)
       safety 40s
       latency 100us..5ms
       fault isolate every 8s lasting 200ms..8s
@@ -74,6 +80,7 @@ extension RunDescription {
       servers 3 1
       nodes 1
       disks sqlite
+      workloads 2 registers counters collections watches leases generated-names
       safety 30s
       fault kill every 6s lasting 50ms..3s
       fault kill-at-await every 3s lasting 50ms..2s
@@ -89,6 +96,7 @@ extension RunDescription {
       # Machines that stand still, and clocks that cannot be trusted.
       servers 3
       nodes 2
+      workloads 3 leases replicas registers watches finalizers
       safety 60s
       fault pause every 6s lasting 50ms..12s
       fault clock-jump every 8s lasting 1s..20s

@@ -5,6 +5,7 @@
 //     nodes 2
 //     disks memory sqlite
 //     workloads registers watches       clients' stories (Workloads/); all of them together
+//     workloads 2 registers watches …   two of them, by seed
 //     safety 30s                        how long faults strike
 //     liveness 120s                     how soon after them everything must be well again
 //     latency 100us..1ms
@@ -33,6 +34,8 @@ public struct RunDescription: Sendable {
   public var runsLoops = true
   public var disks = [SimulatedCluster.DiskKind.memory]
   public var workloads: [String] = []
+  /// How many of the workloads take part, drawn by seed; nil: all.
+  public var drawnWorkloads: Int?
   public var safety: Duration = .seconds(30)
   public var liveness: Duration = .seconds(120)
   public var latency: ClosedRange<Duration> = .microseconds(100)...(.milliseconds(1))
@@ -76,7 +79,12 @@ public struct RunDescription: Sendable {
       guard !disks.isEmpty, disks.count == values.count else {
         throw SyntaxError(description: "disks are \(SimulatedCluster.DiskKind.allCases.map(\.rawValue))")
       }
-    case "workloads": workloads = values
+    case "workloads":
+      drawnWorkloads = values.first.flatMap { Int($0) }
+      workloads = drawnWorkloads == nil ? values : Array(values.dropFirst())
+      for name in workloads where !WorkloadSet.names.contains(name) {
+        throw SyntaxError(description: "no workload \(name); there are \(WorkloadSet.names.joined(separator: " "))")
+      }
     case "safety": safety = try Self.duration(values.first)
     case "liveness": liveness = try Self.duration(values.first)
     case "latency": latency = try Self.range(values.first)

@@ -28,6 +28,8 @@ public final class SimulationRun {
   public let seed: UInt64
   public let cluster: SimulatedCluster
   private let injector: FaultInjector
+  private let monitor: InvariantMonitor
+  private let workloads: WorkloadSet
   /// How far from a full second runs are looked at.
   private static let step = Duration.milliseconds(100)
 
@@ -36,22 +38,35 @@ public final class SimulationRun {
     self.seed = seed
     // What a run is made of is drawn apart from what happens in it.
     var choice = SeededRandom(seed: seed ^ 0x5452_4952_454d_4500)
+    var names = description.workloads
+    if let drawn = description.drawnWorkloads {
+      names.shuffle(using: &choice)
+      names = Array(names.prefix(drawn))
+    }
+    guard let types = WorkloadSet.types(names) else { preconditionFailure("a workload of the run is unknown") }
+    let monitor = InvariantMonitor(following: types.reduce(into: []) { $0.formUnion($1.followed) })
+    self.monitor = monitor
     var options = SimulatedCluster.Options()
+    options.tune = { $0.observer = monitor }
     options.servers = choice.pick(description.servers) ?? 3
     options.disk = choice.pick(description.disks) ?? .memory
-    options.nodes = description.nodes
+    options.nodes = types.reduce(description.nodes) { max($0, $1.nodes) }
     options.runsLoops = description.runsLoops
     cluster = SimulatedCluster(seed: seed, options: options)
     cluster.network.latency = description.latency
+    workloads = WorkloadSet(types, cluster, seed: seed)
+    workloads.environment.think = description.think
+    monitor.onViolation = { [unowned cluster] in cluster.violated("\($0)") }
     injector = FaultInjector(cluster, description.faults)
     cluster.journal.note(
-      "\(description.name): \(options.servers) servers, disks \(options.disk.rawValue), seed \(seed)")
+      "\(description.name): \(options.servers) servers, disks \(options.disk.rawValue), \(names.joined(separator: " ")), seed \(seed)")
   }
 
   /// Plays it to its end.
   public func play() -> RunReport {
     let begun = cluster.simulator.now
     cluster.startAll()
+    workloads.start()
     injector.start()
     cluster.run(for: description.safety)
     if cluster.violation == nil { recover() }
@@ -65,14 +80,18 @@ public final class SimulationRun {
 
   private func recover() {
     injector.stop()
+    workloads.stop()
     cluster.journal.note("faults are over")
     let probe = WriteProbe(cluster)
     let isWell = cluster.run(within: description.liveness) {
       guard probe.isDone else { return false }
-      return hasConverged
+      workloads.look()
+      return workloads.isSettled && hasConverged
     }
+    if isWell, let found = workloads.verdict(monitor) { cluster.violated("\(found)") }
     if !isWell, cluster.violation == nil {
-      let missing = probe.isDone ? disagreement : "no write succeeded through \(probe.missing)"
+      var missing = probe.isDone ? disagreement : "no write succeeded through \(probe.missing)"
+      if probe.isDone, !workloads.isSettled { missing = workloads.missing }
       cluster.violated("not well again \(description.liveness) after the last fault: \(missing)")
     }
   }

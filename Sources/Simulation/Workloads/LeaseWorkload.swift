@@ -77,13 +77,17 @@ public final class LeaseWorkload: Workload, @unchecked Sendable {
     let hold = holds.count
     holds.append(
       LockHold(holder: "candidate-\(candidate)", token: fence.transitions, from: environment.world.now, to: nil))
-    var number = 0
-    while !Task.isCancelled {
-      number += 1
-      await write("\(candidate)/\(fence.transitions)/\(number)", candidate, server, fence)
-      try? await environment.world.sleep(for: environment.random.duration(environment.think))
+    await withTaskCancellationHandler {
+      var number = 0
+      while !Task.isCancelled {
+        number += 1
+        await write("\(candidate)/\(fence.transitions)/\(number)", candidate, server, fence)
+        try? await environment.world.sleep(for: environment.random.duration(environment.think))
+      }
+    } onCancel: {
+      // From here on it knows that it has lost the lock; a write under way is the fence's business.
+      holds[hold].to = environment.world.now
     }
-    holds[hold].to = environment.world.now
     // One that has not understood: what it still writes must be refused once another leads.
     try? await WorldSleep.uncancelled(environment.world, .milliseconds(1500))
     await write("\(candidate)/\(fence.transitions)/late", candidate, server, fence)

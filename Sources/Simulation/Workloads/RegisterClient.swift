@@ -100,6 +100,8 @@ extension InvariantMonitor {
   /// The committed changes of a namespace, with the value that each object had.
   func history(_ resource: String, namespace: String) -> CommittedHistory {
     var history = CommittedHistory()
+    // The namespace controller's, in every namespace.
+    history.othersWrite = ["kube-root-ca.crt"]
     for change in changes[resource] ?? [] where change.key.namespace == namespace {
       let tree = (try? JSONValue(parsing: change.object.bytes)) ?? .null
       let kind: WatchedEvent.Kind =
