@@ -59,7 +59,8 @@ public final class SimulationRun {
     monitor.onViolation = { [unowned cluster] in cluster.violated("\($0)") }
     injector = FaultInjector(cluster, description.faults)
     cluster.journal.note(
-      "\(description.name): \(options.servers) servers, disks \(options.disk.rawValue), \(names.joined(separator: " ")), seed \(seed)")
+      "\(description.name): \(options.servers) servers, disks \(options.disk.rawValue), \(names.joined(separator: " ")), seed \(seed)"
+    )
   }
 
   /// Plays it to its end.
