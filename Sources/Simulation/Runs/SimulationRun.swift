@@ -47,7 +47,11 @@ public final class SimulationRun {
     let monitor = InvariantMonitor(following: types.reduce(into: []) { $0.formUnion($1.followed) })
     self.monitor = monitor
     var options = SimulatedCluster.Options()
-    options.tune = { $0.observer = monitor }
+    let settings = DrawnSettings(&choice)
+    options.tune = { replica in
+      settings.apply(to: &replica)
+      replica.observer = monitor
+    }
     options.servers = choice.pick(description.servers) ?? 3
     options.disk = choice.pick(description.disks) ?? .memory
     options.nodes = types.reduce(description.nodes) { max($0, $1.nodes) }

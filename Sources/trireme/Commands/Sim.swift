@@ -28,6 +28,9 @@ struct Sim: ParsableCommand {
   @Flag(help: "Print what happens as it happens.") var trace = false
   @Flag(help: "Print every timer and every message.") var events = false
   @Option(help: .hidden) var child: Int?
+  @Flag(help: "Play against every planted bug, and print the mutation score (a build with TRIREME_MUTANTS=1).")
+  var mutants = false
+  @Option(help: "Plant this bug (several: for --mutants, the ones to play against).") var mutant: [String] = []
 
   func validate() throws {
     if let servers, !(1...9).contains(servers) { throw ValidationError("--servers wants a number from 1 to 9") }
@@ -39,6 +42,15 @@ struct Sim: ParsableCommand {
     let runs = try descriptions()
     // Sets and dictionaries have an order of their own in every process unless told otherwise.
     guard getenv("SWIFT_DETERMINISTIC_HASHING") != nil else { try SimulationProcess.replaceItself() }
+    if mutants {
+      return try MutationScore(
+        arguments: workload.map { ["--workload", $0] } ?? [], only: mutant, jobs: jobs, first: from ?? 1,
+        budget: seeds ?? 60
+      ).run()
+    }
+    if let mutant = mutant.first, !Mutants.plant(mutant) {
+      throw CommandFailure("no mutant \(mutant) in this build (deploy/mutants.sh makes one that has them)")
+    }
     if let child { return playSeeds(runs, from: from ?? 1, count: child) }
     if let seed { return try replay(runs[Int(seed % UInt64(runs.count))], seed) }
     try SimulationFleet(

@@ -31,6 +31,25 @@ enum SimulationProcess {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
+  /// Starts this program with these arguments; its output and errors come out of the descriptor.
+  static func spawn(_ arguments: [String]) throws -> (process: pid_t, output: Int32) {
+    var ends: [Int32] = [0, 0]
+    guard pipe(&ends) == 0 else { throw CommandFailure("pipe: errno \(errno)") }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 2)
+    posix_spawn_file_actions_addclose(&actions, ends[0])
+    var pointers: [UnsafeMutablePointer<CChar>?] = (["trireme"] + arguments).map { strdup($0) } + [nil]
+    var process = pid_t()
+    let code = posix_spawn(&process, "/proc/self/exe", &actions, nil, &pointers, environ)
+    posix_spawn_file_actions_destroy(&actions)
+    for pointer in pointers { free(pointer) }
+    close(ends[1])
+    guard code == 0 else { throw CommandFailure("cannot start a process: errno \(code)") }
+    return (process, ends[0])
+  }
+
   static func say(_ line: String) {
     print(line)
     fflush(nil)
@@ -101,24 +120,10 @@ final class SimulationFleet {
   }
 
   private func start(_ count: Int) throws {
-    var ends: [Int32] = [0, 0]
-    guard pipe(&ends) == 0 else { throw CommandFailure("pipe: errno \(errno)") }
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 2)
-    posix_spawn_file_actions_addclose(&actions, ends[0])
-    let words =
-      ["trireme", "sim", "--child", "\(count)", "--from", "\(first + UInt64(started))"] + arguments
-    var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-    var process = pid_t()
-    let code = posix_spawn(&process, "/proc/self/exe", &actions, nil, &pointers, environ)
-    posix_spawn_file_actions_destroy(&actions)
-    for pointer in pointers { free(pointer) }
-    close(ends[1])
-    guard code == 0 else { throw CommandFailure("cannot start a process: errno \(code)") }
+    let (process, output) = try SimulationProcess.spawn(
+      ["sim", "--child", "\(count)", "--from", "\(first + UInt64(started))"] + arguments)
     started += count
-    children.append(Child(process: process, output: ends[0]))
+    children.append(Child(process: process, output: output))
   }
 
   // MARK: Reading

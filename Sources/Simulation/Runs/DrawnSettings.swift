@@ -1,0 +1,33 @@
+// Limits so small that what production meets once a month happens in every run: logs that are cut, snapshots, history
+// that is gone.
+import Replica
+
+/// Settings of a run's replicas, drawn by its seed. Every other run has production's.
+struct DrawnSettings: Sendable {
+  private var retainedLogEntries: UInt64?
+  private var cutStep: UInt64?
+  private var flushChanges: Int?
+  private var flushAfter: Duration?
+  private var historyChanges: Int?
+  private var historySegment: Int?
+
+  init(_ random: inout SeededRandom) {
+    guard random.chance(0.6) else { return }
+    retainedLogEntries = random.pick([4, 16, 64, 512])
+    cutStep = random.pick([1, 8, 64])
+    flushChanges = random.pick([4, 64, 4096])
+    flushAfter = random.pick([.milliseconds(20), .milliseconds(250)])
+    guard random.chance(0.6) else { return }
+    historyChanges = random.pick([16, 64, 512])
+    historySegment = random.pick([2, 8, 64])
+  }
+
+  func apply(to options: inout ReplicaOptions) {
+    options.retainedLogEntries = retainedLogEntries ?? options.retainedLogEntries
+    options.cutStep = cutStep ?? options.cutStep
+    options.flushChanges = flushChanges ?? options.flushChanges
+    options.flushAfter = flushAfter ?? options.flushAfter
+    options.history.changes = historyChanges ?? options.history.changes
+    options.history.segment = historySegment ?? options.history.segment
+  }
+}
