@@ -36,6 +36,8 @@ struct ControlPlaneChecker {
   private var counts: [String: Int64] = [:]
   /// Pods that neither ended nor are being deleted, by their controller's uid.
   private(set) var activePods: [String: Int] = [:]
+  /// The most that each replica set, by uid, was ever asked to keep.
+  private var mostReplicas: [String: Int] = [:]
   private(set) var violation: InvariantViolation?
 
   init() {}
@@ -67,6 +69,7 @@ struct ControlPlaneChecker {
     case "services": service(change)
     case "leases.coordination.k8s.io": lease(change)
     case "resourcequotas": quota(change)
+    case "replicasets.apps": replicaSet(change)
     default: break
     }
     if change.kind == .put, let previous = change.previous, previous.uid != change.object.uid, !previous.uid.isEmpty {
@@ -99,7 +102,14 @@ struct ControlPlaneChecker {
     if let before { release(before) }
     pods[change.key] = after
     guard let after else { return }
-    if after.isActive, let owner = after.owner { activePods[owner, default: 0] += 1 }
+    if after.isActive, let owner = after.owner {
+      activePods[owner, default: 0] += 1
+      if change.previous == nil, let most = mostReplicas[owner], activePods[owner, default: 0] > most {
+        report(
+          "no replica set has more pods than were ever asked for",
+          "\(change.key) at \(change.revision) is number \(activePods[owner, default: 0]); at most \(most) were asked for")
+      }
+    }
     guard after.isCounted else { return }
     nodes[after.node, default: NodeRecord()].usedCPU += after.cpu
     nodes[after.node, default: NodeRecord()].usedPods += 1
@@ -128,6 +138,12 @@ struct ControlPlaneChecker {
     pod["spec"]["containers"].elements.reduce(.zero) { sum, container in
       sum + (container["resources"]["requests"]["cpu"].string.flatMap { Quantity($0) } ?? .zero)
     }
+  }
+
+  private mutating func replicaSet(_ change: Change) {
+    guard change.kind == .put else { return }
+    let asked = Int(tree(change.object)["spec"]["replicas"].integer ?? 1)
+    mostReplicas[change.object.uid] = max(mostReplicas[change.object.uid] ?? 0, asked)
   }
 
   private mutating func node(_ change: Change) {
