@@ -32,6 +32,8 @@ final class MutationScore {
   private let first: UInt64
   private let budget: Int
   private var trials: [Trial]
+  /// Seeds at which something is found without any mutant: at those nobody is caught.
+  private var unfit: Set<UInt64> = []
   private var children: [Child] = []
 
   /// `only`: names, or none for all. `budget`: seeds a mutant.
@@ -49,12 +51,27 @@ final class MutationScore {
     guard Mutants.areBuiltIn else {
       throw CommandFailure("this build has no mutants: build with TRIREME_MUTANTS=1 (deploy/mutants.sh does)")
     }
+    // First everybody's innocence: the same seeds without a mutant.
+    let suspects = trials
+    trials = (0..<jobs).map { _ in Trial(mutant: "", room: "") }
+    for index in trials.indices { trials[index].begun = index * budget / jobs }
+    try playAll()
+    trials = suspects
+    if !unfit.isEmpty {
+      SimulationProcess.say(
+        "without a mutant something is found at seeds \(unfit.sorted().map(String.init).joined(separator: " ")): they do not count"
+      )
+    }
+    try playAll()
+    printScore()
+  }
+
+  private func playAll() throws {
     while true {
       while children.count < jobs, let trial = nextTrial() { try start(trial) }
-      if children.isEmpty { break }
+      if children.isEmpty { return }
       readSome()
     }
-    printScore()
   }
 
   // MARK: Processes
@@ -62,16 +79,22 @@ final class MutationScore {
   /// The next mutant that is at large, has budget left, and is not being hunted at this moment.
   private func nextTrial() -> Int? {
     trials.indices.first { index in
-      trials[index].caughtBy == nil && trials[index].begun < budget && !children.contains { $0.trial == index }
+      trials[index].caughtBy == nil && trials[index].begun < end(of: index) && !children.contains { $0.trial == index }
     }
   }
 
+  /// Where the seeds of a trial end: without a mutant each of the processes plays its share.
+  private func end(of trial: Int) -> Int {
+    trials[trial].mutant.isEmpty ? (trial + 1) * budget / jobs : budget
+  }
+
   private func start(_ trial: Int) throws {
-    let count = min(Self.seedsPerProcess, budget - trials[trial].begun)
+    let count = min(Self.seedsPerProcess, end(of: trial) - trials[trial].begun)
     let from = first + UInt64(trials[trial].begun)
     trials[trial].begun += count
+    let planted = trials[trial].mutant.isEmpty ? [] : ["--mutant", trials[trial].mutant]
     let (process, output) = try SimulationProcess.spawn(
-      ["sim", "--child", "\(count)", "--from", "\(from)", "--mutant", trials[trial].mutant] + arguments)
+      ["sim", "--child", "\(count)", "--from", "\(from)"] + planted + arguments)
     children.append(Child(process: process, output: output, trial: trial))
   }
 
@@ -108,7 +131,9 @@ final class MutationScore {
   }
 
   private func caught(_ child: Child, by what: String) {
-    guard trials[child.trial].caughtBy == nil else { return }
+    guard trials[child.trial].caughtBy == nil, let seed = child.seed else { return }
+    if trials[child.trial].mutant.isEmpty { unfit.insert(seed) }
+    if unfit.contains(seed) { return }
     trials[child.trial].caughtBy = what
     trials[child.trial].seed = child.seed
     trials[child.trial].seedsPlayed += 1
@@ -119,19 +144,24 @@ final class MutationScore {
     close(child.output)
     var status: Int32 = 0
     waitpid(child.process, &status, 0)
-    if child.seed != nil, trials[child.trial].caughtBy == nil {
-      // A server's own invariant stopped the process: the last line says which.
-      let word = child.lastWords.first { $0.contains("Fatal error") } ?? child.lastWords.first ?? "the process died"
-      caught(child, by: "invariant in the code: \(Self.reason(word))")
+    if let seed = child.seed, trials[child.trial].caughtBy == nil {
+      caught(child, by: "the code's own invariant, \(Self.place(child.lastWords))")
+      // Seeds that the process did not come to are played by another.
+      trials[child.trial].begun = Int(seed - first) + 1
     }
     let trial = trials[child.trial]
-    if trial.caughtBy != nil || trial.begun >= budget { SimulationProcess.say(Self.line(trial)) }
+    if !trial.mutant.isEmpty, trial.caughtBy != nil || trial.begun >= budget { SimulationProcess.say(Self.line(trial)) }
   }
 
-  /// What stands behind "Fatal error: ".
-  private static func reason(_ line: String) -> String {
-    guard let start = line.firstRange(of: "Fatal error: ") else { return line }
-    return String(line[start.upperBound...])
+  /// Where the process stopped itself: the first of its own lines in the backtrace, as "Raft.checkRole() RaftInvariants.swift:82".
+  private static func place(_ words: [String]) -> String {
+    for line in words {
+      guard let start = line.firstRange(of: " 0x"), let source = line.firstRange(of: "/Sources/") else { continue }
+      let code = line[start.upperBound...].drop { $0 != " " }.dropFirst()
+      let file = line[source.upperBound...].split(separator: "/").last ?? ""
+      return "\(code.prefix { $0 != "+" })\(file.split(separator: ":").prefix(2).joined(separator: ":"))"
+    }
+    return words.first { !$0.isEmpty } ?? "the process died"
   }
 
   // MARK: The table
