@@ -50,6 +50,10 @@ extension ResourceReference {
   public static let daemonSets = Self("apps", "v1", "daemonsets", "DaemonSet")
   public static let endpointSlices = Self("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
   public static let leases = Self("coordination.k8s.io", "v1", "leases", "Lease")
+  public static let certificateSigningRequests = Self(
+    "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", namespaced: false)
+  public static let subjectAccessReviews = Self(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced: false)
   public static let priorityClasses = Self(
     "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced: false)
 }

@@ -9,6 +9,7 @@ import Replica
 import Scheduler
 import Schema
 import Synchronization
+import TLS
 import World
 
 final class ControlPlaneLoops: Sendable {
@@ -19,6 +20,7 @@ final class ControlPlaneLoops: Sendable {
   private let api: any HTTPHandler
   private let world: any World
   private let certificateAuthorityPEM: String
+  private let certificateAuthority: CertificateAuthority?
   private let replica: Replica
   private let versions: ServerVersions
   private let makeLogger: @Sendable (String) -> Logger
@@ -26,7 +28,8 @@ final class ControlPlaneLoops: Sendable {
   private let state = Mutex(State())
 
   init(
-    server: String, api: any HTTPHandler, world: any World, certificateAuthorityPEM: String, replica: Replica,
+    server: String, api: any HTTPHandler, world: any World, certificateAuthorityPEM: String,
+    certificateAuthority: CertificateAuthority?, replica: Replica,
     versions: ServerVersions, makeLogger: @escaping @Sendable (String) -> Logger
   ) {
     self.versions = versions
@@ -36,6 +39,7 @@ final class ControlPlaneLoops: Sendable {
     self.api = api
     self.world = world
     self.certificateAuthorityPEM = certificateAuthorityPEM
+    self.certificateAuthority = certificateAuthority
     self.replica = replica
   }
 
@@ -60,6 +64,7 @@ final class ControlPlaneLoops: Sendable {
       await ControllerManager(
         context: ControllerContext(
           world: world, logger: makeLogger("controllers"), certificateAuthorityPEM: certificateAuthorityPEM,
+          certificateSigner: certificateAuthority.map { AuthoritySigner(authority: $0, world: world) },
           transport: { account in self.transport(account, fence: fence) })
       ).run()
     }

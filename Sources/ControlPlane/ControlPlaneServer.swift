@@ -33,6 +33,8 @@ public final class ControlPlaneServer: Sendable {
     public var serviceNetwork = "10.96.0.0/16"
     /// The cluster's authority, published for those who must trust its servers.
     public var certificateAuthorityPEM: String
+    /// The authority with its key: signs certificate requests. Nil: nobody does.
+    public var certificateAuthority: CertificateAuthority?
     /// Signs service account tokens; the same on every server.
     public var tokenKey: PrivateKey
     public var versions: ServerVersions
@@ -124,7 +126,8 @@ public final class ControlPlaneServer: Sendable {
       })
     loops = ControlPlaneLoops(
       server: configuration.name, api: api, world: worlds.control,
-      certificateAuthorityPEM: configuration.certificateAuthorityPEM, replica: replica,
+      certificateAuthorityPEM: configuration.certificateAuthorityPEM,
+      certificateAuthority: configuration.certificateAuthority, replica: replica,
       versions: configuration.versions, makeLogger: makeLogger)
   }
 

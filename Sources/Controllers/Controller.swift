@@ -20,16 +20,20 @@ public struct ControllerContext: Sendable {
   public let logger: Logger
   /// The certificate authority that pods trust: content of kube-root-ca.crt.
   public let certificateAuthorityPEM: String
+  /// The authority itself, where this process holds it: certificate requests are signed with it.
+  public let certificateSigner: (any CertificateSigner)?
   private let transport: @Sendable (_ serviceAccount: String) -> any HTTPTransport
 
   /// `transport` gives requests the identity of a service account of kube-system; "" for the manager's own.
   public init(
     world: any World, logger: Logger, certificateAuthorityPEM: String,
+    certificateSigner: (any CertificateSigner)? = nil,
     transport: @escaping @Sendable (_ serviceAccount: String) -> any HTTPTransport
   ) {
     self.world = world
     self.logger = logger
     self.certificateAuthorityPEM = certificateAuthorityPEM
+    self.certificateSigner = certificateSigner
     self.transport = transport
   }
 

@@ -12,7 +12,7 @@ public struct ControllerManager: Sendable {
   /// term believed survives into this one.
   public func run() async {
     let informers = SharedInformers(client: context.client(""), logger: context.logger)
-    let controllers: [any Controller] = [
+    var controllers: [any Controller] = [
       ReplicaController<ReplicaSet>(context: context, owners: informers.replicaSets, pods: informers.pods),
       ReplicaController<ReplicationController>(
         context: context, owners: informers.replicationControllers, pods: informers.pods),
@@ -26,6 +26,7 @@ public struct ControllerManager: Sendable {
       NodeLifecycleController(context: context, informers: informers),
       PodGarbageCollector(context: context, informers: informers),
     ]
+    if let certificates = CertificateController(context: context) { controllers.append(certificates) }
     informers.start()
     await withTaskGroup(of: Void.self) { group in
       for controller in controllers { group.addTask { await controller.run() } }

@@ -59,6 +59,7 @@ final class ServerProcess: Sendable {
       versions: Version.all)
     plane.serviceNetwork = record.serviceNetwork
     plane.audit = configuration.audit
+    plane.certificateAuthority = certificates.authority
     let paths = OperationsPaths()
     plane.paths["/trireme/"] = paths
     plane.authorizers = [ServersAuthorizer()]

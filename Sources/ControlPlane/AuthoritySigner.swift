@@ -1,0 +1,29 @@
+// The cluster's authority as the certificate controllers use it.
+import Controllers
+import TLS
+import World
+
+/// Signs certificate requests with the authority's key.
+struct AuthoritySigner: CertificateSigner {
+  let authority: CertificateAuthority
+  let world: any World
+
+  func names(inRequest pem: String) throws -> CertificateNames {
+    let request = try CertificateRequest(pem: pem)
+    return CertificateNames(
+      commonName: request.subject.commonName, organizations: request.subject.organizations,
+      dnsNames: request.names.dnsNames, ipAddresses: request.names.ipAddresses,
+      emailAddresses: request.names.emailAddresses, uris: request.names.uris)
+  }
+
+  func sign(request pem: String, forServers: Bool, forClients: Bool, seconds: Int64) throws -> String {
+    var usages: [ExtendedKeyUsage] = []
+    if forServers { usages.append(.serverAuthentication) }
+    if forClients { usages.append(.clientAuthentication) }
+    return try authority.sign(
+      try CertificateRequest(pem: pem), usages: usages, lifetime: .seconds(seconds), now: world.wallClock
+    ).pem
+  }
+
+  func expiry(ofCertificate pem: String) -> Int64? { (try? Certificate(pem: pem))?.notAfter.secondsSinceEpoch }
+}
