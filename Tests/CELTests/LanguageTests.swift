@@ -41,7 +41,7 @@ import Testing
   }
 
   @Test func comparisonAndEqualityAcrossNumbers() {
-    Expressions(["n": 3, "d": 3.5]).check([
+    Expressions(["n": 3, "d": .double(3.5)]).check([
       Row("1 < 2", "true"), Row("2 <= 2", "true"), Row("3 > 4", "false"), Row("'a' < 'b'", "true"),
       Row("b'a' < b'b'", "true"), Row("false < true", "true"), Row("1 < 1.5", "true"), Row("1u < 2", "true"),
       Row("-1 < 0u", "true"), Row("1.0 == dyn(1)", "true"), Row("dyn(1) == dyn(1u)", "true"),
@@ -71,7 +71,7 @@ import Testing
       Row("o.missing == 1 || o.other == 1", "error: no such key: missing"),
       Row("o.a == 1 ? 'yes' : 'no'", "\"yes\""), Row("false ? o.missing : 5", "5"),
       Row("o.missing ? 1 : 2", "error: no such key: missing"), Row("dyn(1) ? 1 : 2", "error: no such overload"),
-      Row("1 > 0 ? 2 > 1 ? 'a' : 'b' : 'c'", "\"a\""), Row("dyn(1) && true", "error: no such overload"),
+      Row("1 > 0 ? (2 > 1 ? 'a' : 'b') : 'c'", "\"a\""), Row("dyn(1) && true", "error: no such overload"),
       Row("true && true && true && false || true", "true"),
     ])
   }

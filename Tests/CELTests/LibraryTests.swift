@@ -32,7 +32,7 @@ import Testing
 
   @Test func format() {
     Expressions().check([
-      Row("'%s is %d years'.format(['x', 7])", "\"x is 7 years\""), Row("'%%'.format([])", "\"%\""),
+      Row("'%s is %d years'.format([dyn('x'), 7])", "\"x is 7 years\""), Row("'%%'.format([])", "\"%\""),
       Row("'%.2f'.format([3.14159])", "\"3.14\""), Row("'%f'.format([1.5])", "\"1.500000\""),
       Row("'%.0f'.format([2.5])", "\"2\""),
       Row("'%.3e'.format([1234.5])", "\"1.234e+03\""), Row("'%b'.format([5])", "\"101\""),

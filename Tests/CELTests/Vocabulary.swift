@@ -33,16 +33,14 @@ struct Expressions {
   }
 
   func outcome(_ expression: String) -> String {
-    do {
+    do throws(CELIssues) {
       let program = try environment.compile(expression)
       switch program.evaluate(bindings).result {
       case .success(let value): return value.written
       case .failure(let error): return "error: \(error.message)"
       }
-    } catch let issues as CELIssues {
-      return issues.description
     } catch {
-      return "\(error)"
+      return error.description
     }
   }
 
