@@ -19,10 +19,29 @@ struct CompiledPattern: CELOpaque {
     switch argument {
     case .opaque(let value): return (value as? CompiledPattern)?.expression
     case .string(let pattern):
-      do throws(RegularExpression.SyntaxError) { return try RegularExpression(pattern) } catch {
+      do throws(RegularExpression.ParseError) { return try RegularExpression(pattern) } catch {
         throw CELError(error.description)
       }
     default: return nil
     }
+  }
+}
+
+extension RegularExpression {
+  /// All matches from left to right that do not overlap, `limit` at most where it is not negative. An empty match next
+  /// to the match before it is none.
+  func allMatches(in text: String, limit: Int = -1) -> [String] {
+    let scalars = Array(text.unicodeScalars)
+    var found: [String] = []
+    var place = 0
+    var previousEnd = -1
+    while limit < 0 || found.count < limit, place <= scalars.count, let range = firstMatch(in: scalars, from: place) {
+      if !(range.isEmpty && range.lowerBound == previousEnd) {
+        found.append(TextFunctions.string(scalars[range]))
+        previousEnd = range.upperBound
+      }
+      place = range.isEmpty ? range.upperBound + 1 : range.upperBound
+    }
+    return found
   }
 }

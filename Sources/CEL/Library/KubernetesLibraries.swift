@@ -4,7 +4,8 @@ import Schema
 enum KubernetesLibraries {
   static let all: [CELFunction] =
     OptionalFunctions.all + TextFunctions.all + ListFunctions.all + RegexFunctions.all + SetFunctions.all
-    + SharedNames.all
+    + SharedNames.all + NetworkFunctions.all + QuantityFunctions.all + URLFunctions.all + FormatFunctions.all
+    + AuthorizerFunctions.all
 }
 
 enum RegexFunctions {
@@ -13,7 +14,7 @@ enum RegexFunctions {
       guard let text = arguments[0].text, let pattern = try CompiledPattern.expression(arguments[1]) else {
         throw .noSuchOverload("find", arguments)
       }
-      return .string(pattern.firstMatch(in: text) ?? "")
+      return .string(pattern.allMatches(in: text, limit: 1).first ?? "")
     },
     CELFunction(
       "findAll",

@@ -227,7 +227,8 @@ enum StandardFunctions {
       from: [
         ("string_to_string", .string), ("bool_to_string", .bool), ("bytes_to_string", .bytes),
         ("double_to_string", .double), ("duration_to_string", .duration), ("int64_to_string", .int),
-        ("timestamp_to_string", .timestamp), ("uint64_to_string", .uint),
+        ("timestamp_to_string", .timestamp), ("uint64_to_string", .uint), ("ip_to_string", .named("net.IP")),
+        ("cidr_to_string", .named("net.CIDR")),
       ]
     ) { arguments throws(CELError) in try arguments[0].toText() },
     conversion(

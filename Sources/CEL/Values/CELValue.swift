@@ -58,10 +58,13 @@ public protocol CELOpaque: Sendable {
   func equals(_ other: any CELOpaque) -> Bool
   /// What `size` of costs counts; 1 where it means nothing.
   var costSize: UInt64 { get }
+  /// What `string(x)` answers; nil where there is no such conversion.
+  var text: String? { get }
 }
 
 extension CELOpaque {
   public var costSize: UInt64 { 1 }
+  public var text: String? { nil }
 }
 
 /// An object whose members are computed when they are asked for, as the variables of a policy are.

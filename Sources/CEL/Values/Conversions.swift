@@ -59,6 +59,9 @@ extension CELValue {
         throw CELError("invalid UTF-8 in bytes, cannot convert to string")
       }
       return .string(text)
+    case .opaque(let value):
+      guard let text = value.text else { throw .noSuchOverload("string", [self]) }
+      return .string(text)
     default: throw .noSuchOverload("string", [self])
     }
   }
