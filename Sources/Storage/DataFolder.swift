@@ -5,7 +5,10 @@ import Glibc
 /// Steps on folders and files of a server that is not running. All of them block.
 public enum DataFolder {
   /// The files of a data folder.
-  static let names = ["raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock"]
+  static let names = [
+    "raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock", "promises",
+    "raft.db.damaged", "state.db.damaged",
+  ]
 
   /// Whether something is there that a new data folder would mix with.
   public static func isOccupied(_ path: String) throws(StorageError) -> Bool {

@@ -26,6 +26,8 @@ final class Database {
     }
     sqlite3_extended_result_codes(handle, 1)
     sqlite3_busy_timeout(handle, Self.busyMilliseconds)
+    // What looks wrong in a page is said to be, not followed.
+    sqlite3_exec(handle, "PRAGMA cell_size_check=ON", nil, nil, nil)
     // Checkpoints are ours: the automatic one stalls commits by tens of milliseconds. It is switched off first, for it
     // is a hook of the same kind and takes the other's place (as PRAGMA wal_autocheckpoint would).
     sqlite3_wal_autocheckpoint(handle, 0)
@@ -52,9 +54,47 @@ final class Database {
     return Statement(statement, of: self, sql)
   }
 
+  /// The first column of the first row; zero where there is none.
+  func word(_ sql: String) throws(StorageError) -> UInt64 {
+    let statement = try prepare(sql)
+    defer { statement.reset() }
+    return try statement.step() ? statement.word(0) : 0
+  }
+
+  /// Whether the pages do not fit together: one in use twice, one in use and free, cells out of order.
+  func isInconsistent() throws(StorageError) -> Bool {
+    do throws(StorageError) {
+      let check = try prepare("PRAGMA quick_check(1)")
+      defer { check.reset() }
+      return try !check.step() || check.text(0) != "ok"
+    } catch {
+      guard error.isDamage else { throw error }
+      return true
+    }
+  }
+
+  /// Runs `body` in a transaction that is committed if it returns and undone if it throws.
+  func transaction(_ body: () throws(StorageError) -> Void) throws(StorageError) {
+    try execute("BEGIN IMMEDIATE")
+    do throws(StorageError) {
+      try body()
+      try execute("COMMIT")
+    } catch {
+      rollBack()
+      throw error
+    }
+  }
+
+  /// Ends a transaction that failed, where SQLite has not done so itself. Nothing of it was kept.
+  func rollBack() {
+    if sqlite3_get_autocommit(handle) == 0 { sqlite3_exec(handle, "ROLLBACK", nil, nil, nil) }
+  }
+
   enum Checkpoint {
     /// Copies what it can without waiting for anyone.
     case passive
+    /// Waits for readers, and makes the write-ahead log empty.
+    case truncate
     /// Waits for readers, so that the next commit starts the write-ahead log anew.
     case restart
   }
@@ -64,7 +104,12 @@ final class Database {
   func checkpoint(_ kind: Checkpoint) throws(StorageError) -> Bool {
     var total: Int32 = 0
     var copied: Int32 = 0
-    let mode = kind == .passive ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART
+    let mode =
+      switch kind {
+      case .passive: SQLITE_CHECKPOINT_PASSIVE
+      case .restart: SQLITE_CHECKPOINT_RESTART
+      case .truncate: SQLITE_CHECKPOINT_TRUNCATE
+      }
     let code = sqlite3_wal_checkpoint_v2(handle, nil, mode, &total, &copied)
     // Busy means that a reader or the other connection was in the way: nothing is wrong, try again later.
     if code & 0xff == SQLITE_BUSY { return false }

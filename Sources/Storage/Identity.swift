@@ -50,53 +50,121 @@ public struct RecoveryPoint: Sendable, Hashable {
   }
 }
 
-/// The `meta` table of either database: names and values in the clear.
+/// The `meta` table of either database: names and values in the clear, each with its checksum.
 struct MetaTable {
-  /// Format of the tables; a higher one was written by a newer version.
-  static let format: UInt64 = 1
   static let recoveryName = "recovery"
   private let database: Database
+  private let path: String
 
-  init(_ database: Database) throws(StorageError) {
+  init(_ database: Database, path: String) {
     self.database = database
-    try database.execute("CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+    self.path = path
   }
 
-  func value(_ name: String) throws(StorageError) -> String? {
-    let statement = try database.prepare("SELECT value FROM meta WHERE name = ?")
-    statement.bind(name)
-    guard try statement.step() else { return nil }
-    defer { statement.reset() }
-    return statement.text(0)
+  /// Brings the tables to this program's version, creating them in a new file. Throws `foreign`, with nothing changed,
+  /// when a newer program wrote them, and whatever `check` throws, which sees the values as they are.
+  func prepare(
+    _ steps: StorageSchema.Steps, check: ([String: String]) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    let isNew = try database.word("SELECT count(*) FROM sqlite_schema") == 0
+    if isNew {
+      try database.transaction { () throws(StorageError) in
+        try database.execute(StorageSchema.createMeta)
+        try database.execute(steps.create)
+        try database.execute(steps.forward)
+        try mark(StorageSchema.version)
+      }
+      return
+    }
+    let stored = try storedVersion()
+    guard stored <= StorageSchema.version else {
+      throw .foreign(
+        "\(path) was written by a newer version (its tables are of version \(stored), this program knows "
+          + "\(StorageSchema.version)): start the newer one, or let it take the step back; nothing was changed")
+    }
+    let values = try all()
+    try check(values)
+    guard stored < StorageSchema.version else {
+      if values["format"] == nil { try mark(StorageSchema.version) }
+      return
+    }
+    guard stored >= StorageSchema.oldest else { throw .damaged("\(path): tables of version \(stored)") }
+    try database.transaction { () throws(StorageError) in
+      try database.execute("ALTER TABLE meta ADD COLUMN checksum INTEGER")
+      for (name, value) in values { try set(name, value) }
+      try database.execute(steps.forward)
+      try mark(StorageSchema.version)
+    }
+  }
+
+  /// The tables' version as the file says; throws where it cannot be believed.
+  private func storedVersion() throws(StorageError) -> UInt64 {
+    // `format` alone counts: a flipped bit in the file's head must not look like a newer program's work.
+    if let format = try value("format").flatMap({ UInt64($0) }) { return format }
+    guard try hasChecksums() else { throw .damaged("\(path): the version of its tables") }
+    return max(try database.word("PRAGMA user_version"), StorageSchema.version)
+  }
+
+  private func mark(_ version: UInt64) throws(StorageError) {
+    try set("format", String(version))
+    try database.execute("PRAGMA user_version=\(version)")
+  }
+
+  /// Whether values have checksums: in version 1 they have none.
+  private func hasChecksums() throws(StorageError) -> Bool {
+    try database.word("SELECT count(*) FROM pragma_table_info('meta') WHERE name = 'checksum'") == 1
+  }
+
+  func value(_ name: String) throws(StorageError) -> String? { try all()[name] }
+
+  /// Every value that is as it was written.
+  func all() throws(StorageError) -> [String: String] {
+    let hasChecksums = try hasChecksums()
+    let rows = try database.prepare("SELECT name, value\(hasChecksums ? ", checksum" : "") FROM meta")
+    var values: [String: String] = [:]
+    while try rows.step() {
+      let (name, value) = (rows.text(0), rows.text(1))
+      guard !hasChecksums || Self.checksum(name, value) == rows.word(2) else { continue }
+      values[name] = value
+    }
+    return values
   }
 
   func set(_ name: String, _ value: String) throws(StorageError) {
-    let statement = try database.prepare("INSERT OR REPLACE INTO meta(name, value) VALUES(?, ?)")
+    let statement = try database.prepare("INSERT OR REPLACE INTO meta(name, value, checksum) VALUES(?, ?, ?)")
     statement.bind(name)
     statement.bind(value)
+    statement.bind(Self.checksum(name, value))
     try statement.run()
   }
 
-  /// The identity stored, nil in a new database. Throws if this program cannot read the format.
-  func identity(of path: String) throws(StorageError) -> StorageIdentity? {
-    guard let format = try value("format") else { return nil }
-    guard format == String(Self.format) else {
-      throw .foreign("\(path) has format \(format), this version reads \(Self.format): use a newer version")
-    }
-    guard let cluster = try value("cluster_id"), let node = try value("node_id").flatMap({ UInt64($0) }), node > 0
-    else { throw .damaged("\(path) does not say which server it belongs to") }
-    var recovery: RecoveryPoint?
-    if let text = try value(Self.recoveryName) {
-      recovery = RecoveryPoint(text: text)
-      if recovery == nil { throw .damaged("\(path) does not say which recovery it belongs to") }
-    }
-    return StorageIdentity(cluster: cluster, node: node, recovery: recovery)
+  private static func checksum(_ name: String, _ value: String) -> UInt64 {
+    xxh64(Array(value.utf8), seed: xxh64(Array(name.utf8)))
+  }
+
+  /// The identity among the values; nil where there is none that can be read.
+  static func identity(_ values: [String: String]) -> StorageIdentity? {
+    guard let cluster = values["cluster_id"], let node = values["node_id"].flatMap({ UInt64($0) }), node > 0
+    else { return nil }
+    return StorageIdentity(
+      cluster: cluster, node: node, recovery: values[recoveryName].flatMap { RecoveryPoint(text: $0) })
   }
 
   func bind(to identity: StorageIdentity) throws(StorageError) {
-    try set("format", String(Self.format))
     try set("cluster_id", identity.cluster)
     try set("node_id", String(identity.node))
     if let recovery = identity.recovery { try set(Self.recoveryName, recovery.text) }
+  }
+
+  /// Takes the step back to the tables of the version before.
+  func migrateBack(_ steps: StorageSchema.Steps) throws(StorageError) {
+    try database.transaction { () throws(StorageError) in
+      try database.execute(steps.back)
+      try database.execute("ALTER TABLE meta DROP COLUMN checksum")
+      let statement = try database.prepare("UPDATE meta SET value = ? WHERE name = 'format'")
+      statement.bind(String(StorageSchema.version - 1))
+      try statement.run()
+      try database.execute("PRAGMA user_version=0")
+    }
   }
 }

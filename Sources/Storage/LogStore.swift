@@ -13,12 +13,6 @@ public struct LogEntry: Sendable, Hashable {
     self.kind = kind
     self.payload = payload
   }
-
-  /// Guards every bit of the entry, its place included: an entry written to the wrong row is found as well.
-  var checksum: UInt64 {
-    var header = (index.littleEndian, term.littleEndian, UInt64(kind).littleEndian)
-    return xxh64(payload, seed: withUnsafeBytes(of: &header) { xxh64($0) })
-  }
 }
 
 /// Term, vote and commit index. `votedFor` zero: nobody.

@@ -31,15 +31,17 @@ public final class SQLiteLogStore: LogStore {
   /// Used on the checkpointer's thread alone.
   nonisolated(unsafe) private var checkpointDatabase: Database?
 
+  private let promises: PromiseFile
   private let clock: @Sendable () -> UInt64
 
   init(
-    database: LogDatabase, checkpointDatabase: Database, writer: any BlockingWorker,
+    database: LogDatabase, checkpointDatabase: Database, promises: PromiseFile, writer: any BlockingWorker,
     checkpointer: any BlockingWorker, clock: @escaping @Sendable () -> UInt64
   ) {
     self.clock = clock
     self.database = database
     self.checkpointDatabase = checkpointDatabase
+    self.promises = promises
     self.writer = writer
     self.checkpointer = checkpointer
   }

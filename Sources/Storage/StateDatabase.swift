@@ -1,11 +1,13 @@
 // state.db: the objects as rows that an operator can read, request ids, and how far they go in the log.
 // `synchronous=NORMAL`: a commit survives the process; a power cut may take it back until the next checkpoint, and the
 // log, which is kept until then, brings it again. Everything here blocks; SQLiteStateStorage calls it on its thread.
+// Reading: StateReading.swift.
 
 /// The state's database, synchronously. One thread at a time.
 final class StateDatabase {
   let database: Database
   let meta: MetaTable
+  let cipher: any StorageCipher
   private let begin: Statement
   private let commit: Statement
   private let put: Statement
@@ -13,119 +15,101 @@ final class StateDatabase {
   private let putRequest: Statement
   private let deleteRequest: Statement
   private let setMark: Statement
-  /// Checksums of the request rows as stored, so that unchanged ones are not written again.
-  private var requestChecksums: [UInt64: UInt64] = [:]
+  private let setMarkCopy: Statement
+  private let putLost: Statement
+  private let deleteLost: Statement
+  /// Checksums of the request rows as stored (of what was sealed, if they are), so that unchanged ones are not written
+  /// again.
+  var requestChecksums: [UInt64: UInt64] = [:]
+  /// What is known to be lost: rows of the table `lost`.
+  var lost = StateDamage()
 
-  init(path: String, system: SQLiteFileSystem?) throws(StorageError) {
+  init(
+    path: String, system: SQLiteFileSystem?, cipher: any StorageCipher,
+    check: ([String: String]) throws(StorageError) -> Void = { _ in }
+  ) throws(StorageError) {
+    self.cipher = cipher
     database = try Database(path: path, system: system)
     try database.execute("PRAGMA page_size=4096")
     try database.execute("PRAGMA journal_mode=WAL")
     try database.execute("PRAGMA synchronous=NORMAL")
     try database.execute("PRAGMA cache_size=-32768")
-    meta = try MetaTable(database)
-    try database.execute(
-      """
-      CREATE TABLE IF NOT EXISTS object(
-        resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL,
-        uid TEXT NOT NULL, labels TEXT NOT NULL, fence INTEGER NOT NULL, revision_offset INTEGER NOT NULL,
-        checksum INTEGER NOT NULL, json TEXT NOT NULL);
-      CREATE UNIQUE INDEX IF NOT EXISTS object_key ON object(resource, namespace, name);
-      CREATE TABLE IF NOT EXISTS request(
-        origin INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, outcomes BLOB NOT NULL);
-      CREATE TABLE IF NOT EXISTS mark(
-        id INTEGER PRIMARY KEY CHECK(id = 1), applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL,
-        revision INTEGER NOT NULL, state_hash INTEGER NOT NULL, checksum INTEGER NOT NULL,
-        configuration BLOB NOT NULL);
-      """)
+    meta = MetaTable(database, path: path)
+    try meta.prepare(StorageSchema.state, check: check)
     begin = try database.prepare("BEGIN IMMEDIATE")
     commit = try database.prepare("COMMIT")
     put = try database.prepare(
       """
-      INSERT INTO object(resource, namespace, name, revision, uid, labels, fence, revision_offset, checksum, json)
-      VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO object(
+        resource, namespace, name, revision, uid, labels, fence, revision_offset, key_id, checksum, json)
+      VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT(resource, namespace, name) DO UPDATE SET revision = excluded.revision, uid = excluded.uid,
         labels = excluded.labels, fence = excluded.fence, revision_offset = excluded.revision_offset,
-        checksum = excluded.checksum, json = excluded.json
+        key_id = excluded.key_id, checksum = excluded.checksum, json = excluded.json
       """)
     delete = try database.prepare("DELETE FROM object WHERE resource = ? AND namespace = ? AND name = ?")
-    putRequest = try database.prepare("INSERT OR REPLACE INTO request(origin, checksum, outcomes) VALUES(?, ?, ?)")
+    putRequest = try database.prepare(
+      "INSERT OR REPLACE INTO request(origin, key_id, checksum, outcomes) VALUES(?, ?, ?, ?)")
     deleteRequest = try database.prepare("DELETE FROM request WHERE origin = ?")
-    setMark = try database.prepare(
+    let mark = { (table: String) in
       """
-      INSERT OR REPLACE INTO mark(
+      INSERT OR REPLACE INTO \(table)(
         id, applied_index, applied_term, revision, state_hash, checksum, configuration)
       VALUES(1, ?, ?, ?, ?, ?, ?)
-      """)
-  }
-
-  /// Reads everything, checking every checksum; rows come in key order.
-  func load(_ row: (ObjectRow) throws(StorageError) -> Void) throws(StorageError) -> StateContents {
-    var contents = StateContents()
-    let mark = try database.prepare(
-      "SELECT applied_index, applied_term, revision, state_hash, checksum, configuration FROM mark")
-    if try mark.step() {
-      let stored = StateMark(
-        appliedIndex: mark.word(0), appliedTerm: mark.word(1), revision: mark.word(2), stateHash: mark.word(3),
-        configuration: mark.bytes(5))
-      guard stored.checksum == mark.word(4) else { throw .damaged("state.db: the applied index") }
-      contents.mark = stored
-      mark.reset()
-    }
-    let requests = try database.prepare("SELECT origin, checksum, outcomes FROM request")
-    while try requests.step() {
-      let outcomes = requests.bytes(2)
-      let checksum = xxh64(outcomes, seed: requests.word(0))
-      guard checksum == requests.word(1) else { throw .damaged("state.db: requests of server \(requests.word(0))") }
-      contents.requests[requests.word(0)] = outcomes
-      requestChecksums[requests.word(0)] = checksum
-    }
-    let objects = try database.prepare(
       """
-      SELECT resource, namespace, name, revision, uid, labels, fence, revision_offset, checksum, json FROM object
-      ORDER BY resource, namespace, name
-      """)
-    while try objects.step() {
-      let labels = objects.text(5)
-      let stored = ObjectRow(
-        resource: objects.text(0), namespace: objects.text(1), name: objects.text(2), revision: objects.word(3),
-        uid: objects.text(4), labels: LabelText.decode(labels), fence: objects.word(6),
-        revisionOffset: Int(truncatingIfNeeded: objects.word(7)), json: objects.bytes(9))
-      guard stored.checksum(labels: labels) == objects.word(8) else {
-        throw .damaged("state.db: object \(stored.resource) \(stored.namespace)/\(stored.name)")
-      }
-      try row(stored)
     }
-    return contents
+    setMark = try database.prepare(mark("mark"))
+    setMarkCopy = try database.prepare(mark("mark_copy"))
+    putLost = try database.prepare("INSERT OR IGNORE INTO lost(resource, namespace, name, origin) VALUES(?, ?, ?, ?)")
+    deleteLost = try database.prepare(
+      "DELETE FROM lost WHERE resource = ? AND namespace = ? AND name = ? AND origin = 0")
   }
 
-  /// Writes it all in one transaction.
+  /// Writes it all in one transaction. After an error nothing of it is in the tables.
   func commit(_ write: StateWrite) throws(StorageError) {
     let rows = write.rows()
-    try begin.run()
-    if StorageMutant.markApartFromRows.isActive {
-      try store(write.mark)
-      try commit.run()
+    let before = (requestChecksums, lost)
+    do throws(StorageError) {
       try begin.run()
+      if StorageMutant.markApartFromRows.isActive {
+        try store(write.mark)
+        try commit.run()
+        try begin.run()
+      }
+      for change in rows.changes {
+        if let row = change.row { try store(row) } else { try remove(change) }
+      }
+      try store(rows.requests)
+      try store(write.mark)
+      try noteRepairs(rows.changes, completes: write.completes)
+      try commit.run()
+    } catch {
+      database.rollBack()
+      (requestChecksums, lost) = before
+      throw error
     }
-    for change in rows.changes {
-      if let row = change.row { try store(row) } else { try remove(change) }
-    }
-    try store(rows.requests)
-    try store(write.mark)
-    try commit.run()
   }
 
-  private func store(_ mark: StateMark) throws(StorageError) {
-    setMark.bind(mark.appliedIndex)
-    setMark.bind(mark.appliedTerm)
-    setMark.bind(mark.revision)
-    setMark.bind(mark.stateHash)
-    setMark.bind(mark.checksum)
-    try setMark.run(last: mark.configuration)
+  func store(_ mark: StateMark) throws(StorageError) {
+    for statement in [setMark, setMarkCopy] {
+      statement.bind(mark.appliedIndex)
+      statement.bind(mark.appliedTerm)
+      statement.bind(mark.revision)
+      statement.bind(mark.stateHash)
+      statement.bind(mark.checksum)
+      try statement.run(last: mark.configuration)
+    }
   }
 
-  private func store(_ row: ObjectRow) throws(StorageError) {
-    let labels = LabelText.encode(row.labels)
+  func store(_ row: ObjectRow) throws(StorageError) {
+    let key = cipher.seals(resource: row.resource) ? cipher.currentKey : 0
+    var labels = LabelText.encode(row.labels)
+    var json = row.json
+    if key != 0 {
+      // Labels are hidden with the rest.
+      json = cipher.seal(SealedRow.encode(labels: labels, json: json), key: key, place: row.place)
+      labels = ""
+    }
     put.bind(row.resource)
     put.bind(row.namespace)
     put.bind(row.name)
@@ -134,8 +118,9 @@ final class StateDatabase {
     put.bind(labels)
     put.bind(row.fence)
     put.bind(UInt64(row.revisionOffset))
-    put.bind(row.checksum(labels: labels))
-    try put.run(last: row.json, asText: true)
+    put.bind(key)
+    put.bind(row.checksum(labels: labels, stored: json, key: key))
+    try put.run(last: json, asText: key == 0)
   }
 
   private func remove(_ change: ObjectRowChange) throws(StorageError) {
@@ -145,34 +130,122 @@ final class StateDatabase {
     try delete.run()
   }
 
-  private func store(_ requests: [UInt64: [UInt8]]) throws(StorageError) {
-    for (origin, outcomes) in requests {
+  func store(_ requests: [UInt64: [UInt8]]) throws(StorageError) {
+    for (origin, outcomes) in requests.sorted(by: { $0.key < $1.key }) {
       let checksum = xxh64(outcomes, seed: origin)
       guard requestChecksums[origin] != checksum else { continue }
+      let key = cipher.currentKey
+      let stored = key == 0 ? outcomes : cipher.seal(outcomes, key: key, place: RequestRow.place(origin))
       putRequest.bind(origin)
-      putRequest.bind(checksum)
-      try putRequest.run(last: outcomes)
+      putRequest.bind(key)
+      putRequest.bind(RequestRow.checksum(origin, key: key, stored: stored))
+      try putRequest.run(last: stored)
       requestChecksums[origin] = checksum
     }
-    for origin in requestChecksums.keys where requests[origin] == nil {
+    for origin in requestChecksums.keys.sorted() where requests[origin] == nil {
       deleteRequest.bind(origin)
       try deleteRequest.run()
       requestChecksums[origin] = nil
     }
   }
+
+  /// The file was just made of this.
+  func adopt(_ contents: StateContents) {
+    requestChecksums = [:]
+    for (origin, outcomes) in contents.requests { requestChecksums[origin] = xxh64(outcomes, seed: origin) }
+    lost = contents.damage ?? StateDamage()
+  }
+
+  // MARK: What is lost
+
+  func noteLost(_ damage: StateDamage) throws(StorageError) {
+    for key in damage.objects { try insertLost(key.resource, key.namespace, key.name, 0) }
+    for origin in damage.requests { try insertLost("", "", "", origin) }
+    if damage.isIncomplete { try insertLost("", "", "", 0) }
+    lost = damage
+  }
+
+  private func insertLost(
+    _ resource: String, _ namespace: String, _ name: String, _ origin: UInt64
+  ) throws(StorageError) {
+    putLost.bind(resource)
+    putLost.bind(namespace)
+    putLost.bind(name)
+    putLost.bind(origin)
+    try putLost.run()
+  }
+
+  /// A write names every origin of requests, and replaces the objects that it names.
+  private func noteRepairs(_ changes: [ObjectRowChange], completes: Bool) throws(StorageError) {
+    guard lost != StateDamage() else { return }
+    if completes {
+      try database.execute("DELETE FROM lost")
+      lost = StateDamage()
+      return
+    }
+    if !lost.requests.isEmpty {
+      try database.execute("DELETE FROM lost WHERE origin <> 0")
+      lost.requests = []
+    }
+    guard !lost.objects.isEmpty else { return }
+    for change in changes {
+      let key = ObjectRowKey(resource: change.resource, namespace: change.namespace, name: change.name)
+      guard lost.objects.contains(key) else { continue }
+      deleteLost.bind(change.resource)
+      deleteLost.bind(change.namespace)
+      deleteLost.bind(change.name)
+      try deleteLost.run()
+      lost.objects.removeAll { $0 == key }
+    }
+  }
 }
 
 extension ObjectRow {
-  /// Guards every column, the key included.
-  func checksum(labels: String) -> UInt64 {
-    var seed = xxh64(json)
+  /// Guards every column as stored, the key included.
+  func checksum(labels: String, stored: [UInt8], key: UInt64) -> UInt64 {
+    var seed = xxh64(stored)
     for text in [resource, namespace, name, uid, labels] {
       var text = text
       seed = text.withUTF8 { xxh64(UnsafeRawBufferPointer($0), seed: seed) }
     }
     var words = (revision.littleEndian, fence.littleEndian, UInt64(revisionOffset).littleEndian)
-    return withUnsafeBytes(of: &words) { xxh64($0, seed: seed) }
+    seed = withUnsafeBytes(of: &words) { xxh64($0, seed: seed) }
+    return key == 0 ? seed : withUnsafeBytes(of: key.littleEndian) { xxh64($0, seed: seed) }
   }
+
+  /// What a sealed row is bound to: it opens in no other row, and not as another version.
+  var place: [UInt8] {
+    var bytes = Array("object\0\(resource)\0\(namespace)\0\(name)\0\(uid)\0".utf8)
+    for word in [revision, fence, UInt64(revisionOffset)] { withUnsafeBytes(of: word.littleEndian) { bytes += $0 } }
+    return bytes
+  }
+}
+
+/// What is sealed of an object's row: the length of its labels in four bytes, the labels, the document.
+enum SealedRow {
+  static func encode(labels: String, json: [UInt8]) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(4 + labels.utf8.count + json.count)
+    withUnsafeBytes(of: UInt32(labels.utf8.count).littleEndian) { bytes += $0 }
+    bytes += labels.utf8
+    bytes += json
+    return bytes
+  }
+
+  static func decode(_ bytes: [UInt8]) -> (labels: String, json: [UInt8])? {
+    guard bytes.count >= 4 else { return nil }
+    let length = bytes.withUnsafeBytes { Int(UInt32(littleEndian: $0.loadUnaligned(as: UInt32.self))) }
+    guard bytes.count >= 4 + length else { return nil }
+    return (String(decoding: bytes[4..<(4 + length)], as: UTF8.self), Array(bytes[(4 + length)...]))
+  }
+}
+
+enum RequestRow {
+  static func checksum(_ origin: UInt64, key: UInt64, stored: [UInt8]) -> UInt64 {
+    let checksum = xxh64(stored, seed: origin)
+    return key == 0 ? checksum : withUnsafeBytes(of: key.littleEndian) { xxh64($0, seed: checksum) }
+  }
+  static func place(_ origin: UInt64) -> [UInt8] { Array("request\0\(origin)".utf8) }
 }
 
 extension StateMark {

@@ -26,68 +26,103 @@ public struct StorageDirectory: Sendable {
   }
 
   /// Opens the databases in the directory at `path`, or creates them for `identity`; reads and checks all of it, and
-  /// hands out every object's row. Blocks: not on a loop.
+  /// hands out every object's row. What is damaged is left out and named in the contents; the files hold what is good.
+  /// Blocks: not on a loop.
   ///
-  /// `identity` nil: whoever the disk belongs to. `files` is the disk, `makeWorker` supplies the places where blocking work
-  /// runs, `clock` monotonic nanoseconds.
+  /// `identity` nil: whoever the disk belongs to. `files` is the disk, `cipher` encrypts it, `makeWorker` supplies the
+  /// places where blocking work runs, `clock` monotonic nanoseconds. Throws `foreign`, with nothing changed, for another
+  /// server's disk or that of a newer version; `damaged` where the server cannot know any more what it has promised.
   public static func open(
     path: String, identity expected: StorageIdentity?, files: any FileSystem = OperatingSystemFiles(),
+    cipher: any StorageCipher = NoCipher(),
     makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) },
     clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() },
     row: (ObjectRow) throws(StorageError) -> Void
   ) throws(StorageError) -> StorageDirectory {
     let lock = try DirectoryLock(path, files)
-    let system = files is OperatingSystemFiles ? nil : SQLiteFileSystem(files)
-    let (logPath, statePath) = ("\(path)/raft.db", "\(path)/state.db")
-    let log = try LogDatabase(path: logPath, system: system)
-    let state = try StateDatabase(path: statePath, system: system)
-    let identity = try bind(log: log.meta, state: state.meta, expected: expected, path: path)
-    let logContents = try log.load()
-    let stateContents = try state.load(row)
-    guard stateContents.mark?.appliedIndex ?? 0 >= logContents.base?.index ?? 0 else {
-      throw .damaged(
-        "\(path): the state ends at entry \(stateContents.mark?.appliedIndex ?? 0), the log begins behind it")
+    let check = { (values: [String: String]) throws(StorageError) in
+      if let stored = MetaTable.identity(values), let expected { try refuse(stored, unless: expected, path) }
+    }
+    var site = StorageSite(
+      path: "\(path)/state.db", files: files, system: files is OperatingSystemFiles ? nil : SQLiteFileSystem(files),
+      cipher: cipher, check: check)
+    // The log's own checks come first: it knows best whose disk this is.
+    let promises = try PromiseFile(path: path, files: files)
+    let state = try OpenedState(site, whose: expected, row: row)
+    site.path = "\(path)/raft.db"
+    let log = try OpenedLog(
+      site, promises: promises, state: state.contents.mark,
+      whose: MetaTable.identity(state.values) ?? expected)
+    let identity = try bind(log: log, state: state, expected: expected, path: path)
+    var stateContents = state.contents
+    if stateContents.mark?.appliedIndex ?? 0 < log.contents.base?.index ?? 0 {
+      // The state was durable where the log begins, or the log would not have been cut: what is left of it is not whole.
+      stateContents.damage = stateContents.damage ?? StateDamage()
+      stateContents.damage?.isIncomplete = true
     }
     // One durable step up with every start: request ids of earlier starts are void.
-    let incarnation = (try log.meta.value("incarnation").flatMap { UInt64($0) } ?? 0) + 1
-    try log.meta.set("incarnation", String(incarnation))
-    // What was read is durable from here on, and the write-ahead log starts short.
-    let isDurable = try state.database.checkpoint(.restart)
-    let checkpointDatabase = try Database(path: logPath, system: system)
-    try checkpointDatabase.execute("PRAGMA synchronous=FULL")
+    let counted = log.values["incarnation"].flatMap { UInt64($0) } ?? 0
+    let hardState = log.contents.hardState
+    let promise = Promise(
+      currentTerm: hardState.currentTerm, votedFor: hardState.votedFor,
+      incarnation: max(counted, promises.promise?.incarnation ?? 0) + 1)
+    try promises.make(promise)
+    let (checkpointDatabase, isDurable) = try settle(log, state, promise, site)
     do throws(FileError) { try files.syncDirectory(path) } catch {
       throw .system(operation: "fsync \(path)", code: error.code)
     }
     return StorageDirectory(
-      identity: identity, incarnation: incarnation,
+      identity: identity, incarnation: promise.incarnation,
       log: SQLiteLogStore(
-        database: log, checkpointDatabase: checkpointDatabase, writer: makeWorker("log writer"),
-        checkpointer: LockedWorker(makeWorker("log checkpoint"), lock), clock: clock),
+        database: log.database, checkpointDatabase: checkpointDatabase, promises: promises,
+        writer: makeWorker("log writer"), checkpointer: LockedWorker(makeWorker("log checkpoint"), lock), clock: clock),
       state: SQLiteStateStorage(
-        database: state, durableIndex: isDurable ? stateContents.mark?.appliedIndex ?? 0 : 0,
+        database: state.database, durableIndex: isDurable ? state.contents.mark?.appliedIndex ?? 0 : 0,
         worker: LockedWorker(makeWorker("state writer"), lock), clock: clock),
-      logContents: logContents, stateContents: stateContents)
+      logContents: log.contents, stateContents: stateContents)
+  }
+
+  /// What was read is durable from here on, and the write-ahead log starts short. A full disk is no reason not to start.
+  private static func settle(
+    _ log: OpenedLog, _ state: OpenedState, _ promise: Promise, _ site: StorageSite
+  ) throws(StorageError) -> (checkpoint: Database, isStateDurable: Bool) {
+    var isDurable = false
+    do throws(StorageError) {
+      isDurable = try state.database.database.checkpoint(.restart)
+      try log.database.meta.set("incarnation", String(promise.incarnation))
+    } catch {
+      guard error.isFull else { throw error }
+    }
+    let checkpointDatabase = try Database(path: site.path, system: site.system)
+    try checkpointDatabase.execute("PRAGMA synchronous=FULL")
+    return (checkpointDatabase, isDurable)
+  }
+
+  private static func refuse(
+    _ stored: StorageIdentity, unless expected: StorageIdentity, _ path: String
+  ) throws(StorageError) {
+    guard !stored.isSameServer(as: expected) else { return }
+    throw .foreign(
+      "\(path) belongs to server \(stored.node) of cluster \(stored.cluster), not to server \(expected.node) of "
+        + "cluster \(expected.cluster)")
   }
 
   /// Reads whose disk it is, or makes a new one's mark: raft.db last, so that a start that was cut short is repeated.
   private static func bind(
-    log logMeta: MetaTable, state stateMeta: MetaTable, expected: StorageIdentity?, path: String
+    log: OpenedLog, state: OpenedState, expected: StorageIdentity?, path: String
   ) throws(StorageError) -> StorageIdentity {
-    let ofLog = try logMeta.identity(of: "\(path)/raft.db")
-    let ofState = try stateMeta.identity(of: "\(path)/state.db")
-    if let stored = ofLog ?? ofState, let expected, !stored.isSameServer(as: expected) {
-      throw .foreign(
-        "\(path) belongs to server \(stored.node) of cluster \(stored.cluster), not to server \(expected.node) of "
-          + "cluster \(expected.cluster)")
-    }
-    switch (ofLog, ofState) {
+    let (logMeta, stateMeta) = (log.database.meta, state.database.meta)
+    let isBorn = state.values["born"] != nil
+    switch (MetaTable.identity(log.values), MetaTable.identity(state.values)) {
     case (let log?, let state?):
-      guard log.isSameServer(as: state) else { throw .foreign("\(path): raft.db and state.db belong to different servers") }
-      return try stateMeta.value("born") == nil ? try finishBirth(logMeta, stateMeta, log) : log
+      guard log.isSameServer(as: state) else {
+        throw .foreign("\(path): raft.db and state.db belong to different servers")
+      }
+      return isBorn ? log : try finishBirth(logMeta, stateMeta, log)
     case (_?, nil): throw .damaged("\(path)/state.db is missing or empty, but the log is there: restore it or rejoin")
     case (nil, let identity?):
       // The mark on raft.db is made last, at birth: without entries in the state it was only that.
-      guard try stateMeta.value("born") == nil else {
+      guard !isBorn else {
         throw .damaged("\(path)/raft.db is missing or empty: this server may have voted and cannot know; rejoin anew")
       }
       return try finishBirth(logMeta, stateMeta, identity)

@@ -1,5 +1,8 @@
 // How storage fails.
 
+import CSQLite
+import Glibc
+
 /// Why storage could not do what was asked. After an error of a write nothing more is written: what the disk holds is
 /// not known any more, and trying again would hide it (a second fsync succeeds although the first lost data).
 public enum StorageError: Error, Sendable, CustomStringConvertible {
@@ -25,5 +28,33 @@ public enum StorageError: Error, Sendable, CustomStringConvertible {
     case .inUse(let path): "\(path) is in use by another process"
     case .stopped(let why): why
     }
+  }
+}
+
+extension StorageError {
+  /// There is no room on the disk. Nothing was written, and what was there before still is.
+  public var isFull: Bool {
+    switch self {
+    case .database(_, let code, _): code & 0xff == SQLITE_FULL
+    case .system(_, let code): code == ENOSPC
+    default: false
+    }
+  }
+
+  /// What is stored cannot be read, or is not what was written.
+  var isDamage: Bool {
+    switch self {
+    case .database(_, let code, _):
+      // A plain error: a table or column is not there that was.
+      [SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_ERROR].contains(code & 0xff) || isReadError
+    case .damaged: true
+    default: false
+    }
+  }
+
+  /// The disk refused a read: perhaps not the next time.
+  var isReadError: Bool {
+    guard case .database(_, let code, _) = self else { return false }
+    return code == IOErrorCode.read || code == IOErrorCode.shortRead
   }
 }

@@ -120,10 +120,12 @@ struct LogModel {
   func match(_ contents: LogContents, atLeast token: UInt64) -> UInt64? {
     let base = contents.base?.index ?? 0
     guard contents.base.map({ cuts.contains($0) }) ?? true else { return nil }
+    // Term and vote may be those of a later write: they are promised before the rest is written.
     return (token...lastToken).first { token in
-      guard let version = versions[token] else { return false }
-      return version.hardState == contents.hardState
-        && version.entries.filter { $0.index > base } == contents.entries
+      guard let version = versions[token], version.entries.filter({ $0.index > base }) == contents.entries else {
+        return false
+      }
+      return (token...lastToken).contains { versions[$0]?.hardState == contents.hardState }
     }
   }
 

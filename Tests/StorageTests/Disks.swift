@@ -14,7 +14,10 @@ final class TemporaryDirectory: Sendable {
     path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
   }
   deinit {
-    for name in ["raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock"] {
+    for name in [
+      "raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock", "promises",
+      "raft.db.damaged", "state.db.damaged",
+    ] {
       unlink("\(path)/\(name)")
     }
     rmdir(path)

@@ -71,26 +71,6 @@ import Testing
     #expect(largest < 160 << 20, "the write-ahead log grew to \(largest) bytes")
     try await disk.close()
   }
-
-  @Test func damageIsFoundNeverCutAway() async throws {
-    let disk = try Disk(directory.path)
-    disk.directory.log.append(
-      LogWrite(token: 1, hardState: LogHardState(currentTerm: 1), entries: entries(1...10)))
-    try await disk.durable(through: 1)
-    try await disk.close()
-    let file = "\(directory.path)/raft.db"
-    for (damage, repair) in [
-      ("UPDATE log SET payload = x'00' WHERE log_index = 4", "UPDATE log SET payload = 'entry 4' WHERE log_index = 4"),
-      ("UPDATE log SET term = 2 WHERE log_index = 4", "UPDATE log SET term = 1 WHERE log_index = 4"),
-      ("UPDATE log SET log_index = 40 WHERE log_index = 4", "UPDATE log SET log_index = 4 WHERE log_index = 40"),
-      ("UPDATE hard_state SET voted_for = 2", "UPDATE hard_state SET voted_for = 0"),
-    ] {
-      try shell(file, damage)
-      #expect(throws: StorageError.self) { try Disk(directory.path) }
-      try shell(file, repair)
-    }
-    #expect(try Disk(directory.path).directory.logContents.entries.count == 10)
-  }
 }
 
 @Suite struct StateTests {
@@ -137,21 +117,6 @@ import Testing
       "\(directory.path)/state.db",
       "SELECT count(*) FROM object WHERE resource = 'pods' AND labels = 'app=x' AND json ->> 'rev' = '6'")
     #expect(count == 1)
-  }
-
-  @Test func aDamagedRowIsFound() async throws {
-    let disk = try Disk(directory.path)
-    disk.directory.state.write(
-      StateWrite(mark: mark(5)) { StateRows(changes: [change("a", row("a", 2))], requests: [:]) })
-    try await disk.state.wait { $0.count == 1 }
-    try await disk.close()
-    for damage in ["json = '{}'", "revision = 3", "name = 'b'", "labels = 'x=y'", "revision_offset = 8"] {
-      let file = "\(directory.path)/state.db"
-      try shell(file, "CREATE TABLE kept AS SELECT * FROM object; UPDATE object SET \(damage)")
-      #expect(throws: StorageError.self) { try Disk(directory.path) }
-      try shell(file, "DELETE FROM object; INSERT INTO object SELECT * FROM kept; DROP TABLE kept")
-    }
-    #expect(try Disk(directory.path).rows.count == 1)
   }
 }
 
