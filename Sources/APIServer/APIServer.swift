@@ -39,6 +39,8 @@ public final class APIServer: HTTPHandler {
     public var paths: [String: any PathHandler] = [:]
     /// Nil: nothing is recorded.
     public var audit: AuditLog?
+    /// Compiles the rules in the schemas of custom resources.
+    var rules: any RuleCompiler = NoRules()
     public var logger = Logger(label: "apiserver")
     public init() {}
   }
@@ -54,6 +56,10 @@ public final class APIServer: HTTPHandler {
   let flowControl: FlowControl
   let serviceRanges: ServiceRanges
   private let documents: Mutex<ServerDocuments>
+  /// What is served without any CustomResourceDefinition.
+  let builtInRegistry: KindRegistry
+  /// What was made of the CustomResourceDefinitions of the newest state that was looked at.
+  let definitions = Mutex(DefinitionSet())
   /// The loop that runs the caller.
   private let currentWorld: @Sendable () -> any World
 
@@ -72,6 +78,7 @@ public final class APIServer: HTTPHandler {
     serviceRanges = ServiceRanges(network: network, nodePorts: configuration.nodePorts)
     flowControl = FlowControl(
       store: store, total: configuration.readsMaximum + configuration.writesMaximum, metrics: metrics)
+    builtInRegistry = registry
     documents = Mutex(ServerDocuments(registry: registry, configuration: configuration))
   }
 
@@ -83,8 +90,7 @@ public final class APIServer: HTTPHandler {
 
   /// Serves other kinds from now on (CustomResourceDefinitions come and go). Requests that run keep theirs.
   public func replaceRegistry(_ registry: KindRegistry) {
-    let new = ServerDocuments(registry: registry, configuration: configuration)
-    documents.withLock { $0 = new }
+    documents.withLock { $0 = ServerDocuments(registry: registry, configuration: configuration, previous: $0) }
   }
 
   var currentTime: WallTime { currentWorld().wallClock }

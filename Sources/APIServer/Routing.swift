@@ -6,18 +6,46 @@ import Schema
 import World
 
 extension APIServer {
+  /// How often a write is tried again when the definition of its kind changes at the same time.
+  private static let definitionRetries = 8
+
+  /// Requests for custom resources are taken up again when their definition turned out to have changed.
   func route(
     _ http: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ user: RequestUser, _ world: any World
   ) async throws(APIStatus) -> HTTPResponse {
-    let registry = self.registry
-    guard let kind = registry.kind(group: info.group, version: info.version, resource: info.resource) else {
-      throw .unknownResource
+    var http = http
+    for _ in 0..<Self.definitionRetries {
+      guard let kind = try await kind(for: info) else { throw .unknownResource }
+      guard let custom = kind.custom else { return try await route(http, path, info, user, world, kind) }
+      // What is to be read twice is read into memory first.
+      if info.isMutating, case .stream = http.body { http.body = .bytes(try await http.wholeBody()) }
+      do throws(APIStatus) {
+        var response = try await route(http, path, info, user, world, kind)
+        if let warning = custom.deprecationWarning {
+          for header in Warnings.headers([warning]) { response.headers.add("warning", header) }
+        }
+        return response
+      } catch {
+        guard error.reason == Self.definitionChanged.reason else { throw error }
+      }
     }
+    throw .serviceUnavailable("the definition of \(info.resource).\(info.group) changes all the time")
+  }
+
+  private func route(
+    _ http: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ user: RequestUser, _ world: any World,
+    _ kind: KindDescriptor
+  ) async throws(APIStatus) -> HTTPResponse {
     let isOwnNamespace = info.resource == "namespaces" && info.group.isEmpty
     if !kind.isNamespaced, !info.namespace.isEmpty, !isOwnNamespace { throw .unknownResource }
     let request = ResourceRequest(
       http: http, path: path, info: info, kind: kind, user: user, world: world, now: world.wallClock,
       codec: Codec(registry: registry))
+    if kind.custom?.isTerminating == true, info.verb == "create", info.subresource.isEmpty {
+      var status = APIStatus.methodNotAllowed
+      status.message = "create not allowed while custom resource definition is terminating"
+      throw status.about(kind.groupResource, "")
+    }
     guard info.subresource.isEmpty else { return try await routeSubresource(request) }
     try checkShape(request)
     switch info.verb {

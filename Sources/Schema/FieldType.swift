@@ -112,9 +112,18 @@ public final class Structure: @unchecked Sendable {
   private var numberIndex: [Int: Int] = [:]
   private var isSealed = false
 
+  /// Of a custom resource's top: by what its objects are read, defaulted and validated. The fields then serve
+  /// ownership alone.
+  public let custom: StructuralSchema?
+  /// Has `metadata` as its only member: the metadata of custom resources is read by it.
+  let metadataHolder: Structure?
+
   public init(
-    name: String, description: String = "", isAtomic: Bool = false, preservesUnknownFields: Bool = false
+    name: String, description: String = "", isAtomic: Bool = false, preservesUnknownFields: Bool = false,
+    custom: StructuralSchema? = nil, metadataHolder: Structure? = nil
   ) {
+    self.custom = custom
+    self.metadataHolder = metadataHolder
     self.name = name
     self.description = description
     self.isAtomic = isAtomic

@@ -153,6 +153,8 @@ public struct KindDescriptor: Sendable {
   public var columns: [TableColumn]
   /// Field selectors beside metadata.name and metadata.namespace: label → path in the object (spec/3 §3.5).
   public var selectableFields: [(label: String, path: [String])]
+  /// Of a kind that a CustomResourceDefinition made; nil for built-in kinds.
+  public var custom: CustomKind?
   /// The version objects are stored in, where it is not this one (HPA v1, events.k8s.io Event).
   public var storage: GroupVersionKind
 
@@ -179,7 +181,11 @@ public struct KindDescriptor: Sendable {
   }
 
   public var groupResource: GroupResource { GroupResource(group: kind.group, resource: resource) }
-  public var listKind: String { kind.kind + "List" }
+  public var listKind: String { custom?.listKind ?? kind.kind + "List" }
+  /// The verbs that discovery names. A definition that is being deleted takes changes, but does not ask for any.
+  public var discoveredVerbs: [Verb] {
+    custom?.isTerminating == true ? [.delete, .deletecollection, .get, .list, .watch] : verbs
+  }
   public func subresource(_ name: String) -> Subresource? { subresources.first { $0.name == name } }
 }
 

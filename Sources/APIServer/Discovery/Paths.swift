@@ -17,6 +17,7 @@ extension APIServer {
       throw Self.isKnownPath(path.segments) ? .methodNotAllowed : .unknownResource
     }
     let segments = path.segments
+    if ["api", "apis", "openapi", nil].contains(segments.first) { await refreshDiscovery() }
     switch segments.first {
     case nil: return try document(["paths": .array(allPaths.map { .string($0) })], request, path)
     case "version" where segments.count == 1: return try document(version, request, path)

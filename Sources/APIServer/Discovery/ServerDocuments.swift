@@ -29,9 +29,15 @@ final class ServerDocuments: Sendable {
   /// Made when first asked for: it costs tens of milliseconds, and a server has better things to do while it starts.
   private let openAPIDocuments = Mutex<OpenAPIDocuments?>(nil)
   private let openAPIVersion2 = Mutex<(json: Document, protobuf: Document)?>(nil)
+  /// Those of the kinds before, where anybody had asked for them: most of them are still right.
+  private let former: (documents: OpenAPIDocuments, registry: KindRegistry)?
 
-  init(registry: KindRegistry, configuration: APIServer.Configuration) {
+  /// `previous`: documents of group versions whose kinds are still the same are taken from there.
+  init(registry: KindRegistry, configuration: APIServer.Configuration, previous: ServerDocuments? = nil) {
     self.registry = registry
+    former = previous.flatMap { previous in
+      previous.openAPIDocuments.withLock { $0 }.map { ($0, previous.registry) }
+    }
     gitVersion = configuration.gitVersion
     discovery = Discovery(registry.kinds)
     aggregatedCore = Document(discovery.aggregatedCore)
@@ -43,11 +49,13 @@ final class ServerDocuments: Sendable {
     openAPIDocuments.withLock { documents in
       if let documents { return documents }
       let registry = self.registry
-      let made = OpenAPIDocuments(
-        registry.kinds, gitVersion: gitVersion,
-        sources: OpenAPISources(
-          hash: { Crypto.hexadecimal(Crypto.sha512($0)).uppercased() },
-          structure: { registry.structure($0) }))
+      let sources = OpenAPISources(
+        hash: { Crypto.hexadecimal(Crypto.sha512($0)).uppercased() },
+        structure: { registry.structure($0) },
+        schema: { registry.kind($0)?.custom?.schema.source })
+      let made =
+        former.map { Self.updated($0.documents, from: $0.registry, to: registry, sources) }
+        ?? OpenAPIDocuments(registry.kinds, gitVersion: gitVersion, sources: sources)
       documents = made
       return made
     }
@@ -63,6 +71,29 @@ final class ServerDocuments: Sendable {
       made = both
       return both
     }
+  }
+
+  /// The documents of `old` with those group versions replaced whose kinds differ.
+  private static func updated(
+    _ documents: OpenAPIDocuments, from old: KindRegistry, to new: KindRegistry, _ sources: OpenAPISources
+  ) -> OpenAPIDocuments {
+    struct Place: Hashable {
+      var group: String
+      var version: String
+    }
+    func places(_ registry: KindRegistry) -> [Place] {
+      registry.groups.flatMap { group in group.versions.map { Place(group: group.name, version: $0.version) } }
+    }
+    func signature(_ registry: KindRegistry, _ place: Place) -> [String] {
+      registry.version(group: place.group, place.version)?.kinds.map { "\($0.kind) \($0.custom?.revision ?? 0)" } ?? []
+    }
+    var result = documents
+    for place in Set(places(old) + places(new)) where signature(old, place) != signature(new, place) {
+      result = result.replacing(
+        group: place.group, version: place.version,
+        with: new.version(group: place.group, place.version)?.kinds ?? [], sources: sources)
+    }
+    return result
   }
 }
 

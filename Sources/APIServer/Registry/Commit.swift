@@ -38,6 +38,12 @@ extension APIServer {
       preconditions.append(fence)
       return preconditions.count - 1
     }
+    var definitionIndex: Int?
+    if let custom = request.kind.custom, case .put = write.mutation {
+      // Checked by this schema: it must be the one that holds.
+      preconditions.append(.revision(DefinedKinds.key(custom.definition), custom.revision))
+      definitionIndex = preconditions.count - 1
+    }
     preconditions += write.preconditions
     let command = Command(preconditions: preconditions, mutations: [write.mutation] + write.mutations)
     let outcome: CommandOutcome
@@ -51,9 +57,13 @@ extension APIServer {
         throw .conflict(
           request.resource, request.name, "the writer no longer holds its lease (it was fenced off by a new leader)")
       }
+      if index == definitionIndex { throw Self.definitionChanged }
       return index == 0 && write.condition != nil ? .raced(current) : .overtaken
     }
   }
+
+  /// Never seen by clients: the request is routed anew.
+  static let definitionChanged = APIStatus(code: 503, reason: "DefinitionChanged", message: "the definition changed")
 
   /// The stored form of an object of the request's kind.
   func storedForm(_ object: JSONValue, _ kind: KindDescriptor) -> UnversionedObject {

@@ -5,6 +5,9 @@ import Schema
 
 enum Conversion {
   static func fromStorage(_ object: JSONValue, to kind: KindDescriptor) -> JSONValue {
+    if let custom = kind.custom {
+      return CustomConversion.renamed(CustomConversion.refreshed(object, custom), to: kind.kind, custom)
+    }
     guard kind.storage != kind.kind else { return object }
     var result = convert(object, from: kind.storage, to: kind.kind)
     result["apiVersion"] = .string(kind.kind.apiVersion)
@@ -12,6 +15,7 @@ enum Conversion {
   }
 
   static func toStorage(_ object: JSONValue, from kind: KindDescriptor) -> JSONValue {
+    if let custom = kind.custom { return CustomConversion.renamed(object, to: kind.storage, custom) }
     guard kind.storage != kind.kind else { return object }
     var result = convert(object, from: kind.kind, to: kind.storage)
     result["apiVersion"] = .string(kind.storage.apiVersion)

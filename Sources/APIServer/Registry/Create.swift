@@ -186,11 +186,16 @@ extension ResourceRequest {
   }
 
   func bodyBytes() async throws(APIStatus) -> [UInt8] {
-    do {
-      let bytes = try await http.body.collect(upTo: BodyDecoder.bodyMaximum)
-      AuditRecord.current?.received(bytes)
-      return bytes
-    } catch {
+    let bytes = try await http.wholeBody()
+    AuditRecord.current?.received(bytes)
+    return bytes
+  }
+}
+
+extension HTTPRequest {
+  /// The body, as long as a body may be.
+  func wholeBody() async throws(APIStatus) -> [UInt8] {
+    do { return try await body.collect(upTo: BodyDecoder.bodyMaximum) } catch {
       if case HTTPError.bodyTooLarge(let limit) = error { throw .tooLarge(limit: limit) }
       throw .badRequest("the body of the request could not be read: \(error)")
     }

@@ -20,6 +20,9 @@ enum Deletion: Sendable {
     if kind.traits.deletesGracefully { return graceful(object, kind, options, now) }
     var marked = object
     setFinalizers(&marked, kind, options)
+    if kind.groupResource == DefinedKinds.resource, !ObjectMetadata.isBeingDeleted(object) {
+      DefinitionStatus.beginDeletion(&marked, now: now)
+    }
     return held(marked, object, now)
   }
 

@@ -11,10 +11,12 @@ enum PatchType: String, Sendable, CaseIterable {
   case strategic = "application/strategic-merge-patch+json"
   case apply = "application/apply-patch+yaml"
 
-  init(contentType: String?) throws(APIStatus) {
+  /// Custom resources have no strategic merge patch.
+  init(contentType: String?, isCustom: Bool = false) throws(APIStatus) {
     let essence = AcceptClause.trimmed((contentType ?? "").prefix { $0 != ";" }).lowercased()
-    guard let type = PatchType(rawValue: essence) else {
-      throw .unsupportedMediaType(Self.allCases.map(\.rawValue))
+    let accepted = Self.allCases.filter { !isCustom || $0 != .strategic }
+    guard let type = PatchType(rawValue: essence), accepted.contains(type) else {
+      throw .unsupportedMediaType(accepted.map(\.rawValue))
     }
     self = type
   }
@@ -75,7 +77,8 @@ extension APIServer {
 
   func patch(_ request: ResourceRequest, surface: UpdateSurface) async throws(APIStatus) -> HTTPResponse {
     let presenter = try request.presenter()
-    let type = try PatchType(contentType: request.http.headers["content-type"])
+    let type = try PatchType(
+      contentType: request.http.headers["content-type"], isCustom: request.kind.custom != nil)
     let options = try WriteOptions(
       request.query, kind: "PatchOptions", userAgent: request.userAgent, patchIsApply: type == .apply)
     let body = try await request.bodyBytes()

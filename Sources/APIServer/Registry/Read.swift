@@ -176,7 +176,7 @@ extension APIServer {
       items = { Presenter.partialBytes($0, version: version) }
       listKind = ("PartialObjectMetadataList", "meta.k8s.io/\(version)")
     default:
-      items = presenter.usesStoredBytes ? { $0.bytes } : nil
+      items = presenter.usesStoredBytes ? { presenter.bytes($0) } : nil
       listKind = (kind.listKind, kind.kind.apiVersion)
     }
     if presenter.format.encoding == .protobuf {

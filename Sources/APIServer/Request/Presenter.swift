@@ -16,15 +16,20 @@ struct Presenter: Sendable {
   /// Encodes other things than JSON.
   let codec: Codec
 
-  /// Stored bytes may be sent as they are.
+  /// Stored bytes may be sent as they are, but for objects that need conversion all the same.
   var usesStoredBytes: Bool {
-    format.shape == .object && format.encoding == .json && !format.isPretty && !needsConversion
+    format.shape == .object && format.encoding == .json && !format.isPretty && kind.storage == kind.kind
   }
-  var needsConversion: Bool { kind.storage != kind.kind }
+  func usesStoredBytes(of object: StoredObject) -> Bool { usesStoredBytes && !kind.needsConversion(object) }
 
   /// The object in the version of the request.
   func tree(_ object: StoredObject) -> JSONValue {
-    needsConversion ? Conversion.fromStorage(object.tree, to: kind) : object.tree
+    kind.needsConversion(object) ? Conversion.fromStorage(object.tree, to: kind) : object.tree
+  }
+
+  /// The object as JSON in the version of the request: its own bytes where they are that.
+  func bytes(_ object: StoredObject) -> [UInt8] {
+    kind.needsConversion(object) ? tree(object).bytes : object.bytes
   }
 
   /// One object in its shape, still a tree.
@@ -95,7 +100,7 @@ struct Presenter: Sendable {
   func response(_ answer: Answer) throws(APIStatus) -> HTTPResponse {
     let body: HTTPBody
     switch answer.content {
-    case .stored(let object) where usesStoredBytes: body = .bytes(object.bytes)
+    case .stored(let object) where usesStoredBytes(of: object): body = .bytes(object.bytes)
     case .stored(let object): body = .bytes(try codec.encode(shaped(tree(object)), format))
     case .object(let tree): body = .bytes(try codec.encode(shaped(tree), format))
     case .document(let tree): body = .bytes(try codec.encode(tree, format))

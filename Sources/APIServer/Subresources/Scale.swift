@@ -8,16 +8,29 @@ enum Scale {
   static let kind = GroupVersionKind(group: "autoscaling", version: "v1", kind: "Scale")
 
   /// The Scale of an object that has spec.replicas.
-  static func of(_ object: JSONValue) -> JSONValue {
+  static func of(_ object: JSONValue, _ custom: CustomKind? = nil) -> JSONValue {
+    if let paths = custom?.scale { return of(object, paths) }
+    return of(
+      object, replicas: object["spec"]["replicas"].integer ?? 0, current: object["status"]["replicas"].integer ?? 0,
+      selector: selectorText(object["spec"]["selector"]))
+  }
+
+  private static func of(_ object: JSONValue, _ paths: CustomKind.ScalePaths) -> JSONValue {
+    of(
+      object, replicas: object[path: paths.specReplicas].integer ?? 0,
+      current: object[path: paths.statusReplicas].integer ?? 0,
+      selector: paths.labelSelector.isEmpty ? "" : object[path: paths.labelSelector].string ?? "")
+  }
+
+  private static func of(_ object: JSONValue, replicas: Int64, current: Int64, selector: String) -> JSONValue {
     var metadata: JSONValue = [:]
     for member in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
       metadata[member] = object["metadata"][member]
     }
-    var status: JSONValue = ["replicas": .integer(object["status"]["replicas"].integer ?? 0)]
-    let selector = selectorText(object["spec"]["selector"])
+    var status: JSONValue = ["replicas": .integer(current)]
     if !selector.isEmpty { status["selector"] = .string(selector) }
     var spec: JSONValue = [:]
-    if let replicas = object["spec"]["replicas"].integer, replicas != 0 { spec["replicas"] = .integer(replicas) }
+    if replicas != 0 { spec["replicas"] = .integer(replicas) }
     return [
       "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status,
     ]
@@ -37,9 +50,9 @@ enum Scale {
   }
 
   /// The object with the number of replicas of its Scale, and the Scale's conditions on identity.
-  static func apply(_ scale: JSONValue, to object: JSONValue) -> JSONValue {
+  static func apply(_ scale: JSONValue, to object: JSONValue, _ custom: CustomKind? = nil) -> JSONValue {
     var result = object
-    result["spec"]["replicas"] = .integer(scale["spec"]["replicas"].integer ?? 0)
+    result[path: custom?.scale?.specReplicas ?? ["spec", "replicas"]] = .integer(scale["spec"]["replicas"].integer ?? 0)
     let revision = scale["metadata"]["resourceVersion"]
     if !revision.isZero { result["metadata"]["resourceVersion"] = revision }
     let uid = scale["metadata"]["uid"]
@@ -58,14 +71,18 @@ extension APIServer {
     let scalePresenter = Presenter(
       kind: Kinds.Scale.printed(of: request.kind), format: format, included: presenter.included, now: request.now,
       codec: request.codec)
+    let custom = request.kind.custom
     func respond(_ answer: Answer) throws(APIStatus) -> HTTPResponse {
       let tree: JSONValue =
         switch answer.content {
         case .stored(let object): presenter.tree(object)
         case .object(let tree), .document(let tree): tree
         }
+      if let path = custom?.scale?.specReplicas, tree[path: path].isNull, request.info.verb == "get" {
+        throw .internalError("the spec replicas field \".\(path.joined(separator: "."))\" does not exist")
+      }
       return try scalePresenter.response(
-        Answer(code: answer.code, content: .object(Scale.of(tree)), warnings: answer.warnings))
+        Answer(code: answer.code, content: .object(Scale.of(tree, custom)), warnings: answer.warnings))
     }
     switch request.info.verb {
     case "get": return try respond(Answer(content: .stored(try await stored(request))))
@@ -85,7 +102,7 @@ extension APIServer {
     let errors = Scale.errors(scale)
     guard errors.isEmpty else { throw .invalid(Scale.kind, request.name, errors) }
     let plan = UpdatePlan(
-      surface: .scale, options: options, produce: { [scale] old in Scale.apply(scale, to: old) },
+      surface: .scale, options: options, produce: { [scale] old in Scale.apply(scale, to: old, request.kind.custom) },
       isReplacement: false)
     var answer = try await update(request, plan)
     answer.warnings = decoded.warnings + answer.warnings
@@ -93,7 +110,8 @@ extension APIServer {
   }
 
   private func patchScale(_ request: ResourceRequest, _ structure: Structure) async throws(APIStatus) -> Answer {
-    let type = try PatchType(contentType: request.http.headers["content-type"])
+    let type = try PatchType(
+      contentType: request.http.headers["content-type"], isCustom: request.kind.custom != nil)
     let options = try WriteOptions(
       request.query, kind: "PatchOptions", userAgent: request.userAgent, patchIsApply: type == .apply)
     // An applied Scale has one field to state; merging it says the same.
@@ -101,7 +119,7 @@ extension APIServer {
     let plan = UpdatePlan(
       surface: .scale, options: options, optionsKind: "PatchOptions",
       produce: { (old) throws(APIStatus) in
-        let patched = try patch.apply(to: Scale.of(old), structure)
+        let patched = try patch.apply(to: Scale.of(old, request.kind.custom), structure)
         let scale: JSONValue
         do throws(TypeError) { scale = try TypedDecoder.decode(patched, as: structure).value } catch {
           throw patch.unusable(patched, error)
@@ -109,7 +127,7 @@ extension APIServer {
         try ObjectMetadata.checkName(scale, request.name)
         let errors = Scale.errors(scale)
         guard errors.isEmpty else { throw .invalid(Scale.kind, request.name, errors) }
-        return Scale.apply(scale, to: old)
+        return Scale.apply(scale, to: old, request.kind.custom)
       }, isReplacement: false)
     return try await update(request, plan)
   }

@@ -27,9 +27,15 @@ extension APIServer {
     let beginning = try await beginning(options)
     let session = WatchSession(
       events: WatchEvents(selection: selection, presenter: presenter, cache: frames, fields: fieldTexts),
-      world: request.world,
+      resource: request.storageResource, world: request.world,
       sendsBookmarks: options.allowsWatchBookmarks, registry: watches)
     watches.insert(session)
+    // The definition may have changed since this request was routed: then nobody would end its watch.
+    if let custom = request.kind.custom,
+      store.current.object(DefinedKinds.key(custom.definition))?.revision != custom.revision
+    {
+      session.end()
+    }
     begin(session, beginning, request, options, selection)
     return HTTPResponse(
       status: 200, headers: ["content-type": presenter.format.streamType], body: .stream(session.pipe))

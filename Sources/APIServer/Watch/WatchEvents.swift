@@ -65,7 +65,7 @@ struct WatchEvents: Sendable {
   }
 
   private mutating func build(_ type: WatchEventType, _ object: StoredObject, revision: Revision?) -> [UInt8] {
-    if presenter.usesStoredBytes {
+    if presenter.usesStoredBytes(of: object) {
       return WatchFrame.json(type.rawValue, object: revision.map { object.bytes(revision: $0) } ?? object.bytes)
     }
     if case .partialMetadata(let version) = presenter.format.shape, revision == nil, !isProtobuf {

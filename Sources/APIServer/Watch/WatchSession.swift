@@ -19,6 +19,11 @@ final class WatchRegistry: Sendable {
   }
   func insert(_ session: WatchSession) { sessions.withLock { $0.byNumber[session.number] = session } }
   func remove(_ session: WatchSession) { _ = sessions.withLock { $0.byNumber.removeValue(forKey: session.number) } }
+  /// Ends the watches of one resource cleanly.
+  func endAll(of resource: String) {
+    let all = sessions.withLock { $0.byNumber.sorted { $0.key < $1.key } }
+    for (_, session) in all where session.resource == resource { session.end() }
+  }
   /// Ends every watch cleanly: clients resume elsewhere from what they have seen.
   func endAll() {
     let all = sessions.withLock { $0.byNumber.sorted { $0.key < $1.key } }
@@ -48,13 +53,16 @@ final class WatchSession: Sendable {
   let number: UInt64
   private let world: any World
   private let sendsBookmarks: Bool
+  /// As storage keys have it.
+  let resource: String
   private let state: Mutex<State>
   private let registry: WatchRegistry
   private let record = AuditRecord.current
 
   init(
-    events: WatchEvents, world: any World, sendsBookmarks: Bool, registry: WatchRegistry
+    events: WatchEvents, resource: String, world: any World, sendsBookmarks: Bool, registry: WatchRegistry
   ) {
+    self.resource = resource
     state = Mutex(State(events: events))
     self.world = world
     self.sendsBookmarks = sendsBookmarks

@@ -25,7 +25,7 @@ struct AppliedTypes {
       default: report("expected numeric (int or float), got \(Self.goType(value))")
       }
     case .string, .bytes:
-      if value.string == nil { report("expected string, got &value.valueUnstructured{Value:\(Self.goSyntax(value))}") }
+      if value.string == nil { report("expected string, got &value.valueUnstructured{Value:\(value.goSyntax)}") }
     case .boolean:
       guard case .bool = value else { return report("expected boolean, got &{\(value.goText)}") }
     case .quantity, .intOrString, .time, .microTime, .duration:
@@ -63,18 +63,6 @@ struct AppliedTypes {
     case .array: "[]interface {}"
     case .object: "map[string]interface {}"
     default: value.goKind
-    }
-  }
-
-  /// %#v of one.
-  private static func goSyntax(_ value: JSONValue) -> String {
-    switch value {
-    case .array(let items): "[]interface {}{\(items.map(goSyntax).joined(separator: ", "))}"
-    case .object(let object):
-      "map[string]interface {}{"
-        + object.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-        .map { "\(JSONValue.string($0.key)):\(goSyntax($0.value))" }.joined(separator: ", ") + "}"
-    default: value.description
     }
   }
 }

@@ -62,8 +62,9 @@ public struct BodyDecoder: Sendable {
     _ body: [UInt8], contentType: String?, expected kind: GroupVersionKind, structure: Structure,
     validation: FieldValidation = .warn, acceptsAnyGroupVersion: Bool = false
   ) throws(APIStatus) -> Decoded {
-    guard let mediaType = MediaType(contentType: contentType) else {
-      throw .unsupportedMediaType(MediaType.allCases.map(\.rawValue))
+    let accepted = structure.custom == nil ? MediaType.allCases : [.json, .yaml]
+    guard let mediaType = MediaType(contentType: contentType), accepted.contains(mediaType) else {
+      throw .unsupportedMediaType(accepted.map(\.rawValue))
     }
     guard body.count <= bodyMaximum else { throw .tooLarge(limit: bodyMaximum) }
     let given: GroupVersionKind
@@ -72,7 +73,9 @@ public struct BodyDecoder: Sendable {
       (raw, given) = try protobuf(body, kind, structure, acceptsAnyGroupVersion)
     } else {
       raw = try tree(body, mediaType, kind, wantsDuplicates: validation != .ignore)
-      given = try settleKind(&raw.tree, kind, body, acceptsAnyGroupVersion)
+      given =
+        structure.custom == nil
+        ? try settleKind(&raw.tree, kind, body, acceptsAnyGroupVersion) : try customKind(raw.tree, kind, body)
     }
     if structure.member("kind") == nil {
       raw.tree["kind"] = .null
@@ -172,6 +175,30 @@ public struct BodyDecoder: Sendable {
       )
     }
     if given != kind, !acceptsAnyGroupVersion {
+      throw .badRequest(
+        "the API version in the data (\(given.apiVersion)) does not match the expected API version (\(kind.apiVersion))"
+      )
+    }
+    return given
+  }
+
+  /// Custom resources must say what they are; whether it is the right kind is a question of validation.
+  private static func customKind(
+    _ tree: JSONValue, _ kind: GroupVersionKind, _ body: [UInt8]
+  ) throws(APIStatus) -> GroupVersionKind {
+    guard case .object = tree else {
+      throw unrecognized(
+        kind, "couldn't get version/kind; json parse error: json: cannot unmarshal \(typeName(tree)) into Go value",
+        body)
+    }
+    let given = GroupVersionKind(apiVersion: tree["apiVersion"].string ?? "", kind: tree["kind"].string ?? "")
+    if given.kind.isEmpty {
+      throw .badRequest("Object 'Kind' is missing in '\(String(decoding: body, as: UTF8.self))'")
+    }
+    if given.version.isEmpty {
+      throw .badRequest("Object 'apiVersion' is missing in '\(String(decoding: body, as: UTF8.self))'")
+    }
+    guard given.group == kind.group, given.version == kind.version else {
       throw .badRequest(
         "the API version in the data (\(given.apiVersion)) does not match the expected API version (\(kind.apiVersion))"
       )

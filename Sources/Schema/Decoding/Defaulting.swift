@@ -5,6 +5,7 @@ extension Structure {
   /// Fills in defaults, all the way down: where a member is absent, or zero and no pointer. Structures that are absent
   /// stay so, unless the default itself is a structure. The tree is canonical before and after.
   public func applyDefaults(to value: inout JSONValue) {
+    if let custom { return custom.applyDefaults(to: &value) }
     guard case .object(var object) = value else { return }
     value = .null
     applyDefaults(to: &object)

@@ -32,6 +32,9 @@ public struct TypedDecoder {
   public static func decode(
     _ value: JSONValue, as structure: Structure, duplicates: [String] = []
   ) throws(TypeError) -> Result {
+    if let schema = structure.custom {
+      return try StructuralDecoder.decode(value, as: structure, schema, duplicates: duplicates)
+    }
     var decoder = Self(duplicates: duplicates)
     let result = try decoder.structure(value, structure)
     return Result(value: result, strictErrors: decoder.strictErrors)

@@ -96,7 +96,7 @@ public struct Discovery: Sendable {
   private static func resource(_ kind: KindDescriptor) -> JSONValue {
     var resource: JSONValue = [
       "name": .string(kind.resource), "singularName": .string(kind.singular), "namespaced": .bool(kind.isNamespaced),
-      "kind": .string(kind.kind.kind), "verbs": verbs(kind.verbs),
+      "kind": .string(kind.kind.kind), "verbs": verbs(kind.discoveredVerbs),
     ]
     if !kind.shortNames.isEmpty { resource["shortNames"] = strings(kind.shortNames) }
     if !kind.categories.isEmpty { resource["categories"] = strings(kind.categories) }
@@ -150,7 +150,7 @@ public struct Discovery: Sendable {
     var resource: JSONValue = [
       "resource": .string(kind.resource), "responseKind": responseKind(kind.kind),
       "scope": kind.isNamespaced ? "Namespaced" : "Cluster", "singularResource": .string(kind.singular),
-      "verbs": verbs(kind.verbs),
+      "verbs": verbs(kind.discoveredVerbs),
     ]
     if !kind.shortNames.isEmpty { resource["shortNames"] = strings(kind.shortNames) }
     if !kind.categories.isEmpty { resource["categories"] = strings(kind.categories) }

@@ -37,7 +37,7 @@ public struct OpenAPIDocuments: Sendable {
   public private(set) var index: Document
   /// What `/version` says: "v1.32.0".
   let gitVersion: String
-  private let sources: OpenAPISources
+  private var sources: OpenAPISources
 
   /// Documents of all kinds. `gitVersion` is what `/version` says: "v1.32.0".
   public init(_ kinds: [KindDescriptor], gitVersion: String, sources: OpenAPISources) {
@@ -52,8 +52,11 @@ public struct OpenAPIDocuments: Sendable {
   }
 
   /// The same documents but for one group version; without kinds it goes.
-  public func replacing(group: String, version: String, with kinds: [KindDescriptor]) -> OpenAPIDocuments {
+  public func replacing(
+    group: String, version: String, with kinds: [KindDescriptor], sources: OpenAPISources? = nil
+  ) -> OpenAPIDocuments {
     var result = self
+    if let sources { result.sources = sources }
     let key = Self.key(group: group, version: version)
     if kinds.isEmpty {
       result.documents[key] = nil

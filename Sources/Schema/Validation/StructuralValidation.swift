@@ -9,14 +9,16 @@ extension Structure {
   public func validate(
     _ value: JSONValue, path: String = "", checkingRequired: Bool = false
   ) -> [FieldError] {
-    var validator = StructuralValidator(checksRequired: checkingRequired)
+    // Custom resources are validated by their rules, which know what was there before.
+    if custom != nil { return [] }
+    var validator = DeclaredValidator(checksRequired: checkingRequired)
     if !path.isEmpty { validator.path = [.member(path)] }
     validator.structure(value, self)
     return validator.errors
   }
 }
 
-private struct StructuralValidator {
+private struct DeclaredValidator {
   enum Step {
     case member(String)
     case key(String)
