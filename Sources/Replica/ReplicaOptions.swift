@@ -53,6 +53,9 @@ public struct ReplicaOptions: Sendable {
   /// How much recent history is kept for watches and older states.
   package var history = ChangeHistory.Limits()
 
+  /// Changes the settings of consensus beyond those above; the simulator's.
+  package var changeRaft: @Sendable (inout RaftOptions) -> Void = { _ in }
+
   /// Told of everything the replica does; the simulator's.
   package var observer: (any ReplicaObserver)?
 
@@ -61,6 +64,7 @@ public struct ReplicaOptions: Sendable {
     raft.electionTicks = electionTicks
     raft.heartbeatTicks = heartbeatTicks
     raft.emitsCommittedBeforeDurable = true
+    changeRaft(&raft)
     return raft
   }
 }

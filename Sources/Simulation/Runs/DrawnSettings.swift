@@ -1,5 +1,6 @@
 // Limits so small that what production meets once a month happens in every run: logs that are cut, snapshots, history
 // that is gone.
+import Raft
 import Replica
 
 /// Settings of a run's replicas, drawn by its seed. Every other run has production's.
@@ -10,6 +11,9 @@ struct DrawnSettings: Sendable {
   private var flushAfter: Duration?
   private var historyChanges: Int?
   private var historySegment: Int?
+  private var messageBytes: Int?
+  private var inflightMessages: Int?
+  private var outputBytes: Int?
 
   init(_ random: inout SeededRandom) {
     guard random.chance(0.6) else { return }
@@ -17,6 +21,11 @@ struct DrawnSettings: Sendable {
     cutStep = random.pick([1, 8, 64])
     flushChanges = random.pick([4, 64, 4096])
     flushAfter = random.pick([.milliseconds(20), .milliseconds(250)])
+    if random.chance(0.5) {
+      messageBytes = random.pick([1, 2000, 20_000])
+      inflightMessages = random.pick([1, 4, 256])
+      outputBytes = random.pick([1, 10_000])
+    }
     guard random.chance(0.6) else { return }
     historyChanges = random.pick([16, 64, 512])
     historySegment = random.pick([2, 8, 64])
@@ -27,6 +36,12 @@ struct DrawnSettings: Sendable {
     options.cutStep = cutStep ?? options.cutStep
     options.flushChanges = flushChanges ?? options.flushChanges
     options.flushAfter = flushAfter ?? options.flushAfter
+    let (messageBytes, inflightMessages, outputBytes) = (messageBytes, inflightMessages, outputBytes)
+    options.changeRaft = { raft in
+      raft.maxEntriesBytesPerMessage = messageBytes ?? raft.maxEntriesBytesPerMessage
+      raft.maxInflightMessages = inflightMessages ?? raft.maxInflightMessages
+      raft.maxCommittedBytesPerOutput = outputBytes ?? raft.maxCommittedBytesPerOutput
+    }
     options.history.changes = historyChanges ?? options.history.changes
     options.history.segment = historySegment ?? options.history.segment
   }

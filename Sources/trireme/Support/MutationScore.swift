@@ -32,8 +32,8 @@ final class MutationScore {
   private let first: UInt64
   private let budget: Int
   private var trials: [Trial]
-  /// Seeds at which something is found without any mutant: at those nobody is caught.
-  private var unfit: Set<UInt64> = []
+  /// Whether anything is found at a seed without any mutant, by run and seed: there nobody is caught.
+  private var control: [String: Bool] = [:]
   private var children: [Child] = []
 
   /// `only`: names, or none for all. `budget`: seeds a mutant.
@@ -50,17 +50,6 @@ final class MutationScore {
   func run() throws {
     guard Mutants.areBuiltIn else {
       throw CommandFailure("this build has no mutants: build with TRIREME_MUTANTS=1 (deploy/mutants.sh does)")
-    }
-    // First everybody's innocence: the same seeds without a mutant.
-    let suspects = trials
-    trials = (0..<jobs).map { _ in Trial(mutant: "", room: "") }
-    for index in trials.indices { trials[index].begun = index * budget / jobs }
-    try playAll()
-    trials = suspects
-    if !unfit.isEmpty {
-      SimulationProcess.say(
-        "without a mutant something is found at seeds \(unfit.sorted().map(String.init).joined(separator: " ")): they do not count"
-      )
     }
     try playAll()
     printScore()
@@ -79,22 +68,21 @@ final class MutationScore {
   /// The next mutant that is at large, has budget left, and is not being hunted at this moment.
   private func nextTrial() -> Int? {
     trials.indices.first { index in
-      trials[index].caughtBy == nil && trials[index].begun < end(of: index) && !children.contains { $0.trial == index }
+      trials[index].caughtBy == nil && trials[index].begun < budget && !children.contains { $0.trial == index }
     }
   }
 
-  /// Where the seeds of a trial end: without a mutant each of the processes plays its share.
-  private func end(of trial: Int) -> Int {
-    trials[trial].mutant.isEmpty ? (trial + 1) * budget / jobs : budget
+  /// The run in which a mutant can show at all, where not every run will do: storage is the production one there.
+  private func run(for trial: Trial) -> [String] {
+    arguments.isEmpty && trial.room == "Storage" ? ["--workload", "crashes"] : arguments
   }
 
   private func start(_ trial: Int) throws {
-    let count = min(Self.seedsPerProcess, end(of: trial) - trials[trial].begun)
+    let count = min(Self.seedsPerProcess, budget - trials[trial].begun)
     let from = first + UInt64(trials[trial].begun)
     trials[trial].begun += count
-    let planted = trials[trial].mutant.isEmpty ? [] : ["--mutant", trials[trial].mutant]
     let (process, output) = try SimulationProcess.spawn(
-      ["sim", "--child", "\(count)", "--from", "\(from)"] + planted + arguments)
+      ["sim", "--child", "\(count)", "--from", "\(from)", "--mutant", trials[trial].mutant] + run(for: trials[trial]))
     children.append(Child(process: process, output: output, trial: trial))
   }
 
@@ -132,8 +120,8 @@ final class MutationScore {
 
   private func caught(_ child: Child, by what: String) {
     guard trials[child.trial].caughtBy == nil, let seed = child.seed else { return }
-    if trials[child.trial].mutant.isEmpty { unfit.insert(seed) }
-    if unfit.contains(seed) { return }
+    // The same seed without the mutant must be without blame.
+    guard isClean(seed, run(for: trials[child.trial])) else { return }
     trials[child.trial].caughtBy = what
     trials[child.trial].seed = child.seed
     trials[child.trial].seedsPlayed += 1
@@ -150,7 +138,7 @@ final class MutationScore {
       trials[child.trial].begun = Int(seed - first) + 1
     }
     let trial = trials[child.trial]
-    if !trial.mutant.isEmpty, trial.caughtBy != nil || trial.begun >= budget { SimulationProcess.say(Self.line(trial)) }
+    if trial.caughtBy != nil || trial.begun >= budget { SimulationProcess.say(Self.line(trial)) }
   }
 
   /// Where the process stopped itself: the first of its own lines in the backtrace, as "Raft.checkRole() RaftInvariants.swift:82".
@@ -162,6 +150,23 @@ final class MutationScore {
       return "\(code.prefix { $0 != "+" })\(file.split(separator: ":").prefix(2).joined(separator: ":"))"
     }
     return words.first { !$0.isEmpty } ?? "the process died"
+  }
+
+  private func isClean(_ seed: UInt64, _ run: [String]) -> Bool {
+    let name = "\(run) \(seed)"
+    if let known = control[name] { return known }
+    var words: [UInt8] = []
+    if let (process, output) = try? SimulationProcess.spawn(["sim", "--child", "1", "--from", "\(seed)"] + run) {
+      var buffer = [UInt8](repeating: 0, count: 16 << 10)
+      while case let count = read(output, &buffer, buffer.count), count > 0 { words += buffer[..<count] }
+      close(output)
+      var status: Int32 = 0
+      waitpid(process, &status, 0)
+    }
+    let lines = String(decoding: words, as: UTF8.self).split(separator: "\n")
+    let isClean = lines.contains { $0.hasPrefix("end ") } && !lines.contains { $0.hasPrefix("bad ") }
+    control[name] = isClean
+    return isClean
   }
 
   // MARK: The table
