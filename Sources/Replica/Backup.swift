@@ -85,7 +85,8 @@ extension ReplicaDriver {
     if isStopped { return .failure(.stopped(status.stopped ?? "stopped")) }
     return .success(
       Backup(
-        machine: machine, configuration: raft.configuration, cluster: identity.cluster, node: options.node,
+        machine: machine, configuration: raft.configuration(at: machine.appliedIndex), cluster: identity.cluster,
+        node: options.node,
         created: world.wallClock, key: key))
   }
 }

@@ -54,39 +54,53 @@ struct FrameParser {
 }
 
 /// The first frame of a connection, in either direction: who speaks, and for which lane.
+///
+/// A server says which versions of the protocol it speaks; both then use the newest that both speak. Later versions may add
+/// fields at the end, which earlier ones ignore.
 struct PeerHello: Equatable {
   static let magic = "trireme-raft"
-  /// The newest protocol this server speaks.
-  static let version: UInt8 = 1
+  /// The newest protocol this server speaks, and the oldest.
+  static let version: UInt8 = 2
+  static let oldestVersion: UInt8 = 2
   var cluster: String
   var node: NodeID
+  var name: String
   var lane: PeerLane
 
   func encoded() -> [UInt8] {
     var writer = ByteWriter()
     writer.string(Self.magic)
     writer.byte(Self.version)
+    writer.byte(Self.oldestVersion)
     writer.string(cluster)
     writer.word(node)
+    writer.string(name)
     writer.byte(lane.rawValue)
     return writer.bytes
   }
 
-  init(cluster: String, node: NodeID, lane: PeerLane) {
+  init(cluster: String, node: NodeID, name: String, lane: PeerLane) {
     self.cluster = cluster
     self.node = node
+    self.name = name
     self.lane = lane
   }
 
   init(decoding frame: [UInt8]) throws(CodecError) {
     var reader = ByteReader(frame)
     guard try reader.string() == Self.magic else { throw CodecError("not a trireme peer") }
-    let version = try reader.byte()
-    guard version == Self.version else {
-      throw CodecError("peer protocol \(version); this server speaks \(Self.version)")
+    let newest = try reader.byte()
+    guard newest >= Self.oldestVersion else {
+      throw CodecError("it speaks peer protocol \(newest), this server \(Self.oldestVersion) at least: upgrade it")
+    }
+    let oldest = try reader.byte()
+    guard oldest <= Self.version else {
+      throw CodecError(
+        "it speaks peer protocol \(oldest) at least, this server \(Self.version) at most: upgrade this one")
     }
     cluster = try reader.string()
     node = try reader.word()
+    name = try reader.string()
     guard let lane = PeerLane(rawValue: try reader.byte()) else { throw CodecError("a lane of unknown kind") }
     self.lane = lane
   }

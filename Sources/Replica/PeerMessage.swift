@@ -1,4 +1,5 @@
-// What servers say to each other, as frames: Raft's messages, forwarded commands, snapshots in chunks, state hashes.
+// What servers say to each other, as frames: Raft's messages, forwarded commands, snapshots in chunks, state hashes,
+// reports, changes of membership. Every frame begins with its format, its kind and two disks.
 
 import Raft
 
@@ -16,33 +17,59 @@ enum PeerMessage: Sendable {
   /// The sender's running hash at an applied index, to be compared.
   case stateHash(index: LogIndex, hash: UInt64)
 
-  func encoded() -> [UInt8] {
+  /// Who a server is and how it fares; see `PeerReport`.
+  case report(PeerReport)
+  /// The leader shall change the membership; it answers under the same id.
+  case membershipRequest(id: UInt64, MembershipChange)
+  case membershipReply(id: UInt64, Result<Member, MembershipRefusal>)
+
+  private var kind: UInt8 {
+    switch self {
+    case .raft: 1
+    case .forward: 2
+    case .snapshotChunk: 3
+    case .snapshotReply: 4
+    case .stateHash: 5
+    case .report: 6
+    case .membershipRequest: 7
+    case .membershipReply: 8
+    }
+  }
+
+  /// The frame. `fromDisk` is the sender's disk, `toDisk` the one that the sender takes the receiver to have; zero where
+  /// that is not known.
+  func encoded(fromDisk: UInt64 = 0, toDisk: UInt64 = 0) -> [UInt8] {
     var writer = ByteWriter(capacity: 64 + payloadBytes)
     writer.byte(Self.version)
+    writer.byte(kind)
+    writer.word(fromDisk)
+    writer.word(toDisk)
     switch self {
     case .raft(let message):
-      writer.byte(1)
       writer.append(message.encoded())
     case .forward(let entries):
-      writer.byte(2)
       writer.number(entries.count)
       for entry in entries { writer.blob(entry) }
     case .snapshotChunk(let chunk):
-      writer.byte(3)
       writer.word(chunk.id)
       writer.number(chunk.number)
       writer.flag(chunk.isLast)
       writer.word(chunk.checksum)
       writer.blob(chunk.bytes)
     case .snapshotReply(let id, let next, let status):
-      writer.byte(4)
       writer.word(id)
       writer.number(next)
       writer.byte(status.rawValue)
     case .stateHash(let index, let hash):
-      writer.byte(5)
       writer.number(index)
       writer.word(hash)
+    case .report(let report): writer.write(report)
+    case .membershipRequest(let id, let change):
+      writer.word(id)
+      writer.write(change)
+    case .membershipReply(let id, let result):
+      writer.word(id)
+      writer.write(result)
     }
     return writer.bytes
   }
@@ -58,11 +85,22 @@ enum PeerMessage: Sendable {
     }
   }
 
-  init(decoding frame: [UInt8]) throws(CodecError) {
+  init(decoding frame: [UInt8]) throws(CodecError) { self = try Self.decode(frame).message }
+
+  /// A frame: the message, the sender's disk and the one that the sender takes the receiver to have.
+  static func decode(_ frame: [UInt8]) throws(CodecError) -> (message: PeerMessage, fromDisk: UInt64, toDisk: UInt64) {
     var reader = ByteReader(frame)
     let version = try reader.byte()
-    guard version == Self.version else { throw CodecError("peer message of format \(version)") }
-    switch try reader.byte() {
+    guard version == Self.version else {
+      throw CodecError("peer message of format \(version); this server speaks \(Self.version)")
+    }
+    let kind = try reader.byte()
+    let (fromDisk, toDisk) = (try reader.word(), try reader.word())
+    return (try PeerMessage(kind: kind, &reader), fromDisk, toDisk)
+  }
+
+  private init(kind: UInt8, _ reader: inout ByteReader) throws(CodecError) {
+    switch kind {
     case 1:
       do throws(CodingError) { self = .raft(try Message(decoding: reader.rest())) } catch {
         throw CodecError("Raft message: \(error)")
@@ -88,6 +126,13 @@ enum PeerMessage: Sendable {
     case 5:
       let index = try reader.number()
       self = .stateHash(index: index, hash: try reader.word())
+    case 6: self = .report(try reader.report())
+    case 7:
+      let id = try reader.word()
+      self = .membershipRequest(id: id, try reader.membershipChange())
+    case 8:
+      let id = try reader.word()
+      self = .membershipReply(id: id, try reader.membershipResult())
     case let tag: throw CodecError("peer message of unknown kind \(tag)")
     }
     guard reader.isAtEnd else { throw CodecError("a peer message with bytes behind its end") }

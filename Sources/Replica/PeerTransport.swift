@@ -23,25 +23,13 @@ public enum PeerEvent: Sendable {
   case superseded(by: RecoveryPoint)
 }
 
-/// A member of the group as a server must know it to speak with it.
-public struct Member: Sendable, Hashable {
-  public var id: NodeID
-  /// The server's name: of its certificate, in displays.
-  public var name: String
-  /// Host and port of its one port: "127.0.0.1:6443".
-  public var address: String
-
-  public init(id: NodeID, name: String, address: String) {
-    self.id = id
-    self.name = name
-    self.address = address
-  }
-}
-
 /// A network between servers. Calls come on the replica's loop; none blocks.
 public protocol PeerTransport: AnyObject, Sendable {
-  /// Begins to connect to `peers` and to deliver events.
+  /// Begins to connect to `peers` and to deliver events, also of servers that are not among them: who they are, the
+  /// transport has made sure; whether they are heard, the replica decides.
   func start(peers: [Member], onEvent: @escaping @Sendable (PeerEvent) -> Void)
+  /// These are the peers from now on: connects to new ones and to those that moved, lets go of the others.
+  func update(peers: [Member])
   /// Sends frames to one peer. False when they were dropped: not connected, or too much waits already.
   func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool
   /// Closes every connection; no event comes afterwards.

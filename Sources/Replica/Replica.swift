@@ -20,9 +20,8 @@ public final class Replica: ObjectStore {
     disk: ReplicaDisk, options: ReplicaOptions, transport: any PeerTransport, world: any World, logger: Logger
   ) throws(CodecError) {
     precondition(disk.identity.node == options.node, "the disk belongs to another server")
-    let configuration = Configuration(voters: Set(options.members.map(\.id)))
     let (machine, raft, rebased) = try disk.restore(
-      configuration: configuration, options: options.raftOptions(seed: world.randomBits()))
+      configuration: options.firstConfiguration, options: options.raftOptions(seed: world.randomBits()))
     self.world = world
     hub = WatchHub(machine.version, limits: options.history)
     shared = ReplicaShared(

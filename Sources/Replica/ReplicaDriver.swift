@@ -16,6 +16,8 @@ final class ReplicaDriver: @unchecked Sendable {
   let options: ReplicaOptions
   let identity: StorageIdentity
   let incarnation: UInt64
+  /// The disk's id, given at its birth; zero where disks have none.
+  let disk: UInt64
   let logger: Logger
   let log: any LogStore
   let storage: any StateStorage
@@ -44,12 +46,15 @@ final class ReplicaDriver: @unchecked Sendable {
   var sending: [NodeID: SnapshotTransfer] = [:]
   var receiving: (from: NodeID, sink: SnapshotSink)?
 
+  // Membership (ReplicaMembership.swift).
+  var desk = MembershipDesk()
+
   var leadershipObservers: [@Sendable (ReplicaLeadership) -> Void] = []
   var memberLostObservers: [@Sendable (NodeID) -> Void] = []
   var stoppedObservers: [@Sendable (String?) -> Void] = []
 
   /// How slow disk and loop have been lately.
-  private var pace = Pace()
+  private(set) var pace = Pace()
   private var lastTick: MonotonicTime?
   private var isTurnScheduled = false
   private var ticks: UInt64 = 0
@@ -69,6 +74,8 @@ final class ReplicaDriver: @unchecked Sendable {
   private static let statusTicks: UInt64 = 10
   private static let hashTicks: UInt64 = 100
   private static let paceTicks: UInt64 = 50
+  private static let reportTicks: UInt64 = 50
+  private static let membershipTicks: UInt64 = 5
 
   init(
     disk: ReplicaDisk, options: ReplicaOptions, machine: StateMachine, raft: Raft, rebased: LogBase?,
@@ -85,12 +92,14 @@ final class ReplicaDriver: @unchecked Sendable {
     self.logger = logger
     identity = disk.identity
     incarnation = disk.directory.incarnation
+    self.disk = disk.directory.diskID
     log = disk.directory.log
     storage = disk.directory.state
     hashes = HashHistory(after: machine.appliedIndex)
     proposals = ProposalQueue(origin: options.node, incarnation: disk.directory.incarnation)
     status = shared.status
     for member in options.members where member.id != options.node { peers[member.id] = Peer(member: member) }
+    if raft.configuration.voters.isEmpty { for id in peers.keys { peers[id]?.isMember = false } }
     stateWriter.writtenIndex = machine.appliedIndex
     if rebased == nil { noteRetained(disk.directory.logContents.entries) }
     options.observer?.restored(raft, ObservedState(machine), node: options.node)
@@ -109,8 +118,8 @@ final class ReplicaDriver: @unchecked Sendable {
       guard let self else { return }
       world.execute { self.handle(event) }
     }
-    transport.start(peers: options.members.filter { $0.id != options.node }) { [weak self] event in self?.handle(event)
-    }
+    transport.start(peers: []) { [weak self] event in self?.handle(event) }
+    followConfiguration()
     logger.info(
       "replica starts",
       metadata: [
@@ -141,6 +150,12 @@ final class ReplicaDriver: @unchecked Sendable {
     reads.askAgain(before: now + (.zero - options.retryAfter))
     watchDisk(now)
     watchPeers(now)
+    watchRemoval(now)
+    if ticks % Self.reportTicks == 0 {
+      sendReports()
+      watchPace(now)
+    }
+    if ticks % Self.membershipTicks == 0 { tendMembership(now) }
     if ticks % Self.hashTicks == 0, raft.role == .leader { claimHash() }
     if ticks % Self.statusTicks == 0 { publishStatus() }
     if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
@@ -151,6 +166,7 @@ final class ReplicaDriver: @unchecked Sendable {
   /// that stood still for a moment is not gone.
   private func adaptTimeouts() {
     if let oldest = logWrites.underWay.first { pace.observe(world.now - oldest.since) }
+    pace.observe(quorumRoundTrip)
     let wanted = pace.electionTimeout(atLeast: options.tick * options.electionTicks)
     pace.age()
     let ticks = min(options.maxElectionTicks, Int(wanted.wholeNanoseconds / options.tick.wholeNanoseconds))
@@ -161,7 +177,7 @@ final class ReplicaDriver: @unchecked Sendable {
   }
 
   /// The disk has taken this long for a commit.
-  func observeCommit(_ duration: Duration) { pace.observe(duration) }
+  func observeCommit(_ duration: Duration) { pace.observeCommit(duration) }
 
   /// Stops in order; `completion` is called when the disk is closed.
   func stop(_ completion: @escaping @Sendable () -> Void) {
@@ -197,6 +213,7 @@ final class ReplicaDriver: @unchecked Sendable {
     for item in shared.inbox.take() { item.refuse(reason, self) }
     for answer in proposals.removeAll() { answer.resume(returning: .failure(.stopped(reason))) }
     for answer in reads.removeAll() { answer.resume(returning: .failure(.stopped(reason))) }
+    refuseRequests(reason)
     if failure == nil { flushState(isFinal: true) }
     status.stopped = reason
     setLeadership(ReplicaLeadership(term: raft.currentTerm, role: .follower, leader: nil))
@@ -235,6 +252,7 @@ final class ReplicaDriver: @unchecked Sendable {
       }
     }
     guard !isStopped else { return }
+    followConfiguration()
     flushState(isFinal: false)
     cutLog()
   }
@@ -314,7 +332,7 @@ final class ReplicaDriver: @unchecked Sendable {
       } else if let leader = raft.leader, leader != options.node {
         let (sequences, entries) = proposals.takeUnsent(upTo: Self.placementBytes, now: world.now)
         guard !entries.isEmpty else { return }
-        guard transport.send([PeerMessage.forward(entries).encoded()], to: leader, lane: .control) else {
+        guard transport.send([frame(.forward(entries), to: leader)], to: leader, lane: .control) else {
           return proposals.putBack(sequences)
         }
         status.forwardedTotal += UInt64(entries.count)
@@ -410,6 +428,7 @@ final class ReplicaDriver: @unchecked Sendable {
     status.pendingProposals = proposals.count
     status.pendingReads = reads.count
     status.members = memberStatus()
+    status.isRemoved = raft.isRemoved
     shared.publish(status)
   }
 }

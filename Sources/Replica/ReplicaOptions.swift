@@ -8,8 +8,13 @@ import World
 public struct ReplicaOptions: Sendable {
   /// This server's id; must be the disk's.
   public var node: NodeID
-  /// The group's servers, this one included. The voters of a new group; addresses and names of a running one.
+  /// With an empty disk: the founders of a new group, this server included; without it, servers of the group that it
+  /// waits to be added to, or nobody. With a disk that holds a group, that counts, and this tells at most where to find
+  /// members whose address is not known.
   public var members: [Member]
+  /// This server's name and address, as it tells the others.
+  public var name: String
+  public var address: String
 
   /// Raft's unit of time. A tick that comes late is one tick: a loop that stood still does not start elections.
   public var tick: Duration = .milliseconds(10)
@@ -45,6 +50,36 @@ public struct ReplicaOptions: Sendable {
   public init(node: NodeID, members: [Member]) {
     self.node = node
     self.members = members
+    let own = members.first { $0.id == node }
+    name = own?.name ?? ""
+    address = own?.address ?? ""
+  }
+
+  /// Settings of a server that waits to be added to a running group.
+  public init(joining node: NodeID, name: String, address: String, contacts: [Member] = []) {
+    self.init(node: node, members: contacts.filter { $0.id != node })
+    self.name = name
+    self.address = address
+  }
+
+  /// Silence after which a member does not count as alive when membership is to change.
+  public var aliveWithin: Duration = .seconds(2)
+  /// A learner has caught up when a round takes no longer than this (dissertation §4.2.1).
+  public var catchUpRound: Duration = .seconds(2)
+  /// Learners that have caught up become voters by themselves, unless they are spares.
+  public var promotesLearners = true
+  /// A voter that is silent for so long changes places with a spare that keeps up. Nil: never.
+  public var replacesLostVoterAfter: Duration? = .seconds(300)
+
+  /// A leader whose commits usually take longer than this, and four times as long as another voter's, in so many checks
+  /// in a row (two a second), hands over; not within this time of its election.
+  public var slowLeaderCommit: Duration = .milliseconds(50)
+  public var slowLeaderChecks = 6
+  public var slowLeaderPause: Duration = .seconds(10)
+
+  /// The configuration that a new disk begins with.
+  var firstConfiguration: Configuration {
+    members.contains { $0.id == node } ? Configuration(founders: members) : Configuration(voters: [])
   }
 
   /// The longest election timeout that slowness may lead to.

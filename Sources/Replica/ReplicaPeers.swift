@@ -8,7 +8,20 @@ import World
 
 /// What is known of another server.
 struct Peer {
-  let member: Member
+  /// How long a server that is no member is answered after it was heard.
+  static let contactTime = Duration.seconds(10)
+  /// Most servers that are no members and are answered.
+  static let maxContacts = 16
+
+  /// As the directory has it; of a server that is no member, as it has introduced itself.
+  var member: Member
+  var isMember = true
+  var contactUntil: MonotonicTime?
+  /// It speaks under the member's id and has another disk.
+  var isForeign = false
+  var report: PeerReport?
+  var reportedAt: MonotonicTime?
+  var roundTrip: Duration?
   var isConnected = false
   var disconnectedAt: MonotonicTime?
   var lastHeard: MonotonicTime?
@@ -30,7 +43,7 @@ extension ReplicaDriver {
   func send(_ messages: [Message]) {
     guard !messages.isEmpty else { return }
     var frames: [NodeID: [[UInt8]]] = [:]
-    for message in messages { frames[message.to, default: []].append(PeerMessage.raft(message).encoded()) }
+    for message in messages { frames[message.to, default: []].append(frame(.raft(message), to: message.to)) }
     // In the order of ids, not of a hash table: a simulated run must repeat itself.
     for (peer, frames) in frames.sorted(by: { $0.key < $1.key })
     where !transport.send(frames, to: peer, lane: .control) {
@@ -38,14 +51,18 @@ extension ReplicaDriver {
     }
   }
 
-  private func reply(_ message: PeerMessage, to peer: NodeID) {
-    _ = transport.send([message.encoded()], to: peer, lane: .control)
+  func reply(_ message: PeerMessage, to peer: NodeID) {
+    _ = transport.send([frame(message, to: peer)], to: peer, lane: .control)
+  }
+
+  func frame(_ message: PeerMessage, to peer: NodeID) -> [UInt8] {
+    message.encoded(fromDisk: disk, toDisk: peers[peer]?.member.disk ?? 0)
   }
 
   /// Tells everyone what the state hash is here, for them to compare.
   func claimHash() {
-    let frame = PeerMessage.stateHash(index: machine.appliedIndex, hash: machine.stateHash).encoded()
-    for peer in peers.keys.sorted() { _ = transport.send([frame], to: peer, lane: .control) }
+    let claim = PeerMessage.stateHash(index: machine.appliedIndex, hash: machine.stateHash)
+    for peer in peers.keys.sorted() { reply(claim, to: peer) }
   }
 
   // MARK: In
@@ -56,6 +73,7 @@ extension ReplicaDriver {
     case .connected(let peer):
       peers[peer]?.isConnected = true
       peers[peer]?.disconnectedAt = nil
+      sendReport(to: peer)
     case .disconnected(let peer):
       guard let known = peers[peer] else { return }
       peers[peer]?.isConnected = false
@@ -67,23 +85,32 @@ extension ReplicaDriver {
       }
       raft.peerDisconnected(peer)
     case .received(let peer, let frames):
+      noteContact(peer)
       guard peers[peer] != nil else { return }
-      peers[peer]?.lastHeard = world.now
-      peers[peer]?.isConnected = true
-      peers[peer]?.disconnectedAt = nil
-      peers[peer]?.isLost = false
-      for frame in frames { receive(frame, from: peer) }
+      for frame in frames where !isStopped { receive(frame, from: peer) }
     case .superseded(let recovery): leftBehind(by: recovery)
     }
     scheduleTurn()
   }
 
+  private func heard(_ peer: NodeID) {
+    peers[peer]?.lastHeard = world.now
+    peers[peer]?.isConnected = true
+    peers[peer]?.disconnectedAt = nil
+    peers[peer]?.isLost = false
+  }
+
   private func receive(_ frame: [UInt8], from peer: NodeID) {
     let message: PeerMessage
-    do throws(CodecError) { message = try PeerMessage(decoding: frame) } catch {
+    do throws(CodecError) {
+      let (content, fromDisk, toDisk) = try PeerMessage.decode(frame)
+      guard admits(peer, fromDisk: fromDisk, toDisk: toDisk) else { return }
+      message = content
+    } catch {
       logger.warning("a peer's message cannot be read", metadata: ["peer": "\(peer)", "error": "\(error)"])
       return
     }
+    heard(peer)
     switch message {
     case .raft(let message):
       // A peer speaks for itself only.
@@ -98,6 +125,9 @@ extension ReplicaDriver {
       if !hashes.compare(hash, at: index) {
         fail("the state differs from server \(peer)'s after entry \(index): this server's memory or disk is damaged")
       }
+    case .report(let report): receive(report, from: peer)
+    case .membershipRequest(let id, let change): receive(change, id: id, from: peer)
+    case .membershipReply(let id, let result): receive(result, id: id, from: peer)
     }
   }
 
@@ -110,7 +140,7 @@ extension ReplicaDriver {
       abandonSnapshot(to: peer)
     }
     guard raft.role == .leader else { return }
-    for (id, peer) in peers.sorted(by: { $0.key < $1.key }) where !peer.isLost {
+    for (id, peer) in peers.sorted(by: { $0.key < $1.key }) where peer.isMember && !peer.isLost {
       // Nobody but the leader hears from everyone: before this server led, silence meant nothing.
       let heard = max(peer.lastHeard ?? leadershipBegan, leadershipBegan)
       let isGone = peer.disconnectedAt.map { now - $0 > options.disconnectedMemberLostAfter } ?? false
@@ -125,13 +155,19 @@ extension ReplicaDriver {
     let now = world.now
     let configuration = raft.configuration
     let isLeader = raft.role == .leader
-    return options.members.map { member in
-      let isSelf = member.id == options.node
-      let peer = peers[member.id]
+    return configuration.directory.map { listed in
+      let isSelf = listed.id == options.node
+      let peer = peers[listed.id]
+      let member = isSelf && listed.address.isEmpty ? ownMember : peer?.member ?? listed
       var status = MemberStatus(
         member: member, isVoter: configuration.isVoter(member.id), isSelf: isSelf,
-        isConnected: isSelf || peer?.isConnected == true,
+        isConnected: isSelf || (peer?.isConnected == true && peer?.isForeign == false),
         silentMilliseconds: isSelf ? 0 : peer?.lastHeard.map { (now - $0).wholeNanoseconds / 1_000_000 })
+      status.role = configuration.role(of: member.id)
+      status.isForeign = peer?.isForeign == true
+      status.commitSeconds =
+        isSelf ? pace.typicalCommit.inSeconds : peer?.report.map { Double($0.commitMicroseconds) / 1e6 }
+      status.roundTripSeconds = peer?.roundTrip?.inSeconds
       if isLeader {
         let match = isSelf ? raft.durableIndex : raft.progress(of: member.id)?.matchIndex
         status.matchIndex = match
@@ -147,7 +183,8 @@ extension ReplicaDriver {
   func startSnapshot(to peer: NodeID) {
     options.observer?.handingOut(ObservedState(machine), node: options.node)
     let source = SnapshotSource(
-      id: world.randomBits(), cluster: identity.cluster, machine: machine, configuration: raft.configuration)
+      id: world.randomBits(), cluster: identity.cluster, machine: machine,
+      configuration: raft.configuration(at: machine.appliedIndex))
     logger.info("sending a snapshot", metadata: ["to": "\(peer)", "index": "\(source.metadata.index)"])
     sending[peer] = SnapshotTransfer(source: source, lastProgress: world.now)
     pumpSnapshot(to: peer)
@@ -155,7 +192,7 @@ extension ReplicaDriver {
 
   private func pumpSnapshot(to peer: NodeID) {
     while let chunk = sending[peer]?.source.nextChunk() {
-      guard transport.send([PeerMessage.snapshotChunk(chunk).encoded()], to: peer, lane: .bulk) else {
+      guard transport.send([frame(.snapshotChunk(chunk), to: peer)], to: peer, lane: .bulk) else {
         return abandonSnapshot(to: peer)
       }
     }

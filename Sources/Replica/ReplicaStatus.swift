@@ -25,6 +25,13 @@ public struct MemberStatus: Sendable, Hashable {
   /// Leader only: how far its log is known to go, and how many entries that is behind.
   public var matchIndex: LogIndex?
   public var lag: UInt64?
+  public var role = MemberRole.voter
+  /// Somebody with another disk speaks under its id: its disk was wiped or replaced.
+  public var isForeign = false
+  /// What a commit of its log takes at present, in seconds; nil if it has not said.
+  public var commitSeconds: Double?
+  /// The way there and back, in seconds; nil for this server and where it is not known.
+  public var roundTripSeconds: Double?
   /// Leader only: it is being sent a snapshot.
   public var isReceivingSnapshot = false
 }
@@ -93,6 +100,10 @@ public struct ReplicaStatus: Sendable {
   public var snapshotsInstalledTotal: UInt64 = 0
   /// Set when this server's group was recovered by force without it, and it stopped therefore: see `Recovery.rejoin`.
   public var supersededBy: RecoveryPoint?
+  /// This server was removed from the group.
+  public var isRemoved = false
+  /// This server has not been sent a configuration yet: it waits to be added.
+  public var isJoining: Bool { members.isEmpty }
   /// Why the replica stopped, if it did.
   public var stopped: String?
 

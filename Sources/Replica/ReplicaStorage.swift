@@ -131,7 +131,8 @@ extension ReplicaDriver {
     }
     cutTarget = max(cutTarget, target)
     guard cutTarget >= raft.baseIndex + options.cutStep, let term = raft.term(at: cutTarget) else { return }
-    let base = LogBase(index: cutTarget, term: term, configuration: raft.configuration.encoded())
+    let base = LogBase(
+      index: cutTarget, term: term, configuration: raft.configuration(at: cutTarget).encoded())
     raft.compact(through: cutTarget)
     log.cut(to: base)
   }
@@ -158,7 +159,7 @@ extension ReplicaDriver {
     else { return }
     let mark = StateMark(
       appliedIndex: applied, appliedTerm: machine.appliedTerm, revision: machine.revision,
-      stateHash: machine.stateHash, configuration: raft.configuration.encoded())
+      stateHash: machine.stateHash, configuration: raft.configuration(at: applied).encoded())
     let changes = stateWriter.pending
     let requests = machine.requests
     stateWriter.pending = []

@@ -15,38 +15,50 @@ public final class TLSPeerTransport: PeerTransport {
   /// The application protocol of connections between servers.
   public static let applicationProtocol = "trireme-raft"
 
-  /// Whether a certificate may speak for a server; called on any loop.
-  public typealias Authorizer = @Sendable (PeerCertificate, NodeID) -> Bool
+  /// Whether a certificate's holder is the server of this name; called on any loop. Which name belongs to which id is
+  /// in the group's directory.
+  public typealias Authorizer = @Sendable (PeerCertificate, _ name: String) -> Bool
 
   private let loop: EventLoop
   private let core: PeerConnections
   private let inbox: IncomingFrames
   private let cluster: String
   private let node: NodeID
+  private let name: String
   private let authorize: Authorizer
   private let logger: Logger
+  private let directory = PeerDirectory()
 
   /// - Parameters:
   ///   - loop: the consensus loop.
+  ///   - name: this server's, of its certificate.
   ///   - configuration: gives the client's side for a new connection; asked each time, so that certificates renew.
   ///   - authorize: whether a certificate's holder is that member of the group.
   public init(
-    loop: EventLoop, cluster: String, node: NodeID, configuration: @escaping @Sendable () -> TLSConfiguration,
-    authorize: @escaping Authorizer, logger: Logger
+    loop: EventLoop, cluster: String, node: NodeID, name: String,
+    configuration: @escaping @Sendable () -> TLSConfiguration, authorize: @escaping Authorizer, logger: Logger
   ) {
     self.loop = loop
     self.cluster = cluster
     self.node = node
+    self.name = name
     self.authorize = authorize
     self.logger = logger
     core = PeerConnections(
-      loop: loop, cluster: cluster, node: node, configuration: configuration, authorize: authorize, logger: logger)
+      loop: loop, cluster: cluster, node: node, name: name, configuration: configuration, authorize: authorize,
+      logger: logger)
     inbox = IncomingFrames(loop: loop)
   }
 
   public func start(peers: [Member], onEvent: @escaping @Sendable (PeerEvent) -> Void) {
     inbox.start(onEvent)
-    core.start(peers: peers, onEvent: onEvent)
+    core.start(onEvent)
+    update(peers: peers)
+  }
+
+  public func update(peers: [Member]) {
+    directory.update(peers)
+    core.update(peers)
   }
 
   public func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool {
@@ -63,13 +75,28 @@ public final class TLSPeerTransport: PeerTransport {
   public func accept(_ stream: any Stream, certificate: PeerCertificate?) {
     guard let certificate else { return stream.abort() }
     let connection = IncomingConnection(
-      stream: stream, certificate: certificate, cluster: cluster, node: node, authorize: authorize, inbox: inbox,
-      logger: logger
+      stream: stream, certificate: certificate,
+      hello: PeerHello(cluster: cluster, node: node, name: name, lane: .control), directory: directory,
+      authorize: authorize, inbox: inbox, logger: logger
     ) { [loop, core] peer in
       // It is up: answers need not wait for the next try.
       loop.execute { core.connectNow(to: peer) }
     }
     connection.start()
+  }
+}
+
+/// The names of the peers, for the loops that accept connections.
+private final class PeerDirectory: Sendable {
+  private let names = Mutex<[NodeID: String]>([:])
+
+  func update(_ peers: [Member]) {
+    names.withLock { $0 = Dictionary(peers.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first }) }
+  }
+
+  /// Who is not in the directory yet may be in a newer one: that is for Raft to find out.
+  func contradicts(_ node: NodeID, name: String) -> Bool {
+    names.withLock { $0[node].map { !$0.isEmpty && $0 != name } ?? false }
   }
 }
 
@@ -121,8 +148,9 @@ private final class IncomingConnection: StreamHandler {
   private static let helloDeadline = Duration.seconds(5)
   private let stream: any Stream
   private let certificate: PeerCertificate
-  private let cluster: String
-  private let node: NodeID
+  /// What this server says.
+  private let hello: PeerHello
+  private let directory: PeerDirectory
   private let authorize: TLSPeerTransport.Authorizer
   private let inbox: IncomingFrames
   private let logger: Logger
@@ -132,15 +160,15 @@ private final class IncomingConnection: StreamHandler {
   private var timer: (any ScheduledTimer)?
 
   init(
-    stream: any Stream, certificate: PeerCertificate, cluster: String, node: NodeID,
+    stream: any Stream, certificate: PeerCertificate, hello: PeerHello, directory: PeerDirectory,
     authorize: @escaping TLSPeerTransport.Authorizer, inbox: IncomingFrames, logger: Logger,
     onHello: @escaping (NodeID) -> Void
   ) {
     self.onHello = onHello
     self.stream = stream
     self.certificate = certificate
-    self.cluster = cluster
-    self.node = node
+    self.hello = hello
+    self.directory = directory
     self.authorize = authorize
     self.inbox = inbox
     self.logger = logger
@@ -166,19 +194,23 @@ private final class IncomingConnection: StreamHandler {
   }
 
   private func greet(_ frame: [UInt8]) throws(CodecError) {
-    let hello = try PeerHello(decoding: frame)
-    guard hello.node != node, authorize(certificate, hello.node) else {
-      throw CodecError("its certificate does not speak for server \(hello.node)")
+    let other = try PeerHello(decoding: frame)
+    guard other.node != hello.node, authorize(certificate, other.name) else {
+      throw CodecError("its certificate does not speak for server \(other.name)")
     }
-    if let recovery = GroupName(text: cluster).superseded(by: GroupName(text: hello.cluster)) {
+    if let recovery = GroupName(text: hello.cluster).superseded(by: GroupName(text: other.cluster)) {
       inbox.add(.superseded(by: recovery))
     }
-    guard hello.cluster == cluster else { throw CodecError("it belongs to cluster \(hello.cluster)") }
-    peer = hello
+    guard other.cluster == hello.cluster else { throw CodecError("it belongs to cluster \(other.cluster)") }
+    guard !directory.contradicts(other.node, name: other.name) else {
+      throw CodecError("server \(other.node) has another name than \(other.name)")
+    }
+    peer = other
     timer?.cancel()
-    let answer = PeerHello(cluster: cluster, node: node, lane: hello.lane)
+    var answer = hello
+    answer.lane = other.lane
     stream.write(FrameParser.wire([answer.encoded()]))
-    onHello(hello.node)
+    onHello(other.node)
   }
 
   func streamDidClose(_ error: StreamError?) {
@@ -194,27 +226,40 @@ private final class PeerConnections: @unchecked Sendable {
   let loop: EventLoop
   let cluster: String
   let node: NodeID
+  let name: String
   let configuration: @Sendable () -> TLSConfiguration
   let authorize: TLSPeerTransport.Authorizer
   let logger: Logger
   private var lanes: [NodeID: [PeerLane: OutgoingConnection]] = [:]
+  private var peers: [NodeID: Member] = [:]
   private(set) var onEvent: (@Sendable (PeerEvent) -> Void)?
 
   init(
-    loop: EventLoop, cluster: String, node: NodeID, configuration: @escaping @Sendable () -> TLSConfiguration,
-    authorize: @escaping TLSPeerTransport.Authorizer, logger: Logger
+    loop: EventLoop, cluster: String, node: NodeID, name: String,
+    configuration: @escaping @Sendable () -> TLSConfiguration, authorize: @escaping TLSPeerTransport.Authorizer,
+    logger: Logger
   ) {
     self.loop = loop
     self.cluster = cluster
     self.node = node
+    self.name = name
     self.configuration = configuration
     self.authorize = authorize
     self.logger = logger
   }
 
-  func start(peers: [Member], onEvent: @escaping @Sendable (PeerEvent) -> Void) {
-    self.onEvent = onEvent
-    for peer in peers {
+  func start(_ onEvent: @escaping @Sendable (PeerEvent) -> Void) { self.onEvent = onEvent }
+
+  func update(_ wanted: [Member]) {
+    guard onEvent != nil else { return }
+    let addresses = Dictionary(wanted.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+    for (id, known) in peers {
+      if let peer = addresses[id], peer.address == known.address, peer.name == known.name { continue }
+      for connection in (lanes.removeValue(forKey: id) ?? [:]).values { connection.stop() }
+      peers[id] = nil
+    }
+    for peer in wanted where peer.id != node && peers[peer.id] == nil {
+      peers[peer.id] = peer
       lanes[peer.id] = [
         .control: OutgoingConnection(to: peer, lane: .control, of: self),
         .bulk: OutgoingConnection(to: peer, lane: .bulk, of: self),
@@ -327,14 +372,14 @@ private final class OutgoingConnection: StreamHandler {
 
   private func greet(_ stream: TLSStream, _ handshake: TLSHandshake) {
     guard handshake.applicationProtocol == TLSPeerTransport.applicationProtocol, let certificate = handshake.peer,
-      owner.authorize(certificate, peer.id)
+      owner.authorize(certificate, peer.name)
     else {
       stream.abort()
       return retry("whoever listens at \(peer.address) is not server \(peer.name)")
     }
     state = .greeting(stream)
     stream.handler = self
-    let hello = PeerHello(cluster: owner.cluster, node: owner.node, lane: lane)
+    let hello = PeerHello(cluster: owner.cluster, node: owner.node, name: owner.name, lane: lane)
     stream.write(FrameParser.wire([hello.encoded()]))
   }
 

@@ -150,6 +150,17 @@ struct MetaTable {
       cluster: cluster, node: node, recovery: values[recoveryName].flatMap { RecoveryPoint(text: $0) })
   }
 
+  /// The name under which the disk's own id stands.
+  static let diskID = "disk_id"
+
+  /// A new id for a disk: 64 bits of SQLite's chance, in hexadecimal.
+  func drawID() throws(StorageError) -> String {
+    let statement = try database.prepare("SELECT lower(hex(randomblob(8)))")
+    guard try statement.step() else { return "0" }
+    defer { statement.reset() }
+    return statement.text(0)
+  }
+
   func bind(to identity: StorageIdentity) throws(StorageError) {
     try set("cluster_id", identity.cluster)
     try set("node_id", String(identity.node))

@@ -8,17 +8,20 @@ public struct StorageDirectory: Sendable {
   public let identity: StorageIdentity
   /// Counts the starts on this disk; this one is durable already.
   public let incarnation: UInt64
+  /// Drawn at random when the disk was made: tells it from one that was wiped. Zero: this kind of disk has none.
+  public let diskID: UInt64
   public let log: any LogStore
   public let state: any StateStorage
   public let logContents: LogContents
   public let stateContents: StateContents
 
   public init(
-    identity: StorageIdentity, incarnation: UInt64, log: any LogStore, state: any StateStorage,
+    identity: StorageIdentity, incarnation: UInt64, diskID: UInt64 = 0, log: any LogStore, state: any StateStorage,
     logContents: LogContents, stateContents: StateContents
   ) {
     self.identity = identity
     self.incarnation = incarnation
+    self.diskID = diskID
     self.log = log
     self.state = state
     self.logContents = logContents
@@ -68,11 +71,12 @@ public struct StorageDirectory: Sendable {
       incarnation: max(counted, promises.promise?.incarnation ?? 0) + 1)
     try promises.make(promise)
     let (checkpointDatabase, isDurable) = try settle(log, state, promise, site)
+    let diskID = try bindDiskID(log, state)
     do throws(FileError) { try files.syncDirectory(path) } catch {
       throw .system(operation: "fsync \(path)", code: error.code)
     }
     return StorageDirectory(
-      identity: identity, incarnation: promise.incarnation,
+      identity: identity, incarnation: promise.incarnation, diskID: diskID,
       log: SQLiteLogStore(
         database: log.database, checkpointDatabase: checkpointDatabase, promises: promises,
         writer: makeWorker("log writer"), checkpointer: LockedWorker(makeWorker("log checkpoint"), lock), clock: clock),
@@ -96,6 +100,20 @@ public struct StorageDirectory: Sendable {
     let checkpointDatabase = try Database(path: site.path, system: site.system)
     try checkpointDatabase.execute("PRAGMA synchronous=FULL")
     return (checkpointDatabase, isDurable)
+  }
+
+  /// The disk's own id, in both databases, so that it outlives the loss of one.
+  private static func bindDiskID(_ log: OpenedLog, _ state: OpenedState) throws(StorageError) -> UInt64 {
+    let stored = log.values[MetaTable.diskID] ?? state.values[MetaTable.diskID]
+    let text = try stored ?? log.database.meta.drawID()
+    do throws(StorageError) {
+      if log.values[MetaTable.diskID] != text { try log.database.meta.set(MetaTable.diskID, text) }
+      if state.values[MetaTable.diskID] != text { try state.database.meta.set(MetaTable.diskID, text) }
+    } catch {
+      // One copy is enough to start with when the disk is full.
+      guard error.isFull, stored != nil else { throw error }
+    }
+    return UInt64(text, radix: 16) ?? 0
   }
 
   private static func refuse(

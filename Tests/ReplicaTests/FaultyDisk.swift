@@ -42,7 +42,8 @@ extension ReplicaDisk {
   func faulty(on world: any World) -> (ReplicaDisk, FaultyLogStore) {
     let log = FaultyLogStore(directory.log, world: world)
     let directory = StorageDirectory(
-      identity: directory.identity, incarnation: directory.incarnation, log: log, state: directory.state,
+      identity: directory.identity, incarnation: directory.incarnation, diskID: directory.diskID, log: log,
+      state: directory.state,
       logContents: directory.logContents, stateContents: directory.stateContents)
     return (ReplicaDisk(directory: directory, map: map), log)
   }

@@ -115,6 +115,7 @@ final class MemoryPeerNetwork: Sendable {
           if self?.isStopped.load(ordering: .relaxed) == false { onEvent(event) }
         })
     }
+    func update(peers: [Member]) {}
     func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool {
       network.send(frames, from: node, to: peer)
     }

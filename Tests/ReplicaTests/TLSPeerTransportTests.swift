@@ -90,8 +90,8 @@ import World
         trust: .certificates([authority.certificate]), identity: identities[position],
         protocols: [TLSPeerTransport.applicationProtocol])
       let transport = TLSPeerTransport(
-        loop: loop, cluster: "test", node: id, configuration: { client },
-        authorize: { $0.commonName == "system:trireme:server:server-\($1)" },
+        loop: loop, cluster: "test", node: id, name: "server-\(id)", configuration: { client },
+        authorize: { $0.commonName == "system:trireme:server:\($1)" },
         logger: Logger(label: "server \(id)") { _ in SwiftLogNoOpLogHandler() })
       gates[position].update { $0 = transport }
       let disk = try ReplicaDisk.open(

@@ -15,6 +15,8 @@ import World
 actor TestCluster {
   let network = MemoryPeerNetwork()
   nonisolated let ids: [NodeID]
+  /// Servers that were added later.
+  private(set) var joined: [NodeID] = []
   private let directory: String
   private let tune: @Sendable (inout ReplicaOptions) -> Void
   private var running: [NodeID: Replica] = [:]
@@ -31,7 +33,7 @@ actor TestCluster {
 
   deinit {
     for loop in loops.values { loop.stop() }
-    for id in ids {
+    for id in ids + joined {
       for name in ["raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock"] {
         unlink("\(directory)/\(id)/\(name)")
       }
@@ -42,8 +44,13 @@ actor TestCluster {
 
   func start(_ chosen: [NodeID]? = nil) throws {
     for id in chosen ?? ids where running[id] == nil {
-      var options = ReplicaOptions(
-        node: id, members: ids.map { Member(id: $0, name: "server-\($0)", address: "127.0.0.1:\($0)") })
+      let name = "server-\(id)"
+      let address = "127.0.0.1:\(id)"
+      var options =
+        ids.contains(id)
+        ? ReplicaOptions(
+          node: id, members: ids.map { Member(id: $0, name: "server-\($0)", address: "127.0.0.1:\($0)") })
+        : ReplicaOptions(joining: id, name: name, address: address)
       tune(&options)
       let (disk, log) = try ReplicaDisk.open(
         path: "\(directory)/\(id)", identity: StorageIdentity(cluster: "test", node: id)
@@ -63,6 +70,36 @@ actor TestCluster {
     }
   }
 
+  /// Adds a server with an empty disk, by asking `asked`; returns its id when it is a member.
+  @discardableResult
+  func add(isSpare: Bool = false, asking asked: NodeID) async throws -> NodeID {
+    let number = NodeID(ids.count + joined.count + 1)
+    let member = try await server(asked).changeMembership(
+      .add(name: "server-\(number)", address: "127.0.0.1:\(number)", isSpare: isSpare))
+    #expect(member.id == number)
+    joined.append(number)
+    loops[number] = EventLoop.start(name: "server \(number)")
+    try start([number])
+    return number
+  }
+
+  /// Loses a server's disk; it is down afterwards.
+  func wipe(_ id: NodeID) async {
+    await kill(id)
+    for name in ["raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm"] {
+      unlink("\(directory)/\(id)/\(name)")
+    }
+  }
+
+  /// Waits until these are the voters, in the eyes of every one of them.
+  func voters(are expected: [NodeID]) async throws {
+    try await eventually("voters \(expected)") {
+      expected.allSatisfy { id in
+        running[id]?.status.members.filter { $0.role == .voter }.map(\.member.id) == expected
+      }
+    }
+  }
+
   /// Ends a server as kill -9 would.
   func kill(_ id: NodeID) async { await running.removeValue(forKey: id)?.crash() }
   func stop(_ id: NodeID) async { await running.removeValue(forKey: id)?.stop() }
@@ -77,7 +114,8 @@ actor TestCluster {
   nonisolated func path(of id: NodeID) -> String { "\(directory)/\(id)" }
   func log(_ id: NodeID) -> FaultyLogStore { logs[id]! }
   func loop(_ id: NodeID) -> EventLoop { loops[id]! }
-  var servers: [Replica] { ids.compactMap { running[$0] } }
+  var servers: [Replica] { (ids + joined).compactMap { running[$0] } }
+  func isRunning(_ id: NodeID) -> Bool { running[id] != nil }
 
   /// Waits until the running servers agree on a leader among them, and returns its id.
   @discardableResult

@@ -30,7 +30,16 @@ public final class SimulatedPeerTransport: PeerTransport, @unchecked Sendable {
     network.peerStations[node] = PeerStation(world: world, onEvent: onEvent) { [unowned self] peer in
       lanes[peer]?[.control]?.connectNow()
     }
-    for peer in peers {
+    update(peers: peers)
+  }
+
+  public func update(peers: [Member]) {
+    for peer in lanes.keys.sorted() where !peers.contains(where: { $0.id == peer }) {
+      lanes[peer]?[.control]?.stop()
+      lanes[peer]?[.bulk]?.stop()
+      lanes[peer] = nil
+    }
+    for peer in peers where lanes[peer.id] == nil {
       let control = Lane(.control, to: peer.id, of: self, network)
       lanes[peer.id] = [.control: control, .bulk: Lane(.bulk, to: peer.id, of: self, network)]
       control.connect()

@@ -7,10 +7,19 @@ struct GroupMembership: Sendable {
   let replica: Replica
   var members: [MemberStatus] { replica.status.members }
 
-  func addLearner(name: String, address: String) async throws -> Member { throw Self.fixed }
-  func promote(_ id: NodeID) async throws { throw Self.fixed }
-  func demote(_ id: NodeID) async throws { throw Self.fixed }
-  func remove(_ id: NodeID) async throws { throw Self.fixed }
+  /// The new member; it becomes a voter by itself when it has caught up.
+  func addLearner(name: String, address: String) async throws -> Member {
+    try await change(.add(name: name, address: address, isSpare: false))
+  }
+  func promote(_ id: NodeID) async throws { _ = try await change(.promote(id)) }
+  func demote(_ id: NodeID) async throws { _ = try await change(.demote(id)) }
+  func remove(_ id: NodeID) async throws { _ = try await change(.remove(id)) }
 
-  private static let fixed = APIStatus.refused("the members of a running cluster cannot be changed by this version")
+  private func change(_ change: MembershipChange) async throws -> Member {
+    do throws(MembershipRefusal) {
+      return try await replica.changeMembership(change, timeout: Operations.changePatience)
+    } catch {
+      throw APIStatus.refused(error.description)
+    }
+  }
 }

@@ -29,6 +29,18 @@ final class ServerProcess: Sendable {
   private let drain: Drain
   private let climb: VoterClimb
 
+  /// A server that has joined brings nothing to a group of its own: it waits to be sent the log.
+  private static func options(_ record: ServerRecord) -> ReplicaOptions {
+    if record.hasJoined {
+      return ReplicaOptions(
+        joining: record.node, name: record.name, address: record.advertise, contacts: record.members)
+    }
+    var options = ReplicaOptions(node: record.node, members: record.members)
+    options.name = record.name
+    options.address = record.advertise
+    return options
+  }
+
   /// Opens the disk and puts the parts together; blocks. Nothing is served before `run`.
   init(_ configuration: ServerConfiguration, logger: Logger) throws {
     let (home, record) = (configuration.home, configuration.record)
@@ -42,15 +54,15 @@ final class ServerProcess: Sendable {
 
     let disk = try ReplicaDisk.open(
       path: home.data, identity: StorageIdentity(cluster: record.cluster, node: record.node))
-    let book = MemberBook(record.members)
     let trust = TLSConfiguration.Trust.certificates([certificates.authority.certificate])
     let peerTLS = try TLSConfiguration.client(
       trust: trust, identity: certificates.identity, protocols: [TLSPeerTransport.applicationProtocol])
     let transport = TLSPeerTransport(
-      loop: consensusLoop, cluster: GroupName(disk.identity).text, node: record.node, configuration: { peerTLS },
-      authorize: { certificate, node in
+      loop: consensusLoop, cluster: GroupName(disk.identity).text, node: record.node, name: record.name,
+      configuration: { peerTLS },
+      authorize: { certificate, name in
         certificate.organizations.contains(ServerIdentity.organization)
-          && book.name(of: node).map(ServerIdentity.commonName) == certificate.commonName
+          && ServerIdentity.commonName(name) == certificate.commonName
       }, logger: Logger(label: "peers"))
     let fallback = controlLoop
     var plane = ControlPlaneServer.Configuration(
@@ -64,7 +76,7 @@ final class ServerProcess: Sendable {
     plane.paths["/trireme/"] = paths
     plane.authorizers = [ServersAuthorizer()]
     control = try ControlPlaneServer(
-      plane, disk: disk, options: ReplicaOptions(node: record.node, members: record.members), transport: transport,
+      plane, disk: disk, options: Self.options(record), transport: transport,
       worlds: ControlPlaneServer.Worlds(
         consensus: consensusLoop, control: controlLoop, current: { EventLoop.current ?? fallback }),
       reachedAt: { member in
@@ -72,7 +84,6 @@ final class ServerProcess: Sendable {
         return ServerEndpoint(address: address, port: Int(port))
       })
     let replica = control.replica
-    book.follow { replica.status.members.map(\.member) }
 
     let link = ServerLink(
       loop: controlLoop, tls: try TLSConfiguration.client(trust: trust, identity: certificates.identity))
@@ -206,22 +217,6 @@ final class Drain: Sendable {
       }
       if isDone { continuation.resume() }
     }
-  }
-}
-
-/// The servers' names by number, for connections that claim to be one: the group's as this server has it, and those it
-/// was told of when it was started.
-final class MemberBook: Sendable {
-  private let known: [UInt64: String]
-  private let source = Mutex<(@Sendable () -> [Member])?>(nil)
-
-  init(_ members: [Member]) { known = Dictionary(members.map { ($0.id, $0.name) }, uniquingKeysWith: { $1 }) }
-
-  func follow(_ members: @escaping @Sendable () -> [Member]) { source.withLock { $0 = members } }
-
-  func name(of node: UInt64) -> String? {
-    let members = source.withLock { $0 }?() ?? []
-    return members.first { $0.id == node }?.name ?? known[node]
   }
 }
 

@@ -1,0 +1,103 @@
+// What servers tell each other twice a second: who they are, how slow their disk is, and the time, to learn how far apart
+// they are; and the bytes of questions about membership.
+
+import Raft
+import World
+
+/// A server's word about itself.
+struct PeerReport: Sendable, Hashable {
+  /// Id, name, address, disk and version.
+  var member: Member
+  /// How long a commit of the sender's log takes, in microseconds.
+  var commitMicroseconds: UInt64 = 0
+  /// The sender's clock now; the receiver's last stamp that it has seen, zero if none; and how long ago that came.
+  var stamp: UInt64 = 0
+  var echo: UInt64 = 0
+  var heldNanoseconds: UInt64 = 0
+}
+
+extension ByteWriter {
+  mutating func write(_ report: PeerReport) {
+    word(report.member.id)
+    blob(report.member.context)
+    number(report.commitMicroseconds)
+    word(report.stamp)
+    word(report.echo)
+    word(report.heldNanoseconds)
+  }
+
+  mutating func write(_ change: MembershipChange) {
+    switch change {
+    case .add(let name, let address, let isSpare):
+      byte(1)
+      string(name)
+      string(address)
+      flag(isSpare)
+    case .promote(let id):
+      byte(2)
+      word(id)
+    case .demote(let id):
+      byte(3)
+      word(id)
+    case .remove(let id):
+      byte(4)
+      word(id)
+    case .replace(let old, let new):
+      byte(5)
+      word(old)
+      word(new)
+    }
+  }
+
+  mutating func write(_ result: Result<Member, MembershipRefusal>) {
+    switch result {
+    case .success(let member):
+      byte(0)
+      word(member.id)
+      blob(member.context)
+    case .failure(let refusal):
+      byte(refusal.kind.rawValue)
+      string(refusal.description)
+    }
+  }
+}
+
+extension ByteReader {
+  /// Later versions may add fields at the end.
+  mutating func report() throws(CodecError) -> PeerReport {
+    var report = PeerReport(member: try member())
+    report.commitMicroseconds = try number()
+    report.stamp = try word()
+    report.echo = try word()
+    report.heldNanoseconds = try word()
+    _ = rest()
+    return report
+  }
+
+  private mutating func member() throws(CodecError) -> Member {
+    let id = try word()
+    return try Member(id: id, context: try blob())
+  }
+
+  mutating func membershipChange() throws(CodecError) -> MembershipChange {
+    switch try byte() {
+    case 1:
+      let (name, address) = (try string(), try string())
+      return .add(name: name, address: address, isSpare: try flag())
+    case 2: return .promote(try word())
+    case 3: return .demote(try word())
+    case 4: return .remove(try word())
+    case 5:
+      let old = try word()
+      return .replace(old, with: try word())
+    case let tag: throw CodecError("a membership change of unknown kind \(tag): ask a newer server")
+    }
+  }
+
+  mutating func membershipResult() throws(CodecError) -> Result<Member, MembershipRefusal> {
+    let kind = try byte()
+    if kind == 0 { return .success(try member()) }
+    guard let known = MembershipRefusal.Kind(rawValue: kind) else { throw CodecError("a refusal of unknown kind") }
+    return .failure(MembershipRefusal(known, try string()))
+  }
+}
