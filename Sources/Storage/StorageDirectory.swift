@@ -105,7 +105,7 @@ public struct StorageDirectory: Sendable {
   /// The disk's own id, in both databases, so that it outlives the loss of one.
   private static func bindDiskID(_ log: OpenedLog, _ state: OpenedState) throws(StorageError) -> UInt64 {
     let stored = log.values[MetaTable.diskID] ?? state.values[MetaTable.diskID]
-    let text = try stored ?? log.database.meta.drawID()
+    let text = if let stored { stored } else { try log.database.meta.drawID() }
     do throws(StorageError) {
       if log.values[MetaTable.diskID] != text { try log.database.meta.set(MetaTable.diskID, text) }
       if state.values[MetaTable.diskID] != text { try state.database.meta.set(MetaTable.diskID, text) }
