@@ -34,9 +34,7 @@ actor TestCluster {
   deinit {
     for loop in loops.values { loop.stop() }
     for id in ids + joined {
-      for name in ["raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock"] {
-        unlink("\(directory)/\(id)/\(name)")
-      }
+      Self.empty("\(directory)/\(id)")
       rmdir("\(directory)/\(id)")
     }
     rmdir(directory)
@@ -86,9 +84,17 @@ actor TestCluster {
   /// Loses a server's disk; it is down afterwards.
   func wipe(_ id: NodeID) async {
     await kill(id)
-    for name in ["raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm"] {
-      unlink("\(directory)/\(id)/\(name)")
+    Self.empty("\(directory)/\(id)")
+  }
+
+  private static func empty(_ path: String) {
+    guard let folder = opendir(path) else { return }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+      names.append(withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
     }
+    closedir(folder)
+    for name in names { unlink("\(path)/\(name)") }
   }
 
   /// Waits until these are the voters, in the eyes of every one of them.
