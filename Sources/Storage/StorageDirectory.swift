@@ -94,6 +94,9 @@ public struct StorageDirectory: Sendable {
     do throws(StorageError) {
       isDurable = try state.database.database.checkpoint(.restart)
       try log.database.meta.set("incarnation", String(promise.incarnation))
+      // After a sync that failed, programs read from the kernel's memory what no disk holds: unless it is written
+      // again, what follows it in the write-ahead log is lost with the power, however often it was synced.
+      _ = try log.database.database.checkpoint(.restart)
     } catch {
       guard error.isFull else { throw error }
     }

@@ -152,7 +152,9 @@ public final class SimulatedCluster: @unchecked Sendable {
       journal.note("\(server.name) starts")
     } catch {
       process.kill()
+      server.disk.crash(powerLost: false)
       server.stoppedBecause = "\(error)"
+      replaceStopped(server)
       journal.note("\(server.name) cannot start: \(error)")
     }
   }
@@ -161,7 +163,8 @@ public final class SimulatedCluster: @unchecked Sendable {
     guard let delay = options.restartDelay else { return }
     let stopped = server.starts
     supervisor.schedule(after: delay) { [self] in
-      if server.isAlive, server.starts == stopped { restart(server.id) }
+      guard server.starts == stopped, server.stoppedBecause != nil else { return }
+      restart(server.id)
     }
   }
 
@@ -171,6 +174,7 @@ public final class SimulatedCluster: @unchecked Sendable {
     guard let life = server.life else { return }
     journal.note("\(server.name) is killed\(powerLost ? " with its power" : "")")
     server.life = nil
+    server.stoppedBecause = nil
     byWorld[life.consensus.number] = nil
     appliedNoted[id] = nil
     life.process.kill()

@@ -161,6 +161,7 @@ final class FaultInjector {
       cluster.server(one).disk.pace.slowProbability = random.chance(0.3) ? 1 : 0.2
       later(time) { [cluster] in cluster.server(one).disk.pace = DiskPace() }
     case .syncFailure:
+      guard cluster.server(one).isAlive else { return }
       cluster.journal.note("\(cluster.server(one).name)'s next sync fails")
       cluster.server(one).disk.failNextSync()
     case .clockJump:
