@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh Debian 12 with the Swift toolchain: `make up` and `make test`.
-.PHONY: help up down test build release bench chaos format lint dependencies
+.PHONY: help up down test build release bench chaos sim format lint dependencies
 
 UP_FLAGS ?=
 
@@ -27,10 +27,16 @@ test: dependencies lint ## every test: units, simulations, real processes
 	swift build --build-tests
 	swift test --skip-build --no-parallel
 	@deploy/test-cluster.sh
+	@$(MAKE) --no-print-directory sim
 
 chaos: release ## kill leaders under load and check what clients saw
 	@swift build -c release --product trireme-chaos
 	@"$$(swift build -c release --show-bin-path)/trireme-chaos" run leader-kill --minutes 10
+
+SIM_MINUTES ?= $(or $(TRIREME_SIM_MINUTES),5)
+
+sim: release ## simulate whole clusters under every fault, fresh seeds for SIM_MINUTES
+	@"$$(swift build -c release --show-bin-path)/trireme" sim --minutes $(SIM_MINUTES) --jobs 2
 
 bench: release ## measure beside the peers
 	@Benchmarks/run.sh

@@ -146,6 +146,11 @@ extension ByteWriter {
       byte(4)
       write(key)
       number(fence)
+    case .count(let resource, let namespace, let count):
+      byte(5)
+      string(resource)
+      string(namespace)
+      number(count)
     }
   }
 
@@ -192,6 +197,10 @@ extension ByteReader {
     case 4:
       let key = try key()
       return .fence(key, try number())
+    case 5:
+      let resource = try string()
+      let namespace = try string()
+      return .count(resource: resource, namespace: namespace, try number())
     case let tag: throw CodecError("precondition of unknown kind \(tag)")
     }
   }

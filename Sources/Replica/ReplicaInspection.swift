@@ -16,6 +16,11 @@ public struct ReplicaInspection: ~Copyable {
 }
 
 extension Replica {
+  /// What the state machine includes, and what it came to. On its own loop only.
+  package var appliedMark: (index: LogIndex, stateHash: UInt64) {
+    (driver.machine.appliedIndex, driver.machine.stateHash)
+  }
+
   /// Calls `body` with the replica as it is. On its own loop only, or while that stands still.
   public func inspect<Outcome>(_ body: (borrowing ReplicaInspection) -> Outcome) -> Outcome {
     body(

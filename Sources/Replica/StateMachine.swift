@@ -101,6 +101,9 @@ struct StateMachine: Sendable {
       case .fence(let key, let fence):
         current = map[key]
         holds = current?.fence == fence || ReplicaMutant.fenceUnchecked.isActive
+      case .count(let resource, let namespace, let count):
+        current = nil
+        holds = map.positions(resource: resource, namespace: namespace).count == count
       }
       if !holds { return (index, current) }
     }

@@ -104,6 +104,8 @@ public enum Precondition: Sendable, Hashable {
   case exists(ObjectKey)
   /// The object exists and its `fence` equals the value: the writer still holds the lease.
   case fence(ObjectKey, UInt64)
+  /// So many objects of the resource are in the namespace: none that this server has not seen yet.
+  case count(resource: String, namespace: String, UInt64)
 }
 
 /// All or nothing. Every mutation gets a revision of its own, in order.

@@ -40,6 +40,8 @@ import Testing
     _ = try log.apply(1, Command(mutations: [.put(pod("a"), document("x", fence: 3))]))
     let failures: [(Precondition, Int)] = [
       (.absent(pod("a")), 1), (.revision(pod("a"), 9), 1), (.fence(pod("a"), 2), 1), (.exists(pod("b")), 1),
+      // Somebody has created one that the writer had not seen.
+      (.count(resource: "pods", namespace: pod("a").namespace, 0), 1),
     ]
     for (number, (precondition, index)) in failures.enumerated() {
       let applied = try log.apply(

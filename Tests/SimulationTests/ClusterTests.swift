@@ -31,6 +31,39 @@ import Testing
       })
   }
 
+  @Test func aRunUnderEveryFaultRepeatsItself() throws {
+    var storm = try #require(RunDescription.builtIn(named: "storm"))
+    storm.safety = .seconds(8)
+    for seed: UInt64 in 1...2 {
+      let reports = (0..<2).map { _ in SimulationRun(storm, seed: seed).play() }
+      #expect(reports[0].violation == nil)
+      #expect(reports[0].traceHash == reports[1].traceHash && reports[0].events == reports[1].events)
+      #expect(reports[0].journal == reports[1].journal)
+    }
+  }
+
+  @Test func whatARunIsReadsAsItIsWritten() throws {
+    let run = try RunDescription(
+      name: "mine",
+      parsing: """
+        # What it is for.
+        servers 3 5
+        disks sqlite
+        workloads 2 registers watches leases
+        safety 1m
+        latency 100us..2ms
+        fault one-way every 5s lasting 200ms..3s   # both ends inclusive
+        """)
+    #expect(run.summary == "What it is for." && run.servers == [3, 5] && run.disks == [.sqlite])
+    #expect(run.drawnWorkloads == 2 && run.safety == .seconds(60))
+    #expect(run.latency == .microseconds(100)...(.milliseconds(2)))
+    let expected = RunDescription.Fault(.oneWay, every: .seconds(5), lasting: .milliseconds(200)...(.seconds(3)))
+    #expect(run.faults == [expected])
+    for wrong in ["server 3", "fault rust every 1s lasting 1s", "safety 5", "workloads dreams", "latency 5s..1s"] {
+      #expect(throws: RunDescription.SyntaxError.self, "\(wrong)") { try RunDescription(name: "w", parsing: wrong) }
+    }
+  }
+
   @Test func theSameSeedGivesTheSameTraceTwice() throws {
     func trace() -> (UInt64, [String]) {
       var options = SimulatedCluster.Options()

@@ -22,10 +22,15 @@ public struct ResourceQuotaAdmission: ValidatingAdmission {
   public func validate(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> AdmissionVerdict {
     guard !request.namespace.isEmpty, request.descriptor.isNamespaced else { return .allowed }
     let found = objects.stored(Self.quotas, namespace: request.namespace)
-    guard !found.isEmpty else { return .allowed }
+    var verdict = AdmissionVerdict()
+    // A quota that this server has not seen yet counts as well.
+    if request.operation == .create, !APIMutant.quotaUnguarded.isActive {
+      verdict.preconditions.append(
+        .count(resource: Self.quotas.description, namespace: request.namespace, UInt64(found.count)))
+    }
+    guard !found.isEmpty else { return verdict }
     let subject = QuotaSubject(request.object, request.resource)
     let before = request.operation == .update ? QuotaSubject(request.oldObject, request.resource) : nil
-    var verdict = AdmissionVerdict()
     var refusals: [String] = []
     for stored in found {
       let quota = Quota(stored.tree)

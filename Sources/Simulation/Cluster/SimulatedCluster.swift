@@ -85,7 +85,7 @@ public final class SimulatedCluster: @unchecked Sendable {
   }
 
   private func stepped(_ server: SimulatedServer) {
-    let (applied, hash) = server.inspect { ($0.appliedIndex, $0.stateHash) } ?? (0, 0)
+    let (applied, hash) = server.replica?.appliedMark ?? (0, 0)
     if appliedNoted[server.id] != applied {
       appliedNoted[server.id] = applied
       simulator.note(server.id << 48 ^ applied)

@@ -35,6 +35,8 @@ public enum FaultKind: String, Sendable, CaseIterable {
   case slowDisk = "slow-disk"
   /// The next sync of a log fails: the replica stops, and is started again.
   case syncFailure = "sync-failure"
+  /// Nothing more fits on a disk until there is room again.
+  case diskFull = "disk-full"
   case clockJump = "clock-jump"
   case clockDrift = "clock-drift"
   /// Leadership is handed over on demand.
@@ -92,6 +94,7 @@ final class FaultInjector {
     for server in cluster.servers {
       cluster.resume(server.id)
       server.disk.pace = DiskPace()
+      (server.disk as? SQLiteDisk)?.disk.makeRoom()
       mendClock(server.id)
       server.host.drift(partsPerMillion: 0)
       cluster.start(server.id)
@@ -164,6 +167,11 @@ final class FaultInjector {
       guard cluster.server(one).isAlive else { return }
       cluster.journal.note("\(cluster.server(one).name)'s next sync fails")
       cluster.server(one).disk.failNextSync()
+    case .diskFull:
+      guard let disk = (cluster.server(one).disk as? SQLiteDisk)?.disk else { return }
+      cluster.journal.note("\(cluster.server(one).name)'s disk is full")
+      disk.fill()
+      later(time) { disk.makeRoom() }
     case .clockJump:
       mendClock(one)
       let jump = Duration.milliseconds(Int64(random.next(below: 7_200_000)) - 3_600_000)

@@ -7,23 +7,23 @@ import World
 /// Drives every loop of a simulation. Not to be touched from two threads at a time (hence unchecked).
 public final class Simulator: @unchecked Sendable {
   /// Virtual time since the start. Begins at one second, so that "a moment ago" is never before the beginning.
-  public private(set) var now = MonotonicTime(nanoseconds: 1_000_000_000)
+  @exclusivity(unchecked) public private(set) var now = MonotonicTime(nanoseconds: 1_000_000_000)
   /// The loop that runs at this moment.
-  public private(set) var current: VirtualWorld?
+  @exclusivity(unchecked) public private(set) var current: VirtualWorld?
   /// The chance behind scheduling, network and faults; worlds have their own.
-  public var random: SeededRandom
+  @exclusivity(unchecked) public var random: SeededRandom
   /// Pieces of work that ran.
-  public private(set) var steps: UInt64 = 0
+  @exclusivity(unchecked) public private(set) var steps: UInt64 = 0
   /// Called after every piece of work, with the loop it ran on.
   public var afterStep: ((VirtualWorld) -> Void)?
 
   /// Called with a description of every timer and message, when somebody wants to know.
   public var onEvent: ((String) -> Void)?
 
-  var trace = TraceHash()
-  private var timers = TimerHeap()
-  private var timerCount: UInt64 = 0
-  private var runnable: [VirtualWorld] = []
+  @exclusivity(unchecked) var trace = TraceHash()
+  @exclusivity(unchecked) private var timers = TimerHeap()
+  @exclusivity(unchecked) private var timerCount: UInt64 = 0
+  @exclusivity(unchecked) private var runnable: [VirtualWorld] = []
   private var worldCount: UInt64 = 0
 
   public init(seed: UInt64) { random = SeededRandom(seed: seed) }
@@ -55,7 +55,6 @@ public final class Simulator: @unchecked Sendable {
     timerCount += 1
     let at = now + max(.zero, delay)
     let timer = SimulatedTimer(at: at, tie: world.tie(at: at), order: timerCount, world: world, body: body)
-    timer.heap = self
     timers.insert(timer)
     return timer
   }
@@ -133,8 +132,7 @@ final class SimulatedTimer: ScheduledTimer, @unchecked Sendable {
   let tie: UInt64
   let order: UInt64
   let world: VirtualWorld
-  private var body: (@Sendable () -> Void)?
-  weak var heap: Simulator?
+  @exclusivity(unchecked) private var body: (@Sendable () -> Void)?
 
   init(at: MonotonicTime, tie: UInt64, order: UInt64, world: VirtualWorld, body: @escaping @Sendable () -> Void) {
     self.at = at
@@ -149,7 +147,7 @@ final class SimulatedTimer: ScheduledTimer, @unchecked Sendable {
   func cancel() {
     guard body != nil else { return }
     body = nil
-    heap?.timerWasCancelled()
+    world.simulator.timerWasCancelled()
   }
 
   /// What is to be done, once.

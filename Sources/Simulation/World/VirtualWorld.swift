@@ -31,9 +31,10 @@ public final class VirtualWorld: World, @unchecked Sendable {
   public let process: SimulatedProcess
   public let simulator: Simulator
   let number: UInt64
-  var ready: Deque<Work> = []
-  var isListed = false
-  private var random: SeededRandom
+  // On the simulator's thread alone, and used all the time: nobody need check who else looks.
+  @exclusivity(unchecked) var ready: Deque<Work> = []
+  @exclusivity(unchecked) var isListed = false
+  @exclusivity(unchecked) private var random: SeededRandom
   private let jobs = Executor()
 
   init(process: SimulatedProcess, name: String, seed: UInt64? = nil) {
