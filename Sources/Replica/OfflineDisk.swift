@@ -16,8 +16,18 @@ final class OfflineDisk {
   ) throws(StorageError) {
     disk = try ReplicaDisk.open(path: path, identity: identity, files: files, makeWorker: { _ in CallersThread() })
     let failure = failure
-    disk.directory.log.start { if case .failed(let error) = $0 { failure.set(error) } }
-    disk.directory.state.start { if case .failed(let error) = $0 { failure.set(error) } }
+    disk.directory.log.start { event in
+      switch event {
+      case .failed(let error), .full(let error): failure.set(error)
+      case .durable, .hasRoom: break
+      }
+    }
+    disk.directory.state.start { event in
+      switch event {
+      case .failed(let error), .full(let error): failure.set(error)
+      case .written: break
+      }
+    }
   }
   deinit { close() }
 

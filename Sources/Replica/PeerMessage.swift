@@ -16,6 +16,8 @@ enum PeerMessage: Sendable {
   case snapshotReply(id: UInt64, next: UInt64, status: SnapshotReplyStatus)
   /// The sender's running hash at an applied index, to be compared.
   case stateHash(index: LogIndex, hash: UInt64)
+  /// Whether the sender's disk has room: said when that changes, and again while it has none.
+  case room(hasRoom: Bool)
 
   /// Who a server is and how it fares; see `PeerReport`.
   case report(PeerReport)
@@ -33,6 +35,7 @@ enum PeerMessage: Sendable {
     case .report: 6
     case .membershipRequest: 7
     case .membershipReply: 8
+    case .room: 9
     }
   }
 
@@ -70,6 +73,8 @@ enum PeerMessage: Sendable {
     case .membershipReply(let id, let result):
       writer.word(id)
       writer.write(result)
+    case .room(let hasRoom):
+      writer.flag(hasRoom)
     }
     return writer.bytes
   }
@@ -133,6 +138,7 @@ enum PeerMessage: Sendable {
     case 8:
       let id = try reader.word()
       self = .membershipReply(id: id, try reader.membershipResult())
+    case 9: self = .room(hasRoom: try reader.flag())
     case let tag: throw CodecError("peer message of unknown kind \(tag)")
     }
     guard reader.isAtEnd else { throw CodecError("a peer message with bytes behind its end") }

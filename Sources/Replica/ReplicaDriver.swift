@@ -40,6 +40,7 @@ final class ReplicaDriver: @unchecked Sendable {
   var retained: Deque<(index: LogIndex, bytes: Int)> = []
   var retainedBytes = 0
   var cutTarget: LogIndex = 0
+  var fullDisks = FullDisks()
 
   // Peers (ReplicaPeers.swift).
   var peers: [NodeID: Peer] = [:]
@@ -76,6 +77,7 @@ final class ReplicaDriver: @unchecked Sendable {
   private static let paceTicks: UInt64 = 50
   private static let reportTicks: UInt64 = 50
   private static let membershipTicks: UInt64 = 5
+  private static let maintenanceTicks: UInt64 = 100
 
   init(
     disk: ReplicaDisk, options: ReplicaOptions, machine: StateMachine, raft: Raft, rebased: LogBase?,
@@ -156,6 +158,7 @@ final class ReplicaDriver: @unchecked Sendable {
       watchPace(now)
     }
     if ticks % Self.membershipTicks == 0 { tendMembership(now) }
+    if ticks % Self.maintenanceTicks == 0 { maintainDisk() }
     if ticks % Self.hashTicks == 0, raft.role == .leader { claimHash() }
     if ticks % Self.statusTicks == 0 { publishStatus() }
     if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
@@ -305,6 +308,10 @@ final class ReplicaDriver: @unchecked Sendable {
       case .proposal(let entry, let answer):
         guard !isStopped else {
           item.refuse(status.stopped ?? "stopped", self)
+          continue
+        }
+        if let why = refusal() {
+          answer.resume(returning: .failure(.noRoom(why)))
           continue
         }
         status.proposalsTotal += 1

@@ -112,13 +112,15 @@ public struct ReplicaDisk: Sendable {
   /// Opens or creates the disk; see `StorageDirectory.open`. Blocks: not on a loop.
   public static func open(
     path: String, identity: StorageIdentity?, files: any FileSystem = OperatingSystemFiles(),
+    cipher: any StorageCipher = NoCipher(), ballastBytes: Int = Ballast.defaultBytes,
     makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) },
     clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() }
   ) throws(StorageError) -> ReplicaDisk {
     var map = ObjectMap()
     var pool = StringPool()
     let directory = try StorageDirectory.open(
-      path: path, identity: identity, files: files, makeWorker: makeWorker, clock: clock
+      path: path, identity: identity, files: files, cipher: cipher, ballastBytes: ballastBytes, makeWorker: makeWorker,
+      clock: clock
     ) { map.put(StoredObject($0, &pool)) }
     return ReplicaDisk(directory: directory, map: map)
   }

@@ -121,6 +121,7 @@ extension ReplicaDriver {
       if raft.role == .leader, !readable.isEmpty { _ = try? raft.propose(readable) }
     case .snapshotChunk(let chunk): receive(chunk, from: peer)
     case .snapshotReply(let id, let next, let status): progressed(peer, id, next, status)
+    case .room(let hasRoom): fullDisks.note(peer, hasRoom: hasRoom, now: world.now)
     case .stateHash(let index, let hash):
       if !hashes.compare(hash, at: index) {
         fail("the state differs from server \(peer)'s after entry \(index): this server's memory or disk is damaged")

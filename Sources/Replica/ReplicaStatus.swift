@@ -104,6 +104,8 @@ public struct ReplicaStatus: Sendable {
   public var isRemoved = false
   /// This server has not been sent a configuration yet: it waits to be added.
   public var isJoining: Bool { members.isEmpty }
+  /// There is no room on this server's disk.
+  public var isDiskFull = false
   /// Why the replica stopped, if it did.
   public var stopped: String?
 

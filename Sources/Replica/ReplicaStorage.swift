@@ -76,6 +76,8 @@ extension ReplicaDriver {
       options.observer?.logIsDurable(through: through, node: options.node)
       raft.persisted(through)
       scheduleTurn()
+    case .full(let error): ranOutOfRoom(\.isLogFull, error)
+    case .hasRoom: foundRoom(\.isLogFull)
     case .failed(let error): fail("the log cannot be written: \(error)")
     }
   }
@@ -181,6 +183,7 @@ extension ReplicaDriver {
     guard !isStopped else { return }
     switch event {
     case .written(_, let durableIndex):
+      foundRoom(\.isStateFull)
       stateWriter.isWriting = false
       stateWriter.durableIndex = durableIndex
       if let installing = stateWriter.installing, durableIndex >= installing {
@@ -190,6 +193,7 @@ extension ReplicaDriver {
         for persist in heldBack { write(persist) }
       }
       scheduleTurn()
+    case .full(let error): ranOutOfRoom(\.isStateFull, error)
     case .failed(let error): fail("the state cannot be written: \(error)")
     }
   }

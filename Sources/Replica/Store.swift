@@ -152,6 +152,9 @@ public enum StoreError: Error, Sendable {
   case stopped(String)
   /// The command exceeds the size limit of an entry.
   case tooLarge(limit: Int)
+  /// Too many servers have a full disk for anything to be written; nothing was. Reads go on, and writes will when there
+  /// is room.
+  case noRoom(String)
 }
 
 /// The state at one revision. Immutable; holding one keeps a consistent view for paging.

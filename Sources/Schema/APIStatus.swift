@@ -106,6 +106,10 @@ public struct APIStatus: Error, Sendable {
     status.retryAfterSeconds = retryAfter
     return status
   }
+  /// Kubernetes passes on what its store says of a full disk as a 500 without a reason; HTTP has a code for it.
+  public static func insufficientStorage(_ message: String) -> Self {
+    Self(code: 507, reason: "InsufficientStorage", message: message)
+  }
   public static func timeout(_ message: String, retryAfter: Int = 1) -> Self {
     var status = Self(code: 504, reason: "Timeout", message: "Timeout: \(message)")
     status.retryAfterSeconds = retryAfter

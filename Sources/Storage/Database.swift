@@ -99,7 +99,8 @@ final class Database {
     case restart
   }
 
-  /// Copies the write-ahead log into the database file and syncs both. True when all of it was copied: everything
+  /// Copies the write-ahead log into the database file and syncs both; throws an error of a full disk with everything
+  /// still in the write-ahead log. True when all of it was copied: everything
   /// committed before is durable then, whatever `synchronous` says.
   func checkpoint(_ kind: Checkpoint) throws(StorageError) -> Bool {
     var total: Int32 = 0

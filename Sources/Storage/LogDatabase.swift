@@ -2,8 +2,15 @@
 // on the disk. Everything here blocks; SQLiteLogStore calls it on its own thread. Reading: LogReading.swift.
 
 /// The log's database, synchronously. One thread at a time.
+///
+/// How large it grows. Pages of deleted entries are used again, so that the file holds what the log once held at most:
+/// what the replica retains (`retainedLogBytes`, four times that while a snapshot is sent), a step of the cut
+/// (`cutStep`) and what came while the deletion of that was under way, half of what is deleted. Its write-ahead log
+/// starts anew after 12,000 pages and one checkpoint: 48 MiB, and what is written while a checkpoint runs. Entries lie
+/// in pages of 4 KiB at their length and 30 bytes; one that is longer than a page wastes part of its last.
 final class LogDatabase {
-  /// Entries deleted behind the base per transaction: about a tenth of a millisecond of work.
+  /// Entries deleted behind the base per transaction at least: about a tenth of a millisecond of work. Twice as many as
+  /// it writes, if that is more, so that deletion keeps up with any load.
   static let deletionsPerStep: UInt64 = 256
 
   /// What the tables hold, as far as it matters to the next write.
@@ -86,7 +93,7 @@ final class LogDatabase {
       }
       if let hardState { try store(hardState) }
       if let cut, cut.index > extent.baseIndex { try store(cut) }
-      try deleteStep()
+      try deleteStep(UInt64(writes.reduce(0) { $0 + $1.entries.count }))
       try commit.run()
     } catch {
       database.rollBack()
@@ -106,14 +113,14 @@ final class LogDatabase {
     try promises.make(promise)
   }
 
-  private func deleteStep() throws(StorageError) {
+  private func deleteStep(_ written: UInt64) throws(StorageError) {
     guard extent.owesDeletions else { return }
     extent.owesDeletions = false
     guard try firstStored.step(), !firstStored.isNull(0) else { return firstStored.reset() }
     let first = firstStored.word(0)
     firstStored.reset()
     guard first <= extent.baseIndex else { return }
-    let through = min(extent.baseIndex, first + Self.deletionsPerStep - 1)
+    let through = min(extent.baseIndex, first + max(Self.deletionsPerStep, written * 2) - 1)
     deleteThrough.bind(through)
     try deleteThrough.run()
     extent.owesDeletions = through < extent.baseIndex

@@ -71,6 +71,11 @@ public struct LogWrite: Sendable {
 public enum LogStoreEvent: Sendable {
   /// Every write up to the token is durable; the batch's commit took so long, its fsync included.
   case durable(through: UInt64, nanoseconds: UInt64)
+  /// There is no room left but what was kept back for terms, votes and the first entries of elections. Nothing is lost;
+  /// writes wait, and are done when there is room (`maintain` looks for it).
+  case full(StorageError)
+  /// There is room again.
+  case hasRoom
   /// A write failed. It and everything after it must be taken as lost; nothing more will be written.
   case failed(StorageError)
 }
@@ -82,8 +87,14 @@ public protocol LogStore: AnyObject, Sendable {
   func append(_ write: LogWrite)
   /// Lets go of the entries up to `base`, in steps too small to delay a write. What they led to must be durable.
   func cut(to base: LogBase)
+  /// To be called about once a second: looks for room after `full`, and does what is done in small steps.
+  func maintain()
   /// Performs what was handed in, then closes the files and calls `completion` on the store's thread.
   func close(_ completion: @escaping @Sendable () -> Void)
+}
+
+extension LogStore {
+  public func maintain() {}
 }
 
 /// What a log holds when it is opened.

@@ -39,6 +39,9 @@ final class PromiseFile: Sendable {
     /// The page of extents that is not needed: the other holds the last that is known to be durable.
     var extentPage = 0
     var isExtentSynced = true
+    /// While a sync runs nothing is noted: what it makes durable must stay as it is.
+    var isSyncing = false
+    var extentToNote: LogExtent?
   }
   // The writer's thread alone.
   nonisolated(unsafe) private var state = State()
@@ -78,13 +81,17 @@ final class PromiseFile: Sendable {
     }
     state.promiseSequence += 1
     state.promise = promise
-    extentIsSynced()
+    if !state.isSyncing { extentIsSynced() }
   }
 
   /// Notes how far the log is durable. Not durable itself before `syncExtent` or `make`: it is a hint that costs no
   /// sync of its own.
   func note(_ extent: LogExtent) throws(StorageError) {
     guard extent != state.extent else { return }
+    if state.isSyncing {
+      state.extentToNote = extent
+      return
+    }
     let words = [extent.truncations, extent.truncatedFrom, extent.last.index, extent.last.term]
     do throws(FileError) {
       try write(Self.extentMagic, state.extentSequence + 1, words, page: 2 + state.extentPage)
@@ -96,11 +103,14 @@ final class PromiseFile: Sendable {
     state.isExtentSynced = false
   }
 
-  /// Whether something was noted that is not durable.
-  var owesSync: Bool { !state.isExtentSynced }
+  /// Begins to make durable what was noted: `syncExtent` on any thread, then `endSync`. False: nothing to do.
+  func beginSync() -> Bool {
+    guard !state.isExtentSynced, !state.isSyncing else { return false }
+    state.isSyncing = true
+    return true
+  }
 
-  /// Makes durable what was noted before the call. Any thread; tell the writer's with `extentIsSynced` when nothing was
-  /// noted meanwhile.
+  /// On any thread.
   func syncExtent() throws(StorageError) {
     do throws(FileError) { try file.sync() } catch {
       throw .system(operation: "sync of the log's extent", code: error.code)
@@ -108,7 +118,15 @@ final class PromiseFile: Sendable {
   }
 
   /// What was noted is durable: the next goes to the other page.
-  func extentIsSynced() {
+  func endSync() throws(StorageError) {
+    state.isSyncing = false
+    extentIsSynced()
+    guard let extent = state.extentToNote else { return }
+    state.extentToNote = nil
+    try note(extent)
+  }
+
+  private func extentIsSynced() {
     guard !state.isExtentSynced else { return }
     state.isExtentSynced = true
     state.extentPage ^= 1

@@ -1,6 +1,7 @@
 // The log's disk: a queue before raft.db, a writer thread that empties it with one fsync a batch, and a checkpointer
 // with a connection and thread of its own.
 
+import Glibc
 import Synchronization
 
 /// `LogStore` over SQLite with group commit: everything queued while the last transaction ran goes into the next.
@@ -13,6 +14,11 @@ public final class SQLiteLogStore: LogStore {
     /// A checkpoint has just copied nearly everything: the moment for the write-ahead log to start anew.
     var isRestartDue = false
     var failure: StorageError?
+    /// The disk was full, and the room that was kept back is not back yet.
+    var isLow = false
+    /// Not even that room is left: the queue waits for `maintain`.
+    var isStuck = false
+    var isMaintenanceDue = false
     var onEvent: (@Sendable (LogStoreEvent) -> Void)?
     var onClose: (@Sendable () -> Void)?
   }
@@ -32,28 +38,43 @@ public final class SQLiteLogStore: LogStore {
   nonisolated(unsafe) private var checkpointDatabase: Database?
 
   private let promises: PromiseFile
+  private let ballast: Ballast
   private let clock: @Sendable () -> UInt64
 
   init(
-    database: LogDatabase, checkpointDatabase: Database, promises: PromiseFile, writer: any BlockingWorker,
+    database: LogDatabase, checkpointDatabase: Database, promises: PromiseFile, ballast: Ballast,
+    writer: any BlockingWorker,
     checkpointer: any BlockingWorker, clock: @escaping @Sendable () -> UInt64
   ) {
     self.clock = clock
     self.database = database
     self.checkpointDatabase = checkpointDatabase
     self.promises = promises
+    self.ballast = ballast
     self.writer = writer
     self.checkpointer = checkpointer
   }
 
   public func start(onEvent: @escaping @Sendable (LogStoreEvent) -> Void) {
-    state.withLock { $0.onEvent = onEvent }
+    let isLow = !ballast.isHeld
+    state.withLock { state in
+      state.onEvent = onEvent
+      state.isLow = isLow
+    }
+    if isLow { onEvent(.full(.system(operation: "keep room back", code: ENOSPC))) }
     schedule { _ in }
   }
 
   public func append(_ write: LogWrite) { schedule { $0.queue.append(write) } }
 
   public func cut(to base: LogBase) { schedule { $0.cut = base } }
+
+  public func maintain() {
+    schedule { state in
+      state.isMaintenanceDue = true
+      state.isStuck = false
+    }
+  }
 
   public func close(_ completion: @escaping @Sendable () -> Void) { schedule { $0.onClose = completion } }
 
@@ -78,6 +99,10 @@ public final class SQLiteLogStore: LogStore {
       return (state.queue, state.cut, state.onEvent, state.failure)
     }
     guard failure == nil else { return finish() }
+    if state.withLock({ $0.isMaintenanceDue.take() }) {
+      regainRoom()
+      syncExtent()
+    }
     if !writes.isEmpty || cut != nil || database.owesDeletions {
       do throws(StorageError) {
         if StorageMutant.reportedBeforeCommit.isActive, let last = writes.last {
@@ -93,20 +118,74 @@ public final class SQLiteLogStore: LogStore {
           onEvent?(.durable(through: last.token, nanoseconds: 0))
           return finish()
         }
-        state.withLock { $0.failure = error }
-        onEvent?(.failed(error))
+        if error.isFull { return ranOutOfRoom(writes, cut, error) }
+        fail(error)
       }
     }
     finish()
   }
 
+  /// Nothing of these writes was kept. They are tried again at once in the room that was kept back, then when asked.
+  private func ranOutOfRoom(_ writes: [LogWrite], _ cut: LogBase?, _ error: StorageError) {
+    let (onEvent, isFirst) = state.withLock { state in
+      defer { state.isLow = true }
+      return (state.onEvent, !state.isLow)
+    }
+    if isFirst { onEvent?(.full(error)) }
+    let hasMore = ballast.release()
+    // Term and vote have a place of their own, where they are durable by now.
+    let arePromises = writes.allSatisfy {
+      $0.base == nil && $0.truncateFrom == nil && $0.entries.isEmpty && $0.recovery == nil
+    }
+    if arePromises, !hasMore, let last = writes.last { onEvent?(.durable(through: last.token, nanoseconds: 0)) }
+    state.withLock { state in
+      if hasMore || !arePromises { state.queue = writes + state.queue }
+      state.cut = state.cut ?? cut
+      state.isStuck = !hasMore
+    }
+    finish()
+  }
+
+  /// Takes back the room that was given up, if it is there.
+  private func regainRoom() {
+    guard state.withLock({ $0.isLow }), ballast.refill() else { return }
+    let onEvent = state.withLock { state in
+      state.isLow = false
+      return state.onEvent
+    }
+    onEvent?(.hasRoom)
+  }
+
+  /// Makes durable how far the log goes, beside the log: on the other thread, for nobody waits for it.
+  private func syncExtent() {
+    guard promises.beginSync() else { return }
+    checkpointer.perform { [self] in
+      do throws(StorageError) {
+        try promises.syncExtent()
+        writer.perform { [self] in
+          do throws(StorageError) { try promises.endSync() } catch { fail(error) }
+        }
+      } catch {
+        fail(error)
+      }
+    }
+  }
+
+  private func fail(_ error: StorageError) {
+    let onEvent = state.withLock { state in
+      state.failure = state.failure ?? error
+      return state.onEvent
+    }
+    onEvent?(.failed(error))
+  }
+
   private func finish() {
     let (again, close) = state.withLock { state in
       let isFailed = state.failure != nil
-      if !isFailed, !state.queue.isEmpty || state.cut != nil || database?.owesDeletions == true {
+      if !isFailed, !state.isStuck, !state.queue.isEmpty || state.cut != nil || database?.owesDeletions == true {
         return (true, nil as (@Sendable () -> Void)?)
       }
-      if isFailed { state.queue = [] }
+      if isFailed || state.isStuck && state.onClose != nil { state.queue = [] }
       state.isScheduled = false
       defer { state.onClose = nil }
       return (false, state.onClose)
@@ -133,7 +212,9 @@ public final class SQLiteLogStore: LogStore {
     }
     if isRestartDue {
       // Commits wait for this: only what came during the checkpoint before is left to copy.
-      if try database.checkpoint(.restart) { checkpointedFrames = 0 }
+      do throws(StorageError) { if try database.checkpoint(.restart) { checkpointedFrames = 0 } } catch {
+        guard error.isFull else { throw error }
+      }
       return
     }
     guard database.frames > checkpointedFrames + Self.checkpointFrames else { return }
@@ -157,12 +238,17 @@ public final class SQLiteLogStore: LogStore {
         state.isRestartDue = frames > Self.restartFrames
       }
     } catch {
+      if error.isFull { return state.withLock { $0.isCheckpointing = false } }
       // The pages are still in the write-ahead log, but a disk that fails here is not to be trusted with more.
-      let onEvent = state.withLock { state in
-        state.failure = error
-        return state.onEvent
-      }
-      onEvent?(.failed(error))
+      fail(error)
     }
+  }
+}
+
+extension Bool {
+  /// The value, which is false from now on.
+  fileprivate mutating func take() -> Bool {
+    defer { self = false }
+    return self
   }
 }

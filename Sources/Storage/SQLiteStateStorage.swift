@@ -19,6 +19,8 @@ public final class SQLiteStateStorage: StateStorage {
   private let worker: any BlockingWorker
   // Used on the worker's thread alone once `start` was called.
   nonisolated(unsafe) private var database: StateDatabase?
+  /// Writes that there was no room for, in order.
+  nonisolated(unsafe) private var waiting: [StateWrite] = []
   nonisolated(unsafe) private var durableIndex: UInt64
   nonisolated(unsafe) private var lastCheckpoint: UInt64
   private let clock: @Sendable () -> UInt64
@@ -38,7 +40,14 @@ public final class SQLiteStateStorage: StateStorage {
     state.withLock { $0.onEvent = onEvent }
   }
 
-  public func write(_ write: StateWrite) { worker.perform { self.perform(write) } }
+  public func write(_ write: StateWrite) {
+    worker.perform {
+      self.waiting.append(write)
+      self.performWaiting()
+    }
+  }
+
+  public func maintain() { worker.perform { self.performWaiting() } }
 
   public func close(_ completion: @escaping @Sendable () -> Void) {
     worker.perform {
@@ -54,9 +63,14 @@ public final class SQLiteStateStorage: StateStorage {
     }
   }
 
-  private func perform(_ write: StateWrite) {
+  private func performWaiting() {
+    while let write = waiting.first, perform(write) { waiting.removeFirst() }
+  }
+
+  /// False: there was no room, and nothing was written.
+  private func perform(_ write: StateWrite) -> Bool {
     let (onEvent, failure) = state.withLock { ($0.onEvent, $0.failure) }
-    guard failure == nil, let database else { return }
+    guard failure == nil, let database else { return true }
     do throws(StorageError) {
       try database.commit(write)
       let now = clock()
@@ -75,8 +89,13 @@ public final class SQLiteStateStorage: StateStorage {
       if StorageMutant.checkpointUnsynced.isActive { durableIndex = write.mark.appliedIndex }
       onEvent?(.written(appliedIndex: write.mark.appliedIndex, durableIndex: durableIndex))
     } catch {
+      if error.isFull {
+        onEvent?(.full(error))
+        return false
+      }
       state.withLock { $0.failure = error }
       onEvent?(.failed(error))
     }
+    return true
   }
 }

@@ -4,6 +4,11 @@
 // Reading: StateReading.swift.
 
 /// The state's database, synchronously. One thread at a time.
+///
+/// How large it grows. A row that is written again takes the place of the one before, and what it leaves free is used
+/// again: the file holds the largest state there ever was (each row at its length and 150 bytes, in pages that are half
+/// full at worst), however often it changed. Its write-ahead log starts anew after 16,000 pages, 64 MiB, and the
+/// transaction that is written then.
 final class StateDatabase {
   let database: Database
   let meta: MetaTable

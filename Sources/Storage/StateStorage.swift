@@ -111,6 +111,8 @@ public struct StateWrite: Sendable {
 public enum StateStorageEvent: Sendable {
   /// Written through the first index; no power cut takes it back through the second: the log may be cut there.
   case written(appliedIndex: UInt64, durableIndex: UInt64)
+  /// There is no room left. The write waits, and those behind it, until there is (`maintain` looks for it); the log has it all.
+  case full(StorageError)
   /// A write failed; nothing more will be written.
   case failed(StorageError)
 }
@@ -120,8 +122,14 @@ public protocol StateStorage: AnyObject, Sendable {
   /// Must be called once, before any write.
   func start(onEvent: @escaping @Sendable (StateStorageEvent) -> Void)
   func write(_ write: StateWrite)
+  /// To be called about once a second: looks for room after `full`, and does what is done in small steps.
+  func maintain()
   /// Performs what was handed in, then closes the files and calls `completion` on the storage's thread.
   func close(_ completion: @escaping @Sendable () -> Void)
+}
+
+extension StateStorage {
+  public func maintain() {}
 }
 
 /// What a state storage holds when it is opened; rows are handed out one by one.

@@ -32,12 +32,13 @@ public struct StorageDirectory: Sendable {
   /// hands out every object's row. What is damaged is left out and named in the contents; the files hold what is good.
   /// Blocks: not on a loop.
   ///
-  /// `identity` nil: whoever the disk belongs to. `files` is the disk, `cipher` encrypts it, `makeWorker` supplies the
-  /// places where blocking work runs, `clock` monotonic nanoseconds. Throws `foreign`, with nothing changed, for another
-  /// server's disk or that of a newer version; `damaged` where the server cannot know any more what it has promised.
+  /// `identity` nil: whoever the disk belongs to. `files` is the disk, `cipher` encrypts it, `ballastBytes` are kept back
+  /// for when it is full, `makeWorker` supplies the places where blocking work runs, `clock` monotonic nanoseconds.
+  /// Throws `foreign`, with nothing changed, for another server's disk or that of a newer version; `damaged` where the
+  /// server cannot know any more what it has promised.
   public static func open(
     path: String, identity expected: StorageIdentity?, files: any FileSystem = OperatingSystemFiles(),
-    cipher: any StorageCipher = NoCipher(),
+    cipher: any StorageCipher = NoCipher(), ballastBytes: Int = Ballast.defaultBytes,
     makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) },
     clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() },
     row: (ObjectRow) throws(StorageError) -> Void
@@ -79,6 +80,7 @@ public struct StorageDirectory: Sendable {
       identity: identity, incarnation: promise.incarnation, diskID: diskID,
       log: SQLiteLogStore(
         database: log.database, checkpointDatabase: checkpointDatabase, promises: promises,
+        ballast: Ballast(path: path, files: files, bytes: ballastBytes),
         writer: makeWorker("log writer"), checkpointer: LockedWorker(makeWorker("log checkpoint"), lock), clock: clock),
       state: SQLiteStateStorage(
         database: state.database, durableIndex: isDurable ? state.contents.mark?.appliedIndex ?? 0 : 0,

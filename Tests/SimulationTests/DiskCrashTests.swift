@@ -30,23 +30,28 @@ final class Life: @unchecked Sendable {
   private(set) var durableToken: UInt64 = 0
   private(set) var durableState: UInt64 = 0
   private(set) var failures: [StorageError] = []
+  private(set) var isFull = false
 
   init(_ disk: SimulatedDisk, now: @escaping @Sendable () -> UInt64 = { 0 }) throws {
     var rows: [ObjectRow] = []
     directory = try StorageDirectory.open(
       path: disk.path, identity: StorageIdentity(cluster: "c", node: 1), files: disk.attach(),
+      ballastBytes: SimulatedDisk.ballastBytes,
       makeWorker: { [pump] _ in pump.worker() }, clock: now
     ) { rows.append($0) }
     self.rows = rows
     directory.log.start { [unowned self] event in
       switch event {
       case .durable(let token, _): durableToken = max(durableToken, token)
+      case .full: isFull = true
+      case .hasRoom: isFull = false
       case .failed(let error): failures.append(error)
       }
     }
     directory.state.start { [unowned self] event in
       switch event {
       case .written(_, let index): durableState = max(durableState, index)
+      case .full: isFull = true
       case .failed(let error): failures.append(error)
       }
     }
@@ -150,6 +155,7 @@ struct LogModel {
       var durableState: UInt64 = 0
       var marks: [UInt64: UInt64] = [0: 0]  // Applied index to the row's revision.
       for _ in 0..<6 {
+        disk.faults.failingSyncs = 0
         let life = try Life(disk)
         let contents = life.directory.logContents
         let token = try #require(
@@ -164,9 +170,12 @@ struct LogModel {
         durableState = applied
         model.applied = applied
         disk.cutPower(afterOperations: UInt64.random(in: 0..<200, using: &model.random))
+        // What a failed sync took is lost although it can still be read: until the power is cut.
+        if model.random.chance(25) { disk.faults.failingSyncs = 1 }
         for _ in 0..<60 where life.failures.isEmpty {
           life.directory.log.append(model.nextWrite())
           if model.random.chance(40) { life.pump.run() }
+          if model.random.chance(10) { life.directory.log.maintain() }
           if model.random.chance(15), let last = model.last.entries.last, last.index > model.applied {
             model.applied = last.index
             marks[last.index] = UInt64.random(in: 1..<1_000_000, using: &model.random)
@@ -186,7 +195,7 @@ struct LogModel {
         } else {
           life.close()
         }
-        if life.failures.isEmpty { disk.kill() }
+        disk.kill()
       }
     }
   }

@@ -11,6 +11,7 @@ extension APIStatus {
     case .timedOut: self = .timeout("request did not complete within the allotted timeout")
     case .stopped(let why): self = .serviceUnavailable("the server is stopping: \(why)")
     case .tooLarge(let limit): self = .tooLarge(limit: limit)
+    case .noRoom(let why): self = .insufficientStorage(why)
     }
   }
 }

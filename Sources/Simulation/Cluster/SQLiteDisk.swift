@@ -18,7 +18,7 @@ public final class SQLiteDisk: ServerDisk {
     let mount = disk.attach()
     let clock = SimulatedClock(world: world)
     return try ReplicaDisk.open(
-      path: disk.path, identity: identity, files: mount,
+      path: disk.path, identity: identity, files: mount, ballastBytes: SimulatedDisk.ballastBytes,
       makeWorker: { _ in
         SimulatedWorker(world: world, mount: mount, clock: clock) { [self] in pace.draw(&simulator.random) }
       },

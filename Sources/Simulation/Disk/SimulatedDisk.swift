@@ -30,6 +30,9 @@ public final class SimulatedDisk: @unchecked Sendable {
     public init() {}
   }
 
+  /// What a simulated server keeps back for when its disk is full: small, for time is what simulation is about.
+  public static let ballastBytes = 128 << 10
+
   public var faults = Faults()
   /// Writes, syncs and changes of names so far: the moments at which power can fail.
   public private(set) var operations: UInt64 = 0
@@ -66,7 +69,7 @@ public final class SimulatedDisk: @unchecked Sendable {
     let mount = attach()
     let clock = SimulatedClock(world: world)
     return try ReplicaDisk.open(
-      path: path, identity: identity, files: mount,
+      path: path, identity: identity, files: mount, ballastBytes: SimulatedDisk.ballastBytes,
       makeWorker: { _ in SimulatedWorker(world: world, mount: mount, clock: clock) },
       clock: { clock.now })
   }
