@@ -118,7 +118,14 @@ let package = Package(
     tests(
       "Controllers", ["Client", "HTTP", "Kubelet", "Scheduler", "Schema", "JSON", "World", "TestSupport", logging]),
     tests("Kubelet", ["Client", "HTTP", "Schema", "JSON", "World", "TestSupport", logging]),
-    tests("Simulation", ["World", "Client", "Raft", "Storage", "Replica", "HTTP", "Schema", "JSON", "ChaosChecker", logging]),
+    tests(
+      "Simulation",
+      ["World", "Client", "Raft", "Storage", "Replica", "HTTP", "Schema", "JSON", "ChaosChecker", logging]),
+    // What Kubernetes' own conformance suite asks, told against the API server in memory.
+    .testTarget(
+      name: "ConformanceTests",
+      dependencies: ["Client", "Controllers", "HTTP", "Schema", "JSON", "World", "TestSupport", logging],
+      swiftSettings: settings),
     .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "World"], swiftSettings: settings),
   ]
 )
