@@ -52,7 +52,11 @@ final class ServerDocuments: Sendable {
       let sources = OpenAPISources(
         hash: { Crypto.hexadecimal(Crypto.sha512($0)).uppercased() },
         structure: { registry.structure($0) },
-        schema: { registry.kind($0)?.custom?.schema.source })
+        schema: { registry.kind($0)?.custom?.schema.source },
+        description: { structure, field in
+          let texts = FieldDescriptions.all
+          return field.map { texts.field($0, of: structure) } ?? texts.structure(structure)
+        })
       let made =
         former.map { Self.updated($0.documents, from: $0.registry, to: registry, sources) }
         ?? OpenAPIDocuments(registry.kinds, gitVersion: gitVersion, sources: sources)

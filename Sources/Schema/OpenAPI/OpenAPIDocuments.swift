@@ -7,17 +7,21 @@ public struct OpenAPISources: Sendable {
   public var structure: @Sendable (GroupVersionKind) -> Structure?
   /// The whole JSON schema of a kind in place of one made from its structure: that of a CustomResourceDefinition.
   public var schema: @Sendable (GroupVersionKind) -> JSONValue?
+  /// What a field (nil: the structure itself) is for, where the structure does not say; may be empty.
+  public var description: @Sendable (_ structure: String, _ field: String?) -> String
   /// Uppercase hexadecimal SHA-512.
   public var hash: @Sendable ([UInt8]) -> String
 
   public init(
     hash: @escaping @Sendable ([UInt8]) -> String,
     structure: @escaping @Sendable (GroupVersionKind) -> Structure? = { _ in nil },
-    schema: @escaping @Sendable (GroupVersionKind) -> JSONValue? = { _ in nil }
+    schema: @escaping @Sendable (GroupVersionKind) -> JSONValue? = { _ in nil },
+    description: @escaping @Sendable (_ structure: String, _ field: String?) -> String = { _, _ in "" }
   ) {
     self.hash = hash
     self.structure = structure
     self.schema = schema
+    self.description = description
   }
 }
 

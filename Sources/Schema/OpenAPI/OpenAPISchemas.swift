@@ -107,11 +107,13 @@ struct OpenAPISchemas {
 
   private mutating func describe(_ structure: Structure) -> JSONObject {
     var schema = JSONObject()
-    if !structure.description.isEmpty { schema["description"] = .string(structure.description) }
+    let description =
+      structure.description.isEmpty ? sources.description(structure.name, nil) : structure.description
+    if !description.isEmpty { schema["description"] = .string(description) }
     schema["type"] = "object"
     var properties = JSONObject()
     properties.reserveCapacity(structure.members.count)
-    for member in structure.members { properties.appendUnique(member.name, property(member)) }
+    for member in structure.members { properties.appendUnique(member.name, property(member, of: structure)) }
     if !properties.isEmpty { schema["properties"] = .object(properties) }
     let required = structure.members.filter(\.isRequired).map { JSONValue.string($0.name) }
     if !required.isEmpty { schema["required"] = .array(required) }
@@ -120,9 +122,11 @@ struct OpenAPISchemas {
     return schema
   }
 
-  private mutating func property(_ field: Field) -> JSONValue {
+  private mutating func property(_ field: Field, of structure: Structure) -> JSONValue {
     var extra = JSONObject()
-    if !field.description.isEmpty { extra["description"] = .string(field.description) }
+    let description =
+      field.description.isEmpty ? sources.description(structure.name, field.name) : field.description
+    if !description.isEmpty { extra["description"] = .string(description) }
     if let value = field.defaultValue { extra["default"] = value }
     if !field.enumeration.isEmpty { extra["enum"] = .array(field.enumeration.map { .string($0) }) }
     describeMerging(of: field, in: &extra)
