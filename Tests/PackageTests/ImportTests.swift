@@ -30,6 +30,8 @@ import Testing
       "ControlPlane": loop.union(["TLS", "Replica", "APIServer", "Scheduler", "Controllers"]),
       "Simulation": loop.union(system).union([
         "TLS", "Raft", "Storage", "Replica", "APIServer", "ControlPlane", "Kubelet", "ChaosChecker", "DequeModule",
+        // For the switches of their mutants alone.
+        "Scheduler", "Controllers",
       ]),
       "trireme": loop.union(system).union([
         "EventLoop", "TLS", "Raft", "Storage", "Replica", "APIServer", "ControlPlane", "Kubelet", "Simulation",

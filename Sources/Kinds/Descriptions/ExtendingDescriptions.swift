@@ -128,6 +128,8 @@ extension FieldDescriptions {
     x-kubernetes-list-type: atomic, set or map.
     x-kubernetes-list-map-keys: Members that tell items of a map apart.
     x-kubernetes-map-type: atomic or granular.
+    $schema: Must not be set.
+    $ref: Must not be set.
     x-kubernetes-validations: Rules in CEL.
     clientCIDR: The network of the clients.
     serverAddress: The address they use.

@@ -204,6 +204,8 @@ extension FieldDescriptions {
     ExecAction: A command.
     HTTPGetAction: An HTTP request.
     TCPSocketAction: A connection.
+    linux: On Linux.
+    gid: The group id.
     GRPCAction: A gRPC health check.
     """#
 }
