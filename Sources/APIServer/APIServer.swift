@@ -40,7 +40,7 @@ public final class APIServer: HTTPHandler {
     /// Nil: nothing is recorded.
     public var audit: AuditLog?
     /// Compiles the rules in the schemas of custom resources.
-    var rules: any RuleCompiler = NoRules()
+    public var rules: any RuleCompiler = SchemaRuleCompiler()
     public var logger = Logger(label: "apiserver")
     public init() {}
   }

@@ -44,6 +44,8 @@ public final class ControlPlaneServer: Sendable {
     public var audit: AuditLog?
     /// Asked before the usual authorizers.
     public var authorizers: [any Authorizer] = []
+    /// The way to admission webhooks.
+    public var webhooks: any WebhookTransport = UnreachableWebhooks()
     /// A log for each part, by its name.
     public var makeLogger: @Sendable (String) -> Logger = { Logger(label: $0) }
 
@@ -102,7 +104,8 @@ public final class ControlPlaneServer: Sendable {
     apiConfiguration.gitVersion = configuration.versions.kubernetes
     apiConfiguration.advertisedAddress = configuration.endpoint
     apiConfiguration.serviceNetwork = configuration.serviceNetwork
-    let security = SecurityParts(store: replica, tokenKey: configuration.tokenKey, world: worlds.control)
+    let security = SecurityParts(
+      store: replica, tokenKey: configuration.tokenKey, world: worlds.control, webhooks: configuration.webhooks)
     var dependencies = security.dependencies { health.checks() }
     dependencies.paths["/trireme/status"] = StatusPath(
       name: configuration.name, version: configuration.versions.trireme, replica: replica)

@@ -12,13 +12,19 @@ public struct SecurityParts: Sendable {
   public let authorizer: any Authorizer
   private let store: any ObjectStore
   private let world: any World
+  private let webhooks: WebhookCaller
 
   /// The checks that /livez counts. Others fail for reasons that starting the process again would not cure.
   public static let livenessChecks: Set<String> = ["ping", "log"]
 
   /// `tokenKey` signs service account tokens, the same on every server; `world` is the loop on which changes of roles and
   /// pods are noted, and the clock by which tokens expire.
-  public init(store: any ObjectStore, tokenKey: PrivateKey, world: any World) {
+  /// `webhooks`: the way to admission webhooks.
+  public init(
+    store: any ObjectStore, tokenKey: PrivateKey, world: any World,
+    webhooks transport: any WebhookTransport = UnreachableWebhooks()
+  ) {
+    webhooks = WebhookCaller(transport: transport) { world.randomBits() }
     self.store = store
     self.world = world
     tokens = ServiceAccountTokens(key: tokenKey)
@@ -67,8 +73,8 @@ public struct SecurityParts: Sendable {
       validating: [
         NamespaceLifecycle(), LimitRangeBounds(), NodeRestriction(), PodSecurityAdmission(), ClaimResize(),
         CertificateAdmission(authorizer: authorizer), EscalationCheck(rbac: rbac, authorizer: authorizer),
-        ResourceQuotaAdmission(),
-      ])
+        ValidatingWebhooks(webhooks), ResourceQuotaAdmission(),
+      ], webhooks: MutatingWebhooks(webhooks))
   }
 
   private var computed: [String: any ComputedResource] {

@@ -4,19 +4,14 @@ import Kinds
 import Schema
 
 /// The rules of a schema (`x-kubernetes-validations`), compiled.
-protocol RuleChecker: Sendable {
+public protocol RuleChecker: Sendable {
   /// What they say of an object that its schema finds nothing wrong with; `old` for rules about changes.
   func errors(_ object: JSONValue, old: JSONValue?) -> [FieldError]
 }
 
-protocol RuleCompiler: Sendable {
+public protocol RuleCompiler: Sendable {
   /// nil: there is nothing to check.
   func compile(_ schema: StructuralSchema) -> (any RuleChecker)?
-}
-
-/// Compiles nothing.
-struct NoRules: RuleCompiler {
-  func compile(_ schema: StructuralSchema) -> (any RuleChecker)? { nil }
 }
 
 struct CustomResourceRules: KindRules {

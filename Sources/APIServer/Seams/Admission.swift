@@ -93,12 +93,27 @@ public protocol ValidatingAdmission: Sendable {
 public struct Admission: Sendable {
   public var mutating: [any MutatingAdmission]
   public var validating: [any ValidatingAdmission]
-  public init(mutating: [any MutatingAdmission] = [], validating: [any ValidatingAdmission] = []) {
+  /// Asked after `mutating`; when they change the object, `mutating` is asked once more.
+  public var webhooks: MutatingWebhooks?
+  public init(
+    mutating: [any MutatingAdmission] = [], validating: [any ValidatingAdmission] = [],
+    webhooks: MutatingWebhooks? = nil
+  ) {
+    self.webhooks = webhooks
     self.mutating = mutating
     self.validating = validating
   }
 
   func mutate(_ request: inout AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) {
+    try await runPlugins(&request, objects)
+    guard let webhooks else { return }
+    let round = try await webhooks.firstRound(&request, objects)
+    guard round.hasChanged else { return }
+    try await runPlugins(&request, objects)
+    try await webhooks.secondRound(round, &request, objects)
+  }
+
+  private func runPlugins(_ request: inout AdmissionRequest, _ objects: ObjectLookup) async throws(APIStatus) {
     for plugin in mutating
     where plugin.handles(request.operation, request.resource, subresource: request.subresource) {
       try await plugin.admit(&request, objects: objects)

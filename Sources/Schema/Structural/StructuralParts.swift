@@ -1,11 +1,11 @@
 // Parts of custom resources with rules of their own: resources inside them, and lists whose items have identity.
 import JSON
 
-enum StructuralParts {
-  // MARK: - Identity of items
+/// What tells items of lists apart.
+public enum StructuralIdentity {
 
   /// What tells items of a list apart; an item without all keys is told by what it has.
-  static func identity(of item: JSONValue, _ schema: StructuralSchema) -> JSONValue {
+  public static func of(_ item: JSONValue, _ schema: StructuralSchema) -> JSONValue {
     guard schema.listType == "map" else { return item }
     var keys = JSONObject()
     for name in schema.listMapKeys { keys[name] = item[name] }
@@ -13,12 +13,15 @@ enum StructuralParts {
   }
 
   /// The items of a list as it was, where they can be told apart: only then is it known what an item was before.
-  static func formerItems(_ old: JSONValue?, _ schema: StructuralSchema) -> [JSONValue: JSONValue]? {
+  public static func formerItems(_ old: JSONValue?, _ schema: StructuralSchema) -> [JSONValue: JSONValue]? {
     guard schema.listType == "map", let items = old?.array else { return nil }
     var result: [JSONValue: JSONValue] = [:]
-    for item in items { result[identity(of: item, schema)] = item }
+    for item in items { result[of(item, schema)] = item }
     return result
   }
+}
+
+enum StructuralParts {
 
   // MARK: - Sets and maps
 
@@ -42,9 +45,9 @@ enum StructuralParts {
     case .array(let items):
       if schema.listType == "set" || schema.listType == "map" { duplicates(items, schema, path, &errors) }
       guard let element = schema.items, element.hasKeyedLists else { return }
-      let former = formerItems(old, schema)
+      let former = StructuralIdentity.formerItems(old, schema)
       for (index, item) in items.enumerated() {
-        lists(item, former.flatMap { $0[identity(of: item, schema)] }, element, "\(path)[\(index)]", &errors)
+        lists(item, former.flatMap { $0[StructuralIdentity.of(item, schema)] }, element, "\(path)[\(index)]", &errors)
       }
     default: return
     }
@@ -55,7 +58,7 @@ enum StructuralParts {
   ) {
     var seen: Set<JSONValue> = []
     for (index, item) in items.enumerated() {
-      let identity = identity(of: item, schema)
+      let identity = StructuralIdentity.of(item, schema)
       guard !seen.insert(identity).inserted else { continue }
       errors.append(
         FieldError(

@@ -255,10 +255,10 @@ private struct StructuralValidator {
   private mutating func checkArray(_ items: [JSONValue], old: JSONValue?, _ schema: StructuralSchema) {
     outcome.matches += 1
     if let element = schema.items {
-      let former = StructuralParts.formerItems(old, schema)
+      let former = StructuralIdentity.formerItems(old, schema)
       for (index, item) in items.enumerated() {
         path.append(.element(index))
-        validate(item, old: former.flatMap { $0[StructuralParts.identity(of: item, schema)] }, element)
+        validate(item, old: former.flatMap { $0[StructuralIdentity.of(item, schema)] }, element)
         path.removeLast()
       }
     }

@@ -71,6 +71,7 @@ final class ServerProcess: Sendable {
       versions: Version.all)
     plane.serviceNetwork = record.serviceNetwork
     plane.audit = configuration.audit
+    plane.webhooks = WebhookConnections(loop: controlLoop)
     plane.certificateAuthority = certificates.authority
     let paths = OperationsPaths()
     plane.paths["/trireme/"] = paths

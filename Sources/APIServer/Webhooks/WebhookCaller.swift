@@ -1,0 +1,204 @@
+// Asks webhooks: finds them, sends them a review, reads their answer.
+import HTTP
+import JSON
+import Replica
+import Schema
+import Synchronization
+import TLS
+import World
+
+/// The webhooks of a cluster, and the way to them.
+public final class WebhookCaller: Sendable {
+  enum Kind: String, Sendable {
+    case mutating = "mutatingwebhookconfigurations"
+    case validating = "validatingwebhookconfigurations"
+    var resource: GroupResource { GroupResource(group: "admissionregistration.k8s.io", resource: rawValue) }
+  }
+  /// Why a call failed: what follows `failed calling webhook "x": `.
+  enum Failure: Error {
+    case calling(String)
+    case refused(APIStatus)
+  }
+  private struct Compiled: Sendable {
+    var newest: Revision = 0
+    var count = 0
+    var webhooks: [Webhook] = []
+  }
+  private static let responseMaximum = 3 << 20
+
+  private let transport: any WebhookTransport
+  private let randomBits: @Sendable () -> UInt64
+  private let compiled = Mutex<[Kind: Compiled]>([:])
+
+  /// `randomBits` names reviews and picks endpoints.
+  public init(transport: any WebhookTransport, randomBits: @escaping @Sendable () -> UInt64) {
+    self.transport = transport
+    self.randomBits = randomBits
+  }
+
+  /// All webhooks of a kind, by name of their configuration, then in its order.
+  func webhooks(_ kind: Kind, _ objects: ObjectLookup) -> [Webhook] {
+    let stored = objects.stored(kind.resource)
+    if stored.isEmpty { return [] }
+    let newest = stored.reduce(0) { max($0, $1.revision) }
+    if let known = compiled.withLock({ $0[kind] }), known.newest == newest, known.count == stored.count {
+      return known.webhooks
+    }
+    let webhooks = stored.sorted { $0.key.name < $1.key.name }.flatMap { object in
+      object.tree["webhooks"].elements.map { Webhook($0, configuration: object.key.name) }
+    }
+    compiled.withLock { $0[kind] = Compiled(newest: newest, count: stored.count, webhooks: webhooks) }
+    return webhooks
+  }
+
+  /// Configuration objects are never subject to webhooks: a wrong one could not be mended.
+  static func isExempt(_ resource: GroupResource) -> Bool {
+    resource.group == "admissionregistration.k8s.io"
+      && [
+        "mutatingwebhookconfigurations", "validatingwebhookconfigurations", "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+      ].contains(resource.resource)
+  }
+
+  /// What the webhook says of a request; nil when it is none of its business.
+  func ask(
+    _ webhook: Webhook, _ request: AdmissionRequest, _ objects: ObjectLookup, mayPatch: Bool
+  ) async throws(Failure) -> (verdict: AdmissionReview.Verdict, seen: String)? {
+    guard let seen = webhook.version(for: request), webhook.isSelected(request, objects) else { return nil }
+    guard let version = AdmissionReview.version(webhook.reviewVersions) else {
+      throw .calling("could not create admission objects: webhook does not accept known AdmissionReview versions")
+    }
+    let uid = uuid()
+    let review = AdmissionReview.request(request, version: version, seen: seen, uid: uid)
+    do throws(APIStatus) {
+      guard try webhook.meetsConditions(request, review: review) else { return nil }
+    } catch {
+      throw .refused(error)
+    }
+    if request.isDryRun, !webhook.allowsDryRun {
+      throw .refused(.badRequest("admission webhook \"\(webhook.name)\" does not support dry run"))
+    }
+    let body = try await post(review, to: webhook.clientConfig, within: webhook.timeout, objects)
+    do throws(AdmissionReview.Malformed) {
+      return (try AdmissionReview.verdict(body, version: version, uid: uid, mayPatch: mayPatch), seen)
+    } catch {
+      throw .calling("received invalid webhook response: \(error)")
+    }
+  }
+
+  // MARK: - Calling
+
+  /// Posts a document; returns the body of the answer.
+  func post(
+    _ document: JSONValue, to config: JSONValue, within limit: Duration, _ objects: ObjectLookup
+  ) async throws(Failure) -> [UInt8] {
+    let place = try place(config, objects, timeout: limit)
+    let request = HTTPRequest(
+      method: "POST", target: place.target,
+      headers: [
+        "content-type": "application/json", "accept": "application/json, */*", "user-agent": "kube-apiserver-admission",
+        "host": place.authority,
+      ], body: .bytes(document.bytes))
+    let response: HTTPResponse
+    let bytes: [UInt8]
+    do {
+      response = try await transport.send(request, to: place.address, within: limit)
+      bytes = try await response.body.collect(upTo: Self.responseMaximum)
+    } catch {
+      throw .calling("failed to call webhook: Post \"\(place.url)\": \(Self.text(error, place.address))")
+    }
+    guard response.status == 200 else {
+      throw .calling("failed to call webhook: \(Self.text(status: response.status, bytes))")
+    }
+    return bytes
+  }
+
+  /// As Go's client words what went wrong.
+  private static func text(_ error: any Error, _ address: WebhookTarget) -> String {
+    guard let error = error as? HTTPError else { return "\(error)" }
+    switch error {
+    case .timedOut: return "context deadline exceeded"
+    case .connectFailed(let why):
+      if why.contains("refused") { return "dial tcp \(address.host):\(address.port): connect: connection refused" }
+      if why.contains("ertificate") { return "tls: failed to verify certificate: x509: \(why)" }
+      return "dial tcp \(address.host):\(address.port): \(why)"
+    default: return "\(error)"
+    }
+  }
+
+  private static func text(status: Int, _ body: [UInt8]) -> String {
+    switch status {
+    case 404: return "the server could not find the requested resource"
+    case 401: return "Unauthorized"
+    default:
+      let head = String(decoding: body.prefix(256), as: UTF8.self)
+      return head.isEmpty
+        ? "the server responded with the status code \(status) but did not return more information"
+        : "an error on the server (\(JSONValue.string(head))) has prevented the request from succeeding"
+    }
+  }
+
+  private struct Place {
+    var address: WebhookTarget
+    var target: String
+    var url: String
+    var authority: String
+  }
+
+  private func place(_ config: JSONValue, _ objects: ObjectLookup, timeout: Duration) throws(Failure) -> Place {
+    let authority = (try? Base64.decode(config["caBundle"].string ?? "")) ?? []
+    let pem = String(decoding: authority, as: UTF8.self)
+    let query = "timeout=\(timeout.components.seconds)s"
+    if let url = config["url"].string {
+      guard url.hasPrefix("https://") else { throw .calling("could not get REST client: \(url) is no https URL") }
+      let rest = url.dropFirst("https://".count)
+      let host = rest.prefix { $0 != "/" && $0 != "?" }
+      let path = rest[host.endIndex...]
+      let name = Self.hostAndPort(String(host))
+      let target = (path.isEmpty ? "/" : path.hasPrefix("?") ? "/\(path)" : String(path))
+      let separator = target.contains("?") ? "&" : "?"
+      return Place(
+        address: WebhookTarget(host: name.host, port: name.port, serverName: name.host, authorityPEM: pem),
+        target: target + separator + query, url: "https://\(host)\(target)\(separator)\(query)",
+        authority: String(host))
+    }
+    let service = config["service"]
+    let namespace = service["namespace"].string ?? ""
+    let name = service["name"].string ?? ""
+    let port = service["port"].integer ?? 443
+    let path = service["path"].string ?? "/"
+    let serverName = "\(name).\(namespace).svc"
+    let url = "https://\(serverName):\(port)\(path)?\(query)"
+    do throws(ServiceResolution.Failure) {
+      let endpoint = try ServiceResolution.endpoint(
+        namespace: namespace, name: name, port: port, objects: objects, choice: randomBits())
+      return Place(
+        address: WebhookTarget(host: endpoint.host, port: endpoint.port, serverName: serverName, authorityPEM: pem),
+        target: "\(path)?\(query)", url: url, authority: port == 443 ? serverName : "\(serverName):\(port)")
+    } catch {
+      throw .calling("failed to call webhook: Post \"\(url)\": \(error)")
+    }
+  }
+
+  private static func hostAndPort(_ text: String) -> (host: String, port: UInt16) {
+    if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
+      let port = text[text.index(after: end)...].dropFirst()
+      return (String(text[text.index(after: text.startIndex)..<end]), UInt16(port) ?? 443)
+    }
+    let parts = text.split(separator: ":", maxSplits: 1)
+    return (String(parts.first ?? ""), parts.count == 2 ? UInt16(parts[1]) ?? 443 : 443)
+  }
+
+  /// A random UUID (RFC 9562, version 4).
+  private func uuid() -> String {
+    let (high, low) = (randomBits(), randomBits())
+    func hex(_ value: UInt64, _ digits: Int) -> String {
+      let text = String(value, radix: 16)
+      return String(repeating: "0", count: max(0, digits - text.count)) + text
+    }
+    return [
+      hex(high >> 32, 8), hex((high >> 16) & 0xffff, 4), hex((high & 0x0fff) | 0x4000, 4),
+      hex(((low >> 48) & 0x3fff) | 0x8000, 4), hex(low & 0xffff_ffff_ffff, 12),
+    ].joined(separator: "-")
+  }
+}

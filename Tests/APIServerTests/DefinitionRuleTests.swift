@@ -1,0 +1,147 @@
+// What is wrong with definitions, and the rules that their schemas may hold.
+import APIServer
+import JSON
+import Testing
+
+@Suite struct DefinitionRuleTests {
+  let cluster = TestServer()
+
+  private func causes(_ schema: JSONValue) async throws -> [String] {
+    let reply = try await cluster.post(definitionsPath, definition(versions: [version("v1", schema: schema)]))
+    #expect(reply.status == 422, "\(reply.text)")
+    return reply.json["details"]["causes"].elements.map { "\($0["field"].string ?? ""): \($0["message"].string ?? "")" }
+  }
+
+  @Test(
+    arguments: [
+      (["properties": ["a": ["type": "string"]]], "type: Required value: must not be empty at the root"),
+      (["type": "string"], #"type: Invalid value: "string": must be object at the root"#),
+      (
+        ["type": "object", "properties": ["a": [:]]],
+        "properties[a].type: Required value: must not be empty for specified object fields"
+      ),
+      (
+        ["type": "object", "properties": ["a": ["type": "array"]]],
+        "properties[a].items: Required value: must be specified"
+      ),
+      (
+        ["type": "object", "properties": ["a": ["type": "array", "items": ["minLength": 1]]]],
+        "properties[a].items.type: Required value: must not be empty for specified array items"
+      ),
+      (
+        [
+          "type": "object",
+          "properties": ["metadata": ["type": "object", "properties": ["labels": ["type": "object"]]]],
+        ],
+        "properties[metadata]: Forbidden: must not specify anything other than name and generateName, but metadata is implicitly specified"
+      ),
+      (["type": "object", "anyOf": [["type": "object"]]], "anyOf[0].type: Forbidden: must be empty to be structural"),
+      (
+        ["type": "object", "anyOf": [["properties": ["a": ["minLength": 1]]]]],
+        "properties[a]: Required value: because it is defined in spec.validation.openAPIV3Schema.anyOf[0].properties[a]"
+      ),
+      (
+        ["type": "object", "properties": ["a": ["type": "string", "pattern": "("]]],
+        #"properties[a].pattern: Invalid value: "(": must be a valid regular expression, but isn't: error parsing regexp: missing closing ): `(`"#
+      ),
+      (
+        ["type": "object", "properties": ["a": ["type": "integer", "default": "x"]]],
+        #"properties[a].default: Invalid value: "string": "#
+      ),
+      (
+        [
+          "type": "object",
+          "properties": ["a": ["type": "array", "items": ["type": "string"], "x-kubernetes-list-type": "map"]],
+        ],
+        "properties[a].x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map"
+      ),
+      (
+        ["type": "object", "properties": ["a": ["type": "array", "uniqueItems": true, "items": ["type": "string"]]]],
+        "properties[a].uniqueItems: Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
+      ),
+    ] as [(JSONValue, String)])
+  func aSchemaThatIsNotStructuralIsRefused(_ schema: JSONValue, _ expected: String) async throws {
+    let found = try await causes(schema)
+    #expect(found.contains { $0.hasPrefix("spec.validation.openAPIV3Schema.\(expected)") }, "\(found)")
+  }
+
+  @Test func versionsNamesAndGroupsAreChecked() async throws {
+    var two = definition(versions: [version("v1"), version("v2")])
+    var reply = try await cluster.post(definitionsPath, two)
+    #expect(reply.message.contains("must have exactly one version marked as storage version"))
+    two = definition(group: "example")
+    reply = try await cluster.post(definitionsPath, two)
+    #expect(reply.message.contains(#"spec.group: Invalid value: "example": should be a domain with at least one dot"#))
+    reply = try await cluster.post(definitionsPath, definition(group: "my.k8s.io"))
+    #expect(
+      reply.message.contains(
+        "metadata.annotations[api-approved.kubernetes.io]: Required value: protected groups must have approval annotation"
+      ))
+    reply = try await cluster.post(definitionsPath, definition(names: ["shortNames": ["Bad"]]))
+    #expect(reply.json["details"]["causes"][0]["field"] == "spec.names.shortNames[0]")
+    // Names may not change once they are served.
+    try await cluster.define(cronTabDefinition())
+    var changed = try await cluster.get("\(definitionsPath)/crontabs.stable.example.com").json
+    changed["spec"]["scope"] = "Cluster"
+    reply = try await cluster.put("\(definitionsPath)/crontabs.stable.example.com", changed)
+    #expect(
+      reply.json["details"]["causes"][0]["message"] == "Invalid value: \"Cluster\": field is immutable", "\(reply.text)"
+    )
+  }
+
+  // MARK: - Rules
+
+  private func ruled(_ rules: JSONValue) -> JSONValue {
+    [
+      "type": "object",
+      "properties": [
+        "spec": [
+          "type": "object", "x-kubernetes-validations": rules,
+          "properties": [
+            "minReplicas": ["type": "integer"], "replicas": ["type": "integer"],
+            "names": [
+              "type": "array", "maxItems": 10,
+              "items": [
+                "type": "string", "maxLength": 10,
+                "x-kubernetes-validations": [["rule": "self.startsWith('a')", "message": "must begin with a"]],
+              ],
+            ],
+          ],
+        ]
+      ],
+    ]
+  }
+
+  @Test func rulesOfTheSchemaAreKept() async throws {
+    let rules: JSONValue = [
+      ["rule": "self.minReplicas <= self.replicas", "message": "replicas should be at least minReplicas"],
+      [
+        "rule": "self.replicas <= oldSelf.replicas + 2",
+        "messageExpression": "'at most ' + string(oldSelf.replicas + 2)",
+      ],
+      ["rule": "self.replicas != 13", "reason": "FieldValueForbidden", "fieldPath": ".replicas"],
+    ]
+    try await cluster.define(definition(versions: [version("v1", schema: ruled(rules))]))
+    let wrong = try await cluster.post(cronTabs, cronTab("a", ["minReplicas": 3, "replicas": 2]))
+    #expect(
+      wrong.message
+        == "CronTab.stable.example.com \"a\" is invalid: spec: Invalid value: \"object\": replicas should be at least "
+        + "minReplicas")
+    let unlucky = try await cluster.post(cronTabs, cronTab("a", ["minReplicas": 3, "replicas": 13]))
+    #expect(
+      unlucky.message
+        == "CronTab.stable.example.com \"a\" is invalid: spec.replicas: Forbidden: failed rule: self.replicas != 13")
+    let named = try await cluster.post(cronTabs, cronTab("a", ["minReplicas": 1, "replicas": 2, "names": ["a", "b"]]))
+    #expect(named.json["details"]["causes"][0]["field"] == "spec.names[1]")
+    #expect(
+      named.json["details"]["causes"][0]["message"] == "Invalid value: \"string\": must begin with a", "\(named.text)")
+    #expect(try await cluster.post(cronTabs, cronTab("a", ["minReplicas": 1, "replicas": 2])).status == 201)
+    let jump = try await cluster.patch("\(cronTabs)/a", ["spec": ["replicas": 9]])
+    #expect(jump.message.hasSuffix("spec: Invalid value: \"object\": at most 4"), "\(jump.text)")
+    // What the schema refuses is not shown to rules.
+    let typed = try await cluster.post(cronTabs, cronTab("b", ["minReplicas": "x", "replicas": 2]))
+    #expect(
+      typed.message.contains(
+        "<nil>: Invalid value: \"null\": some validation rules were not checked because the object was invalid"))
+  }
+}
