@@ -22,7 +22,7 @@ final class WatchRegistry: Sendable {
   /// Ends the watches of one resource cleanly.
   func endAll(of resource: String) {
     let all = sessions.withLock { $0.byNumber.sorted { $0.key < $1.key } }
-    for (_, session) in all where session.resource == resource { session.end() }
+    for (_, session) in all where session.resource == resource { session.endAfterDeliveries() }
   }
   /// Ends every watch cleanly: clients resume elsewhere from what they have seen.
   func endAll() {
@@ -186,6 +186,9 @@ final class WatchSession: Sendable {
     send(state.withLock { $0.events.error(status) })
     end()
   }
+
+  /// Ends once the changes that are on their way here have been delivered: they were put on the loop before this.
+  func endAfterDeliveries() { world.execute { [weak self] in self?.end() } }
 
   func end(throwing error: (any Error)? = nil) {
     let ended: ((any WatchSubscription)?, [(any ScheduledTimer)?])? = state.withLock { state in
