@@ -71,11 +71,7 @@ public final class SimulatedCluster: @unchecked Sendable {
     clientWorld = SimulatedProcess(on: SimulatedHost("clients", simulator: simulator)).makeWorld("clients")
     for number in 1...options.servers {
       let host = SimulatedHost("server-\(number)", simulator: simulator)
-      let disk: any ServerDisk =
-        switch options.disk {
-        case .memory: MemoryDisk(simulator: simulator)
-        case .sqlite: SQLiteDisk(simulator: simulator)
-        }
+      let disk = Self.makeDisk(options.disk, simulator)
       servers.append(SimulatedServer(id: NodeID(number), host: host, disk: disk))
     }
     simulator.afterStep = { [unowned self] world in
@@ -101,13 +97,45 @@ public final class SimulatedCluster: @unchecked Sendable {
     journal.note("VIOLATION: \(what)")
   }
 
-  public func server(_ id: NodeID) -> SimulatedServer { servers[Int(id) - 1] }
-  public var running: [SimulatedServer] { servers.filter(\.isRunning) }
-  public var members: [Member] {
-    servers.map { Member(id: $0.id, name: $0.name, address: "10.0.0.\($0.id):6443") }
+  private static func makeDisk(_ kind: DiskKind, _ simulator: Simulator) -> any ServerDisk {
+    switch kind {
+    case .memory: MemoryDisk(simulator: simulator)
+    case .sqlite: SQLiteDisk(simulator: simulator)
+    }
   }
 
+  public func server(_ id: NodeID) -> SimulatedServer {
+    guard let server = servers.first(where: { $0.id == id }) else { preconditionFailure("there is no server \(id)") }
+    return server
+  }
+  /// Those that were not taken away for good.
+  public var remaining: [SimulatedServer] { servers.filter { !$0.isRetired } }
+  public var running: [SimulatedServer] { servers.filter(\.isRunning) }
+  public var members: [Member] {
+    remaining.map { Member(id: $0.id, name: $0.name, address: "10.0.0.\($0.id):6443") }
+  }
+
+  private var founders: [Member] { (1...options.servers).map { member(NodeID($0), "server-\($0)") } }
+  private func member(_ id: NodeID, _ name: String) -> Member { Member(id: id, name: name, address: Self.address(id)) }
+  static func address(_ id: NodeID) -> String { "10.0.0.\(id):6443" }
+
   // MARK: Servers
+
+  /// Takes a server away for good, with its disk.
+  public func retire(_ id: NodeID) {
+    journal.note("\(server(id).name) is taken away for good")
+    crash(id, powerLost: true)
+    server(id).isRetired = true
+  }
+
+  /// A new server, with an empty disk, that the group has been told of.
+  public func join(_ member: Member) {
+    guard !servers.contains(where: { $0.id == member.id }) else { return start(member.id) }
+    let host = SimulatedHost(member.name, simulator: simulator)
+    servers.append(
+      SimulatedServer(id: member.id, host: host, disk: Self.makeDisk(options.disk, simulator), joined: member))
+    start(member.id)
+  }
 
   public func startAll() {
     for server in servers where !server.isAlive { start(server.id) }
@@ -117,7 +145,7 @@ public final class SimulatedCluster: @unchecked Sendable {
   /// Starts a server on its disk. A disk that cannot be read leaves it dead, and says why in `stoppedBecause`.
   public func start(_ id: NodeID) {
     let server = server(id)
-    guard server.life == nil else { return }
+    guard server.life == nil, !server.isRetired else { return }
     let process = SimulatedProcess(on: server.host)
     let (consensus, control) = (process.makeWorld("consensus"), process.makeWorld("control"))
     let api = [process.makeWorld("api-1"), process.makeWorld("api-2")]
@@ -127,7 +155,10 @@ public final class SimulatedCluster: @unchecked Sendable {
     do {
       let opened = try server.disk.open(on: disk, identity: StorageIdentity(cluster: Self.clusterID, node: id))
       let transport = SimulatedPeerTransport(node: id, world: consensus, network: network)
-      var settings = ReplicaOptions(node: id, members: members)
+      var settings = ReplicaOptions(node: id, members: founders)
+      if let joined = server.joined {
+        settings = ReplicaOptions(joining: id, name: joined.name, address: joined.address, contacts: members)
+      }
       options.tune(&settings)
       var configuration = ControlPlaneServer.Configuration(
         name: server.name, members: members, endpoint: "10.0.0.100:6443", certificateAuthorityPEM: "CA",

@@ -31,12 +31,17 @@ public final class SimulatedServer: @unchecked Sendable {
   public let host: SimulatedHost
   public let disk: any ServerDisk
   var life: Life?
+  /// As the group knows it, where it was added to a running one; nil for founders.
+  let joined: Member?
+  /// Gone for good, its disk with it: never started again.
+  public internal(set) var isRetired = false
   /// How often it was started.
   public internal(set) var starts = 0
   /// Why the replica stopped by itself, in its present life.
   public internal(set) var stoppedBecause: String?
 
-  init(id: NodeID, host: SimulatedHost, disk: any ServerDisk) {
+  init(id: NodeID, host: SimulatedHost, disk: any ServerDisk, joined: Member? = nil) {
+    self.joined = joined
     self.id = id
     name = host.name
     self.host = host

@@ -91,6 +91,23 @@ extension RunDescription {
       """
     ),
     (
+      "members",
+      """
+      # Servers are lost and replaced, added and removed, while others fail.
+      servers 3 3 5
+      nodes 1
+      safety 40s
+      workloads 2 registers counters watches leases
+      fault replace every 12s lasting 1ms
+      fault resize every 10s lasting 1ms
+      fault kill every 12s lasting 100ms..4s
+      fault isolate every 12s lasting 200ms..4s
+      fault reset every 10s lasting 1ms
+      fault slow-network every 15s lasting 500ms..6s
+      fault transfer every 10s lasting 1ms
+      """
+    ),
+    (
       "clocks",
       """
       # Machines that stand still, and clocks that cannot be trusted.

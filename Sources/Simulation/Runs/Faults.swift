@@ -41,10 +41,14 @@ public enum FaultKind: String, Sendable, CaseIterable {
   case clockDrift = "clock-drift"
   /// Leadership is handed over on demand.
   case transfer
+  /// A server is lost for good, removed, and another takes its place.
+  case replace
+  /// One server more for a while, or one less.
+  case resize
 }
 
 /// Lets faults strike a cluster until it is told to stop; then takes everything back.
-final class FaultInjector {
+final class FaultInjector: @unchecked Sendable {
   private let cluster: SimulatedCluster
   private let faults: [RunDescription.Fault]
   /// Fate has a loop of its own: no server's death ends it.
@@ -52,6 +56,9 @@ final class FaultInjector {
   private var isOver = false
   private var jumps: [NodeID: Duration] = [:]
   private(set) var count = 0
+  /// A change of membership is being made: one at a time.
+  private(set) var isChanging = false
+  private var newcomers = 0
 
   init(_ cluster: SimulatedCluster, _ faults: [RunDescription.Fault]) {
     self.cluster = cluster
@@ -91,7 +98,7 @@ final class FaultInjector {
     cluster.network.rawFaults = RawFaults()
     cluster.network.slowProbability = 0
     cluster.heal()
-    for server in cluster.servers {
+    for server in cluster.remaining {
       cluster.resume(server.id)
       server.disk.pace = DiskPace()
       (server.disk as? SQLiteDisk)?.disk.makeRoom()
@@ -110,7 +117,7 @@ final class FaultInjector {
 
   private func strike(_ kind: FaultKind, for time: Duration) {
     count += 1
-    let ids = cluster.servers.map(\.id)
+    let ids = cluster.remaining.map(\.id)
     let one = random.pick(ids) ?? 1
     let others = ids.filter { $0 != one }
     let other = random.pick(others) ?? one
@@ -182,6 +189,23 @@ final class FaultInjector {
       cluster.drift(one, partsPerMillion: random.next(below: 100_000) - 50_000)
       later(time) { [cluster] in cluster.drift(one, partsPerMillion: 0) }
     case .transfer: transfer(to: one)
+    case .replace:
+      guard !isChanging else { return }
+      isChanging = true
+      cluster.retire(one)
+      cluster.spawn { [self] in
+        _ = await change(.remove(one))
+        await grow()
+        isChanging = false
+      }
+    case .resize:
+      guard !isChanging else { return }
+      isChanging = true
+      let shrinks = ids.count > cluster.options.servers && ids.count > 1
+      cluster.spawn { [self] in
+        if !shrinks { await grow() } else if await change(.remove(one)) != nil { cluster.retire(one) }
+        isChanging = false
+      }
     }
   }
 
@@ -206,6 +230,47 @@ final class FaultInjector {
       }
       cluster.journal.note("healed \(one) | \(other)")
     }
+  }
+
+  // MARK: Membership
+
+  private func grow() async {
+    newcomers += 1
+    let number = cluster.options.servers + newcomers
+    let address = SimulatedCluster.address(NodeID(100 + number))
+    guard let member = await change(.add(name: "newcomer-\(number)", address: address, isSpare: false)) else { return }
+    cluster.join(member)
+  }
+
+  /// Asks for a change at one server after the other, until it has happened. It outlives the faults: what was begun is
+  /// brought to its end.
+  private func change(_ change: MembershipChange) async -> Member? {
+    for _ in 0..<40 {
+      if let server = random.pick(cluster.running), let replica = server.replica {
+        cluster.journal.note("\(change) is asked of \(server.name)")
+        let answer = Answer()
+        // A server that dies never answers.
+        cluster.spawn {
+          do throws(MembershipRefusal) {
+            answer.member = try await replica.changeMembership(change, timeout: .seconds(5))
+          } catch {
+            answer.refusal = error
+          }
+        }
+        for _ in 0..<60 where answer.member == nil && answer.refusal == nil {
+          try? await cluster.clientWorld.sleep(for: .milliseconds(100))
+        }
+        if let member = answer.member { return member }
+        if answer.refusal?.kind == .notFound { return nil }
+      }
+      try? await cluster.clientWorld.sleep(for: .milliseconds(500))
+    }
+    return nil
+  }
+
+  private final class Answer: @unchecked Sendable {
+    var member: Member?
+    var refusal: MembershipRefusal?
   }
 
   private func transfer(to id: NodeID) {

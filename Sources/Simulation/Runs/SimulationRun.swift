@@ -102,13 +102,14 @@ public final class SimulationRun {
   }
 
   private var hasConverged: Bool {
-    let views = cluster.servers.map { $0.inspect { ($0.raft.commitIndex, $0.appliedIndex, $0.stateHash) } }
+    let views = cluster.remaining.map { $0.inspect { ($0.raft.commitIndex, $0.appliedIndex, $0.stateHash) } }
     guard let first = views.first ?? nil else { return false }
-    return cluster.leader != nil && views.allSatisfy { $0.map { $0 == first && $0.0 == $0.1 } ?? false }
+    return !injector.isChanging && cluster.leader != nil
+      && views.allSatisfy { $0.map { $0 == first && $0.0 == $0.1 } ?? false }
   }
 
   private var disagreement: String {
-    cluster.servers.map { server in
+    cluster.remaining.map { server in
       let view = server.inspect {
         "term \($0.raft.currentTerm) \($0.raft.role) commit \($0.raft.commitIndex) applied \($0.appliedIndex) hash \($0.stateHash)"
       }
@@ -123,8 +124,8 @@ private final class WriteProbe: @unchecked Sendable {
   var isDone: Bool { missing.isEmpty }
 
   init(_ cluster: SimulatedCluster) {
-    missing = cluster.servers.map(\.id)
-    for server in cluster.servers {
+    missing = cluster.remaining.map(\.id)
+    for server in cluster.remaining {
       cluster.spawn { await self.write(cluster, server.id) }
     }
   }
@@ -136,6 +137,8 @@ private final class WriteProbe: @unchecked Sendable {
       "metadata": ["generateName": "probe-", "namespace": "default"],
     ]
     while missing.contains(id) {
+      // Taken away by a change that was under way.
+      if cluster.server(id).isRetired { return missing.removeAll { $0 == id } }
       do {
         try await client.create(.configMaps, namespace: "default", object)
         missing.removeAll { $0 == id }
