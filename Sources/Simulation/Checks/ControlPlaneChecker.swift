@@ -107,7 +107,8 @@ struct ControlPlaneChecker {
       if change.previous == nil, let most = mostReplicas[owner], activePods[owner, default: 0] > most {
         report(
           "no replica set has more pods than were ever asked for",
-          "\(change.key) at \(change.revision) is number \(activePods[owner, default: 0]); at most \(most) were asked for")
+          "\(change.key) at \(change.revision) is number \(activePods[owner, default: 0]); at most \(most) were asked for"
+        )
       }
     }
     guard after.isCounted else { return }
