@@ -20,9 +20,7 @@ struct ClusterCertificates {
     if !FileSystem.exists(signingKey) {
       try FileSystem.write(try PrivateKey.generateP256().pem, to: signingKey, permissions: 0o600)
     }
-    for (number, name) in plan.serverNames.enumerated() {
-      try ensureServer(name, address: plan.address(ofServer: number + 1), authority, now: now)
-    }
+    for (name, address) in plan.members { try ensureServer(name, address: address, authority, now: now) }
     try FileSystem.createDirectory("\(home.nodes)/pki", permissions: 0o700)
     for node in plan.nodeNames {
       try ensureLeaf(

@@ -7,40 +7,42 @@ import World
 /// What `up` was asked for; kept in the folder, so that a second `up` and `status` find the same cluster.
 struct ClusterPlan: Equatable {
   var port: UInt16 = 6443
-  var servers = 3
+  /// The numbers of the servers, ascending: server-1, server-2, … Those that were removed are missing.
+  var numbers = [1, 2, 3]
   var nodes = 5
   /// Servers listen on .1, .2, … of this loopback network.
   var network = "127.0.1"
 
-  var endpoint: String { "127.0.0.1:\(port)" }
-  var serverNames: [String] { (1...servers).map { "server-\($0)" } }
-  func address(ofServer number: Int) -> String { "\(network).\(number):\(port)" }
-  /// name=address of every server.
-  var members: [(name: String, address: String)] {
-    (1...servers).map { ("server-\($0)", address(ofServer: $0)) }
-  }
-  /// Every server that this cluster may grow to: the load balancer knows them from the start.
-  var places: [(name: String, address: String)] {
-    (1...max(servers, Self.maximumServers)).map { ("server-\($0)", address(ofServer: $0)) }
-  }
   /// More cost every write more, and survive hardly more.
   static let maximumServers = 9
+
+  var servers: Int { numbers.count }
+  var endpoint: String { "127.0.0.1:\(port)" }
+  var serverNames: [String] { numbers.map(Self.name) }
+  static func name(_ number: Int) -> String { "server-\(number)" }
+  func address(ofServer number: Int) -> String { "\(network).\(number):\(port)" }
+  /// Every server with its address.
+  var members: [(name: String, address: String)] { numbers.map { (Self.name($0), address(ofServer: $0)) } }
+  /// Every server that this cluster may grow to: the load balancer knows them from the start.
+  var places: [(name: String, address: String)] {
+    (1...Self.maximumServers).map { (Self.name($0), address(ofServer: $0)) }
+  }
   var nodeNames: [String] { nodes == 0 ? [] : (1...nodes).map { "node-\($0)" } }
 
   var json: JSONValue {
     [
       "port": .integer(Int64(port)), "servers": .integer(Int64(servers)), "nodes": .integer(Int64(nodes)),
-      "network": .string(network),
+      "network": .string(network), "numbers": .array(numbers.map { .integer(Int64($0)) }),
     ]
   }
 
   init() {}
   init?(json: JSONValue) {
     guard let port = json["port"].integer, let servers = json["servers"].integer, let nodes = json["nodes"].integer,
-      let network = json["network"].string
+      let network = json["network"].string, servers > 0
     else { return nil }
     self.port = UInt16(truncatingIfNeeded: port)
-    self.servers = Int(servers)
+    numbers = json["numbers"].array?.compactMap { $0.integer.map(Int.init) } ?? Array(1...Int(servers))
     self.nodes = Int(nodes)
     self.network = network
   }

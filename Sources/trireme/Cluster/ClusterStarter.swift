@@ -29,6 +29,8 @@ struct ClusterStarter: Sendable {
 
   private var processes: ClusterProcesses { ClusterProcesses(home: home, plan: plan) }
 
+  var isRunning: Bool { processes.all.allSatisfy { $0.pid != nil } }
+
   func start() async throws {
     let running = processes.all.filter { $0.pid != nil }
     if running.count == processes.all.count {
@@ -80,11 +82,12 @@ struct ClusterStarter: Sendable {
 
   private func startServers() async throws {
     for (process, member) in zip(processes.servers, plan.members) where process.pid == nil {
-      var arguments = [
-        "server", "--name", member.name, "--home", process.folder, "--listen", member.address, "--endpoint",
-        plan.endpoint,
-      ]
-      for other in plan.members { arguments += ["--member", "\(other.name)=\(other.address)"] }
+      var arguments = ["server", "--home", process.folder]
+      // Who has started once knows everything else.
+      if try ServerHome(path: process.folder).record() == nil {
+        arguments += ["--name", member.name, "--listen", member.address, "--endpoint", plan.endpoint]
+        for other in plan.members { arguments += ["--member", "\(other.name)=\(other.address)"] }
+      }
       try await process.start(executable, arguments, on: loop)
     }
     for (process, member) in zip(processes.servers, plan.members) {
@@ -124,7 +127,7 @@ struct ClusterStarter: Sendable {
   // MARK: Waiting
 
   /// Returns when /readyz says so; throws with the end of the log when the process ended or time is up.
-  private func waitUntilReady(_ process: ManagedProcess, address: String) async throws {
+  func waitUntilReady(_ process: ManagedProcess, address: String) async throws {
     let client = try adminTransport(address)
     defer { client.close() }
     let start = loop.now

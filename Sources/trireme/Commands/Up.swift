@@ -20,12 +20,16 @@ struct Up: ParsableCommand {
       give another folder and port:
 
         trireme up --home .other --port 7443 --network 127.0.2
+
+      With another number of servers, a cluster that is there grows or shrinks, online and one server at a time:
+
+        trireme up --servers 5
       """)
 
   @OptionGroup var home: HomeOption
   @Option(help: "Port of the load balancer on 127.0.0.1, and of every server on its own address (default: 6443).")
   var port: UInt16?
-  @Option(help: "Number of servers: 1, 3 (default) or 5.")
+  @Option(help: "Number of servers: 1, 3 (default) or 5; a cluster that is there grows or shrinks to it.")
   var servers: Int?
   @Option(help: "Number of hollow nodes (default: 5).")
   var nodes: Int?
@@ -45,24 +49,38 @@ struct Up: ParsableCommand {
 
   func run() throws {
     let home = home.resolved
-    let plan = try merge(with: home.plan)
+    let existing = home.plan
+    let plan = try merge(with: existing)
+    let wanted = servers ?? plan.servers
     let executable = try FileSystemPaths.ownExecutable()
     try MainLoop.run { loop in
-      try await ClusterStarter(home: home, plan: plan, executable: executable, loop: loop).start()
+      let starter = ClusterStarter(home: home, plan: plan, executable: executable, loop: loop)
+      guard existing != nil, wanted != plan.servers else { return try await starter.start() }
+      try await ClusterResizing(home: home, starter: starter, executable: executable, loop: loop).resize(to: wanted)
     }
   }
 
-  /// The plan of the folder, if there is one: what a cluster was made with cannot be changed by starting it again.
+  /// The plan of the folder, if there is one: where a cluster listens cannot be changed by starting it again. Servers that
+  /// were removed from the group are left out.
   private func merge(with existing: ClusterPlan?) throws -> ClusterPlan {
     var plan = existing ?? ClusterPlan()
     if let port { plan.port = port }
-    if let servers { plan.servers = servers }
+    if existing == nil, let servers { plan.numbers = Array(1...servers) }
     if let nodes { plan.nodes = nodes }
     if let network { plan.network = network }
-    if let existing, existing.members.map(\.address) != plan.members.map(\.address) {
+    guard let existing else { return plan }
+    guard existing.members.map(\.address) == plan.members.map(\.address) else {
       throw CommandFailure(
-        "The cluster in \(home.resolved.path) has \(existing.servers) servers on \(existing.network).x:\(existing.port). "
+        "The cluster in \(home.resolved.path) has its servers on \(existing.network).x:\(existing.port). "
           + "Remove it first (trireme down), or choose another folder with --home.")
+    }
+    let home = home.resolved
+    plan.numbers.removeAll { number in
+      (try? ServerHome(path: home.server(ClusterPlan.name(number))).record())?.phase == .removed
+    }
+    guard !plan.numbers.isEmpty else {
+      throw CommandFailure(
+        "Every server of the cluster in \(home.path) was removed from it. Start anew: trireme down, trireme up")
     }
     return plan
   }

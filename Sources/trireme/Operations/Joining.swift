@@ -33,7 +33,7 @@ struct Joining: Sendable {
   func run() async throws -> ServerRecord {
     if let record = try home.record() {
       try checkRecord(record)
-      if record.phase == .started {
+      if record.phase == .started, home.hasDisk {
         Terminal.say(
           "\(record.name) is a member of cluster \(record.cluster) already (server \(record.node)): it goes on.")
         return record

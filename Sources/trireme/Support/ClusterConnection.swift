@@ -28,18 +28,19 @@ struct ConnectionOptions: ParsableArguments {
 
   /// What was named wins over what lies around.
   func connect(on loop: EventLoop) throws -> ClusterConnection {
-    if let kubeconfig { return try connection(kubeconfig: kubeconfig, loop) }
-    if let home { return try connection(home: try FileSystemPaths.absolute(home), loop) }
-    if let home = Self.environment("TRIREME_HOME") {
-      return try connection(home: try FileSystemPaths.absolute(home), loop)
+    if let kubeconfig { return try ClusterConnection(kubeconfig: kubeconfig, servers: servers, loop: loop) }
+    if let home = home ?? Self.environment("TRIREME_HOME") {
+      return try ClusterConnection(home: try FileSystemPaths.absolute(home), servers: servers, loop: loop)
     }
     if let path = Self.environment("KUBECONFIG")?.split(separator: ":").first {
-      return try connection(kubeconfig: String(path), loop)
+      return try ClusterConnection(kubeconfig: String(path), servers: servers, loop: loop)
     }
     let standard = ClusterHome.standard(nil)
-    if standard.plan != nil { return try connection(home: standard.path, loop) }
+    if standard.plan != nil { return try ClusterConnection(home: standard.path, servers: servers, loop: loop) }
     let usual = Self.environment("HOME").map { "\($0)/.kube/config" }
-    if let usual, FileSystem.exists(usual) { return try connection(kubeconfig: usual, loop) }
+    if let usual, FileSystem.exists(usual) {
+      return try ClusterConnection(kubeconfig: usual, servers: servers, loop: loop)
+    }
     throw CommandFailure(
       "which cluster? Name a kubeconfig (--kubeconfig FILE or $KUBECONFIG), or the folder of a cluster or server (--home)"
     )
@@ -48,44 +49,43 @@ struct ConnectionOptions: ParsableArguments {
   private static func environment(_ name: String) -> String? {
     getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
   }
+}
 
-  private func connection(kubeconfig path: String, _ loop: EventLoop) throws -> ClusterConnection {
+extension ClusterConnection {
+  /// `servers` empty: those that the file or folder names.
+  init(kubeconfig path: String, servers: [String], loop: EventLoop) throws {
     let config = try Kubeconfig(
       parsing: try FileSystem.read(path), base64Decode: { try? Base64.decode($0) },
       readFile: { try FileSystem.read($0) })
     let server = String(config.server.dropFirst("https://".count).prefix { $0 != "/" })
-    return ClusterConnection(
-      loop: loop, servers: servers.isEmpty ? [server] : servers, credentials: try ClientCredentials(config))
+    self.init(loop: loop, servers: servers.isEmpty ? [server] : servers, credentials: try ClientCredentials(config))
   }
 
-  private func connection(home path: String, _ loop: EventLoop) throws -> ClusterConnection {
+  /// The folder of `trireme up`, or that of a server.
+  init(home path: String, servers: [String], loop: EventLoop) throws {
     let cluster = ClusterHome(path: path)
     if let plan = cluster.plan {
       // The load balancer leads to a server that can write; behind it, each by itself, for when there is none.
       let known = [plan.endpoint] + plan.members.map(\.address)
-      let identity = try Identity(
-        certificatePEM: FileSystem.readText("\(cluster.certificates)/admin.crt"),
-        privateKeyPEM: FileSystem.readText("\(cluster.certificates)/admin.key"))
-      return try connection(servers.isEmpty ? known : servers, "\(cluster.certificates)/ca.crt", identity, loop)
+      try self.init(servers.isEmpty ? known : servers, cluster.certificates, "admin", loop)
+      return
     }
     let server = ServerHome(path: path)
     guard let record = try server.record() else {
       throw CommandFailure(
         "\(path) is neither the folder of a cluster (trireme up) nor that of a server that was started")
     }
-    let identity = try Identity(
-      certificatePEM: FileSystem.readText("\(server.certificates)/server.crt"),
-      privateKeyPEM: FileSystem.readText("\(server.certificates)/server.key"))
     let known = [record.advertise] + record.members.map(\.address).filter { $0 != record.advertise }
-    return try connection(servers.isEmpty ? known : servers, "\(server.certificates)/ca.crt", identity, loop)
+    try self.init(servers.isEmpty ? known : servers, server.certificates, "server", loop)
   }
 
-  private func connection(
-    _ servers: [String], _ authority: String, _ identity: Identity, _ loop: EventLoop
-  ) throws -> ClusterConnection {
-    let tls = try TLSConfiguration.client(
-      trust: .certificates(try Certificate.all(inPEM: FileSystem.readText(authority))), identity: identity)
-    return ClusterConnection(loop: loop, servers: servers, credentials: ClientCredentials(tls: tls))
+  private init(_ servers: [String], _ pki: String, _ name: String, _ loop: EventLoop) throws {
+    let identity = try Identity(
+      certificatePEM: FileSystem.readText("\(pki)/\(name).crt"),
+      privateKeyPEM: FileSystem.readText("\(pki)/\(name).key"))
+    let authority = try Certificate.all(inPEM: FileSystem.readText("\(pki)/ca.crt"))
+    let tls = try TLSConfiguration.client(trust: .certificates(authority), identity: identity)
+    self.init(loop: loop, servers: servers, credentials: ClientCredentials(tls: tls))
   }
 }
 
