@@ -24,7 +24,7 @@ struct ClusterSurvey: Sendable {
     let servers = answers.map { answer -> GroupHealth.Server in
       GroupHealth.Server(
         name: answer.member.member.name, address: answer.member.member.address, isVoter: answer.member.isVoter,
-        answers: !answer.status.isNull)
+        answers: !answer.status.isNull && !answer.member.isForeign, isWiped: answer.member.isForeign)
     }
     let health = GroupHealth(servers: servers, leader: leaderName)
     let agreement = await agreement(answers)

@@ -9,6 +9,8 @@ struct GroupHealth: Sendable {
     var address: String
     var isVoter: Bool
     var answers: Bool
+    /// Somebody with another disk speaks under its number: its own was wiped.
+    var isWiped = false
   }
   var servers: [Server]
   /// Nil when none is known.
@@ -23,7 +25,7 @@ struct GroupHealth: Sendable {
     servers = status.members.map { member in
       Server(
         name: member.member.name, address: member.member.address, isVoter: member.isVoter,
-        answers: member.isSelf || member.isConnected)
+        answers: member.isSelf || member.isConnected, isWiped: member.isForeign)
     }
     leader = status.leadership.leader.flatMap { id in
       status.members.first { $0.member.id == id }?.member.name ?? "\(id)"
@@ -45,7 +47,12 @@ struct GroupHealth: Sendable {
   /// What is wrong and what to do, worst first; empty when all is well.
   var problems: [String] {
     var problems: [String] = []
-    let silent = voters.filter { !$0.answers }
+    let silent = voters.filter { !$0.answers && !$0.isWiped }
+    for server in servers where server.isWiped {
+      problems.append(
+        "The disk of \(server.name) was wiped or replaced: it is not listened to, for it cannot know what it promised. On its "
+          + "machine, let it take its own place: trireme server --join … --replace")
+    }
     if !voters.isEmpty, !hasMajority {
       problems.append(
         "No majority: \(answering) of \(voters.count) voters answer\(answering == 1 ? "s" : ""), \(majority) are needed. "

@@ -36,6 +36,7 @@ final class Operations: Sendable {
   let membership: GroupMembership
   let tokens: TokenStore
   private let changing = Mutex(false)
+  private let recovery = Mutex<(@Sendable () -> Void)?>(nil)
   private let active = Atomic<Int>(0)
 
   init(_ parts: Parts) {
@@ -59,6 +60,7 @@ final class Operations: Sendable {
     case (_, "members"): return try await members(request, target, Array(path.dropFirst()))
     case (_, "backup"): return try await backup(request, target, Array(path.dropFirst()))
     case (_, "tokens"): return try await tokens(request, Array(path.dropFirst()))
+    case ("POST", "recover"): return try recover(target)
     case ("GET", "cluster"): return OperationsPaths.response(await ClusterSurvey(self).take())
     case ("POST", "drain"):
       guard user.groups.contains(ServerIdentity.organization) else {
@@ -179,6 +181,23 @@ final class Operations: Sendable {
       }
       try await parts.world.sleep(for: .milliseconds(20))
     }
+  }
+
+  // MARK: Recovery
+
+  /// Called once, when this server is to be made the only voter of its group: it must stop, and start again.
+  func onRecover(_ body: @escaping @Sendable () -> Void) { recovery.withLock { $0 = body } }
+
+  private func recover(_ target: RequestTarget) throws -> HTTPResponse {
+    let health = GroupHealth(parts.replica.status)
+    if health.hasMajority, target[query: "force"] != "true" {
+      throw APIStatus.refused(
+        "there is nothing to recover: \(health.answering) of \(health.voters.count) voters answer, and \(health.majority) are enough")
+    }
+    guard let begin = recovery.withLock({ $0.take() }) else { throw APIStatus.refused("it is under way already") }
+    // The answer leaves first.
+    parts.world.schedule(after: .milliseconds(50)) { begin() }
+    return OperationsPaths.response(["recovering": .string(parts.record.name)], status: 202)
   }
 
   // MARK: Tokens

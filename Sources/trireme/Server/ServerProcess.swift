@@ -17,6 +17,8 @@ final class ServerProcess: Sendable {
   /// How long requests under way are waited for when the server leaves the group.
   private static let drainDeadline = Duration.seconds(8)
 
+  private static let answerDeadline = Duration.seconds(3)
+
   private let configuration: ServerConfiguration
   private let certificates: ServerCertificates
   private let logger: Logger
@@ -99,7 +101,7 @@ final class ServerProcess: Sendable {
         record: record, certificates: certificates, replica: replica, client: client, link: link, world: controlLoop,
         drain: { await drain.run() }))
     paths.serve(operations)
-    climb = VoterClimb(home: home, record: record, replica: replica, link: link, world: controlLoop, logger: logger)
+    climb = VoterClimb(home: home, record: record, replica: replica, world: controlLoop, logger: logger)
 
     let serverTLS = try TLSConfiguration.server(
       identity: certificates.identity, clientTrust: [certificates.authority.certificate],
@@ -118,24 +120,27 @@ final class ServerProcess: Sendable {
     try home.write(started)
   }
 
-  /// Serves until a signal asks it to end, or the replica cannot go on. Returns the process's exit code.
+  /// Serves until a signal asks it to end, the replica cannot go on, or the group wants it otherwise; then does what that
+  /// asks for. Returns the process's exit code; does not return where the server starts again.
   func run(on loop: EventLoop) async throws -> Int32 {
     let ended = WaitForEnd()
     watchSignals(loop, ended)
     watchReplica(ended)
+    operations.onRecover { ended.end(.recovered) }
     control.startReplica()
     let address = try await server.start()
     let record = configuration.record
     logger.info(
       "serving",
       metadata: [
-        "server": "\(record.name)", "address": "\(address)", "version": "\(Version.trireme)",
-        "cluster": "\(record.cluster)",
+        "server": "\(record.name)", "address": "\(address)", "version": "\(Version.trireme)", "cluster": "\(record.cluster)",
       ])
     control.startLoops()
     climb.start()
-    let code = await ended.wait()
-    await shutDown()
+    let end = await ended.wait()
+    await shutDown(end)
+    let code = ServerEnd.perform(end, configuration, logger: logger)
+    LogWriter.shared.flush()
     return code
   }
 
@@ -145,7 +150,7 @@ final class ServerProcess: Sendable {
         do {
           let source = try SignalSource(number, on: loop) {
             logger.info("asked to end by signal \(number)")
-            ended.end(0)
+            ended.end(.asked)
           }
           ended.keep(source)
         } catch {
@@ -156,19 +161,28 @@ final class ServerProcess: Sendable {
   }
 
   private func watchReplica(_ ended: WaitForEnd) {
-    control.replica.onStopped { [logger] reason in
+    let replica = control.replica
+    replica.onStopped { [logger] reason in
       guard let reason else { return }
       logger.critical("the replica stopped: \(reason)")
-      ended.end(1)
+      if replica.status.isRemoved { return ended.end(.removed) }
+      if let recovery = replica.status.supersededBy { return ended.end(.leftBehind(recovery)) }
+      ended.end(.failed)
     }
   }
 
   /// Tells the load balancer first, then hands over what is held, then lets requests finish.
-  private func shutDown() async {
-    await control.stopLoops()
-    await server.shutdown(deadline: Self.shutdownDeadline)
+  private func shutDown(_ end: ServerEnd) async {
+    // Without a majority nothing can be handed over or finished: whoever waits would wait in vain.
+    let isHopeless = end == .recovered
+    // The command that removed this server is answered through it.
+    let start = controlLoop.now
+    while end == .removed, server.requestCount > 0, controlLoop.now - start < Self.answerDeadline {
+      try? await controlLoop.sleep(for: .milliseconds(20))
+    }
+    if !isHopeless { await control.stopLoops() }
+    await server.shutdown(deadline: isHopeless ? .milliseconds(300) : Self.shutdownDeadline)
     await control.stopReplica()
-    LogWriter.shared.flush()
   }
 
   /// The server leaves the group: clients are sent to other servers while this one can still answer them. Nobody new is
@@ -223,12 +237,12 @@ final class Drain: Sendable {
 
 /// Holds the main task until the server shall end.
 private final class WaitForEnd: @unchecked Sendable {
-  private let queue: WorkQueue<Int32>
+  private let queue: WorkQueue<ServerEnd>
   // Touched on the main loop alone.
   private var sources: [SignalSource] = []
 
   init() { queue = WorkQueue(world: MainLoop.shared) }
-  func end(_ code: Int32) { queue.add(code) }
+  func end(_ end: ServerEnd) { queue.add(end) }
   func keep(_ source: SignalSource) { sources.append(source) }
-  func wait() async -> Int32 { await queue.next() ?? 0 }
+  func wait() async -> ServerEnd { await queue.next() ?? .failed }
 }

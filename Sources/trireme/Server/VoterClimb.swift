@@ -1,6 +1,6 @@
-// A server that has joined becomes a voter by itself: it asks for the vote when it has caught up.
+// A server that has joined becomes a voter by itself, when the leader finds that it has caught up: what the operator is
+// told meanwhile.
 import EventLoop
-import JSON
 import Logging
 import Replica
 import Synchronization
@@ -14,16 +14,14 @@ final class VoterClimb: Sendable {
   private let home: ServerHome
   private let record: ServerRecord
   private let replica: Replica
-  private let link: ServerLink
   private let world: EventLoop
   private let logger: Logger
   private let isGivenUp = Atomic<Bool>(false)
 
-  init(home: ServerHome, record: ServerRecord, replica: Replica, link: ServerLink, world: EventLoop, logger: Logger) {
+  init(home: ServerHome, record: ServerRecord, replica: Replica, world: EventLoop, logger: Logger) {
     self.home = home
     self.record = record
     self.replica = replica
-    self.link = link
     self.world = world
     self.logger = logger
   }
@@ -42,34 +40,20 @@ final class VoterClimb: Sendable {
   private func run() async {
     let start = world.now
     var isWarned = false
-    var lastRefusal = ""
+    var hasContact = false
     while !isGivenUp.load(ordering: .relaxed) {
       let status = replica.status
       let isVoter = status.members.first(where: \.isSelf)?.isVoter ?? false
       if isVoter { return welcome(status) }
-      if let leader = status.members.first(where: { $0.member.id == status.leadership.leader && !$0.isSelf }) {
-        if status.isReady, let refusal = await ask(leader.member), refusal != lastRefusal {
-          lastRefusal = refusal
-          logger.info("no vote yet", metadata: ["reason": "\(refusal)"])
-        }
-      } else if !isWarned, world.now - start > Self.silence {
+      if !hasContact, let leader = status.members.first(where: { $0.member.id == status.leadership.leader }) {
+        hasContact = true
+        Terminal.say("  ✓ The leader (\(leader.member.name)) sends what the cluster holds")
+      } else if !hasContact, !isWarned, world.now - start > Self.silence {
         isWarned = true
         Terminal.say(
-          "  … no server of the cluster has connected to \(record.advertise) for \(Self.silence): can they reach that address?"
-        )
+          "  … no server of the cluster has connected to \(record.advertise) for \(Self.silence): can they reach that address?")
       }
       try? await world.sleep(for: Self.interval)
-    }
-  }
-
-  /// Why there is no vote yet; nil when there is.
-  private func ask(_ leader: Member) async -> String? {
-    do {
-      let answer = try await link.json(
-        "POST", "/trireme/members/\(record.name)/promote", to: leader.address, within: Operations.changePatience)
-      return answer.status < 300 ? nil : answer.body["message"].string ?? "the leader answers \(answer.status)"
-    } catch {
-      return "\(error)"
     }
   }
 

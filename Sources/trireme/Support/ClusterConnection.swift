@@ -104,6 +104,11 @@ struct ClusterConnection: Sendable {
     }
   }
 
+  /// As this, but one server and no other.
+  func asking(_ server: String) -> ClusterConnection {
+    ClusterConnection(loop: loop, servers: [server], credentials: credentials)
+  }
+
   /// An answer to a request. Throws `CommandFailure` with the server's words for errors, `NobodyAnswers` without any.
   func json(
     _ method: String, _ target: String, _ body: JSONValue? = nil, within limit: Duration = .seconds(75)
