@@ -27,6 +27,7 @@ test: dependencies lint ## every test: units, simulations, real processes
 	swift build --build-tests
 	swift test --skip-build --no-parallel
 	@deploy/test-cluster.sh
+	@deploy/test-operations.sh
 	@$(MAKE) --no-print-directory sim
 
 chaos: release ## kill leaders under load and check what clients saw

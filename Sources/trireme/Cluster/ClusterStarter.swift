@@ -13,6 +13,8 @@ struct ClusterProcesses {
   let plan: ClusterPlan
 
   var servers: [ManagedProcess] { plan.serverNames.map { ManagedProcess(name: $0, folder: home.server($0)) } }
+  /// Servers, and what a change of their number that was cut short may have left.
+  var places: [ManagedProcess] { plan.places.map { ManagedProcess(name: $0.name, folder: home.server($0.name)) } }
   var loadBalancer: ManagedProcess { ManagedProcess(name: "load-balancer", folder: home.loadBalancer) }
   var nodes: ManagedProcess { ManagedProcess(name: "nodes", folder: home.nodes) }
   var all: [ManagedProcess] { servers + [loadBalancer] + (plan.nodes > 0 ? [nodes] : []) }

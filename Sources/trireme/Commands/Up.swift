@@ -106,7 +106,7 @@ struct Down: ParsableCommand {
         await processes.nodes.stop(on: loop)
         await processes.loadBalancer.stop(on: loop)
         await withTaskGroup(of: Void.self) { group in
-          for server in processes.servers { group.addTask { await server.stop(on: loop, patience: .seconds(3)) } }
+          for server in processes.places { group.addTask { await server.stop(on: loop, patience: .seconds(3)) } }
         }
       }
       if keepData { return Terminal.say("The data is kept in \(home.path); trireme up starts the cluster again.") }
