@@ -121,6 +121,9 @@ final class ReplicaDriver: @unchecked Sendable {
       world.execute { self.handle(event) }
     }
     transport.start(peers: []) { [weak self] event in self?.handle(event) }
+    // Turns before the start (observers that were added) announced peers to a transport that did not listen yet.
+    desk.announced = []
+    announcePeers()
     followConfiguration()
     logger.info(
       "replica starts",
