@@ -43,7 +43,8 @@ struct Recover: ParsableCommand {
       let start = loop.now
       try RecoveryResult.forget(home)
       if try await Self.isRunning(connection, record) {
-        _ = try await connection.asking(record.advertise).json("POST", "/trireme/recover\(isForced ? "?force=true" : "")")
+        _ = try await connection.asking(record.advertise).json(
+          "POST", "/trireme/recover\(isForced ? "?force=true" : "")")
         try await Self.waitUntilWritable(record, home, connection, loop)
         let seconds = ((loop.now - start).inSeconds * 10).rounded() / 10
         for line in try RecoveryResult.read(home)?.lines ?? [] { Terminal.say("  \(line)") }
@@ -56,7 +57,9 @@ struct Recover: ParsableCommand {
         for line in report.description { Terminal.say("  \(line)") }
         Terminal.say("Start it: trireme server --home \(home.path)")
       }
-      Terminal.say("Lost servers that come back become learners, then voters; for new ones: trireme token create --home \(home.path)")
+      Terminal.say(
+        "Lost servers that come back become learners, then voters; for new ones: trireme token create --home \(home.path)"
+      )
     }
   }
 
@@ -65,7 +68,9 @@ struct Recover: ParsableCommand {
     let survey = try? await connection.json("GET", "/trireme/cluster", within: .seconds(10))
     guard let survey else { return }
     let (answering, majority) = (survey["answering"].integer ?? 0, survey["majority"].integer ?? 1)
-    let isCounted = survey["servers"].elements.contains { $0["name"].string == record.name && $0["answers"].bool == true }
+    let isCounted = survey["servers"].elements.contains {
+      $0["name"].string == record.name && $0["answers"].bool == true
+    }
     guard answering + (isCounted ? 0 : 1) >= majority else { return }
     throw CommandFailure(
       "there is nothing to recover: \(answering) of \(survey["voters"].integer ?? 0) voters answer, \(majority) are needed"
@@ -87,7 +92,8 @@ struct Recover: ParsableCommand {
     let status = try? await connection.asking(record.advertise).json("GET", "/trireme/status", within: .seconds(5))
     guard let status else { return false }
     guard status["name"].string == record.name, status["cluster"].string == record.cluster else {
-      throw CommandFailure("\(record.advertise) is answered by another server (\(status["name"].string ?? "?")). Nothing was changed")
+      throw CommandFailure(
+        "\(record.advertise) is answered by another server (\(status["name"].string ?? "?")). Nothing was changed")
     }
     return true
   }

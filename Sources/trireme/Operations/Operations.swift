@@ -192,7 +192,8 @@ final class Operations: Sendable {
     let health = GroupHealth(parts.replica.status)
     if health.hasMajority, target[query: "force"] != "true" {
       throw APIStatus.refused(
-        "there is nothing to recover: \(health.answering) of \(health.voters.count) voters answer, and \(health.majority) are enough")
+        "there is nothing to recover: \(health.answering) of \(health.voters.count) voters answer, and \(health.majority) are enough"
+      )
     }
     guard let begin = recovery.withLock({ $0.take() }) else { throw APIStatus.refused("it is under way already") }
     // The answer leaves first.

@@ -38,7 +38,8 @@ enum ServerEnd: Sendable, Hashable {
         logger.notice(
           "this server comes back to the recovered group as a learner",
           metadata: [
-            "generation": "\(point.generation)", "entriesAside": "\(report.entries)", "tail": "\(report.tailFile ?? "none")",
+            "generation": "\(point.generation)", "entriesAside": "\(report.entries)",
+            "tail": "\(report.tailFile ?? "none")",
             "state": "\(report.stateFile ?? "none")",
           ])
       case .recovered:

@@ -133,7 +133,8 @@ final class ServerProcess: Sendable {
     logger.info(
       "serving",
       metadata: [
-        "server": "\(record.name)", "address": "\(address)", "version": "\(Version.trireme)", "cluster": "\(record.cluster)",
+        "server": "\(record.name)", "address": "\(address)", "version": "\(Version.trireme)",
+        "cluster": "\(record.cluster)",
       ])
     control.startLoops()
     climb.start()

@@ -51,7 +51,8 @@ final class VoterClimb: Sendable {
       } else if !hasContact, !isWarned, world.now - start > Self.silence {
         isWarned = true
         Terminal.say(
-          "  … no server of the cluster has connected to \(record.advertise) for \(Self.silence): can they reach that address?")
+          "  … no server of the cluster has connected to \(record.advertise) for \(Self.silence): can they reach that address?"
+        )
       }
       try? await world.sleep(for: Self.interval)
     }
