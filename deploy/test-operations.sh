@@ -186,20 +186,24 @@ written "no write failed and none is lost" resize
 # --- Bad input: a clear error, and nothing changed --------------------------------------------------------------------
 
 before=$(configuration)
-join() { timeout 30 "$binaries/trireme" server --home "$1" --name "$2" --listen "$3" --join "$network.1:$port" --token "$4"; }
+cat >"$scratch/join" <<JOIN
+#!/bin/sh
+exec timeout 30 "$binaries/trireme" server --home "\$1" --name "\$2" --listen "\$3" --join "$network.1:$port" --token "\$4"
+JOIN
+chmod +x "$scratch/join"
 token=$(t token create -q --ttl 1s)
 sleep 1.2
-refuses "an expired token" "this token expired at" "trireme token create" -- join "$scratch/j1" server-7 "$network.7:$port" "$token"
+refuses "an expired token" "this token expired at" "trireme token create" -- "$scratch/join" "$scratch/j1" server-7 "$network.7:$port" "$token"
 token=$(t token create -q)
 refuses "a token that was never made" "this token is not known here" -- \
-  join "$scratch/j1" server-7 "$network.7:$port" "${token%.*}.aaaaaaaaaaaaaaaa"
+  "$scratch/join" "$scratch/j1" server-7 "$network.7:$port" "${token%.*}.aaaaaaaaaaaaaaaa"
 refuses "a token of another cluster" "is not a server of the cluster that made the token" -- \
-  join "$scratch/j1" server-7 "$network.7:$port" "$(sed -E 's/::[0-9a-f]{64}::/::'"$(printf '0%.0s' {1..64})"'::/' <<<"$token")"
+  "$scratch/join" "$scratch/j1" server-7 "$network.7:$port" "$(sed -E 's/::[0-9a-f]{64}::/::'"$(printf '0%.0s' {1..64})"'::/' <<<"$token")"
 refuses "a member's name" "there is a member server-1 at $network.1:$port already" -- \
-  join "$scratch/j2" server-1 "$network.7:$port" "$token"
-refuses "an address in use" "in use" -- join "$scratch/j3" server-7 "$network.1:$port" "$token"
-refuses "an address of another machine" "does not have the address" -- join "$scratch/j3" server-7 "192.0.2.1:$port" "$token"
-refuses "a bad name" "is no name for a server" -- join "$scratch/j3" Server_7 "$network.7:$port" "$token"
+  "$scratch/join" "$scratch/j2" server-1 "$network.7:$port" "$token"
+refuses "an address in use" "in use" -- "$scratch/join" "$scratch/j3" server-7 "$network.1:$port" "$token"
+refuses "an address of another machine" "does not have the address" -- "$scratch/join" "$scratch/j3" server-7 "192.0.2.1:$port" "$token"
+refuses "a bad name" "is no name for a server" -- "$scratch/join" "$scratch/j3" Server_7 "$network.7:$port" "$token"
 refuses "a member that is not there" "there is no member server-9; there are: server-1" -- "$binaries/trireme" member remove server-9
 refuses "the last voter" "server-1 is not removed: it is the last voter" -- "$binaries/trireme" member remove server-1
 refuses "an existing member's place" "there is a member server-1" -- "$binaries/trireme" member add server-1
@@ -246,7 +250,7 @@ check "the old kubeconfig's user is known there" kubectl --kubeconfig "$home/kub
 kill "$!" 2>/dev/null
 token=$(t token create -q)
 refuses "a disk of another cluster" "belongs to cluster" "Nothing was changed" -- \
-  join "$scratch/restored" server-1 "$network.11:$port" "$token"
+  "$scratch/join" "$scratch/restored" server-1 "$network.11:$port" "$token"
 
 # --- Recovery --------------------------------------------------------------------------------------------------------
 
@@ -274,7 +278,7 @@ kill -9 "$(pid_of server-3)"
 rm -rf "$home/server-3/data"
 refuses "a server whose disk was wiped does not start" "is gone" "--replace" -- "$binaries/trireme" server --home "$home/server-3"
 token=$(t token create -q --for server-3)
-refuses "nor does it join as if nothing had happened" "--replace" -- join "$home/server-3" server-3 "$network.3:$port" "$token"
+refuses "nor does it join as if nothing had happened" "--replace" -- "$scratch/join" "$home/server-3" server-3 "$network.3:$port" "$token"
 "$binaries/trireme" server --home "$home/server-3" --name server-3 --listen "$network.3:$port" --join "$network.1:$port" \
   --token "$token" --replace >"$scratch/replaced.log" 2>&1 &
 background+=("$!")

@@ -42,6 +42,24 @@ struct ClusterResizing: Sendable {
     )
   }
 
+  /// The plan without servers that were removed from the group while they did not run: started again they would only
+  /// say so. Where nobody can be asked, the plan as it is.
+  static func withoutRemoved(_ plan: ClusterPlan, home: ClusterHome, loop: EventLoop) async -> ClusterPlan {
+    let isRunning = { (number: Int) in
+      let name = ClusterPlan.name(number)
+      return ManagedProcess(name: name, folder: home.server(name)).pid != nil
+    }
+    guard plan.numbers.contains(where: isRunning),
+      let cluster = try? ClusterConnection(home: home.path, servers: [], loop: loop),
+      let answer = try? await cluster.json("GET", "/trireme/members", within: .seconds(5)),
+      let members = answer["members"].array, !members.isEmpty
+    else { return plan }
+    let names = members.compactMap { $0["name"].string }
+    var plan = plan
+    plan.numbers.removeAll { !names.contains(ClusterPlan.name($0)) && !isRunning($0) }
+    return plan
+  }
+
   private func connection(_ plan: ClusterPlan) throws -> ClusterConnection {
     try ClusterConnection(home: home.path, servers: [], loop: loop)
   }
@@ -50,10 +68,11 @@ struct ClusterResizing: Sendable {
     let name = ClusterPlan.name(number)
     let process = ManagedProcess(name: name, folder: home.server(name))
     let server = ServerHome(path: process.folder)
-    // The folder of one that was removed before is of no use any more.
-    if try server.record()?.phase == .removed { try FileSystem.removeTree(process.folder) }
     let cluster = try connection(plan)
     let members = try await cluster.json("GET", "/trireme/members")["members"].elements
+    // The folder of one that was removed before is of no use any more.
+    let isMember = members.contains { $0["name"].string == name }
+    if process.pid == nil, !isMember, FileSystem.exists(process.folder) { try FileSystem.removeTree(process.folder) }
     let token = try await cluster.json(
       "POST", "/trireme/tokens", ["seconds": 600, "server": .string(name), "description": "trireme up --servers"])
     try FileSystem.createDirectory(process.folder, permissions: 0o700)
@@ -63,9 +82,7 @@ struct ClusterResizing: Sendable {
     for address in members.compactMap({ $0["address"].string }) { arguments += ["--join", address] }
     arguments += ["--token", "@\(tokenFile)"]
     // It is gone from the group, or was never heard of: then its number is free for a new disk.
-    if try server.record() == nil, members.contains(where: { $0["name"].string == name }) {
-      arguments.append("--replace")
-    }
+    if try server.record() == nil, isMember { arguments.append("--replace") }
     if process.pid == nil { try await process.start(executable, arguments, on: loop) }
     try await waitForVote(process, cluster)
     try FileSystem.remove(tokenFile)

@@ -117,7 +117,7 @@ struct Server: ParsableCommand {
 
   /// How this server is started: as the folder says, as the cluster it joins says, or as the first time.
   private func record(_ home: ServerHome, _ loop: EventLoop) async throws -> ServerRecord {
-    if let name, let listen, let token, !join.isEmpty {
+    if let name, let listen, let token, !join.isEmpty, try !hasJoined(home, token) {
       guard let token = JoinToken(try Self.read(token)) else {
         throw CommandFailure(
           "this is no token to join with: they read trireme::HASH::ID.SECRET. Make one: trireme token create")
@@ -137,6 +137,12 @@ struct Server: ParsableCommand {
       return record
     }
     return try firstRecord(home)
+  }
+
+  /// Joining ended well before, and the token was thrown away since.
+  private func hasJoined(_ home: ServerHome, _ token: String) throws -> Bool {
+    guard token.hasPrefix("@"), !FileSystem.exists(String(token.dropFirst())) else { return false }
+    return try home.record()?.phase == .started && home.hasDisk
   }
 
   private func firstRecord(_ home: ServerHome) throws -> ServerRecord {

@@ -54,6 +54,7 @@ struct Up: ParsableCommand {
     let wanted = servers ?? plan.servers
     let executable = try FileSystemPaths.ownExecutable()
     try MainLoop.run { loop in
+      let plan = existing == nil ? plan : await ClusterResizing.withoutRemoved(plan, home: home, loop: loop)
       let starter = ClusterStarter(home: home, plan: plan, executable: executable, loop: loop)
       guard existing != nil, wanted != plan.servers else { return try await starter.start() }
       try await ClusterResizing(home: home, starter: starter, executable: executable, loop: loop).resize(to: wanted)

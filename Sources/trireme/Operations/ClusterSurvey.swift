@@ -18,7 +18,11 @@ struct ClusterSurvey: Sendable {
 
   func take() async -> JSONValue {
     let replica = operations.parts.replica.status
-    let answers = await ask(operations.membership.members)
+    let members = operations.membership.members.sorted { left, right in
+      let (one, other) = (left.member.name, right.member.name)
+      return (one.count, one) < (other.count, other)
+    }
+    let answers = await ask(members)
     let leaderName = answers.lazy.compactMap { $0.status["leader"].string }.first
     let leaderView = answers.first { $0.status["role"].string == "leader" }?.status["members"].elements ?? []
     let servers = answers.map { answer -> GroupHealth.Server in

@@ -1,4 +1,5 @@
 // The side of the server that joins: from an empty folder to one that a server can be started in.
+import Client
 import EventLoop
 import Glibc
 import HTTP
@@ -34,6 +35,7 @@ struct Joining: Sendable {
     if let record = try home.record() {
       try checkRecord(record)
       if record.phase == .started, home.hasDisk {
+        try await requireSameCluster(record)
         Terminal.say(
           "\(record.name) is a member of cluster \(record.cluster) already (server \(record.node)): it goes on.")
         return record
@@ -76,6 +78,20 @@ struct Joining: Sendable {
       throw CommandFailure(
         "\(home.path) belongs to another cluster (\(record.cluster)) than the token. Nothing was changed. Choose another "
           + "--home, or wipe this one: rm -r \(home.path)")
+    }
+  }
+
+  /// A server that goes on needs nobody; but if somebody answers, it must be the cluster that it belongs to.
+  private func requireSameCluster(_ record: ServerRecord) async throws {
+    let tls = try TLSConfiguration.client(trust: .anything)
+    for server in options.servers {
+      let cluster = ClusterConnection(loop: loop, servers: [server], credentials: ClientCredentials(tls: tls))
+      guard let told = try? await cluster.json("GET", "/trireme/authority", within: .seconds(2)),
+        let other = told["cluster"].string, other != record.cluster
+      else { continue }
+      throw CommandFailure(
+        "\(home.path) belongs to cluster \(record.cluster), and \(server) to cluster \(other). Nothing was changed. Choose "
+          + "another --home, or wipe this one: rm -r \(home.path)")
     }
   }
 

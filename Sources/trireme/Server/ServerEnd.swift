@@ -54,10 +54,23 @@ enum ServerEnd: Sendable, Hashable {
     return startAgain(logger)
   }
 
+  /// Who has joined needs no token any more; its file may be gone.
+  private static func withoutJoining(_ arguments: [String]) -> [String] {
+    var kept: [String] = []
+    var isValue = false
+    for argument in arguments {
+      defer { isValue = ["--join", "--token"].contains(argument) }
+      if isValue || argument == "--replace" { continue }
+      if argument.hasPrefix("--join") || argument.hasPrefix("--token") { continue }
+      kept.append(argument)
+    }
+    return kept
+  }
+
   /// The same program with the same arguments under the same process id: whoever watches it need not know.
   private static func startAgain(_ logger: Logger) -> Int32 {
     LogWriter.shared.flush()
-    var arguments: [UnsafeMutablePointer<CChar>?] = CommandLine.arguments.map { strdup($0) }
+    var arguments: [UnsafeMutablePointer<CChar>?] = withoutJoining(CommandLine.arguments).map { strdup($0) }
     arguments.append(nil)
     guard let executable = try? FileSystemPaths.ownExecutable() else { return 1 }
     execv(executable, arguments)
