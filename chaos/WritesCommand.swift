@@ -80,6 +80,8 @@ final class WriteLoad: Sendable {
   private let loop: EventLoop
   private let writers: Int
   private let clients: [(name: String, api: APIClient)]
+  /// What another run wrote stays as it is.
+  private let prefix: String
   private let isStopping = Atomic<Bool>(false)
   private let report = Mutex(WriteReport())
   /// The last value acknowledged, by object.
@@ -92,6 +94,7 @@ final class WriteLoad: Sendable {
     let credentials = try ClientCredentials(config)
     self.loop = loop
     self.writers = writers
+    prefix = "w\(String(loop.randomBits(), radix: 36))"
     clients = ([String(config.server.dropFirst("https://".count))] + servers).map { address in
       var limits = HTTPClientLimits()
       limits.responseHeaderTime = Self.patience
@@ -113,7 +116,9 @@ final class WriteLoad: Sendable {
     }
     Terminal.say("writing")
     let tasks = clients.enumerated().flatMap { index, client in
-      (1...writers).map { writer in loop.spawn { await self.write("w\(index)-\(writer)", client.name, client.api) } }
+      (1...writers).map { writer in
+        loop.spawn { await self.write("\(self.prefix)-\(index)-\(writer)", client.name, client.api) }
+      }
     }
     if let seconds {
       loop.spawn { [loop] in

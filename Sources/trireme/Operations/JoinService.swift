@@ -148,7 +148,9 @@ extension Operations {
         "the disk of \(request.name) belongs to server \(node), which is no member any more. Wipe its data folder, then join anew"
       )
     }
-    if let other = membership.members.first(where: { $0.member.address == request.address }) {
+    if let other = membership.members.first(where: {
+      $0.member.address == request.address && $0.member.name != request.name
+    }) {
       throw APIStatus.refused("the address \(request.address) is that of the member \(other.member.name)")
     }
     return try await membership.addLearner(name: request.name, address: request.address)
@@ -178,7 +180,10 @@ extension Operations {
   private func welcome(_ member: Member, _ certificate: Certificate) throws -> JSONValue {
     [
       "cluster": .string(parts.record.cluster), "node": .integer(Int64(member.id)),
-      "members": .array(membership.members.map(\.member).filter { $0.id != member.id }.map(\.json) + [member.json]),
+      "members": .array(
+        membership.members.map(\.member).filter { $0.id != member.id && $0.name != member.name }.map(\.json) + [
+          member.json
+        ]),
       "endpoint": .string(parts.record.endpoint), "serviceNetwork": .string(parts.record.serviceNetwork),
       "certificate": .string(certificate.pem),
       "authority": .string(parts.certificates.authority.certificate.pem),
