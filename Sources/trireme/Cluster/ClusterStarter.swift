@@ -136,8 +136,12 @@ struct ClusterStarter: Sendable {
     while true {
       let request = HTTPRequest(method: "GET", target: "/readyz")
       if let response = try? await client.send(request, within: .seconds(2)), response.status == 200 { return }
-      guard process.pid != nil else {
-        throw CommandFailure("\(process.name) ended. The end of its log (\(process.log)):\n\(process.lastWords)")
+      // A process that starts its program again has no command line for a moment.
+      if process.pid == nil {
+        try await loop.sleep(for: .milliseconds(300))
+        guard process.pid != nil else {
+          throw CommandFailure("\(process.name) ended. The end of its log (\(process.log)):\n\(process.lastWords)")
+        }
       }
       guard loop.now - start < Self.serverDeadline else {
         throw CommandFailure(
