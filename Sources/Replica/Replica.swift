@@ -14,6 +14,10 @@ public final class Replica: ObjectStore {
   private let shared: ReplicaShared
   let driver: ReplicaDriver
   private let hub: WatchHub
+  /// What the disk is encrypted with (ReplicaEncryption.swift).
+  let keyring: EncryptionKeyring?
+  let stores: (log: any LogStore, state: any StateStorage)
+  let needsResealing: Bool
 
   /// Makes a replica of the state on `disk`; nothing runs before `start()`. Throws when what is stored cannot be read.
   public init(
@@ -23,6 +27,9 @@ public final class Replica: ObjectStore {
     let (machine, raft, rebased) = try disk.restore(
       configuration: options.firstConfiguration, options: options.raftOptions(seed: world.randomBits()))
     self.world = world
+    keyring = disk.keyring
+    stores = (disk.directory.log, disk.directory.state)
+    needsResealing = disk.directory.logContents.needsResealing || disk.directory.stateContents.needsResealing
     hub = WatchHub(machine.version, limits: options.history)
     shared = ReplicaShared(
       status: ReplicaStatus(
@@ -37,7 +44,10 @@ public final class Replica: ObjectStore {
   /// Begins to take part in the group.
   public func start() {
     let driver = driver
-    world.execute { driver.start() }
+    world.execute { [self] in
+      driver.start()
+      finishRotation()
+    }
   }
 
   /// Hands leadership over if it is held, writes what is pending, closes the disk. Requests that wait end with

@@ -106,23 +106,33 @@ public struct ReplicaOptions: Sendable {
 
 /// A server's disk with the state read from it.
 public struct ReplicaDisk: Sendable {
+  /// The keys it is encrypted with; nil: it is not, or not by this program.
+  var keyring: EncryptionKeyring?
   let directory: StorageDirectory
   let map: ObjectMap
 
   /// Opens or creates the disk; see `StorageDirectory.open`. Blocks: not on a loop.
   public static func open(
     path: String, identity: StorageIdentity?, files: any FileSystem = OperatingSystemFiles(),
-    cipher: any StorageCipher = NoCipher(), ballastBytes: Int = Ballast.defaultBytes,
+    cipher: (any StorageCipher)? = nil, ballastBytes: Int = Ballast.defaultBytes,
     makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) },
     clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() }
   ) throws(StorageError) -> ReplicaDisk {
     var map = ObjectMap()
     var pool = StringPool()
+    // Whoever does not say is a tool that opens a server's disk: the keys are beside it, if there are any.
+    var keyring = cipher as? EncryptionKeyring
+    if cipher == nil {
+      keyring = try EncryptionKeyring.existing(path: EncryptionKeyring.path(besides: path), files: files)
+    }
     let directory = try StorageDirectory.open(
-      path: path, identity: identity, files: files, cipher: cipher, ballastBytes: ballastBytes, makeWorker: makeWorker,
+      path: path, identity: identity, files: files, cipher: cipher ?? keyring ?? NoCipher(), ballastBytes: ballastBytes,
+      makeWorker: makeWorker,
       clock: clock
     ) { map.put(StoredObject($0, &pool)) }
-    return ReplicaDisk(directory: directory, map: map)
+    var disk = ReplicaDisk(directory: directory, map: map)
+    disk.keyring = keyring
+    return disk
   }
 
   init(directory: StorageDirectory, map: ObjectMap) {

@@ -154,6 +154,18 @@ final class Statement {
       }
     }
   }
+  func bind(_ bytes: [UInt8]) {
+    bound += 1
+    bytes.withUnsafeBytes { raw in
+      // Transient, as above; a null pointer would bind NULL.
+      let code =
+        raw.isEmpty
+        ? sqlite3_bind_zeroblob(handle, bound, 0)
+        : sqlite3_bind_blob64(
+          handle, bound, raw.baseAddress, UInt64(raw.count), unsafeBitCast(-1, to: sqlite3_destructor_type.self))
+      precondition(code == SQLITE_OK, "a statement has a parameter for every value")
+    }
+  }
   func bindNull() {
     bound += 1
     sqlite3_bind_null(handle, bound)

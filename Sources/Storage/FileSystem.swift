@@ -22,6 +22,22 @@ public protocol File: AnyObject, Sendable {
   func close()
 }
 
+extension File {
+  /// Everything in it.
+  public func contents() throws(FileError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: try size())
+    let count = try bytes.withUnsafeMutableBytes { raw in
+      Result { () throws(FileError) in try read(into: raw, at: 0) }
+    }.get()
+    return Array(bytes.prefix(count))
+  }
+
+  /// From its beginning on.
+  public func write(_ bytes: [UInt8]) throws(FileError) {
+    try bytes.withUnsafeBytes { raw in Result { () throws(FileError) in try write(raw, at: 0) } }.get()
+  }
+}
+
 /// A directory tree on one disk. Any thread may call any member. Names that were made, moved or deleted are durable
 /// after `syncDirectory`.
 public protocol FileSystem: AnyObject, Sendable {

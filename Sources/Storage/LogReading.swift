@@ -11,6 +11,8 @@ struct LogRows {
   var entries: [UInt64: LogEntry] = [:]
   /// Something was unreadable: the file must be made anew of what was not.
   var isSpoiled = false
+  /// Entries are sealed with another key than the current one.
+  var needsResealing = false
   /// A read failed: perhaps not the next time.
   var hadReadError = false
   /// The start of the log was there and is not what was written.
@@ -77,7 +79,7 @@ extension LogDatabase {
     }
   }
 
-  private func take(_ row: Statement, _ rows: inout LogRows) throws(StorageError) {
+  func take(_ row: Statement, _ rows: inout LogRows) throws(StorageError) {
     let stored = row.bytes(5)
     var entry = LogEntry(
       index: row.word(0), term: row.word(1), kind: UInt8(truncatingIfNeeded: row.word(2)), payload: stored)
@@ -86,6 +88,7 @@ extension LogDatabase {
       rows.isSpoiled = true
       return
     }
+    if key != cipher.currentKey { rows.needsResealing = true }
     if key != 0 {
       guard let opened = try cipher.opened(stored, key: key, place: entry.place, "entry \(entry.index)") else {
         rows.isSpoiled = true
@@ -139,6 +142,7 @@ struct LogJudgement {
     _ rows: LogRows, promise: Promise?, known: LogExtent?, state: StateMark?
   ) throws(StorageError) {
     contents.hardState = try Self.hardState(rows, promise)
+    contents.needsResealing = rows.needsResealing
     contents.base = rows.base
     if rows.base == nil, rows.isSpoiled, let state {
       contents.base = LogBase(index: state.appliedIndex, term: state.appliedTerm, configuration: state.configuration)

@@ -89,12 +89,16 @@ public protocol LogStore: AnyObject, Sendable {
   func cut(to base: LogBase)
   /// To be called about once a second: looks for room after `full`, and does what is done in small steps.
   func maintain()
+  /// Seals every stored entry with the cipher's current key, in small steps; calls `completion` on the store's thread,
+  /// with the reason if it could not be done.
+  func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void)
   /// Performs what was handed in, then closes the files and calls `completion` on the store's thread.
   func close(_ completion: @escaping @Sendable () -> Void)
 }
 
 extension LogStore {
   public func maintain() {}
+  public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) { completion(nil) }
 }
 
 /// What a log holds when it is opened.
@@ -105,6 +109,8 @@ public struct LogContents: Sendable {
   public var entries: [LogEntry] = []
   /// What is missing, if anything is.
   public var damage: LogDamage?
+  /// Entries are stored that are not sealed with the current key.
+  public var needsResealing = false
 
   public init() {}
 }

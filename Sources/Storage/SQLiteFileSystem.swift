@@ -136,7 +136,7 @@ final class SQLiteFileSystem: Sendable {
 }
 
 /// The directory of a path.
-func directory(of path: String) -> String {
+package func directory(of path: String) -> String {
   guard let slash = path.lastIndex(of: "/") else { return "." }
   return slash == path.startIndex ? "/" : String(path[..<slash])
 }

@@ -76,6 +76,23 @@ public final class SQLiteLogStore: LogStore {
     }
   }
 
+  public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) {
+    writer.perform { self.reseal(after: 0, completion) }
+  }
+
+  private func reseal(after index: UInt64, _ completion: @escaping @Sendable (StorageError?) -> Void) {
+    guard let database else { return completion(.stopped("the log is closed")) }
+    do throws(StorageError) {
+      if let failure = state.withLock({ $0.failure }) { throw failure }
+      guard let next = try database.reseal(after: index) else { return completion(nil) }
+      // Behind whatever waits to be written.
+      writer.perform { self.reseal(after: next, completion) }
+    } catch {
+      if !error.isFull { fail(error) }
+      completion(error)
+    }
+  }
+
   public func close(_ completion: @escaping @Sendable () -> Void) { schedule { $0.onClose = completion } }
 
   private func schedule(_ change: (inout State) -> Void) {

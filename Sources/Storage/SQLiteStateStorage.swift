@@ -49,6 +49,34 @@ public final class SQLiteStateStorage: StateStorage {
 
   public func maintain() { worker.perform { self.performWaiting() } }
 
+  public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) {
+    worker.perform { self.reseal(after: 0, completion) }
+  }
+
+  private func reseal(after id: UInt64, _ completion: @escaping @Sendable (StorageError?) -> Void) {
+    guard let database else { return completion(.stopped("the state is closed")) }
+    do throws(StorageError) {
+      if let failure = state.withLock({ $0.failure }) { throw failure }
+      guard let next = try database.reseal(after: id) else {
+        try database.resealRequests()
+        // No power cut takes it back: the old keys may be forgotten then.
+        guard try database.database.checkpoint(.restart) else { throw .stopped("state.db cannot be checkpointed") }
+        return completion(nil)
+      }
+      worker.perform { self.reseal(after: next, completion) }
+    } catch {
+      if !error.isFull, case .stopped = error {
+      } else if !error.isFull {
+        let onEvent = state.withLock { state in
+          state.failure = state.failure ?? error
+          return state.onEvent
+        }
+        onEvent?(.failed(error))
+      }
+      completion(error)
+    }
+  }
+
   public func close(_ completion: @escaping @Sendable () -> Void) {
     worker.perform {
       if self.state.withLock({ $0.failure == nil }), let database = self.database {

@@ -107,7 +107,7 @@ final class StateDatabase {
   }
 
   func store(_ row: ObjectRow) throws(StorageError) {
-    let key = cipher.seals(resource: row.resource) ? cipher.currentKey : 0
+    let key = cipher.key(for: row.resource)
     var labels = LabelText.encode(row.labels)
     var json = row.json
     if key != 0 {

@@ -12,7 +12,7 @@ struct StateRowsRead {
 }
 
 extension StateDatabase {
-  private static let columns =
+  static let columns =
     "resource, namespace, name, revision, uid, labels, fence, revision_offset, key_id, checksum, json"
 
   /// Reads all that is good and hands out the objects, in the order of their keys; where something is not good, some of
@@ -30,6 +30,7 @@ extension StateDatabase {
     try reading(&read) { (read) throws(StorageError) in
       let rows = try database.prepare("SELECT \(Self.columns) FROM object ORDER BY resource, namespace, name")
       while try rows.step() {
+        if rows.word(8) != cipher.key(for: rows.text(0)) { read.contents.needsResealing = true }
         guard let object = try decode(rows) else {
           read.isSpoiled = true
           continue
@@ -91,7 +92,7 @@ extension StateDatabase {
   }
 
   /// Nil: not what was written.
-  private func decode(_ rows: Statement) throws(StorageError) -> ObjectRow? {
+  func decode(_ rows: Statement) throws(StorageError) -> ObjectRow? {
     var labels = rows.text(5)
     var object = ObjectRow(
       resource: rows.text(0), namespace: rows.text(1), name: rows.text(2), revision: rows.word(3), uid: rows.text(4),
@@ -126,10 +127,11 @@ extension StateDatabase {
     return found
   }
 
-  private func readRequests(_ read: inout StateRowsRead, _ damage: inout StateDamage) throws(StorageError) {
+  func readRequests(_ read: inout StateRowsRead, _ damage: inout StateDamage) throws(StorageError) {
     let rows = try database.prepare("SELECT origin, key_id, checksum, outcomes FROM request ORDER BY origin")
     while try rows.step() {
       let (origin, key) = (rows.word(0), rows.word(1))
+      if key != cipher.currentKey { read.contents.needsResealing = true }
       var outcomes = rows.bytes(3)
       var isGood = RequestRow.checksum(origin, key: key, stored: outcomes) == rows.word(2)
       if isGood, key != 0 {

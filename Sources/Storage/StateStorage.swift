@@ -111,7 +111,8 @@ public struct StateWrite: Sendable {
 public enum StateStorageEvent: Sendable {
   /// Written through the first index; no power cut takes it back through the second: the log may be cut there.
   case written(appliedIndex: UInt64, durableIndex: UInt64)
-  /// There is no room left. The write waits, and those behind it, until there is (`maintain` looks for it); the log has it all.
+  /// There is no room left. The write waits, and those behind it, until there is (`maintain` looks for it); the log has
+  /// it all.
   case full(StorageError)
   /// A write failed; nothing more will be written.
   case failed(StorageError)
@@ -124,12 +125,16 @@ public protocol StateStorage: AnyObject, Sendable {
   func write(_ write: StateWrite)
   /// To be called about once a second: looks for room after `full`, and does what is done in small steps.
   func maintain()
+  /// Seals every stored row with the key that is its now, in small steps; calls `completion` on the storage's thread,
+  /// with the reason if it could not be done.
+  func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void)
   /// Performs what was handed in, then closes the files and calls `completion` on the storage's thread.
   func close(_ completion: @escaping @Sendable () -> Void)
 }
 
 extension StateStorage {
   public func maintain() {}
+  public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) { completion(nil) }
 }
 
 /// What a state storage holds when it is opened; rows are handed out one by one.
@@ -139,6 +144,8 @@ public struct StateContents: Sendable {
   public var requests: [UInt64: [UInt8]] = [:]
   /// What is lost, if anything is.
   public var damage: StateDamage?
+  /// Rows are stored that are not sealed with the key they should be.
+  public var needsResealing = false
 
   public init() {}
 }

@@ -6,12 +6,12 @@
 /// Keys are told apart by a number that is stored beside what they sealed; zero: in the clear. `place` names the row:
 /// what was sealed for one place must not open in another.
 public protocol StorageCipher: Sendable {
-  /// The key that new rows are sealed with; zero: none are.
+  /// The key that the log's entries are sealed with, and the outcomes of requests, for they hold whatever is written;
+  /// zero: none are.
   var currentKey: UInt64 { get }
-  /// Whether the state's rows of a resource are sealed ("secrets", "configmaps", "widgets.example.com"). The log's
-  /// entries always are, for they hold whatever is written.
-  func seals(resource: String) -> Bool
-  /// `key` is `currentKey`, as read just before.
+  /// The key that the state's rows of a resource ("secrets", "widgets.example.com") are sealed with; zero: none are.
+  func key(for resource: String) -> UInt64
+  /// `key` is what one of the two above has just said.
   func seal(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8]
   /// Nil: the key is not there, or these are not the bytes that were sealed for this place.
   func open(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8]?
@@ -23,8 +23,18 @@ public protocol StorageCipher: Sendable {
 public struct NoCipher: StorageCipher {
   public init() {}
   public var currentKey: UInt64 { 0 }
-  public func seals(resource: String) -> Bool { false }
+  public func key(for resource: String) -> UInt64 { 0 }
   public func seal(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8] { bytes }
   public func open(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8]? { nil }
   public func holds(key: UInt64) -> Bool { key == 0 }
+}
+
+/// Opens what another sealed and seals nothing.
+struct OpeningCipher: StorageCipher {
+  let cipher: any StorageCipher
+  var currentKey: UInt64 { 0 }
+  func key(for resource: String) -> UInt64 { 0 }
+  func seal(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8] { bytes }
+  func open(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8]? { cipher.open(bytes, key: key, place: place) }
+  func holds(key: UInt64) -> Bool { cipher.holds(key: key) }
 }

@@ -166,7 +166,7 @@ public struct StorageDirectory: Sendable {
 }
 
 /// Keeps a second process out of the directory until both stores have closed their files.
-private final class DirectoryLock: Sendable {
+final class DirectoryLock: Sendable {
   private let lock: any FileLock
   private let holders = Atomic(2)
 
@@ -179,6 +179,8 @@ private final class DirectoryLock: Sendable {
     }
   }
   deinit { lock.release() }
+
+  func releaseAll() { lock.release() }
 
   /// One of the two stores has closed its files.
   func release() {

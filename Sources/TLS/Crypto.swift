@@ -38,6 +38,9 @@ public enum Crypto {
     }
   }
 
+  /// A key or salt for data at rest. Never from a seed, not in a simulation either: what it protects may be kept.
+  public static func secret(bytes: Int) -> [UInt8] { random(bytes) }
+
   /// Compares in a time that depends on the lengths alone: for secrets that a stranger offers.
   public static func isEqual(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Bool {
     guard left.count == right.count else { return false }

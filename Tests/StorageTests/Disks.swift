@@ -15,7 +15,8 @@ final class TemporaryDirectory: Sendable {
   }
   deinit {
     for name in [
-      "raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock", "promises", "ballast",
+      "raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock", "promises",
+      "ballast",
       "raft.db.damaged", "state.db.damaged",
     ] {
       unlink("\(path)/\(name)")

@@ -45,6 +45,10 @@ struct Server: ParsableCommand {
   var serviceNetwork: String?
   @Option(help: "Event loops that serve the API (default: half of the processors).")
   var apiLoops: Int?
+  @Option(
+    name: .customLong("encrypt-resource"),
+    help: "Resource whose objects are encrypted on this server's disk: secrets, widgets.example.com; once for each.")
+  var encryptedResources: [String] = EncryptionKeyring.defaultResources.sorted()
   @OptionGroup(title: "Audit") var audit: AuditOptions
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = "info"
@@ -104,6 +108,7 @@ struct Server: ParsableCommand {
         let record = try await command.record(home, loop)
         guard let address = Address(record.listen) else { throw CommandFailure("\(record.listen) is no address") }
         var configuration = ServerConfiguration(home: home, record: record, listen: address, apiLoops: loops)
+        configuration.encryptedResources = Set(command.encryptedResources)
         configuration.audit = try command.audit.open()
         let process = try ServerProcess(configuration, logger: logger)
         let code = try await process.run(on: loop)

@@ -13,6 +13,8 @@ struct ServerConfiguration: Sendable {
   var audit: AuditLog?
   /// Loops that serve the API.
   var apiLoops: Int
+  /// Resources whose objects are encrypted on this server's disk.
+  var encryptedResources = EncryptionKeyring.defaultResources
 }
 
 /// The certificates of one server, read from its folder.

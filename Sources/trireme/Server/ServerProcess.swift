@@ -55,7 +55,9 @@ final class ServerProcess: Sendable {
     apiLoops = (1...configuration.apiLoops).map { EventLoop.start(name: "api-\($0)") }
 
     let disk = try ReplicaDisk.open(
-      path: home.data, identity: StorageIdentity(cluster: record.cluster, node: record.node))
+      path: home.data, identity: StorageIdentity(cluster: record.cluster, node: record.node),
+      cipher: try EncryptionKeyring.open(
+        path: EncryptionKeyring.path(besides: home.data), resources: configuration.encryptedResources))
     let trust = TLSConfiguration.Trust.certificates([certificates.authority.certificate])
     let peerTLS = try TLSConfiguration.client(
       trust: trust, identity: certificates.identity, protocols: [TLSPeerTransport.applicationProtocol])

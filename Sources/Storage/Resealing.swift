@@ -1,0 +1,122 @@
+// Sealing anew what is stored, in steps small enough for commits to go between them.
+
+extension LogDatabase {
+  private static let entriesPerStep = 128
+
+  /// Seals the next entries behind `index` with the current key; returns the last, nil when there are no more.
+  func reseal(after index: UInt64) throws(StorageError) -> UInt64? {
+    var last: UInt64?
+    var rows = LogRows()
+    let key = cipher.currentKey
+    let stored = try database.prepare(
+      """
+      SELECT log_index, term, kind, key_id, checksum, payload FROM log WHERE log_index > ?
+      ORDER BY log_index LIMIT \(Self.entriesPerStep)
+      """)
+    stored.bind(index)
+    while try stored.step() {
+      last = stored.word(0)
+      if stored.word(3) != key { try take(stored, &rows) }
+    }
+    guard !rows.isSpoiled else { throw .damaged("raft.db: an entry between \(index) and \(last ?? index)") }
+    guard !rows.entries.isEmpty else { return last }
+    let update = try database.prepare("UPDATE log SET key_id = ?, checksum = ?, payload = ? WHERE log_index = ?4")
+    try database.transaction { () throws(StorageError) in
+      for entry in rows.entries.values.sorted(by: { $0.index < $1.index }) {
+        let payload = key == 0 ? entry.payload : cipher.seal(entry.payload, key: key, place: entry.place)
+        update.bind(key)
+        update.bind(entry.checksum(of: payload, key: key))
+        update.bind(payload)
+        update.bind(entry.index)
+        try update.run()
+      }
+    }
+    return last
+  }
+}
+
+extension StateDatabase {
+  private static let rowsPerStep: UInt64 = 256
+
+  /// Seals the next objects behind the row `id` with the keys that are theirs now; returns the last row's id, nil when
+  /// there are no more.
+  func reseal(after id: UInt64) throws(StorageError) -> UInt64? {
+    var last: UInt64?
+    var objects: [ObjectRow] = []
+    let stored = try database.prepare(
+      """
+      SELECT \(Self.columns), rowid FROM object NOT INDEXED WHERE rowid > ? ORDER BY rowid LIMIT \(Self.rowsPerStep)
+      """)
+    stored.bind(id)
+    while try stored.step() {
+      last = stored.word(11)
+      guard stored.word(8) != cipher.key(for: stored.text(0)) else { continue }
+      guard let object = try decode(stored) else { throw .damaged("state.db: row \(stored.word(11))") }
+      objects.append(object)
+    }
+    guard !objects.isEmpty else { return last }
+    try database.transaction { () throws(StorageError) in for object in objects { try store(object) } }
+    return last
+  }
+
+  /// The outcomes of requests: few.
+  func resealRequests() throws(StorageError) {
+    var read = StateRowsRead()
+    var damage = StateDamage()
+    try readRequests(&read, &damage)
+    guard !read.isSpoiled else { throw .damaged("state.db: requests") }
+    guard read.contents.needsResealing else { return }
+    let before = requestChecksums
+    do throws(StorageError) {
+      try database.transaction { () throws(StorageError) in
+        requestChecksums = requestChecksums.mapValues { ~$0 }
+        try store(read.contents.requests)
+      }
+    } catch {
+      requestChecksums = before
+      throw error
+    }
+  }
+}
+
+extension StorageDirectory {
+  /// Takes the step back to the tables of the version before, for the program of that version: an upgrade is undone. The
+  /// server must not run. What was encrypted is in the clear afterwards, for that version knew no encryption. A crash in
+  /// between leaves a disk that either program's present version opens; repeat it then. Blocks.
+  public static func migrateBack(
+    path: String, files: any FileSystem = OperatingSystemFiles(), cipher: any StorageCipher = NoCipher()
+  ) throws(StorageError) {
+    let lock = try DirectoryLock(path, files)
+    defer { lock.releaseAll() }
+    var site = StorageSite(
+      path: "\(path)/state.db", files: files, system: files is OperatingSystemFiles ? nil : SQLiteFileSystem(files),
+      cipher: OpeningCipher(cipher: cipher), check: { _ in })
+    let promises = try PromiseFile(path: path, files: files)
+    let state = try OpenedState(site, whose: nil, row: { _ in })
+    site.path = "\(path)/raft.db"
+    let log = try OpenedLog(site, promises: promises, state: state.contents.mark, whose: nil)
+    guard state.contents.damage == nil, log.contents.damage == nil else {
+      throw .damaged("\(path): start this version, and let the server repair what is lost first")
+    }
+    var id: UInt64? = 0
+    while let next = id { id = try state.database.reseal(after: next) }
+    try state.database.resealRequests()
+    var index: UInt64? = 0
+    while let next = index { index = try log.database.reseal(after: next) }
+    // The older program finds term, vote and the count of starts in raft.db alone.
+    try log.database.store(log.contents.hardState)
+    let counted = max(log.values["incarnation"].flatMap { UInt64($0) } ?? 0, promises.promise?.incarnation ?? 0)
+    try log.database.meta.set("incarnation", String(counted))
+    do throws(FileError) {
+      for name in [PromiseFile.name, "ballast"] {
+        if try files.exists("\(path)/\(name)") { try files.delete("\(path)/\(name)") }
+      }
+      try files.syncDirectory(path)
+    } catch {
+      throw .system(operation: "delete in \(path)", code: error.code)
+    }
+    try state.database.meta.migrateBack(StorageSchema.state)
+    try log.database.meta.migrateBack(StorageSchema.log)
+    for database in [state.database.database, log.database.database] { _ = try database.checkpoint(.truncate) }
+  }
+}
