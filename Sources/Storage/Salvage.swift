@@ -67,6 +67,45 @@ struct FileReplacement {
   }
 }
 
+extension StorageSite {
+  private static let walHeaderBytes = 32
+  private static let pieceBytes = 256 << 10
+
+  /// Writes the write-ahead log over itself, before it is read. After a sync that failed, what programs read is in the
+  /// kernel's memory alone and counts as written; the disk may still hold the log as it was before it last started anew,
+  /// whose pages are older than the database's and would replace them after a power cut. The header goes first, as
+  /// SQLite writes it: under the old one, new pages would cut the old log short. A clean stop leaves nothing to do.
+  func renewWriteAheadLog() throws(StorageError) {
+    let log = "\(path)-wal"
+    do throws(FileError) {
+      guard try files.exists(log) else { return }
+      let file = try files.open(log, create: false).file
+      defer { file.close() }
+      let size = try file.size()
+      guard size > 0 else { return }
+      try renew(file, 0..<min(size, Self.walHeaderBytes))
+      try file.sync()
+      for start in stride(from: Self.walHeaderBytes, to: size, by: Self.pieceBytes) {
+        try renew(file, start..<min(size, start + Self.pieceBytes))
+      }
+      try file.sync()
+    } catch {
+      throw .system(operation: "renew \(log)", code: error.code)
+    }
+  }
+
+  private func renew(_ file: any File, _ range: Range<Int>) throws(FileError) {
+    var bytes = [UInt8](repeating: 0, count: range.count)
+    try bytes.withUnsafeMutableBytes { raw in
+      Result { () throws(FileError) in
+        // What cannot be read is left to those who know what it may cost.
+        guard let count = try? file.read(into: raw, at: range.lowerBound) else { return }
+        try file.write(UnsafeRawBufferPointer(rebasing: raw[..<count]), at: range.lowerBound)
+      }
+    }.get()
+  }
+}
+
 /// Reads that fail are tried again so often before what they should bring counts as lost.
 private let readAttempts = 3
 
@@ -83,6 +122,7 @@ struct OpenedLog {
   ) throws(StorageError) {
     let replacement = FileReplacement(site: site)
     try replacement.finish()
+    try site.renewWriteAheadLog()
     var (database, values, rows) = try Self.read(site, promises)
     let judgement = try LogJudgement(rows, promise: promises.promise, known: promises.extent, state: state)
     if rows.isSpoiled {
@@ -168,6 +208,7 @@ struct OpenedState {
   ) throws(StorageError) {
     let replacement = FileReplacement(site: site)
     try replacement.finish()
+    try site.renewWriteAheadLog()
     var (database, values, read) = try Self.read(site, row)
     if read.isSpoiled {
       database = nil
