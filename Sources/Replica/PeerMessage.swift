@@ -12,6 +12,12 @@ enum PeerMessage: Sendable {
   /// Command entries for the leader to propose, stamped with their request ids.
   case forward([[UInt8]])
   case snapshotChunk(SnapshotChunk)
+  /// A state as of a log entry can be had. The receiver says what it holds already (the first that suits is taken), and
+  /// chunks follow.
+  case snapshotOffer(id: UInt64, index: LogIndex)
+  case snapshotAnswer(id: UInt64, places: [StatePlace])
+  /// Questions and answers about a damaged disk.
+  case repair(RepairMessage)
   /// The receiver has taken every chunk below `next`, or installed it all, or gives up on it.
   case snapshotReply(id: UInt64, next: UInt64, status: SnapshotReplyStatus)
   /// The sender's running hash at an applied index, to be compared.
@@ -36,6 +42,9 @@ enum PeerMessage: Sendable {
     case .membershipRequest: 7
     case .membershipReply: 8
     case .room: 9
+    case .snapshotOffer: 10
+    case .snapshotAnswer: 11
+    case .repair: 12
     }
   }
 
@@ -75,6 +84,15 @@ enum PeerMessage: Sendable {
       writer.write(result)
     case .room(let hasRoom):
       writer.flag(hasRoom)
+    case .snapshotOffer(let id, let index):
+      writer.word(id)
+      writer.number(index)
+    case .snapshotAnswer(let id, let places):
+      writer.word(id)
+      writer.number(places.count)
+      for place in places { writer.write(place) }
+    case .repair(let message):
+      writer.write(message)
     }
     return writer.bytes
   }
@@ -139,6 +157,15 @@ enum PeerMessage: Sendable {
       let id = try reader.word()
       self = .membershipReply(id: id, try reader.membershipResult())
     case 9: self = .room(hasRoom: try reader.flag())
+    case 10:
+      let id = try reader.word()
+      self = .snapshotOffer(id: id, index: try reader.number())
+    case 11:
+      let id = try reader.word()
+      var places: [StatePlace] = []
+      for _ in 0..<(try reader.count()) { places.append(try reader.statePlace()) }
+      self = .snapshotAnswer(id: id, places: places)
+    case 12: self = .repair(try reader.repairMessage())
     case let tag: throw CodecError("peer message of unknown kind \(tag)")
     }
     guard reader.isAtEnd else { throw CodecError("a peer message with bytes behind its end") }

@@ -24,8 +24,11 @@ public final class Replica: ObjectStore {
     disk: ReplicaDisk, options: ReplicaOptions, transport: any PeerTransport, world: any World, logger: Logger
   ) throws(CodecError) {
     precondition(disk.identity.node == options.node, "the disk belongs to another server")
-    let (machine, raft, rebased) = try disk.restore(
-      configuration: options.firstConfiguration, options: options.raftOptions(seed: world.randomBits()))
+    let raftOptions = options.raftOptions(seed: world.randomBits())
+    let (machine, raft, rebased) =
+      disk.isDamaged
+      ? (StateMachine(), disk.standIn(configuration: options.firstConfiguration, options: raftOptions), nil)
+      : try disk.restore(configuration: options.firstConfiguration, options: raftOptions)
     self.world = world
     keyring = disk.keyring
     stores = (disk.directory.log, disk.directory.state)

@@ -45,7 +45,10 @@ final class ReplicaDriver: @unchecked Sendable {
   // Peers (ReplicaPeers.swift).
   var peers: [NodeID: Peer] = [:]
   var sending: [NodeID: SnapshotTransfer] = [:]
-  var receiving: (from: NodeID, sink: SnapshotSink)?
+  var arrival = SnapshotArrival()
+  /// Set while the disk is repaired (RepairDriving.swift): `raft` and `machine` only stand in for what is to come.
+  var repair: Repair?
+  var repairWriting: RepairWriting?
 
   // Membership (ReplicaMembership.swift).
   var desk = MembershipDesk()
@@ -103,6 +106,12 @@ final class ReplicaDriver: @unchecked Sendable {
     for member in options.members where member.id != options.node { peers[member.id] = Peer(member: member) }
     if raft.configuration.voters.isEmpty { for id in peers.keys { peers[id]?.isMember = false } }
     stateWriter.writtenIndex = machine.appliedIndex
+    if disk.isDamaged {
+      repair = Repair(
+        disk, peers: peers.keys.sorted(), configuration: Configuration(voters: Set(options.members.map(\.id))))
+      status.repair = repair?.status
+      return
+    }
     if rebased == nil { noteRetained(disk.directory.logContents.entries) }
     options.observer?.restored(raft, ObservedState(machine), node: options.node)
   }
@@ -132,6 +141,7 @@ final class ReplicaDriver: @unchecked Sendable {
         "revision": "\(machine.revision)", "objects": "\(machine.map.count)",
       ])
     scheduleTick()
+    if repair != nil { return beginRepair() }
     scheduleTurn()
   }
 
@@ -147,7 +157,7 @@ final class ReplicaDriver: @unchecked Sendable {
     if let lastTick { pace.observe(now - lastTick - options.tick) }
     lastTick = now
     if ticks % Self.paceTicks == 0 { adaptTimeouts() }
-    raft.tick()
+    if repair == nil { raft.tick() }
     for answer in proposals.expired(now) { answer.resume(returning: .failure(.timedOut)) }
     for answer in reads.expired(now) { answer.resume(returning: .failure(.timedOut)) }
     // A forwarded command may have been dropped with nobody noticing; in a leader's own log it is safe.
@@ -162,6 +172,7 @@ final class ReplicaDriver: @unchecked Sendable {
     }
     if ticks % Self.membershipTicks == 0 { tendMembership(now) }
     if ticks % Self.maintenanceTicks == 0 { maintainDisk() }
+    stepRepair()
     if ticks % Self.hashTicks == 0, raft.role == .leader { claimHash() }
     if ticks % Self.statusTicks == 0 { publishStatus() }
     if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
@@ -247,7 +258,7 @@ final class ReplicaDriver: @unchecked Sendable {
 
   private func turn() {
     isTurnScheduled = false
-    guard !isStopped else { return }
+    guard !isStopped, repair == nil else { return }
     placeProposals()
     startReads()
     while !isStopped, let output = raft.takeOutput() {

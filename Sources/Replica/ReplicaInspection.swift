@@ -12,6 +12,7 @@ public struct ReplicaInspection: ~Copyable {
   public let revision: Revision
   /// The disk holds the state through here, and no power cut takes it back.
   public let durableStateIndex: LogIndex
+  /// It has stopped, or its disk is being repaired and it takes no part yet.
   public let isStopped: Bool
 }
 
@@ -27,6 +28,6 @@ extension Replica {
       ReplicaInspection(
         raft: driver.raft, appliedIndex: driver.machine.appliedIndex, stateHash: driver.machine.stateHash,
         revision: driver.machine.revision, durableStateIndex: driver.stateWriter.durableIndex,
-        isStopped: driver.isStopped))
+        isStopped: driver.isStopped || driver.repair != nil))
   }
 }

@@ -151,27 +151,48 @@ public struct ReplicaDisk: Sendable {
   /// Whose disk it is.
   public var identity: StorageIdentity { directory.identity }
 
+  /// Part of what the disk held is lost, or what is there is not what was written.
+  var isDamaged: Bool {
+    if directory.logContents.damage != nil || directory.stateContents.damage != nil { return true }
+    return (try? storedMachine()) == nil
+  }
+
+  /// The state machine as stored.
+  func storedMachine() throws(CodecError) -> StateMachine {
+    guard let mark = directory.stateContents.mark else { return StateMachine() }
+    let machine = StateMachine(
+      map: map, revision: ReplicaMutant.revisionBackAtRestart.isActive ? map.newestRevision : mark.revision,
+      appliedIndex: mark.appliedIndex, appliedTerm: mark.appliedTerm,
+      requests: try RequestTable(
+        decoding: ReplicaMutant.requestsLostAtRestart.isActive ? [:] : directory.stateContents.requests))
+    // A row that was never written, or came back as an older version, has a good checksum of its own.
+    guard machine.stateHash == mark.stateHash || ReplicaMutant.revisionBackAtRestart.isActive else {
+      throw CodecError("state.db: the rows do not add up to the hash written with them")
+    }
+    return machine
+  }
+
   /// The state machine as stored, and Raft on the stored log; `rebased` is set when the log is older than the state (a
   /// crash after a snapshot was installed): the log then begins anew behind the state.
   func restore(
     configuration initial: Configuration, options: RaftOptions
   ) throws(CodecError) -> (machine: StateMachine, raft: Raft, rebased: LogBase?) {
-    let log = directory.logContents
-    guard log.damage == nil, directory.stateContents.damage == nil else {
+    guard directory.logContents.damage == nil, directory.stateContents.damage == nil else {
       throw CodecError("the disk has lost part of what it held")
     }
-    var machine = StateMachine()
-    if let mark = directory.stateContents.mark {
-      machine = StateMachine(
-        map: map, revision: ReplicaMutant.revisionBackAtRestart.isActive ? map.newestRevision : mark.revision,
-        appliedIndex: mark.appliedIndex, appliedTerm: mark.appliedTerm,
-        requests: try RequestTable(
-          decoding: ReplicaMutant.requestsLostAtRestart.isActive ? [:] : directory.stateContents.requests))
-      // A row that was never written, or came back as an older version, has a good checksum of its own.
-      guard machine.stateHash == mark.stateHash || ReplicaMutant.revisionBackAtRestart.isActive else {
-        throw CodecError("state.db: the rows do not add up to the hash written with them")
-      }
-    }
+    let machine = try storedMachine()
+    let (raft, rebased) = try Self.raft(
+      directory.identity.node, on: directory.logContents, machine, mark: directory.stateContents.mark,
+      configuration: initial, options: options)
+    return (machine, raft, rebased)
+  }
+
+  /// Raft on a log without holes that goes with a state.
+  static func raft(
+    _ node: NodeID, on log: LogContents, _ machine: StateMachine, mark: StateMark?,
+    configuration initial: Configuration,
+    options: RaftOptions
+  ) throws(CodecError) -> (raft: Raft, rebased: LogBase?) {
     var base = SnapshotMetadata(index: 0, term: 0, configuration: initial)
     if let stored = log.base {
       base = SnapshotMetadata(
@@ -192,7 +213,7 @@ public struct ReplicaDisk: Sendable {
     let applied = machine.appliedIndex
     if applied > base.index,
       entries.last?.index ?? base.index < applied || entries[Int(applied - base.index) - 1].term != machine.appliedTerm,
-      let mark = directory.stateContents.mark
+      let mark
     {
       hardState.commitIndex = applied
       base = SnapshotMetadata(
@@ -205,8 +226,7 @@ public struct ReplicaDisk: Sendable {
     if hardState.currentTerm < lastTerm { hardState = HardState(currentTerm: lastTerm, votedFor: nil) }
     hardState.commitIndex = max(hardState.commitIndex, applied)
     let raft = Raft(
-      id: directory.identity.node, options: options, hardState: hardState, snapshot: base, entries: entries,
-      applied: applied)
-    return (machine, raft, rebased)
+      id: node, options: options, hardState: hardState, snapshot: base, entries: entries, applied: applied)
+    return (raft, rebased)
   }
 }

@@ -29,14 +29,6 @@ struct Peer {
   var isLost = false
 }
 
-/// A snapshot on its way to a follower.
-struct SnapshotTransfer {
-  /// Silence after which it has failed.
-  static let patience = Duration.seconds(10)
-  var source: SnapshotSource
-  var lastProgress: MonotonicTime
-}
-
 extension ReplicaDriver {
   // MARK: Out
 
@@ -78,7 +70,6 @@ extension ReplicaDriver {
       guard let known = peers[peer] else { return }
       peers[peer]?.isConnected = false
       if known.disconnectedAt == nil { peers[peer]?.disconnectedAt = world.now }
-      if sending[peer] != nil { abandonSnapshot(to: peer) }
       if raft.leader == peer {
         proposals.placeAgain(before: world.now)
         reads.askAgain(before: world.now)
@@ -111,6 +102,7 @@ extension ReplicaDriver {
       return
     }
     heard(peer)
+    if repair != nil, !message.concernsRepair { return }
     switch message {
     case .raft(let message):
       // A peer speaks for itself only.
@@ -119,6 +111,10 @@ extension ReplicaDriver {
       let readable = entries.filter { $0.count > 33 && $0[0] == CommandEntry.version }
       // Refused ones are sent again by their origin, here or elsewhere.
       if raft.role == .leader, !readable.isEmpty { _ = try? raft.propose(readable) }
+    case .repair(let message):
+      if message.isAnswer { repairReceived(message, from: peer) } else { answerRepair(message, from: peer) }
+    case .snapshotOffer(let id, let index): receiveOffer(id, index: index, from: peer)
+    case .snapshotAnswer(let id, let places): resume(id, from: places, peer)
     case .snapshotChunk(let chunk): receive(chunk, from: peer)
     case .snapshotReply(let id, let next, let status): progressed(peer, id, next, status)
     case .room(let hasRoom): fullDisks.note(peer, hasRoom: hasRoom, now: world.now)
@@ -136,10 +132,7 @@ extension ReplicaDriver {
 
   /// While leading: reports members that have stopped answering.
   func watchPeers(_ now: MonotonicTime) {
-    for (peer, transfer) in sending.sorted(by: { $0.key < $1.key })
-    where now - transfer.lastProgress > SnapshotTransfer.patience {
-      abandonSnapshot(to: peer)
-    }
+    watchTransfers(now)
     guard raft.role == .leader else { return }
     for (id, peer) in peers.sorted(by: { $0.key < $1.key }) where peer.isMember && !peer.isLost {
       // Nobody but the leader hears from everyone: before this server led, silence meant nothing.
@@ -176,94 +169,6 @@ extension ReplicaDriver {
         status.isReceivingSnapshot = sending[member.id] != nil
       }
       return status
-    }
-  }
-
-  // MARK: Snapshots out
-
-  func startSnapshot(to peer: NodeID) {
-    options.observer?.handingOut(ObservedState(machine), node: options.node)
-    let source = SnapshotSource(
-      id: world.randomBits(), cluster: identity.cluster, machine: machine,
-      configuration: raft.configuration(at: machine.appliedIndex))
-    logger.info("sending a snapshot", metadata: ["to": "\(peer)", "index": "\(source.metadata.index)"])
-    sending[peer] = SnapshotTransfer(source: source, lastProgress: world.now)
-    pumpSnapshot(to: peer)
-  }
-
-  private func pumpSnapshot(to peer: NodeID) {
-    while let chunk = sending[peer]?.source.nextChunk() {
-      guard transport.send([frame(.snapshotChunk(chunk), to: peer)], to: peer, lane: .bulk) else {
-        return abandonSnapshot(to: peer)
-      }
-    }
-  }
-
-  private func abandonSnapshot(to peer: NodeID) {
-    sending[peer] = nil
-    raft.snapshotFailed(to: peer)
-  }
-
-  private func progressed(_ peer: NodeID, _ id: UInt64, _ next: UInt64, _ status: SnapshotReplyStatus) {
-    guard let transfer = sending[peer], transfer.source.id == id else { return }
-    switch status {
-    case .receiving:
-      sending[peer]?.source.acknowledge(below: next)
-      sending[peer]?.lastProgress = world.now
-      pumpSnapshot(to: peer)
-    case .installed:
-      sending[peer] = nil
-      self.status.snapshotsSentTotal += 1
-      raft.snapshotSent(to: peer, through: transfer.source.metadata.index)
-    case .rejected: abandonSnapshot(to: peer)
-    }
-  }
-
-  // MARK: Snapshots in
-
-  private func receive(_ chunk: SnapshotChunk, from peer: NodeID) {
-    if chunk.number == 0, receiving?.sink.id != chunk.id {
-      receiving = (peer, SnapshotSink(id: chunk.id, cluster: identity.cluster))
-    }
-    guard receiving?.from == peer, receiving?.sink.id == chunk.id else { return }
-    do throws(CodecError) {
-      let complete = try receiving?.sink.receive(chunk) ?? nil
-      guard let complete else {
-        return reply(
-          .snapshotReply(id: chunk.id, next: receiving?.sink.next ?? 0, status: .receiving), to: peer)
-      }
-      receiving = nil
-      install(complete.machine, complete.metadata)
-      reply(.snapshotReply(id: chunk.id, next: chunk.number + 1, status: .installed), to: peer)
-    } catch {
-      logger.warning("a snapshot is refused", metadata: ["from": "\(peer)", "error": "\(error)"])
-      receiving = nil
-      reply(.snapshotReply(id: chunk.id, next: 0, status: .rejected), to: peer)
-    }
-  }
-
-  /// Replaces the state by a snapshot's, all at once; the log follows when its state is durable.
-  private func install(_ installed: StateMachine, _ metadata: SnapshotMetadata) {
-    // One at a time: the log waits for the state of the last.
-    guard stateWriter.installing == nil, raft.snapshotInstalled(metadata) else { return }
-    logger.info("a snapshot replaces the state", metadata: ["index": "\(metadata.index)"])
-    status.snapshotsInstalledTotal += 1
-    stateWriter.add(machine.map.differences(to: installed.map), now: world.now)
-    stateWriter.installing = metadata.index
-    machine = installed
-    options.observer?.installed(ObservedState(machine), node: options.node)
-    hashes = HashHistory(after: metadata.index)
-    retained = []
-    retainedBytes = 0
-    cutTarget = metadata.index
-    hub.reset(to: machine.version)
-    // Entries that answered our clients are among those never seen here.
-    for sequence in proposals.waitingSequences {
-      let request = RequestID(origin: options.node, incarnation: incarnation, sequence: sequence)
-      guard let outcome = machine.requests.outcome(of: request), let answer = proposals.answered(sequence) else {
-        continue
-      }
-      answer.resume(returning: .success(outcome))
     }
   }
 }

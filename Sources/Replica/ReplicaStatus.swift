@@ -98,6 +98,12 @@ public struct ReplicaStatus: Sendable {
   public var leaderChangesTotal: UInt64 = 0
   public var snapshotsSentTotal: UInt64 = 0
   public var snapshotsInstalledTotal: UInt64 = 0
+  /// Of those sent, the ones that went on from what the receiver held already.
+  public var snapshotsResumedTotal: UInt64 = 0
+  /// Repairs of this server's disk that were completed.
+  public var repairsTotal: UInt64 = 0
+  /// Set while this server's disk is repaired from its peers: it takes no part in elections and serves nothing.
+  public var repair: RepairStatus?
   /// Set when this server's group was recovered by force without it, and it stopped therefore: see `Recovery.rejoin`.
   public var supersededBy: RecoveryPoint?
   /// This server was removed from the group.

@@ -65,6 +65,7 @@ extension ReplicaDriver {
   func handle(_ event: LogStoreEvent) {
     guard !isStopped else { return }
     switch event {
+    case .durable where repair != nil: repairIsDurable(log: true)
     case .durable(let token, let nanoseconds):
       guard token > 0 else { return }
       let seconds = Double(nanoseconds) / 1e9
@@ -123,7 +124,7 @@ extension ReplicaDriver {
       }
       // A snapshot on its way needs the entries behind it; if that takes forever, it needs a new snapshot.
       if retainedBytes < options.retainedLogBytes * 4,
-        sending.values.contains(where: { $0.source.metadata.index < first.index })
+        sending.values.contains(where: { $0.machine.appliedIndex < first.index })
       {
         break
       }
@@ -182,6 +183,7 @@ extension ReplicaDriver {
   func handle(_ event: StateStorageEvent) {
     guard !isStopped else { return }
     switch event {
+    case .written where repair != nil: repairIsDurable(log: false)
     case .written(_, let durableIndex):
       foundRoom(\.isStateFull)
       stateWriter.isWriting = false

@@ -4,10 +4,14 @@
 import Raft
 import Storage
 
-/// Sizes of a snapshot transfer.
+/// Bounds of a snapshot transfer.
 enum SnapshotLimits {
-  /// Chunks on their way at once: what a network of some milliseconds takes.
+  /// Chunks on their way at once: what a network of some milliseconds takes, and what the sender keeps to send again.
   static let window: UInt64 = 4
+  /// Silence after which what was sent last is sent again.
+  static let resendAfter = Duration.milliseconds(500)
+  /// Silence after which the transfer is given up. What has arrived is kept: another goes on from there.
+  static let patience = Duration.seconds(30)
 }
 
 /// The sending side: hands out chunk after chunk.
@@ -16,25 +20,36 @@ struct SnapshotSource {
   private var encoder: StateEncoder
   private var nextNumber: UInt64 = 0
   private var checksum: UInt64 = 0
-  /// Everything below is known to have arrived.
-  private var acknowledged: UInt64 = 0
+  /// Handed out, and not known to have arrived.
+  private(set) var unacknowledged: [SnapshotChunk] = []
 
-  init(id: UInt64, cluster: String, machine: StateMachine, configuration: Configuration) {
+  /// `resuming`: what the receiver holds already, and every change since.
+  init(
+    id: UInt64, cluster: String, machine: StateMachine, configuration: Configuration,
+    resuming: (place: StatePlace, changes: [Change])? = nil
+  ) {
     self.id = id
-    encoder = StateEncoder(cluster: cluster, machine: machine, configuration: configuration)
+    encoder = StateEncoder(cluster: cluster, machine: machine, configuration: configuration, resuming: resuming)
   }
 
   var metadata: SnapshotMetadata { encoder.header.metadata }
 
-  /// The receiver has every chunk below `next`.
-  mutating func acknowledge(below next: UInt64) { acknowledged = max(acknowledged, min(next, nextNumber)) }
+  /// The receiver has every chunk below `next`. True when that is news.
+  mutating func acknowledge(below next: UInt64) -> Bool {
+    let before = unacknowledged.count
+    unacknowledged.removeAll { $0.number < next }
+    return unacknowledged.count < before
+  }
 
   /// The next chunk, if one is left and the window has room.
   mutating func nextChunk() -> SnapshotChunk? {
-    guard nextNumber < acknowledged + SnapshotLimits.window, let bytes = encoder.nextPiece() else { return nil }
+    guard unacknowledged.count < SnapshotLimits.window, let bytes = encoder.nextPiece() else { return nil }
     checksum = xxh64(bytes, seed: checksum)
-    defer { nextNumber += 1 }
-    return SnapshotChunk(id: id, number: nextNumber, isLast: encoder.isExhausted, checksum: checksum, bytes: bytes)
+    let chunk = SnapshotChunk(
+      id: id, number: nextNumber, isLast: encoder.isExhausted, checksum: checksum, bytes: bytes)
+    unacknowledged.append(chunk)
+    nextNumber += 1
+    return chunk
   }
 }
 
@@ -45,10 +60,13 @@ struct SnapshotSink {
   private var checksum: UInt64 = 0
   private var decoder: StateDecoder
 
-  init(id: UInt64, cluster: String) {
+  init(id: UInt64, cluster: String, bases: [PartialState] = []) {
     self.id = id
-    decoder = StateDecoder(cluster: cluster)
+    decoder = StateDecoder(cluster: cluster, bases: bases)
   }
+
+  /// What has come so far, for the next transfer to go on from.
+  var partial: PartialState? { decoder.partial }
 
   /// Takes the next chunk; returns the state when it was the last. A chunk that came before is ignored; one that skips
   /// others, is damaged, or belongs to another cluster throws.

@@ -116,14 +116,14 @@ struct StateEncoder {
   var isExhausted: Bool { buffer.isEmpty && nextPosition == map.count }
 
   /// The next piece, nil at the end.
-  mutating func nextPiece() -> [UInt8]? {
-    while nextPosition < map.count, buffer.count < StateStreamLimits.pieceBytes {
+  mutating func nextPiece(bytes: Int = StateStreamLimits.pieceBytes) -> [UInt8]? {
+    while nextPosition < map.count, buffer.count < bytes {
       let end = min(nextPosition + StateStreamLimits.objectsPerStep, map.count)
       for object in map.objects(at: nextPosition..<end) { append(.object) { $0.write(object) } }
       nextPosition = end
     }
     if buffer.isEmpty { return nil }
-    let piece = Array(buffer.prefix(StateStreamLimits.pieceBytes))
+    let piece = Array(buffer.prefix(bytes))
     buffer.removeFirst(piece.count)
     return piece
   }
@@ -143,34 +143,31 @@ struct StateDecoder {
   private(set) var header: StateStreamHeader?
   /// Nil: any cluster's.
   private let cluster: String?
-  private var base: PartialState?
+  private let bases: [PartialState]
   /// The beginning of a record whose end has not come.
   private var rest: [UInt8] = []
   private var origins: [UInt64: RequestTable.Origin] = [:]
   private var lastOrigin: UInt64?
   private var outcomeCount: UInt64 = 0
-  /// What brings `base` up to date: performed when all of it has come, for half of it would be no state at all.
+  /// What brings the resumed base up to date: performed when all of it has come, for half of it would be no state at all.
   private var updates: [(key: ObjectKey, object: StoredObject?)] = []
+  private var isUpToDate = true
   private var map = ObjectMap()
   private var lastKey: ObjectKey?
   private var pool = StringPool()
 
-  /// `base`: what an earlier stream that broke off had brought.
-  init(cluster: String?, base: PartialState? = nil) {
+  /// `bases`: what is here already and the stream may go on from.
+  init(cluster: String?, bases: [PartialState] = []) {
     self.cluster = cluster
-    self.base = base
+    self.bases = bases
   }
 
-  /// What a later stream can go on from; nil when nothing is worth it.
+  /// What has come so far, for a later stream to go on from; nil when that is nothing.
   var partial: PartialState? {
-    guard let header, isUpToDate else { return base }
-    guard lastKey != nil || header.resumed != nil else { return base }
+    guard let header, isUpToDate, lastKey != nil || header.resumed != nil else { return nil }
     return PartialState(
       map: map, place: StatePlace(revision: header.revision, through: lastKey ?? header.resumed?.place.through))
   }
-
-  /// Nothing is owed below the resumed place.
-  private var isUpToDate: Bool { header?.resumed.map { $0.records == 0 || updates.isEmpty && base == nil } ?? true }
 
   /// Takes the next piece.
   mutating func take(_ piece: [UInt8]) throws(CodecError) {
@@ -239,11 +236,13 @@ struct StateDecoder {
   private mutating func take(_ header: StateStreamHeader) throws(CodecError) {
     if let cluster, header.cluster != cluster { throw CodecError("the state of another cluster") }
     if let resumed = header.resumed {
-      guard let base, base.place == resumed.place else { throw CodecError("a state resumed from elsewhere") }
+      guard let base = bases.first(where: { $0.place == resumed.place }) else {
+        throw CodecError("a state resumed from elsewhere")
+      }
       map = base.map
+      isUpToDate = resumed.records == 0
     }
     self.header = header
-    if header.resumed?.records == 0 { base = nil }
   }
 
   private mutating func update(_ key: ObjectKey, _ object: StoredObject?) throws(CodecError) {
@@ -256,7 +255,7 @@ struct StateDecoder {
       if let object { map.put(object) } else { map.remove(key) }
     }
     updates = []
-    base = nil
+    isUpToDate = true
   }
 }
 

@@ -77,6 +77,16 @@ final class WatchHub: Sendable {
     return version
   }
 
+  /// Every change after `revision`; nil when history does not reach back that far.
+  func changes(since revision: Revision) -> [Change]? {
+    state.withLock { state in
+      guard revision <= state.history.end.revision else { return nil }
+      return state.history.since(revision).map { slices in
+        slices.flatMap { $0.filter { $0.revision > revision } }
+      }
+    }
+  }
+
   // MARK: Waiting for a revision
 
   /// Suspends until `revision` is published; false when that has not happened within `timeout`, or on cancellation.

@@ -79,7 +79,7 @@ import Testing
       var chunks: [SnapshotChunk] = []
       while let chunk = source.nextChunk() {
         chunks.append(chunk)
-        source.acknowledge(below: chunk.number + 1)
+        _ = source.acknowledge(below: chunk.number + 1)
       }
       return chunks
     }

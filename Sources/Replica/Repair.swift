@@ -1,0 +1,409 @@
+// The repair of a damaged disk from peers, as a value: what to ask whom, what an answer means, when all is whole again.
+// The guide is Alagappan et al., "Protocol-Aware Recovery for Consensus-Based Storage" (FAST '18).
+//
+// A server whose disk has lost entries that it may have acknowledged, or rows of its state, takes no part in anything
+// until it has them back: it neither votes (what it lost could have refused a candidate) nor acknowledges nor serves; to
+// the others it is as good as down, except that it answers what they ask for their own repair from what it still has.
+// Thus damage on all servers, in different places, is survived: each finds what it lost with another.
+//
+// Rows first: from any peer, and believed when the state comes to the hash that was stored with it; where that fails, or
+// nobody knows which rows are lost, a whole state is fetched as a snapshot. Then the log, which may begin behind that
+// state: by log matching any log that holds an entry behind the hole holds what was in it. A leader that does not hold
+// that entry shows that it was never committed, and its own log takes the place of ours from the hole on.
+
+import Raft
+import Storage
+import World
+
+/// A repair under way, for displays.
+public struct RepairStatus: Sendable, Equatable {
+  /// Entries that are missing (nil: how far the log went is not known) and objects whose rows are lost.
+  public var missingEntries: UInt64?
+  public var lostObjects: Int
+  /// The rows cannot be told one by one: the whole state is being fetched.
+  public var needsWholeState: Bool
+  /// Questions that were sent.
+  public var asked: UInt64
+}
+
+/// What a repair has come to: a log without holes and a state that is whole, both to be written before they count.
+struct RepairedDisk: Sendable {
+  var machine: StateMachine
+  /// Objects to be written, in key order; nil when the state was not touched.
+  var stateChanges: [ObjectRowChange]?
+  var mark: StateMark
+  var log: LogContents
+  /// Brings the stored log to what `log` says.
+  var logWrite: LogWrite
+}
+
+struct Repair: Sendable {
+  /// Silence after which the next peer is asked.
+  static let patience = Duration.milliseconds(500)
+  /// The same while a snapshot comes in.
+  static let snapshotPatience = Duration.seconds(5)
+  /// More lost rows than this are not fetched one by one.
+  static let maxRows = 4096
+
+  private enum State {
+    /// As stored.
+    case whole(StateMachine)
+    /// These objects are missing from what is stored; some have been found.
+    case partial([ObjectKey], found: [ObjectKey: StoredObject?])
+    case lost
+  }
+
+  private let peers: [NodeID]
+  private let stored: ObjectMap
+  private let mark: StateMark?
+  private let requests: [UInt64: [UInt8]]
+  private var state: State
+  /// The state was changed, and must be written.
+  private var isStateNew = false
+  /// As of the state, where that came from a peer.
+  private var metadata: SnapshotMetadata?
+
+  // The log: what is good of it, by index, with where it begins and ends.
+  private var hardState: LogHardState
+  private var base: LogBase
+  private var entries: [LogIndex: LogEntry]
+  private var fetched: [LogIndex: LogEntry] = [:]
+  /// The last entry that was acknowledged; nil when it is not known: then only a leader can say.
+  private var end: LogPosition?
+  private var truncateFrom: LogIndex?
+  /// Whose log takes the place of ours, through which index.
+  private var leaderEnd: LogIndex?
+  private var isBaseNew = false
+
+  // Asking.
+  private var nextPeer = 0
+  private var asked: (peer: NodeID, at: MonotonicTime, isState: Bool)?
+  private var refusals: [NodeID: EntriesAnswer.Authority] = [:]
+  private var rowRefusals: Set<NodeID> = []
+  private(set) var askedTotal: UInt64 = 0
+
+  /// `configuration`: where the stored log does not say.
+  init(_ disk: ReplicaDisk, peers: [NodeID], configuration: Configuration) {
+    self.peers = peers
+    let (log, state) = (disk.directory.logContents, disk.directory.stateContents)
+    stored = disk.map
+    mark = state.mark
+    requests = state.requests
+    hardState = log.hardState
+    base = log.base ?? LogBase(index: 0, term: 0, configuration: configuration.encoded())
+    entries = Dictionary(
+      (log.entries + (log.damage?.entriesBeyond ?? [])).map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+    if let damage = log.damage {
+      end = damage.lastAcknowledged
+    } else {
+      end = LogPosition(
+        index: log.entries.last?.index ?? base.index, term: log.entries.last?.term ?? base.term)
+    }
+    self.state = Self.stored(disk)
+  }
+
+  private static func stored(_ disk: ReplicaDisk) -> State {
+    let contents = disk.directory.stateContents
+    if let damage = contents.damage {
+      guard !damage.isIncomplete, damage.requests.isEmpty, contents.mark != nil, damage.objects.count <= maxRows else {
+        return .lost
+      }
+      return .partial(damage.objects.map(ObjectKey.init), found: [:])
+    }
+    guard let machine = try? disk.storedMachine() else { return .lost }
+    return .whole(machine)
+  }
+
+  var status: RepairStatus {
+    var status = RepairStatus(missingEntries: nil, lostObjects: 0, needsWholeState: false, asked: askedTotal)
+    if end != nil { status.missingEntries = UInt64(missing.count) }
+    switch state {
+    case .whole: break
+    case .partial(let keys, let found): status.lostObjects = keys.count - found.count
+    case .lost: status.needsWholeState = true
+    }
+    return status
+  }
+
+  // MARK: The log's holes
+
+  private var appliedIndex: LogIndex? {
+    if case .whole(let machine) = state { return machine.appliedIndex }
+    return nil
+  }
+
+  /// The first entry that is missing behind what the state includes; nil when none is.
+  private var firstMissing: LogIndex? {
+    let applied = max(appliedIndex ?? 0, base.index)
+    var index = applied + 1
+    while entries[index] != nil { index += 1 }
+    if let leaderEnd { return index <= leaderEnd ? index : nil }
+    guard let end else { return index }
+    return index <= end.index ? index : nil
+  }
+
+  private var missing: [LogIndex] {
+    guard let end, end.index > base.index else { return [] }
+    let applied = max(appliedIndex ?? 0, base.index)
+    return applied < end.index ? ((applied + 1)...end.index).filter { entries[$0] == nil } : []
+  }
+
+  private func term(at index: LogIndex) -> Term? {
+    if index == base.index { return base.term }
+    if case .whole(let machine) = state, index == machine.appliedIndex { return machine.appliedTerm }
+    return entries[index]?.term
+  }
+
+  // MARK: Asking
+
+  /// What to send now, if anything. Nil also when all is whole (`result`).
+  mutating func ask(_ now: MonotonicTime) -> (to: NodeID, RepairMessage)? {
+    guard !peers.isEmpty else { return nil }
+    if let asked, now - asked.at < (asked.isState ? Self.snapshotPatience : Self.patience) { return nil }
+    guard let message = question() else { return nil }
+    let peer = peers[nextPeer % peers.count]
+    nextPeer += 1
+    var isState = false
+    if case .state = message { isState = true }
+    asked = (peer, now, isState)
+    askedTotal += 1
+    return (peer, message)
+  }
+
+  private func question() -> RepairMessage? {
+    switch state {
+    case .partial(let keys, let found):
+      let open = keys.filter { found[$0] == nil }
+      return .rows(revision: mark?.revision ?? 0, keys: Array(open.prefix(RepairMessage.rowsPerRequest)))
+    case .lost: return .state
+    case .whole:
+      guard let first = firstMissing else { return nil }
+      return .entries(
+        EntriesRequest(
+          first: first, previousTerm: term(at: first - 1) ?? 0, check: leaderEnd == nil ? check(first) : nil,
+          term: hardState.currentTerm))
+    }
+  }
+
+  /// The nearest entry behind the hole that this log had for sure.
+  private func check(_ first: LogIndex) -> LogPosition? {
+    guard let end, end.index >= first else { return nil }
+    var index = first
+    while index < end.index {
+      index += 1
+      if let entry = entries[index] { return LogPosition(index: index, term: entry.term) }
+    }
+    return end
+  }
+
+  func wantsState(asOf index: LogIndex) -> Bool {
+    if case .lost = state { return index >= base.index }
+    return false
+  }
+
+  mutating func stateIsArriving(_ now: MonotonicTime) {
+    if let asked, asked.isState { self.asked = (asked.peer, now, true) }
+  }
+
+  // MARK: Answers
+
+  /// Takes an answer. A late or unexpected one changes nothing.
+  mutating func take(_ message: RepairMessage, from peer: NodeID) {
+    switch message {
+    case .rowsAnswer(let revision, let objects): takeRows(objects, at: revision, from: peer)
+    case .entriesAnswer(let answer): takeEntries(answer, from: peer)
+    case .entries, .rows, .state: return
+    }
+  }
+
+  private mutating func takeRows(_ objects: [StoredObject?], at revision: Revision, from peer: NodeID) {
+    guard case .partial(let keys, var found) = state, revision == mark?.revision, asked?.peer == peer else { return }
+    asked = nil
+    let open = keys.filter { found[$0] == nil }.prefix(RepairMessage.rowsPerRequest)
+    guard objects.count == open.count,
+      zip(open, objects).allSatisfy({ key, object in object.map { $0.key == key && $0.revision <= revision } ?? true })
+    else { return }
+    for (key, object) in zip(open, objects) { found[key] = .some(object) }
+    state = .partial(keys, found: found)
+    guard found.count == keys.count, let mark else {
+      nextPeer -= 1  // The same peer's rows belong together.
+      return
+    }
+    var map = stored
+    for (key, object) in found { if let object { map.put(object) } else { map.remove(key) } }
+    if StateMachine.hash(of: map, at: mark.revision) == mark.stateHash,
+      let table = try? RequestTable(decoding: requests)
+    {
+      state = .whole(
+        StateMachine(
+          map: map, revision: mark.revision, appliedIndex: mark.appliedIndex, appliedTerm: mark.appliedTerm,
+          requests: table))
+      isStateNew = true
+      return
+    }
+    // That peer's rows are not the ones that were here: another may have them, or the whole state must come.
+    rowRefusals.insert(peer)
+    state = rowRefusals.count < peers.count ? .partial(keys, found: [:]) : .lost
+  }
+
+  private mutating func takeEntries(_ answer: EntriesAnswer, from peer: NodeID) {
+    guard let first = firstMissing, answer.first == first, asked?.peer == peer else { return }
+    asked = nil
+    switch answer.authority {
+    case .sameLog where !answer.entries.isEmpty && leaderEnd == nil:
+      let limit = check(first)
+      for entry in answer.entries where entry.index <= limit?.index ?? 0 { keep(entry) }
+    case .leader where leaderEnd == nil || !answer.entries.isEmpty:
+      if leaderEnd == nil {
+        // What is behind the hole was never committed, or this is its only true form.
+        leaderEnd = answer.lastIndex
+        truncateFrom = first
+        for index in entries.keys where index >= first { entries[index] = nil }
+      }
+      for entry in answer.entries where entry.index <= leaderEnd ?? 0 { keep(entry) }
+    default:
+      refusals[peer] = answer.authority
+      if refusals.count == peers.count, refusals.values.contains(.compacted) { giveUpLog() }
+      return
+    }
+    refusals = [:]
+    nextPeer -= 1
+  }
+
+  private mutating func keep(_ entry: Entry) {
+    guard entries[entry.index] == nil else { return }
+    let kept = LogEntry(index: entry.index, term: entry.term, kind: entry.kind.rawValue, payload: entry.payload)
+    entries[entry.index] = kept
+    fetched[entry.index] = kept
+  }
+
+  /// Nobody has these entries any more: a newer state takes their place.
+  private mutating func giveUpLog() {
+    refusals = [:]
+    state = .lost
+    if let truncateFrom, leaderEnd != nil {
+      // What one leader began another cannot end: only a whole log of one counts.
+      for index in entries.keys where index >= truncateFrom { entries[index] = nil }
+      for index in fetched.keys where index >= truncateFrom { fetched[index] = nil }
+      leaderEnd = nil
+      end = nil
+    }
+  }
+
+  /// A peer's whole state has arrived.
+  mutating func take(_ machine: StateMachine, _ metadata: SnapshotMetadata) {
+    guard wantsState(asOf: metadata.index) else { return }
+    asked = nil
+    state = .whole(machine)
+    isStateNew = true
+    self.metadata = metadata
+    // An entry of another term there: what follows it here was never committed.
+    if let entry = entries[metadata.index], entry.term != metadata.term {
+      truncateFrom = min(truncateFrom ?? .max, metadata.index + 1)
+      entries = entries.filter { $0.key < metadata.index }
+      if end != nil { end = LogPosition(index: metadata.index, term: metadata.term) }
+    }
+    entries = entries.filter { $0.key > metadata.index }
+    fetched = fetched.filter { $0.key > metadata.index }
+    base = LogBase(index: metadata.index, term: metadata.term, configuration: metadata.configuration.encoded())
+    isBaseNew = true
+  }
+
+  // MARK: For others that are repaired
+
+  /// What this disk can say of another's hole; nil: nothing.
+  func answer(_ message: RepairMessage) -> RepairMessage? {
+    switch message {
+    case .entries(let request):
+      guard let check = request.check, term(at: check.index) == check.term, request.first > base.index else {
+        return nil
+      }
+      let found = consecutive(from: request.first, through: check.index)
+      if found.isEmpty { return nil }
+      return .entriesAnswer(
+        EntriesAnswer(first: request.first, authority: .sameLog, lastIndex: check.index, entries: found))
+    case .rows(let revision, let keys):
+      guard let mark, mark.revision >= revision else { return nil }
+      var lost: Set<ObjectKey> = []
+      switch state {
+      case .whole: break
+      case .partial(let keys, _): lost = Set(keys)
+      case .lost: return nil
+      }
+      // A row that has not changed since is as it was; whether one that is not here was there, the asker's hash tells.
+      guard keys.allSatisfy({ !lost.contains($0) && stored[$0]?.revision ?? 0 <= revision }) else { return nil }
+      return .rowsAnswer(revision: revision, objects: keys.map { stored[$0] })
+    case .entriesAnswer, .rowsAnswer, .state: return nil
+    }
+  }
+
+  private func consecutive(from first: LogIndex, through last: LogIndex) -> [Entry] {
+    var found: [Entry] = []
+    var bytes = 0
+    var index = first
+    while index <= last, bytes < RepairMessage.entriesBytes, let entry = entries[index],
+      let kind = EntryKind(rawValue: entry.kind)
+    {
+      found.append(Entry(term: entry.term, index: entry.index, kind: kind, payload: entry.payload))
+      bytes += entry.payload.count
+      index += 1
+    }
+    return found
+  }
+
+  // MARK: The end
+
+  /// The disk as it shall be, once nothing is missing.
+  func result() -> RepairedDisk? {
+    guard case .whole(let machine) = state, firstMissing == nil,
+      let configuration = try? Configuration(stored: base.configuration)
+    else { return nil }
+    var log = LogContents()
+    var base = base
+    var isBaseNew = isBaseNew
+    let applied = machine.appliedIndex
+    // Holes in what the state includes need no filling: the log begins behind them.
+    if applied > base.index, !((base.index + 1)...applied).allSatisfy({ entries[$0] != nil }) {
+      base = LogBase(
+        index: applied, term: machine.appliedTerm, configuration: mark?.configuration ?? base.configuration)
+      isBaseNew = true
+    }
+    var index = base.index + 1
+    while let entry = entries[index] {
+      log.entries.append(entry)
+      index += 1
+    }
+    let last = log.entries.last?.index ?? base.index
+    let lastTerm = log.entries.last?.term ?? base.term
+    // A term in which nobody was voted for is safe to enter.
+    if lastTerm > hardState.currentTerm {
+      log.hardState = LogHardState(currentTerm: lastTerm)
+    } else {
+      log.hardState = hardState
+    }
+    log.hardState.commitIndex = max(min(hardState.commitIndex, last), applied)
+    log.base = base
+    let mark = StateMark(
+      appliedIndex: applied, appliedTerm: machine.appliedTerm, revision: machine.revision,
+      stateHash: machine.stateHash,
+      configuration: metadata == nil ? mark?.configuration ?? base.configuration : configuration.encoded())
+    return RepairedDisk(
+      machine: machine, stateChanges: isStateNew ? changes(to: machine.map) : nil, mark: mark, log: log,
+      logWrite: LogWrite(
+        token: 0, hardState: log.hardState, base: isBaseNew ? base : nil,
+        truncateFrom: truncateFrom.map { max($0, base.index + 1) },
+        entries: fetched.values.filter { $0.index > base.index && $0.index <= last }.sorted { $0.index < $1.index }))
+  }
+
+  private func changes(to map: ObjectMap) -> [ObjectRowChange] {
+    stored.differences(to: map).map { change in
+      ObjectRowChange(
+        resource: change.key.resource, namespace: change.key.namespace, name: change.key.name,
+        row: change.kind == .put ? change.object.row : nil)
+    }
+  }
+}
+
+extension ObjectKey {
+  init(_ row: ObjectRowKey) { self.init(resource: row.resource, namespace: row.namespace, name: row.name) }
+}

@@ -1,0 +1,172 @@
+// The driver's part in repairs: its own, before it takes part in anything, and those of its peers.
+
+import Logging
+import Raft
+import Storage
+import World
+
+/// How far the writing of a repaired disk has come.
+enum RepairWriting {
+  case state(RepairedDisk)
+  case log(RepairedDisk)
+}
+
+extension ReplicaDisk {
+  /// Stands in for Raft until the log is whole: a server that belongs to no quorum, asks nobody for votes and is asked
+  /// nothing, at the place that the disk has promised.
+  func standIn(options: RaftOptions) -> Raft {
+    let log = directory.logContents
+    let base = log.base.map { LogPosition(index: $0.index, term: $0.term) } ?? LogPosition(index: 0, term: 0)
+    let end =
+      log.damage?.lastAcknowledged ?? log.entries.last.map { LogPosition(index: $0.index, term: $0.term) } ?? base
+    let index = max(end.index, log.hardState.commitIndex, directory.stateContents.mark?.appliedIndex ?? 0)
+    return Raft(
+      id: identity.node, options: options,
+      hardState: HardState(
+        currentTerm: max(log.hardState.currentTerm, end.term),
+        votedFor: log.hardState.votedFor == 0 ? nil : log.hardState.votedFor, commitIndex: index),
+      snapshot: SnapshotMetadata(
+        index: index, term: end.term, configuration: Configuration(voters: [], learners: [identity.node])),
+      entries: [], applied: index)
+  }
+}
+
+extension ReplicaDriver {
+  // MARK: This server's own
+
+  func beginRepair() {
+    guard let repair else { return }
+    let status = repair.status
+    logger.error(
+      "the disk is damaged: it is repaired from the other servers before this one takes part again",
+      metadata: [
+        "missingEntries": "\(status.missingEntries.map { "\($0)" } ?? "not known")",
+        "lostObjects": "\(status.lostObjects)", "wholeState": "\(status.needsWholeState)",
+      ])
+    if peers.isEmpty {
+      fail("the disk is damaged and there is no other server to repair it from: restore a backup")
+    }
+  }
+
+  /// Asks what is to be asked; goes on when all is whole.
+  func stepRepair() {
+    guard repair != nil, repairWriting == nil, !isStopped else { return }
+    status.repair = repair?.status
+    if let result = repair?.result() {
+      guard let changes = result.stateChanges else { return writeRepairedLog(result) }
+      repairWriting = .state(result)
+      let requests = result.machine.requests
+      storage.write(
+        StateWrite(mark: result.mark, durability: .required, completes: true) {
+          StateRows(changes: changes, requests: requests.encoded())
+        })
+    } else if let (peer, question) = repair?.ask(world.now) {
+      reply(.repair(question), to: peer)
+    }
+  }
+
+  private func writeRepairedLog(_ result: RepairedDisk) {
+    repairWriting = .log(result)
+    log.append(result.logWrite)
+  }
+
+  func repairReceived(_ message: RepairMessage, from peer: NodeID) {
+    repair?.take(message, from: peer)
+    stepRepair()
+  }
+
+  /// A whole state has arrived for the repair.
+  func repairReceived(_ machine: StateMachine, _ metadata: SnapshotMetadata) {
+    logger.info("a peer's state replaces what was lost", metadata: ["index": "\(metadata.index)"])
+    repair?.take(machine, metadata)
+    stepRepair()
+  }
+
+  /// What was repaired is on the disk.
+  func repairIsDurable(log isLog: Bool) {
+    switch repairWriting {
+    case .state(let result) where !isLog: writeRepairedLog(result)
+    case .log(let result) where isLog: finishRepair(result)
+    default: return
+    }
+  }
+
+  /// Takes part again, as after a start with a disk that was never damaged.
+  private func finishRepair(_ result: RepairedDisk) {
+    do throws(CodecError) {
+      let (restored, rebased) = try ReplicaDisk.raft(
+        options.node, on: result.log, result.machine, mark: result.mark,
+        configuration: Configuration(voters: []), options: options.raftOptions(seed: world.randomBits()))
+      precondition(rebased == nil, "a repaired log begins where it says")
+      raft = restored
+    } catch { return fail("what was repaired cannot be read: \(error)") }
+    machine = result.machine
+    hashes = HashHistory(after: machine.appliedIndex)
+    stateWriter.writtenIndex = machine.appliedIndex
+    noteRetained(result.log.entries)
+    repair = nil
+    repairWriting = nil
+    arrival = SnapshotArrival()
+    status.repair = nil
+    status.repairsTotal += 1
+    hub.reset(to: machine.version)
+    options.observer?.restored(raft, ObservedState(machine), node: options.node)
+    logger.notice(
+      "the disk is whole again",
+      metadata: [
+        "applied": "\(machine.appliedIndex)", "lastIndex": "\(raft.lastIndex)", "revision": "\(machine.revision)",
+      ])
+    publishStatus()
+    scheduleTurn()
+  }
+
+  // MARK: Others'
+
+  /// A peer's disk is damaged: tells what is known here.
+  func answerRepair(_ message: RepairMessage, from peer: NodeID) {
+    if let repair {
+      if let answer = repair.answer(message) { reply(.repair(answer), to: peer) }
+      return
+    }
+    switch message {
+    case .entries(let request): reply(.repair(.entriesAnswer(answer(request))), to: peer)
+    case .rows(let revision, let keys):
+      let version = hub.version(at: revision)
+      guard version != nil || revision <= machine.revision else { return }
+      // What has not changed since is as it was then.
+      let objects = keys.map { key in version.map { $0.map[key] } ?? machine.map[key] }
+      guard objects.allSatisfy({ $0?.revision ?? 0 <= revision }) else {
+        return startSnapshot(to: peer, isForRepair: true)
+      }
+      reply(.repair(.rowsAnswer(revision: revision, objects: objects)), to: peer)
+    case .state: startSnapshot(to: peer, isForRepair: true)
+    case .entriesAnswer, .rowsAnswer: return
+    }
+  }
+
+  private func answer(_ request: EntriesRequest) -> EntriesAnswer {
+    var answer = EntriesAnswer(first: request.first, authority: .none, lastIndex: raft.lastIndex, entries: [])
+    if let check = request.check, raft.term(at: check.index) == check.term {
+      answer.authority = .sameLog
+      answer.lastIndex = check.index
+    } else if raft.role == .leader, raft.currentTerm >= request.term {
+      answer.authority = .leader
+    } else {
+      return answer
+    }
+    guard request.first > raft.baseIndex,
+      answer.authority == .sameLog || raft.term(at: request.first - 1) == request.previousTerm
+    else {
+      answer.authority = .compacted
+      return answer
+    }
+    var bytes = 0
+    var index = request.first
+    while index <= answer.lastIndex, bytes < RepairMessage.entriesBytes, let entry = raft.entry(at: index) {
+      answer.entries.append(entry)
+      bytes += entry.payload.count
+      index += 1
+    }
+    return answer
+  }
+}

@@ -1,0 +1,253 @@
+import Raft
+import Storage
+import Testing
+import World
+
+@testable import Replica
+
+@Suite struct RepairTests {
+  /// Servers' disks as values, with parts of them lost, repaired from each other in memory.
+  struct Group {
+    static let configuration = Configuration(voters: [1, 2, 3])
+    /// What each server held before anything was lost.
+    var logs: [NodeID: LogContents] = [:]
+    var machines: [NodeID: StateMachine] = [:]
+    var repairs: [NodeID: Repair] = [:]
+    var disks: [NodeID: ReplicaDisk] = [:]
+
+    /// One history; each server has a prefix of it as log, and of that a prefix as state.
+    init(_ random: inout SeededGenerator, entries: Int) throws {
+      var history: [LogEntry] = []
+      var states = [StateMachine()]
+      var changes: [Change] = []
+      var term: UInt64 = 1
+      for index in 1...UInt64(entries) {
+        if random.next(below: 8) == 0 { term += 1 }
+        let name = "pod-\(random.next(below: 12))"
+        let mutation: Mutation =
+          random.next(below: 5) == 0 ? .delete(pod(name)) : .put(pod(name), document("\(index)"))
+        let payload = try CommandEntry(
+          request: RequestID(origin: 1, incarnation: 1, sequence: index), lowWatermark: index,
+          command: Command(mutations: [mutation])
+        ).encoded()
+        history.append(LogEntry(index: index, term: term, kind: 0, payload: payload))
+        var state = states[Int(index) - 1]
+        _ = try state.apply(payload, index: index, term: term, changes: &changes)
+        states.append(state)
+      }
+      for node in 1...3 as ClosedRange<NodeID> {
+        let last = entries - Int(random.next(below: 5))
+        let applied = Int(random.next(below: last + 1))
+        var log = LogContents()
+        log.entries = Array(history[..<last])
+        log.hardState = LogHardState(
+          currentTerm: term, votedFor: 0, commitIndex: UInt64(min(applied + 2, last)))
+        logs[node] = log
+        machines[node] = states[applied]
+      }
+    }
+
+    /// Opens a server's disk with these entries and objects lost.
+    mutating func open(_ node: NodeID, lostEntries: Set<UInt64>, lostObjects: [ObjectKey]) {
+      guard let whole = logs[node], let machine = machines[node] else { return }
+      var log = whole
+      log.entries = Array(whole.entries.prefix { !lostEntries.contains($0.index) })
+      if !lostEntries.isEmpty {
+        log.damage = LogDamage(
+          missing: lostEntries.sorted().map { $0...$0 },
+          entriesBeyond: whole.entries.filter {
+            $0.index > lostEntries.min() ?? 0 && !lostEntries.contains($0.index)
+          },
+          lastAcknowledged: whole.entries.last.map { LogPosition(index: $0.index, term: $0.term) })
+      }
+      var state = StateContents()
+      state.mark = StateMark(
+        appliedIndex: machine.appliedIndex, appliedTerm: machine.appliedTerm, revision: machine.revision,
+        stateHash: machine.stateHash, configuration: Self.configuration.encoded())
+      state.requests = machine.requests.encoded()
+      if !lostObjects.isEmpty {
+        state.damage = StateDamage(
+          objects: lostObjects.map { ObjectRowKey(resource: $0.resource, namespace: $0.namespace, name: $0.name) })
+      }
+      var map = machine.map
+      for key in lostObjects { map.remove(key) }
+      let disk = ReplicaDisk(
+        directory: StorageDirectory(
+          identity: StorageIdentity(cluster: "c", node: node), incarnation: 1, log: NoLog(), state: NoState(),
+          logContents: log, stateContents: state), map: map)
+      disks[node] = disk
+      repairs[node] = Repair(
+        disk, peers: [1, 2, 3].filter { $0 != node }, configuration: Self.configuration)
+    }
+
+    /// Lets everyone ask and be answered until nothing more comes of it; frames go through their bytes.
+    mutating func run(silent: Set<NodeID> = []) throws {
+      var now = MonotonicTime(nanoseconds: 0)
+      for _ in 0..<400 {
+        now = now + .seconds(1)
+        for node in repairs.keys.sorted() {
+          guard let (peer, question) = repairs[node]?.ask(now), !silent.contains(peer) else { continue }
+          guard let answer = repairs[peer]?.answer(try Self.coded(question)) else { continue }
+          repairs[node]?.take(try Self.coded(answer), from: peer)
+        }
+      }
+    }
+
+    private static func coded(_ message: RepairMessage) throws -> RepairMessage {
+      guard case .repair(let decoded) = try PeerMessage(decoding: PeerMessage.repair(message).encoded()) else {
+        throw CodecError("another message")
+      }
+      return decoded
+    }
+
+    /// Whether another server has this entry, and shares a later one (or the last) with `node`, intact.
+    func canBeFound(_ index: UInt64, for node: NodeID, lost: [NodeID: Set<UInt64>]) -> Bool {
+      [1, 2, 3].contains { other in
+        other != node && !(lost[other]?.contains(index) ?? false) && logs[other]?.entries.last?.index ?? 0 >= index
+      }
+    }
+  }
+
+  /// Given damage on all three disks, in different places, when the servers ask each other, then each has back exactly
+  /// what it had.
+  @Test(arguments: 0..<300 as Range<UInt64>) func damageInDifferentPlacesIsRepaired(_ seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    var group = try Group(&random, entries: 40)
+    // Each place is lost on one server at most, and no later than where all logs end.
+    let shortest = group.logs.values.map(\.entries.count).min() ?? 0
+    var lost: [NodeID: Set<UInt64>] = [:]
+    for index in 1..<UInt64(shortest) where random.next(below: 4) == 0 {
+      lost[1 + random.next(below: 3), default: []].insert(index)
+    }
+    var keys: [NodeID: [ObjectKey]] = [:]
+    // Rows are lost on the server whose state is oldest: others are ahead of it, and know what has not changed since.
+    let oldest = [1, 2, 3].min { group.machines[$0]!.revision < group.machines[$1]!.revision }!
+    if let machine = group.machines[oldest], machine.map.count > 0 {
+      keys[oldest] = machine.map.objects(at: 0..<min(2, machine.map.count)).map(\.key)
+        .filter { key in
+          [1, 2, 3].contains { $0 != oldest && group.machines[$0]?.map[key]?.revision == machine.map[key]?.revision }
+        }
+    }
+    for node in [1, 2, 3] as [NodeID] {
+      group.open(node, lostEntries: lost[node] ?? [], lostObjects: keys[node] ?? [])
+    }
+    try group.run()
+    for node in [1, 2, 3] as [NodeID] {
+      if case .some = keys[node], group.repairs[node]?.status.needsWholeState == true { continue }
+      let result = try #require(group.repairs[node]?.result(), "server \(node): \(group.repairs[node]!.status)")
+      #expect(result.machine.stateHash == group.machines[node]?.stateHash)
+      let base = result.log.base?.index ?? 0
+      #expect(base <= result.machine.appliedIndex)
+      #expect(result.log.entries == group.logs[node]?.entries.filter { $0.index > base })
+      #expect(result.log.hardState.currentTerm == group.logs[node]?.hardState.currentTerm)
+      // What is written back is what was missing, and nothing else.
+      #expect(result.logWrite.entries.allSatisfy { lost[node]?.contains($0.index) == true })
+      #expect(result.logWrite.truncateFrom == nil)
+      // It opens as a server.
+      _ = try ReplicaDisk.raft(
+        node, on: result.log, result.machine, mark: result.mark, configuration: Group.configuration,
+        options: RaftOptions(seed: 1))
+    }
+  }
+
+  /// Given an entry that only the damaged server had, when nobody who could know answers, then it waits, and says so.
+  @Test func whatNobodyHasIsWaitedFor() throws {
+    var random = SeededGenerator(seed: 5)
+    var group = try Group(&random, entries: 30)
+    let whole = try #require(group.logs[1])
+    group.logs[2]?.entries = Array(whole.entries.prefix(20))
+    group.logs[3]?.entries = Array(whole.entries.prefix(20))
+    group.machines = group.machines.mapValues { _ in StateMachine() }
+    group.logs[1]?.entries = whole.entries
+    let last = try #require(whole.entries.last)
+    group.open(1, lostEntries: [25], lostObjects: [])
+    group.open(2, lostEntries: [], lostObjects: [])
+    group.open(3, lostEntries: [], lostObjects: [])
+    try group.run()
+    #expect(group.repairs[1]?.result() == nil)
+    #expect(group.repairs[1]?.status.missingEntries == 1 && last.index > 25)
+    // A leader of a term that is high enough, which does not hold what stood behind the hole, ends the wait: none of it
+    // was committed.
+    var now = MonotonicTime(nanoseconds: 1_000_000_000_000)
+    var request: EntriesRequest?
+    while request == nil {
+      now = now + .seconds(1)
+      if case .entries(let asked)? = group.repairs[1]?.ask(now)?.1 { request = asked }
+      if request == nil { break }
+    }
+    let asked = try #require(request)
+    #expect(asked.first == 25 && asked.previousTerm == whole.entries[23].term)
+    let term = whole.hardState.currentTerm + 1
+    let other = Entry(term: term, index: 25, payload: [1])
+    for peer in [2, 3] as [NodeID] {
+      group.repairs[1]?.take(
+        .entriesAnswer(EntriesAnswer(first: 25, authority: .leader, lastIndex: 25, entries: [other])), from: peer)
+    }
+    let result = try #require(group.repairs[1]?.result())
+    #expect(result.log.entries.count == 25 && result.log.entries.last?.term == term)
+    #expect(result.logWrite.truncateFrom == 25 && result.logWrite.entries.map(\.index) == [25])
+    #expect(result.log.hardState.currentTerm == term && result.log.hardState.votedFor == 0)
+  }
+
+  /// Given lost rows that no peer can show as they were, when all have been asked, then the whole state is fetched.
+  @Test func rowsThatDoNotAddUpAreNotBelieved() throws {
+    var random = SeededGenerator(seed: 6)
+    var group = try Group(&random, entries: 40)
+    let machine = try #require(group.machines.values.max { $0.map.count < $1.map.count })
+    group.machines = group.machines.mapValues { _ in machine }
+    let victim = try #require(machine.map.objects(at: 0..<1).first)
+    group.open(1, lostEntries: [], lostObjects: [victim.key])
+    for _ in 0..<2 {
+      var now = MonotonicTime(nanoseconds: 0)
+      for step in 0..<4 {
+        now = now + .seconds(Int64(step))
+        guard case .rows(let revision, let keys)? = group.repairs[1]?.ask(now)?.1 else { continue }
+        #expect(keys == [victim.key] && revision == machine.revision)
+        let wrong = StoredObject(
+          key: victim.key, revision: victim.revision, uid: victim.uid, bytes: victim.bytes + [32],
+          revisionOffset: victim.revisionOffset, labels: victim.labels)
+        for peer in [2, 3] as [NodeID] {
+          group.repairs[1]?.take(.rowsAnswer(revision: revision, objects: [wrong]), from: peer)
+        }
+      }
+    }
+    #expect(group.repairs[1]?.result() == nil && group.repairs[1]?.status.needsWholeState == true)
+    let metadata = SnapshotMetadata(
+      index: machine.appliedIndex, term: machine.appliedTerm, configuration: Group.configuration)
+    group.repairs[1]?.take(machine, metadata)
+    let result = try #require(group.repairs[1]?.result())
+    #expect(result.machine.stateHash == machine.stateHash && result.stateChanges?.count == 1)
+    #expect(result.logWrite.base?.index == machine.appliedIndex)
+  }
+
+  @Test func damagedMessagesAreRefused() throws {
+    let message = PeerMessage.repair(
+      .entriesAnswer(
+        EntriesAnswer(
+          first: 3, authority: .sameLog, lastIndex: 5, entries: [Entry(term: 2, index: 3, payload: [1, 2, 3])])))
+    let bytes = message.encoded()
+    for length in 0..<bytes.count {
+      #expect(throws: CodecError.self) { try PeerMessage(decoding: Array(bytes[..<length])) }
+    }
+    for position in 0..<bytes.count {
+      for bit in 0..<8 as Range<UInt8> {
+        var flipped = bytes
+        flipped[position] ^= 1 << bit
+        _ = try? PeerMessage(decoding: flipped)
+      }
+    }
+  }
+}
+
+private final class NoLog: LogStore {
+  func start(onEvent: @escaping @Sendable (LogStoreEvent) -> Void) {}
+  func append(_ write: LogWrite) {}
+  func cut(to base: LogBase) {}
+  func close(_ completion: @escaping @Sendable () -> Void) { completion() }
+}
+
+private final class NoState: StateStorage {
+  func start(onEvent: @escaping @Sendable (StateStorageEvent) -> Void) {}
+  func write(_ write: StateWrite) {}
+  func close(_ completion: @escaping @Sendable () -> Void) { completion() }
+}
