@@ -41,6 +41,8 @@ public final class APIServer: HTTPHandler {
     public var audit: AuditLog?
     /// Compiles the rules in the schemas of custom resources.
     public var rules: any RuleCompiler = SchemaRuleCompiler()
+    /// Why nothing that is stored may be served at present (the disk is being repaired), if so: another server is asked.
+    public var refusal: @Sendable () -> String? = { nil }
     public var logger = Logger(label: "apiserver")
     public init() {}
   }
@@ -133,6 +135,7 @@ public final class APIServer: HTTPHandler {
   private func answer(
     _ request: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ world: any World
   ) async throws(APIStatus) -> HTTPResponse {
+    if info.isResourceRequest, let reason = dependencies.refusal() { throw .serviceUnavailable(reason) }
     let user = try await dependencies.authenticator.authenticate(request)
     let attributes = authorizationAttributes(info, path.query, user)
     AuditRecord.current?.begin(attributes)

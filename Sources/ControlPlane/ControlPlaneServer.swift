@@ -115,6 +115,7 @@ public final class ControlPlaneServer: Sendable {
       dependencies.authorizer = AuthorizerChain(configuration.authorizers + [security.authorizer])
     }
     dependencies.audit = configuration.audit
+    dependencies.refusal = { replica.isBeingRepaired ? "this server's disk is being repaired: ask another" : nil }
     dependencies.logger = makeLogger("apiserver")
     api = APIServer(
       store: replica, configuration: apiConfiguration, dependencies: dependencies, currentWorld: worlds.current)

@@ -48,6 +48,7 @@ public final class ServerHealth: Sendable {
     return [
       ("ping", nil),
       ("log", status.stopped.map { "storage stopped: \($0)" }),
+      ("disk", status.repair.map { _ in "the disk is damaged and is being repaired from the other servers" }),
       ("raft-leader", isLeaderless ? "no leader is known" : nil),
       ("applied", isBehind ? "committed entries are still to be applied" : nil),
       ("shutdown", isStopping ? "process is shutting down" : nil),

@@ -3,6 +3,7 @@
 import Logging
 import Raft
 import Storage
+import Synchronization
 import World
 
 /// How far the writing of a repaired disk has come.
@@ -110,6 +111,7 @@ extension ReplicaDriver {
     status.repair = nil
     status.repairsTotal += 1
     hub.reset(to: machine.version)
+    shared.isBeingRepaired.store(false, ordering: .relaxed)
     options.observer?.restored(raft, ObservedState(machine), node: options.node)
     logger.notice(
       "the disk is whole again",

@@ -109,6 +109,9 @@ public final class Replica: ObjectStore {
   /// The replica as it is; at most a tenth of a second old.
   public var status: ReplicaStatus { shared.status }
 
+  /// The disk is damaged and is being repaired: `current` is empty and means nothing; what waits will be served.
+  public var isBeingRepaired: Bool { shared.isBeingRepaired.load(ordering: .relaxed) }
+
   /// Who leads, as this server knows it.
   public var leadership: ReplicaLeadership { shared.leadership }
 
@@ -203,6 +206,7 @@ final class ReplicaInbox: Sendable {
 /// What the driver publishes to other threads.
 final class ReplicaShared: Sendable {
   let inbox = ReplicaInbox()
+  let isBeingRepaired = Atomic(false)
   private let published: Mutex<ReplicaStatus>
 
   init(status: ReplicaStatus) { published = Mutex(status) }

@@ -6,6 +6,7 @@ import DequeModule
 import Logging
 import Raft
 import Storage
+import Synchronization
 import World
 
 /// Confined to its world's loop (hence unchecked): created anywhere, used there alone after `start`.
@@ -49,6 +50,7 @@ final class ReplicaDriver: @unchecked Sendable {
   /// Set while the disk is repaired (RepairDriving.swift): `raft` and `machine` only stand in for what is to come.
   var repair: Repair?
   var repairWriting: RepairWriting?
+  private var scrub = Scrub()
 
   // Membership (ReplicaMembership.swift).
   var desk = MembershipDesk()
@@ -110,6 +112,7 @@ final class ReplicaDriver: @unchecked Sendable {
       repair = Repair(
         disk, peers: peers.keys.sorted(), configuration: Configuration(voters: Set(options.members.map(\.id))))
       status.repair = repair?.status
+      shared.isBeingRepaired.store(true, ordering: .relaxed)
       return
     }
     if rebased == nil { noteRetained(disk.directory.logContents.entries) }
@@ -174,7 +177,10 @@ final class ReplicaDriver: @unchecked Sendable {
     if ticks % Self.maintenanceTicks == 0 { maintainDisk() }
     stepRepair()
     if ticks % Self.hashTicks == 0, raft.role == .leader { claimHash() }
-    if ticks % Self.statusTicks == 0 { publishStatus() }
+    if ticks % Self.statusTicks == 0 {
+      if let wrong = scrub.step(machine.map) { return fail("this server's memory is damaged: \(wrong)") }
+      publishStatus()
+    }
     if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
     turn()
   }
@@ -445,6 +451,7 @@ final class ReplicaDriver: @unchecked Sendable {
     status.revision = machine.revision
     status.stateHash = machine.stateHash
     status.objects = machine.map.count
+    status.scrubsTotal = scrub.completed
     status.watches = hub.subscriptionCount
     status.pendingProposals = proposals.count
     status.pendingReads = reads.count

@@ -100,6 +100,8 @@ public struct ReplicaStatus: Sendable {
   public var snapshotsInstalledTotal: UInt64 = 0
   /// Of those sent, the ones that went on from what the receiver held already.
   public var snapshotsResumedTotal: UInt64 = 0
+  /// Times that the whole state in memory was looked over and found in order.
+  public var scrubsTotal: UInt64 = 0
   /// Repairs of this server's disk that were completed.
   public var repairsTotal: UInt64 = 0
   /// Set while this server's disk is repaired from its peers: it takes no part in elections and serves nothing.

@@ -17,6 +17,20 @@ final class MemoryPeerNetwork: Sendable {
     var isolated: Set<NodeID> = []
     var silent: Set<NodeID> = []
     var bytes = 0
+    var bulkFrames = 0
+    var dropsBulkEvery: Int?
+    var stopsBulkAt: Int?
+    var hasStoppedBulk = false
+
+    /// Whether a frame of the bulk lane is lost.
+    mutating func losesBulk() -> Bool {
+      bulkFrames += 1
+      if let stop = stopsBulkAt, bulkFrames > stop {
+        hasStoppedBulk = true
+        return true
+      }
+      return dropsBulkEvery.map { bulkFrames % $0 == 0 } ?? false
+    }
   }
   private let state = Mutex(State())
 
@@ -39,6 +53,18 @@ final class MemoryPeerNetwork: Sendable {
 
   /// Drops all frames of a server without anyone being told, as a cable that is pulled.
   func silence(_ node: NodeID) { _ = state.withLock { $0.silent.insert(node) } }
+
+  /// Loses every so many-th frame of snapshots, from now on.
+  func dropBulk(every count: Int) { state.withLock { $0.dropsBulkEvery = count } }
+
+  /// Loses every frame of snapshots after so many more; nil: none.
+  func stopBulk(after count: Int?) {
+    state.withLock { state in
+      state.stopsBulkAt = count.map { state.bulkFrames + $0 }
+      state.hasStoppedBulk = false
+    }
+  }
+  var bulkStopped: Bool { state.withLock { $0.hasStoppedBulk } }
 
   func heal() {
     state.withLock { state in
@@ -82,7 +108,7 @@ final class MemoryPeerNetwork: Sendable {
     }
   }
 
-  private func send(_ frames: [[UInt8]], from: NodeID, to: NodeID) -> Bool {
+  private func send(_ frames: [[UInt8]], from: NodeID, to: NodeID, lane: PeerLane) -> Bool {
     state.withLock { state in
       guard let station = state.stations[to], state.stations[from]?.group == station.group,
         !state.isolated.contains(from), !state.isolated.contains(to)
@@ -90,6 +116,7 @@ final class MemoryPeerNetwork: Sendable {
         return false
       }
       if state.silent.contains(from) || state.silent.contains(to) { return true }
+      if lane == .bulk, state.losesBulk() { return true }
       state.bytes += frames.reduce(0) { $0 + $1.count }
       station.world.execute { station.onEvent(.received(from: from, frames: frames)) }
       return true
@@ -117,7 +144,7 @@ final class MemoryPeerNetwork: Sendable {
     }
     func update(peers: [Member]) {}
     func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool {
-      network.send(frames, from: node, to: peer)
+      network.send(frames, from: node, to: peer, lane: lane)
     }
     func stop() {
       isStopped.store(true, ordering: .relaxed)

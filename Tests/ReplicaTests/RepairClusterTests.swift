@@ -1,0 +1,235 @@
+import Glibc
+import Raft
+import Testing
+import World
+
+@testable import Replica
+@testable import Storage
+
+/// Damage by hand in the files of servers that do not run; then they are started.
+@Suite(.serialized) struct RepairClusterTests {
+  /// A group that has acknowledged `count` pods, all of whose servers were killed.
+  private func killedCluster(_ count: Int, flushAfter: Duration) async throws -> TestCluster {
+    let cluster = try TestCluster(3) { $0.flushAfter = flushAfter }
+    try await cluster.start()
+    let leader = try await cluster.leader()
+    for index in 0..<count { try await cluster.server(leader).create("pod-\(index)", "data-\(index)") }
+    try await cluster.converged()
+    await cluster.killAll()
+    return cluster
+  }
+
+  private func damage(_ path: String, _ sql: String) throws {
+    let database = try Database(path: path, system: nil)
+    for part in sql.split(separator: ";") {
+      let statement = try database.prepare(String(part))
+      while try statement.step() {}
+    }
+  }
+
+  private func expectAll(_ count: Int, in cluster: TestCluster) async throws {
+    try await cluster.leader()
+    try await cluster.server(1).create("after")
+    try await cluster.converged()
+    for server in await cluster.servers {
+      #expect(server.podNames.count == count + 1)
+      for index in 0..<count {
+        #expect(text(server.current.object(pod("pod-\(index)")))?.contains("data-\(index)\"") == true)
+      }
+      #expect(server.status.repair == nil && server.status.stopped == nil)
+    }
+  }
+
+  /// Given entries lost on all three disks, in different places, and a state that is far behind the log, when the servers
+  /// start, then nothing that was acknowledged is lost, and the disks are whole at the next start.
+  @Test func entriesLostOnAllDisksAreFoundWithEachOther() async throws {
+    let cluster = try await killedCluster(60, flushAfter: .seconds(100))
+    try damage("\(cluster.path(of: 1))/raft.db", "UPDATE log SET payload = x'00' WHERE log_index IN (10, 11, 40)")
+    try damage("\(cluster.path(of: 2))/raft.db", "DELETE FROM log WHERE log_index IN (20, 41)")
+    try damage("\(cluster.path(of: 3))/raft.db", "UPDATE log SET term = 77 WHERE log_index BETWEEN 30 AND 35")
+    try await cluster.start()
+    try await eventually("all to be repaired") { [servers = await cluster.servers] in
+      servers.allSatisfy { $0.status.repairsTotal == 1 }
+    }
+    try await expectAll(60, in: cluster)
+    await cluster.killAll()
+    try await cluster.start()
+    try await cluster.leader()
+    for server in await cluster.servers { #expect(server.status.repairsTotal == 0) }
+    await cluster.killAll()
+  }
+
+  /// Given rows that are lost or spoiled, each on another server, when they start, then the rows come from the others.
+  @Test func objectsLostOnAllDisksAreFoundWithEachOther() async throws {
+    let cluster = try await killedCluster(60, flushAfter: .milliseconds(5))
+    try damage("\(cluster.path(of: 1))/state.db", "UPDATE object SET json = '{}' WHERE name = 'pod-1'")
+    try damage("\(cluster.path(of: 2))/state.db", "UPDATE object SET revision = 7 WHERE name = 'pod-2'")
+    try damage("\(cluster.path(of: 3))/state.db", "DELETE FROM object WHERE name = 'pod-3'")
+    try await cluster.start()
+    try await expectAll(60, in: cluster)
+    await cluster.killAll()
+    try await cluster.start()
+    try await expectAll(60, in: cluster)
+    await cluster.killAll()
+  }
+
+  /// Given a state that is garbage, when its server starts beside a healthy majority, then it gets a whole one.
+  @Test func aStateThatIsGarbageIsReplacedByAPeers() async throws {
+    let cluster = try await killedCluster(60, flushAfter: .milliseconds(5))
+    for suffix in ["state.db", "state.db-wal"] {
+      let file = open("\(cluster.path(of: 2))/\(suffix)", O_RDWR)
+      let garbage = [UInt8](repeating: 0xA5, count: 64 << 10)
+      if file >= 0 { #expect(pwrite(file, garbage, garbage.count, 0) == garbage.count) }
+      close(file)
+    }
+    try await cluster.start()
+    try await expectAll(60, in: cluster)
+    #expect(await cluster.server(2).status.repairsTotal == 1)
+    await cluster.killAll()
+  }
+
+  /// Given a server with a hole and one without, the third away, when both start, then the hole is filled before anyone
+  /// leads, for one alone is no quorum and the other does not vote as if it had never had those entries.
+  @Test func aServerWithAHoleWaitsAndThenTakesPart() async throws {
+    let cluster = try await killedCluster(30, flushAfter: .seconds(100))
+    try damage("\(cluster.path(of: 1))/raft.db", "DELETE FROM log WHERE log_index > 12")
+    try await cluster.start([1])
+    let damaged = await cluster.server(1)
+    try await eventually("it to say so") { damaged.status.repair?.asked ?? 0 > 3 }
+    #expect(!damaged.status.isReady && damaged.leadership.leader == nil)
+    #expect(damaged.status.repair?.missingEntries ?? 0 > 10)
+    #expect(damaged.podNames.isEmpty)
+    try await cluster.start([3])
+    try await cluster.leader()
+    try await cluster.server(1).create("after")
+    try await cluster.converged()
+    #expect(await cluster.server(1).podNames.count == 31)
+    await cluster.killAll()
+  }
+
+  @Test func aLoneServerWithAHoleSaysWhatToDo() async throws {
+    let cluster = try TestCluster(1) { $0.flushAfter = .seconds(100) }
+    try await cluster.start()
+    try await cluster.leader()
+    for index in 0..<20 { try await cluster.server(1).create("pod-\(index)") }
+    await cluster.killAll()
+    try damage("\(cluster.path(of: 1))/raft.db", "DELETE FROM log WHERE log_index = 12")
+    try await cluster.start()
+    let server = await cluster.server(1)
+    try await eventually("it to stop") { server.status.stopped != nil }
+    #expect(server.status.stopped?.contains("restore a backup") == true)
+    await cluster.killAll()
+  }
+
+  /// Given damage drawn by a seed, never in the same place on two disks, when all start again, then all is there.
+  @Test(arguments: 1...6 as ClosedRange<UInt64>) func damageAnywhereIsSurvived(_ seed: UInt64) async throws {
+    var random = SeededGenerator(seed: seed)
+    let cluster = try await killedCluster(80, flushAfter: random.next(below: 2) == 0 ? .milliseconds(5) : .seconds(100))
+    for index in 2..<80 where random.next(below: 5) == 0 {
+      let node = NodeID(1 + random.next(below: 3))
+      try damage(
+        "\(cluster.path(of: node))/raft.db",
+        random.next(below: 2) == 0
+          ? "UPDATE log SET payload = x'AA' WHERE log_index = \(index)" : "DELETE FROM log WHERE log_index = \(index)")
+    }
+    for index in 0..<80 where random.next(below: 20) == 0 {
+      let node = NodeID(1 + random.next(below: 3))
+      try damage(
+        "\(cluster.path(of: node))/state.db", "UPDATE object SET json = 'x' WHERE name = 'pod-\(index)'")
+    }
+    try await cluster.start()
+    try await expectAll(80, in: cluster)
+    await cluster.killAll()
+  }
+}
+
+/// Snapshots over a network that loses what it carries, and leaders that fall on the way.
+@Suite(.serialized) struct SnapshotTransferTests {
+  private func cluster() throws -> TestCluster {
+    try TestCluster(3) { options in
+      options.retainedLogEntries = 50
+      options.cutStep = 10
+      options.flushAfter = .milliseconds(5)
+      options.retainedLogBytes = 64 << 10
+    }
+  }
+
+  /// Writes until no log holds what `away` lacks.
+  private func writeUntilCut(_ cluster: TestCluster, bytes: Int) async throws {
+    let server = await cluster.server(try await cluster.leader())
+    let cut = server.status.lastLogIndex
+    var index = 0
+    while server.status.firstLogIndex <= cut {
+      try await server.create("new-\(index)", String(repeating: "d", count: bytes))
+      index += 1
+      try #require(index < 5000, "the log is never cut")
+    }
+  }
+
+  /// Given a server that was away but holds a state of not long ago, when a snapshot must catch it up, then only what has
+  /// changed is sent.
+  @Test func onlyWhatHasChangedIsSent() async throws {
+    let cluster = try cluster()
+    try await cluster.start()
+    let away = try await cluster.follower()
+    let leader = try await cluster.leader()
+    for index in 0..<100 {
+      try await cluster.server(leader).create("old-\(index)", String(repeating: "d", count: 20_000))
+    }
+    try await cluster.converged()
+    cluster.network.isolate(away)
+    try await writeUntilCut(cluster, bytes: 500)
+    _ = try await cluster.server(leader).commit(Command(mutations: [.delete(pod("old-7"))]))
+    let before = cluster.network.bytes
+    cluster.network.heal()
+    try await cluster.leader()
+    try await cluster.converged()
+    #expect(cluster.network.bytes - before < 1_000_000)
+    #expect(await cluster.server(leader).status.snapshotsResumedTotal == 1)
+    #expect(await cluster.server(away).status.snapshotsInstalledTotal == 1)
+    #expect(await cluster.server(away).current.object(pod("old-7")) == nil)
+    await cluster.killAll()
+  }
+
+  /// Given a network that drops every third chunk, when a snapshot is sent over it, then it arrives.
+  @Test func lostChunksAreSentAgain() async throws {
+    let cluster = try cluster()
+    try await cluster.start()
+    let away = try await cluster.follower()
+    await cluster.kill(away)
+    try await writeUntilCut(cluster, bytes: 20_000)
+    let leader = await cluster.server(try await cluster.leader())
+    for index in 0..<100 { try await leader.create("more-\(index)", String(repeating: "d", count: 20_000)) }
+    cluster.network.dropBulk(every: 3)
+    try await cluster.start([away])
+    try await cluster.converged()
+    #expect(await cluster.server(away).status.snapshotsInstalledTotal == 1)
+    await cluster.killAll()
+  }
+
+  /// Given a leader that falls in the middle of sending, when the next one takes over, then it goes on from what has come.
+  @Test func theNextLeaderGoesOnFromWhatHasCome() async throws {
+    let cluster = try cluster()
+    try await cluster.start()
+    let away = try await cluster.follower()
+    let leader = try await cluster.leader()
+    let other = try #require(cluster.ids.first { $0 != away && $0 != leader })
+    await cluster.kill(away)
+    try await writeUntilCut(cluster, bytes: 20_000)
+    let server = await cluster.server(leader)
+    for index in 0..<200 { try await server.create("more-\(index)", String(repeating: "d", count: 20_000)) }
+    try await cluster.converged()
+    cluster.network.stopBulk(after: 6)
+    try await cluster.start([away])
+    try await eventually("some of the snapshot to come") { cluster.network.bulkStopped }
+    await cluster.kill(leader)
+    cluster.network.stopBulk(after: nil)
+    let next = await cluster.server(other)
+    try await eventually("the next leader") { next.leadership.isLeader }
+    try await cluster.converged()
+    #expect(next.status.snapshotsResumedTotal >= 1)
+    #expect(await cluster.server(away).status.snapshotsInstalledTotal == 1)
+    #expect(await cluster.server(away).podNames == next.podNames)
+    await cluster.killAll()
+  }
+}
