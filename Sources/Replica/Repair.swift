@@ -53,7 +53,8 @@ struct Repair: Sendable {
     case lost
   }
 
-  private let peers: [NodeID]
+  /// Whom to ask: the other servers, as far as they are known.
+  var peers: [NodeID]
   private let stored: ObjectMap
   private let mark: StateMark?
   private let requests: [UInt64: [UInt8]]

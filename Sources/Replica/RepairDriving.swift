@@ -13,22 +13,34 @@ enum RepairWriting {
 }
 
 extension ReplicaDisk {
-  /// Stands in for Raft until the log is whole: a server that belongs to no quorum, asks nobody for votes and is asked
-  /// nothing, at the place that the disk has promised.
-  func standIn(options: RaftOptions) -> Raft {
+  /// Stands in for Raft until the log is whole: a server that knows its group, belongs to no quorum, asks nobody for votes
+  /// and is asked nothing, at the place that the disk has promised.
+  func standIn(configuration first: Configuration, options: RaftOptions) -> Raft {
     let log = directory.logContents
     let base = log.base.map { LogPosition(index: $0.index, term: $0.term) } ?? LogPosition(index: 0, term: 0)
     let end =
       log.damage?.lastAcknowledged ?? log.entries.last.map { LogPosition(index: $0.index, term: $0.term) } ?? base
     let index = max(end.index, log.hardState.commitIndex, directory.stateContents.mark?.appliedIndex ?? 0)
+    var configuration = lastReadableConfiguration ?? first
+    configuration.learners = Set(configuration.members + [identity.node])
+    configuration.voters = []
+    configuration.outgoingVoters = []
     return Raft(
       id: identity.node, options: options,
       hardState: HardState(
         currentTerm: max(log.hardState.currentTerm, end.term),
         votedFor: log.hardState.votedFor == 0 ? nil : log.hardState.votedFor, commitIndex: index),
-      snapshot: SnapshotMetadata(
-        index: index, term: end.term, configuration: Configuration(voters: [], learners: [identity.node])),
-      entries: [], applied: index)
+      snapshot: SnapshotMetadata(index: index, term: end.term, configuration: configuration), entries: [],
+      applied: index)
+  }
+
+  private var lastReadableConfiguration: Configuration? {
+    let log = directory.logContents
+    let entries = log.entries + (log.damage?.entriesBeyond ?? [])
+    let stored =
+      entries.last { $0.kind == EntryKind.configuration.rawValue }?.payload
+      ?? directory.stateContents.mark?.configuration ?? log.base?.configuration
+    return stored.flatMap { try? Configuration(stored: $0) }
   }
 }
 
@@ -52,6 +64,7 @@ extension ReplicaDriver {
   /// Asks what is to be asked; goes on when all is whole.
   func stepRepair() {
     guard repair != nil, repairWriting == nil, !isStopped else { return }
+    repair?.peers = peers.keys.sorted()
     status.repair = repair?.status
     if let result = repair?.result() {
       guard let changes = result.stateChanges else { return writeRepairedLog(result) }

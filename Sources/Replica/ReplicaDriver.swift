@@ -109,8 +109,7 @@ final class ReplicaDriver: @unchecked Sendable {
     if raft.configuration.voters.isEmpty { for id in peers.keys { peers[id]?.isMember = false } }
     stateWriter.writtenIndex = machine.appliedIndex
     if disk.isDamaged {
-      repair = Repair(
-        disk, peers: peers.keys.sorted(), configuration: Configuration(voters: Set(options.members.map(\.id))))
+      repair = Repair(disk, peers: peers.keys.sorted(), configuration: options.firstConfiguration)
       status.repair = repair?.status
       shared.isBeingRepaired.store(true, ordering: .relaxed)
       return

@@ -10,6 +10,8 @@ enum SnapshotLimits {
   static let window: UInt64 = 4
   /// Silence after which what was sent last is sent again.
   static let resendAfter = Duration.milliseconds(500)
+  /// The same where the receiver says that it waits for it.
+  static let repeatAfter = Duration.milliseconds(20)
   /// Silence after which the transfer is given up. What has arrived is kept: another goes on from there.
   static let patience = Duration.seconds(30)
 }

@@ -109,13 +109,13 @@ extension ReplicaDriver {
         abandonSnapshot(to: peer)
       } else if now - transfer.lastSent > SnapshotLimits.resendAfter {
         sending[peer]?.lastSent = now
-        guard let source = transfer.source else {
-          offer(transfer, to: peer)
-          continue
-        }
-        for chunk in source.unacknowledged { if !send(chunk, to: peer) { break } }
+        if transfer.source == nil { offer(transfer, to: peer) } else { sendAgain(to: peer) }
       }
     }
+  }
+
+  private func sendAgain(to peer: NodeID) {
+    for chunk in sending[peer]?.source?.unacknowledged ?? [] { if !send(chunk, to: peer) { return } }
   }
 
   private func abandonSnapshot(to peer: NodeID) {
@@ -127,7 +127,13 @@ extension ReplicaDriver {
     guard let transfer = sending[peer], transfer.id == id else { return }
     switch status {
     case .receiving:
-      if sending[peer]?.source?.acknowledge(below: next) == true { sending[peer]?.lastProgress = world.now }
+      if sending[peer]?.source?.acknowledge(below: next) == true {
+        sending[peer]?.lastProgress = world.now
+      } else if world.now - transfer.lastSent > SnapshotLimits.repeatAfter {
+        // Later chunks arrive and this one does not: it was lost.
+        sending[peer]?.lastSent = world.now
+        sendAgain(to: peer)
+      }
       pumpSnapshot(to: peer)
     case .installed:
       sending[peer] = nil

@@ -38,8 +38,9 @@ import Testing
     }
   }
 
-  /// Given a log that lost entries known to be committed, when the server starts, then it refuses to.
-  @Test func aLogThatLostCommittedEntriesIsRefused() async throws {
+  /// Given a log that lost entries known to be committed, when the server starts alone, then it stops and says
+  /// why: nobody can give them back.
+  @Test func aLogThatLostCommittedEntriesIsNotServed() async throws {
     let cluster = try TestCluster(1) { $0.flushAfter = .seconds(100) }
     try await cluster.start()
     try await cluster.leader()
@@ -51,6 +52,10 @@ import Testing
     disk.directory.log.append(LogWrite(token: 1, truncateFrom: 10))
     disk.directory.log.close { disk.directory.state.close { done.end() } }
     try await eventually("the disk to be closed") { done.hasEnded }
-    await #expect(throws: (any Error).self) { try await cluster.start() }
+    try await cluster.start()
+    let server = await cluster.server(1)
+    try await eventually("it to stop") { server.status.stopped?.contains("damaged") == true }
+    #expect(server.podNames.isEmpty)
+    await cluster.killAll()
   }
 }
