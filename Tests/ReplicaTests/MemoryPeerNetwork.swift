@@ -29,7 +29,9 @@ final class MemoryPeerNetwork: Sendable {
         hasStoppedBulk = true
         return true
       }
-      return dropsBulkEvery.map { bulkFrames % $0 == 0 } ?? false
+      // Drawn from the number, not periodic: the same chunk shall not meet the same fate each time it is sent.
+      var random = SeededGenerator(seed: UInt64(bulkFrames))
+      return dropsBulkEvery.map { random.next(below: $0) == 0 } ?? false
     }
   }
   private let state = Mutex(State())
@@ -54,7 +56,7 @@ final class MemoryPeerNetwork: Sendable {
   /// Drops all frames of a server without anyone being told, as a cable that is pulled.
   func silence(_ node: NodeID) { _ = state.withLock { $0.silent.insert(node) } }
 
-  /// Loses every so many-th frame of snapshots, from now on.
+  /// Loses one in so many frames of snapshots, from now on.
   func dropBulk(every count: Int) { state.withLock { $0.dropsBulkEvery = count } }
 
   /// Loses every frame of snapshots after so many more; nil: none.

@@ -191,7 +191,7 @@ import World
     await cluster.killAll()
   }
 
-  /// Given a network that drops every third chunk, when a snapshot is sent over it, then it arrives.
+  /// Given a network that drops a third of all chunks, when a snapshot is sent over it, then it arrives.
   @Test func lostChunksAreSentAgain() async throws {
     let cluster = try cluster()
     try await cluster.start()
