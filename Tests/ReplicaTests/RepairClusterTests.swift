@@ -155,8 +155,8 @@ import World
   }
 
   /// Writes until no log holds what `away` lacks.
-  private func writeUntilCut(_ cluster: TestCluster, bytes: Int) async throws {
-    let server = await cluster.server(try await cluster.leader())
+  private func writeUntilCut(_ cluster: TestCluster, through leader: NodeID, bytes: Int) async throws {
+    let server = await cluster.server(leader)
     let cut = server.status.lastLogIndex
     var index = 0
     while server.status.firstLogIndex <= cut {
@@ -178,7 +178,7 @@ import World
     }
     try await cluster.converged()
     cluster.network.isolate(away)
-    try await writeUntilCut(cluster, bytes: 500)
+    try await writeUntilCut(cluster, through: leader, bytes: 500)
     _ = try await cluster.server(leader).commit(Command(mutations: [.delete(pod("old-7"))]))
     let before = cluster.network.bytes
     cluster.network.heal()
@@ -197,8 +197,9 @@ import World
     try await cluster.start()
     let away = try await cluster.follower()
     await cluster.kill(away)
-    try await writeUntilCut(cluster, bytes: 20_000)
-    let leader = await cluster.server(try await cluster.leader())
+    let led = try await cluster.leader()
+    try await writeUntilCut(cluster, through: led, bytes: 20_000)
+    let leader = await cluster.server(led)
     for index in 0..<100 { try await leader.create("more-\(index)", String(repeating: "d", count: 20_000)) }
     cluster.network.dropBulk(every: 3)
     try await cluster.start([away])
@@ -215,7 +216,7 @@ import World
     let leader = try await cluster.leader()
     let other = try #require(cluster.ids.first { $0 != away && $0 != leader })
     await cluster.kill(away)
-    try await writeUntilCut(cluster, bytes: 20_000)
+    try await writeUntilCut(cluster, through: leader, bytes: 20_000)
     let server = await cluster.server(leader)
     for index in 0..<200 { try await server.create("more-\(index)", String(repeating: "d", count: 20_000)) }
     try await cluster.converged()
