@@ -10,21 +10,6 @@ private let codecVersion: UInt8 = 1
 private let configurationVersion: UInt8 = 2
 
 extension Message {
-  /// The kind of a message on the wire. Numbers are never reused.
-  private enum Kind: UInt8 {
-    case requestVote = 1
-    case requestVoteReply = 2
-    case appendEntries = 3
-    case appendAccepted = 4
-    case appendRejected = 5
-    case heartbeat = 6
-    case heartbeatReply = 7
-    case readIndex = 8
-    case readIndexReply = 9
-    case timeoutNow = 10
-    case removed = 11
-  }
-
   /// Bytes of the longest message without entries.
   private static let sizeWithoutEntries = 64
 
@@ -36,7 +21,7 @@ extension Message {
     }
     var writer = ByteWriter(capacity: size)
     writer.write(codecVersion)
-    writer.write(kind.rawValue)
+    writer.write(kind)
     writer.write(from)
     writer.write(to)
     writer.write(term)
@@ -44,19 +29,20 @@ extension Message {
     return writer.bytes
   }
 
-  private var kind: Kind {
+  /// The kind of a message on the wire. Numbers are never reused.
+  private var kind: UInt8 {
     switch body {
-    case .requestVote: .requestVote
-    case .requestVoteReply: .requestVoteReply
-    case .appendEntries: .appendEntries
-    case .appendAccepted: .appendAccepted
-    case .appendRejected: .appendRejected
-    case .heartbeat: .heartbeat
-    case .heartbeatReply: .heartbeatReply
-    case .readIndex: .readIndex
-    case .readIndexReply: .readIndexReply
-    case .timeoutNow: .timeoutNow
-    case .removed: .removed
+    case .requestVote: 1
+    case .requestVoteReply: 2
+    case .appendEntries: 3
+    case .appendAccepted: 4
+    case .appendRejected: 5
+    case .heartbeat: 6
+    case .heartbeatReply: 7
+    case .readIndex: 8
+    case .readIndexReply: 9
+    case .timeoutNow: 10
+    case .removed: 11
     }
   }
 
@@ -76,8 +62,7 @@ extension Message {
       writer.write(leaderCommit)
       writer.writeCount(entries.count)
       for entry in entries { entry.write(to: &writer) }
-    case .appendAccepted(let matchIndex):
-      writer.write(matchIndex)
+    case .appendAccepted(let matchIndex): writer.write(matchIndex)
     case .appendRejected(let prevLogIndex, let hintIndex, let hintTerm):
       writer.write(prevLogIndex)
       writer.write(hintIndex)
@@ -85,15 +70,12 @@ extension Message {
     case .heartbeat(let leaderCommit, let readRound):
       writer.write(leaderCommit)
       writer.write(readRound)
-    case .heartbeatReply(let readRound):
-      writer.write(readRound)
-    case .readIndex(let read):
-      read.write(to: &writer)
+    case .heartbeatReply(let readRound): writer.write(readRound)
+    case .readIndex(let read): read.write(to: &writer)
     case .readIndexReply(let read, let index):
       read.write(to: &writer)
       writer.write(index)
-    case .timeoutNow, .removed:
-      break
+    case .timeoutNow, .removed: break
     }
   }
 
@@ -104,42 +86,33 @@ extension Message {
 
   private init(from reader: inout ByteReader) throws(CodingError) {
     try reader.readVersion()
-    let kindByte = try reader.readByte()
-    guard let kind = Kind(rawValue: kindByte) else { throw .unknownValue(kindByte) }
+    let kind = try reader.readByte()
     from = try reader.readInteger()
     to = try reader.readInteger()
     term = try reader.readInteger()
     body = try Self.readBody(kind, from: &reader)
   }
 
-  private static func readBody(_ kind: Kind, from reader: inout ByteReader) throws(CodingError) -> Body {
+  private static func readBody(_ kind: UInt8, from reader: inout ByteReader) throws(CodingError) -> Body {
     switch kind {
-    case .requestVote:
+    case 1:
       .requestVote(
         lastLogIndex: try reader.readInteger(), lastLogTerm: try reader.readInteger(), preVote: try reader.readFlag(),
         transfer: try reader.readFlag())
-    case .requestVoteReply:
-      .requestVoteReply(granted: try reader.readFlag(), preVote: try reader.readFlag())
-    case .appendEntries:
-      try readAppendEntries(from: &reader)
-    case .appendAccepted:
-      .appendAccepted(matchIndex: try reader.readInteger())
-    case .appendRejected:
+    case 2: .requestVoteReply(granted: try reader.readFlag(), preVote: try reader.readFlag())
+    case 3: try readAppendEntries(from: &reader)
+    case 4: .appendAccepted(matchIndex: try reader.readInteger())
+    case 5:
       .appendRejected(
         prevLogIndex: try reader.readInteger(), hintIndex: try reader.readInteger(),
         hintTerm: try reader.readInteger())
-    case .heartbeat:
-      .heartbeat(leaderCommit: try reader.readInteger(), readRound: try reader.readInteger())
-    case .heartbeatReply:
-      .heartbeatReply(readRound: try reader.readInteger())
-    case .readIndex:
-      .readIndex(try ReadID(from: &reader))
-    case .readIndexReply:
-      .readIndexReply(try ReadID(from: &reader), index: try reader.readInteger())
-    case .timeoutNow:
-      .timeoutNow
-    case .removed:
-      .removed
+    case 6: .heartbeat(leaderCommit: try reader.readInteger(), readRound: try reader.readInteger())
+    case 7: .heartbeatReply(readRound: try reader.readInteger())
+    case 8: .readIndex(try ReadID(from: &reader))
+    case 9: .readIndexReply(try ReadID(from: &reader), index: try reader.readInteger())
+    case 10: .timeoutNow
+    case 11: .removed
+    default: throw CodingError.unknownValue(kind)
     }
   }
 

@@ -71,15 +71,8 @@ public struct Configuration: Sendable, Hashable {
   }
 
   private static func majority(of voters: Set<NodeID>, _ vote: (NodeID) -> Bool?) -> VoteResult {
-    var granted = 0
-    var rejected = 0
-    for voter in voters {
-      switch vote(voter) {
-      case true?: granted += 1
-      case false?: rejected += 1
-      case nil: break
-      }
-    }
+    let granted = voters.count { vote($0) == true }
+    let rejected = voters.count { vote($0) == false }
     let needed = voters.count / 2 + 1
     if granted >= needed { return .won }
     return voters.count - rejected < needed ? .lost : .pending

@@ -189,8 +189,7 @@ public struct Raft: Sendable {
     switch message.body {
     case .requestVote(let lastLogIndex, let lastLogTerm, let preVote, _):
       answerVoteRequest(message, lastLogIndex: lastLogIndex, lastLogTerm: lastLogTerm, preVote: preVote)
-    case .requestVoteReply(let granted, let preVote):
-      countVote(message, granted: granted, preVote: preVote)
+    case .requestVoteReply(let granted, let preVote): countVote(message, granted: granted, preVote: preVote)
     case .appendEntries(let prevLogIndex, let prevLogTerm, let leaderCommit, let entries):
       guard Self.areWellFormed(entries, after: prevLogIndex, prevLogTerm, term: message.term) else { return }
       hear(from: message.from)
@@ -201,20 +200,14 @@ public struct Raft: Sendable {
       precondition(leaderCommit <= lastIndex, "entries are gone that this server had acknowledged")
       commit(through: leaderCommit)
       send(.heartbeatReply(readRound: readRound), to: message.from)
-    case .appendAccepted(let matchIndex):
-      followerAccepted(message.from, matchIndex: matchIndex)
+    case .appendAccepted(let matchIndex): followerAccepted(message.from, matchIndex: matchIndex)
     case .appendRejected(let prevLogIndex, let hintIndex, let hintTerm):
       followerRejected(message.from, prevLogIndex: prevLogIndex, hintIndex: hintIndex, hintTerm: hintTerm)
-    case .heartbeatReply(let readRound):
-      followerAnsweredHeartbeat(message.from, readRound: readRound)
-    case .readIndex(let read):
-      answerReadRequest(read, from: message.from)
-    case .readIndexReply(let read, let index):
-      readConfirmed(read, index: index, from: message.from)
-    case .timeoutNow:
-      if role != .leader && mayCampaign { becomeCandidate(transfer: true) }
-    case .removed:
-      break  // Dealt with before terms count (RaftMembership).
+    case .heartbeatReply(let readRound): followerAnsweredHeartbeat(message.from, readRound: readRound)
+    case .readIndex(let read): answerReadRequest(read, from: message.from)
+    case .readIndexReply(let read, let index): readConfirmed(read, index: index, from: message.from)
+    case .timeoutNow: if role != .leader && mayCampaign { becomeCandidate(transfer: true) }
+    case .removed: break  // Dealt with before terms count (RaftMembership).
     }
   }
 

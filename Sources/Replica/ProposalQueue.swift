@@ -18,6 +18,8 @@ struct ProposalQueue {
   static let window: UInt64 = 8192
   /// Commands that wait before they get a number; past it they are refused at once.
   static let capacity = 32_768
+  /// Bytes of commands that wait or are under way: what a group without a quorum may fill a server's memory with.
+  static let capacityBytes = 256 << 20
 
   private let origin: UInt64
   private let incarnation: UInt64
@@ -26,6 +28,7 @@ struct ProposalQueue {
   /// Numbers that must be sent, or sent again, in order.
   private var unsent: Deque<UInt64> = []
   private var nextSequence: UInt64 = 1
+  private var waitingBytes = 0
   private var lowWatermark: UInt64 = 1
 
   init(origin: UInt64, incarnation: UInt64) {
@@ -41,7 +44,8 @@ struct ProposalQueue {
 
   /// Takes a command's entry; false when too many wait.
   mutating func add(_ entry: [UInt8], _ answer: Answer, deadline: MonotonicTime) -> Bool {
-    guard arrivals.count < Self.capacity else { return false }
+    guard arrivals.count < Self.capacity, waitingBytes < Self.capacityBytes else { return false }
+    waitingBytes += entry.count
     arrivals.append((entry, answer, deadline))
     return true
   }
@@ -91,6 +95,7 @@ struct ProposalQueue {
   /// The answer to a command that was applied; nil if nobody waits for it.
   mutating func answered(_ sequence: UInt64) -> Answer? {
     guard let proposal = outstanding.removeValue(forKey: sequence) else { return nil }
+    waitingBytes -= proposal.entry.count
     advanceWatermark()
     return proposal.answer
   }
@@ -106,12 +111,14 @@ struct ProposalQueue {
       if let proposal = outstanding[lowWatermark] {
         guard proposal.deadline <= now else { break }
         outstanding[lowWatermark] = nil
+        waitingBytes -= proposal.entry.count
         answers.append(proposal.answer)
       }
       lowWatermark += 1
     }
     while let first = arrivals.first, first.deadline <= now {
       answers.append(first.answer)
+      waitingBytes -= first.entry.count
       arrivals.removeFirst()
     }
     return answers
@@ -122,6 +129,7 @@ struct ProposalQueue {
     let answers = arrivals.map(\.answer) + outstanding.sorted { $0.key < $1.key }.map(\.value.answer)
     arrivals = []
     outstanding = [:]
+    waitingBytes = 0
     unsent = []
     lowWatermark = nextSequence
     return answers

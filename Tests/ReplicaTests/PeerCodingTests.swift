@@ -17,7 +17,7 @@ import Testing
       .appendAccepted(matchIndex: .max), .appendRejected(prevLogIndex: 9, hintIndex: 4, hintTerm: 2),
       .heartbeat(leaderCommit: 5, readRound: 77), .heartbeatReply(readRound: 77),
       .readIndex(ReadID(incarnation: .max, number: 3)),
-      .readIndexReply(ReadID(incarnation: 1, number: 2), index: 12), .timeoutNow,
+      .readIndexReply(ReadID(incarnation: 1, number: 2), index: 12), .timeoutNow, .removed,
     ]
   }
 
@@ -30,6 +30,56 @@ import Testing
       }
       #expect(decoded == message)
     }
+  }
+
+  @Test func questionsAboutMembershipArriveAsTheyWereSent() throws {
+    let changes: [MembershipChange] = [
+      .add(name: "server-4", address: "10.0.0.4:6443", isSpare: true), .promote(4), .demote(3), .remove(2),
+      .replace(2, with: 5),
+    ]
+    for change in changes {
+      let frame = PeerMessage.membershipRequest(id: 7, change).encoded(fromDisk: 8, toDisk: 9)
+      let (message, fromDisk, toDisk) = try PeerMessage.decode(frame)
+      guard case .membershipRequest(7, change) = message else {
+        Issue.record("\(change) became \(message)")
+        continue
+      }
+      #expect(fromDisk == 8 && toDisk == 9)
+    }
+    let member = Member(id: 4, name: "server-4", address: "10.0.0.4:6443", disk: .max, version: 3, isSpare: true)
+    let results: [Result<Member, MembershipRefusal>] = [
+      .success(member), .failure(MembershipRefusal(.unsafe, "1 of 2 voters would be alive")),
+    ]
+    for result in results {
+      guard
+        case .membershipReply(1, result) = try PeerMessage(
+          decoding: PeerMessage.membershipReply(id: 1, result).encoded())
+      else {
+        Issue.record("\(result) became something else")
+        continue
+      }
+    }
+    var report = PeerReport(member: member)
+    report.commitMicroseconds = 900
+    (report.stamp, report.echo, report.heldNanoseconds) = (1, 2, 3)
+    guard case .report(report) = try PeerMessage(decoding: PeerMessage.report(report).encoded()) else {
+      Issue.record("a report became something else")
+      return
+    }
+  }
+
+  @Test func aServerOfANewerProtocolIsRefusedByItsNumber() throws {
+    let hello = PeerHello(cluster: "c", node: 1, name: "server-1", lane: .bulk)
+    #expect(try PeerHello(decoding: hello.encoded()) == hello)
+    // A newer server that still speaks ours, with a field that we do not know.
+    var newer = hello.encoded()
+    newer[PeerHello.magic.utf8.count + 1] = 9
+    #expect(try PeerHello(decoding: newer + [1, 2, 3]) == hello)
+    newer[PeerHello.magic.utf8.count + 2] = 9
+    #expect(throws: CodecError.self) { try PeerHello(decoding: newer) }
+    var frame = PeerMessage.stateHash(index: 1, hash: 2).encoded()
+    frame[0] = 9
+    #expect(throws: CodecError.self) { try PeerMessage(decoding: frame) }
   }
 
   @Test func noBytesFromTheNetworkTrap() {
@@ -45,7 +95,7 @@ import Testing
     }
     for _ in 0..<20_000 {
       let noise = (0..<Int.random(in: 0..<60)).map { _ in UInt8.random(in: 0...255, using: &random) }
-      _ = try? PeerMessage(decoding: [1, UInt8.random(in: 0...6, using: &random)] + noise)
+      _ = try? PeerMessage(decoding: [1, UInt8.random(in: 0...9, using: &random)] + noise)
       _ = try? PeerHello(decoding: noise)
       _ = try? Configuration(stored: noise)
     }

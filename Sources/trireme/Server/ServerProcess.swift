@@ -183,6 +183,8 @@ final class ServerProcess: Sendable {
     while end == .removed, server.requestCount > 0, controlLoop.now - start < Self.answerDeadline {
       try? await controlLoop.sleep(for: .milliseconds(20))
     }
+    // Without a leader requests wait for what will not come, and the loops' last words with them: the replica ends them.
+    if !isHopeless, control.replica.leadership.leader == nil { await control.stopReplica() }
     if !isHopeless { await control.stopLoops() }
     await server.shutdown(deadline: isHopeless ? .milliseconds(300) : Self.shutdownDeadline)
     await control.stopReplica()

@@ -1,0 +1,142 @@
+// What is decided about membership, without anything that runs.
+
+import Raft
+import Testing
+import World
+
+@testable import Replica
+
+@Suite struct MembershipPlanTests {
+  private func view(
+    voters: Set<NodeID> = [1, 2, 3], learners: Set<NodeID> = [], spares: Set<NodeID> = [], alive: Set<NodeID>? = nil,
+    caughtUp: Set<NodeID> = [], isSettled: Bool = true
+  ) -> MembershipView {
+    var configuration = Configuration(voters: voters, learners: learners.union(spares))
+    for id in configuration.members {
+      configuration.contexts[id] =
+        Member(id: id, name: "server-\(id)", address: "10.0.0.\(id):1", disk: 100 + id, isSpare: spares.contains(id))
+        .context
+    }
+    return MembershipView(
+      leader: 1, configuration: configuration, isSettled: isSettled, alive: alive ?? Set(configuration.members),
+      caughtUp: caughtUp)
+  }
+
+  private func voters(after plan: MembershipPlan, in view: MembershipView) throws -> Set<NodeID>? {
+    guard case .propose(let steps) = plan else { return nil }
+    return try view.configuration.applying(steps).voters
+  }
+
+  @Test func aNewServerGetsTheNextIDThatWasNeverUsed() throws {
+    var group = view()
+    group.configuration.lastID = 9
+    guard case .propose(let steps) = group.plan(.add(name: "new", address: "a:1", isSpare: true)),
+      case .addLearner(10, let context)? = steps.first
+    else {
+      Issue.record("not added")
+      return
+    }
+    let member = try Member(id: 10, context: context)
+    #expect(member.name == "new" && member.isSpare && member.disk == 0)
+  }
+
+  @Test func askingTwiceForTheSameIsAskingOnce() {
+    var group = view(learners: [4])
+    let waiting = Member(id: 4, name: "new", address: "a:1")
+    group.configuration.contexts[4] = waiting.context
+    #expect(group.plan(.add(name: "new", address: "a:1", isSpare: false)) == .done(waiting))
+    #expect(view().plan(.promote(2)) == .done(view().configuration.directory[1]))
+    var smaller = view(voters: [1, 2])
+    smaller.configuration.lastID = 3
+    guard case .done(let gone) = smaller.plan(.remove(3)) else {
+      Issue.record("not done")
+      return
+    }
+    #expect(gone.id == 3)
+  }
+
+  @Test func aLearnerIsPromotedWhenItHasCaughtUpAlsoWhileAnotherMemberIsDown() throws {
+    let behind = view(learners: [4], alive: [1, 2, 4])
+    #expect(behind.plan(.promote(4)) == .wait(for: "server-4 to catch up"))
+    #expect(behind.automaticPromotion() == nil)
+    let ready = view(learners: [4], alive: [1, 2, 4], caughtUp: [4])
+    #expect(try voters(after: ready.plan(.promote(4)), in: ready) == [1, 2, 3, 4])
+    #expect(ready.automaticPromotion() != nil)
+    // Not a spare; and not where its vote would be needed and could not be had.
+    #expect(view(spares: [4], caughtUp: [4]).automaticPromotion() == nil)
+  }
+
+  @Test func nothingLeavesTooFewVotersAlive() {
+    let group = view(alive: [1, 2])
+    guard case .refuse(let refusal) = group.plan(.remove(2)) else {
+      Issue.record("not refused")
+      return
+    }
+    #expect(refusal.kind == .unsafe)
+    guard case .refuse(let other) = group.plan(.demote(2)) else {
+      Issue.record("not refused")
+      return
+    }
+    #expect(other.kind == .unsafe)
+    guard case .propose = group.plan(.remove(3)) else {
+      Issue.record("the dead one may go")
+      return
+    }
+  }
+
+  @Test func aLeaderThatIsToGoLetsAnotherLeadFirst() {
+    #expect(view().plan(.remove(1)) == .handOver)
+    #expect(view().plan(.demote(1)) == .handOver)
+    guard case .refuse = view(voters: [1]).plan(.remove(1)) else {
+      Issue.record("the last one stays")
+      return
+    }
+  }
+
+  @Test func aLostVoterChangesPlacesWithASpareThatKeepsUpInOneStep() throws {
+    let group = view(spares: [4], alive: [1, 2, 4], caughtUp: [4])
+    let steps = try #require(group.automaticReplacement(lost: [3]))
+    let target = try group.configuration.applying(steps)
+    #expect(target.voters == [1, 2, 4] && target.learners == [3])
+    #expect(target.member(3)?.isSpare == true && target.member(4)?.isSpare == false)
+    #expect(view(spares: [4], alive: [1, 2], caughtUp: []).automaticReplacement(lost: [3]) == nil)
+    #expect(view(alive: [1, 2]).automaticReplacement(lost: [3]) == nil)
+  }
+
+  @Test func nothingIsProposedWhileAChangeIsUnderWay() {
+    let group = view(learners: [4], caughtUp: [4], isSettled: false)
+    guard case .wait = group.plan(.remove(3)) else {
+      Issue.record("must wait")
+      return
+    }
+    guard case .wait = group.plan(.promote(4)) else {
+      Issue.record("must wait")
+      return
+    }
+    #expect(group.automaticPromotion() == nil)
+  }
+
+  @Test func aLearnerHasCaughtUpWhenARoundIsShort() {
+    let start = MonotonicTime(nanoseconds: 1_000_000_000_000)
+    var round = CatchUp(target: 1000, now: start)
+    round.observe(matchIndex: 500, lastIndex: 2000, now: start + .seconds(1), limit: .seconds(2))
+    #expect(!round.isCaughtUp)
+    // The first round took long: another is needed, up to what the log holds now.
+    round.observe(matchIndex: 1000, lastIndex: 3000, now: start + .seconds(60), limit: .seconds(2))
+    #expect(!round.isCaughtUp)
+    round.observe(matchIndex: 3000, lastIndex: 3100, now: start + .seconds(61), limit: .seconds(2))
+    #expect(round.isCaughtUp)
+    // It stops.
+    round.observe(matchIndex: 3000, lastIndex: 9000, now: start + .seconds(70), limit: .seconds(2))
+    #expect(!round.isCaughtUp)
+  }
+
+  @Test func onePauseOfTheDiskIsNotWhatACommitTakes() {
+    var pace = Pace()
+    for _ in 0..<20 { pace.observeCommit(.milliseconds(2)) }
+    pace.observeCommit(.seconds(1))
+    #expect(pace.typicalCommit == .milliseconds(2))
+    // Patience counts it all the same: a disk with fsyncs of a second stays a member.
+    #expect(pace.electionTimeout(atLeast: .milliseconds(300)) == .seconds(4))
+  }
+}
