@@ -21,7 +21,7 @@ import Testing
       ("self.a.all(x, x > 1)", object(["a": ["type": "array", "maxItems": 5, "items": ["type": "integer"]]]), 28),
       (
         "self.a.all(x, x == 'a')",
-        object(["a": ["type": "array", "maxItems": 2, "items": ["type": "string", "maxLength": 5]]]), 16
+        object(["a": ["type": "array", "maxItems": 2, "items": ["type": "string", "maxLength": 5]]]), 13
       ),
       ("[1, 2].exists(x, x == 1)", text, 23), ("self.a ? 1 == 1 : 2 == 2", object(["a": ["type": "boolean"]]), 3),
     ]

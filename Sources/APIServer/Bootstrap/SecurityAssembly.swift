@@ -73,7 +73,8 @@ public struct SecurityParts: Sendable {
       validating: [
         NamespaceLifecycle(), LimitRangeBounds(), NodeRestriction(), PodSecurityAdmission(), ClaimResize(),
         CertificateAdmission(authorizer: authorizer), EscalationCheck(rbac: rbac, authorizer: authorizer),
-        ValidatingWebhooks(webhooks), ResourceQuotaAdmission(),
+        ExpressionValidation(), ValidatingAdmissionPolicies(authorizer: authorizer), ValidatingWebhooks(webhooks),
+        ResourceQuotaAdmission(),
       ], webhooks: MutatingWebhooks(webhooks))
   }
 

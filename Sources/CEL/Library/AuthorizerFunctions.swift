@@ -15,9 +15,15 @@ public struct CELAuthorizationCheck: Sendable, Hashable {
   public var fieldSelector = ""
   public var labelSelector = ""
 
+  public init() {}
+
   public struct ServiceAccount: Sendable, Hashable {
     public var namespace: String
     public var name: String
+    public init(namespace: String, name: String) {
+      self.namespace = namespace
+      self.name = name
+    }
   }
 }
 

@@ -1,0 +1,233 @@
+// ValidatingAdmissionPolicy: what is refused, warned of and recorded, in the reference's words.
+import JSON
+import Schema
+import Testing
+
+@Suite struct AdmissionPolicyTests {
+  private static let base = "/apis/admissionregistration.k8s.io/v1"
+
+  private static func policy(_ name: String = "limits", _ spec: JSONValue) -> JSONValue {
+    var spec = spec
+    if spec["matchConstraints"].isNull {
+      spec["matchConstraints"] = [
+        "resourceRules": [
+          [
+            "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
+            "resources": ["deployments"],
+          ]
+        ]
+      ]
+    }
+    return [
+      "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+      "metadata": ["name": .string(name)], "spec": spec,
+    ]
+  }
+
+  private static func binding(
+    _ name: String = "everywhere", policy: String = "limits", actions: [String] = ["Deny"], _ more: JSONValue = [:]
+  ) -> JSONValue {
+    var spec: JSONValue = [
+      "policyName": .string(policy), "validationActions": .array(actions.map { .string($0) }),
+    ]
+    for (key, value) in more.object ?? [:] { spec[key] = value }
+    return [
+      "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+      "metadata": ["name": .string(name)], "spec": spec,
+    ]
+  }
+
+  private static func deployment(_ name: String, replicas: Int64 = 1, labels: JSONValue = [:]) -> JSONValue {
+    [
+      "apiVersion": "apps/v1", "kind": "Deployment", "metadata": ["name": .string(name), "labels": labels],
+      "spec": [
+        "replicas": .integer(replicas), "selector": ["matchLabels": ["a": "b"]],
+        "template": [
+          "metadata": ["labels": ["a": "b"]], "spec": ["containers": [["name": "c", "image": "i"]]],
+        ],
+      ],
+    ]
+  }
+
+  private static let deployments = "/apis/apps/v1/namespaces/default/deployments"
+
+  /// A cluster where this policy is in force.
+  private func cluster(_ spec: JSONValue, _ actions: [String] = ["Deny"], _ more: JSONValue = [:]) async throws
+    -> SecurityCluster
+  {
+    let cluster = try await SecurityCluster()
+    let policy = try await cluster.inside.post("\(Self.base)/validatingadmissionpolicies", Self.policy(spec))
+    #expect(policy.status == 201, "\(policy.text)")
+    let binding = try await cluster.inside.post(
+      "\(Self.base)/validatingadmissionpolicybindings", Self.binding(actions: actions, more))
+    #expect(binding.status == 201, "\(binding.text)")
+    return cluster
+  }
+
+  @Test func aRequestThatViolatesAPolicyIsDenied() async throws {
+    let cluster = try await cluster(["validations": [["expression": "object.spec.replicas <= 5"]]])
+    let refused = try await cluster.inside.post(Self.deployments, Self.deployment("big", replicas: 6))
+    #expect(refused.status == 422)
+    #expect(refused.reason == "Invalid")
+    #expect(
+      refused.message
+        == "deployments.apps \"big\" is forbidden: ValidatingAdmissionPolicy 'limits' with binding 'everywhere' denied "
+        + "request: failed expression: object.spec.replicas <= 5")
+    #expect(
+      refused.json["details"]["causes"][0]["message"].string
+        == "ValidatingAdmissionPolicy 'limits' with binding 'everywhere' denied request: failed expression: "
+        + "object.spec.replicas <= 5")
+    #expect(try await cluster.inside.post(Self.deployments, Self.deployment("small")).status == 201)
+    // An update is judged as well.
+    let grown = try await cluster.inside.patch("\(Self.deployments)/small", ["spec": ["replicas": 9]])
+    #expect(grown.status == 422)
+  }
+
+  @Test func messagesAndReasonsAreThoseOfTheValidation() async throws {
+    let cluster = try await cluster([
+      "variables": [["name": "most", "expression": "3"], ["name": "asked", "expression": "object.spec.replicas"]],
+      "validations": [
+        [
+          "expression": "variables.asked <= variables.most", "reason": "Forbidden", "message": "too many",
+          "messageExpression": "'at most ' + string(variables.most) + ' replicas, not ' + string(variables.asked)",
+        ]
+      ],
+    ])
+    let refused = try await cluster.inside.post(Self.deployments, Self.deployment("big", replicas: 6))
+    #expect(refused.status == 403)
+    #expect(refused.reason == "Forbidden")
+    #expect(refused.message.hasSuffix("denied request: at most 3 replicas, not 6"))
+  }
+
+  @Test func whatCannotBeEvaluatedFailsAsThePolicySays() async throws {
+    let closed = try await cluster(["validations": [["expression": "object.spec.nothing == 1"]]])
+    let refused = try await closed.inside.post(Self.deployments, Self.deployment("d"))
+    #expect(
+      refused.message.hasSuffix(
+        "denied request: expression 'object.spec.nothing == 1' resulted in error: no such key: nothing"))
+    let open = try await cluster([
+      "failurePolicy": "Ignore", "validations": [["expression": "object.spec.nothing == 1"]],
+    ])
+    #expect(try await open.inside.post(Self.deployments, Self.deployment("d")).status == 201)
+  }
+
+  @Test func warningsAreToldAndTheRequestIsServed() async throws {
+    let cluster = try await cluster(
+      ["validations": [["expression": "object.spec.replicas <= 5", "message": "too many"]]], ["Warn", "Audit"])
+    let served = try await cluster.inside.post(Self.deployments, Self.deployment("big", replicas: 6))
+    #expect(served.status == 201)
+    #expect(
+      served.headers["warning"]
+        == "299 - \"Validation failed for ValidatingAdmissionPolicy 'limits' with binding 'everywhere': too many\"")
+  }
+
+  @Test func conditionsAndSelectorsNarrowWhatIsAsked() async throws {
+    let cluster = try await cluster(
+      [
+        "matchConditions": [["name": "not-bob", "expression": "request.userInfo.username != 'bob'"]],
+        "validations": [["expression": "false", "message": "never"]],
+      ], ["Deny"],
+      ["matchResources": ["objectSelector": ["matchLabels": ["guarded": "yes"]]]])
+    let guarded = Self.deployment("d", labels: ["guarded": "yes"])
+    #expect(try await cluster.inside.post(Self.deployments, guarded).status == 422)
+    #expect(try await cluster.inside.post(Self.deployments, Self.deployment("free")).status == 201)
+    let bob = cluster.user("bob", groups: ["system:masters"])
+    #expect(try await bob.post(Self.deployments, guarded).status == 201)
+  }
+
+  @Test func namespacesAndOldObjectsAreSeen() async throws {
+    let cluster = try await cluster([
+      "validations": [
+        [
+          "expression":
+            "namespaceObject.metadata.name == 'default' && (oldObject == null || object.spec.replicas >= oldObject.spec.replicas)",
+          "message": "only upwards",
+        ]
+      ]
+    ])
+    #expect(try await cluster.inside.post(Self.deployments, Self.deployment("d", replicas: 3)).status == 201)
+    #expect(try await cluster.inside.patch("\(Self.deployments)/d", ["spec": ["replicas": 4]]).status == 200)
+    #expect(try await cluster.inside.patch("\(Self.deployments)/d", ["spec": ["replicas": 2]]).status == 422)
+  }
+
+  @Test func theAuthorizerIsAsked() async throws {
+    let cluster = try await cluster([
+      "validations": [
+        ["expression": "authorizer.group('').resource('secrets').namespace('default').check('delete').allowed()"],
+        [
+          "expression":
+            "!authorizer.serviceAccount('default', 'x').group('').resource('secrets').check('get').allowed()"
+        ],
+        ["expression": "authorizer.requestResource.check('create').allowed()"],
+        ["expression": "authorizer.path('/healthz').check('get').allowed()"],
+      ]
+    ])
+    #expect(try await cluster.inside.post(Self.deployments, Self.deployment("mine")).status == 201)
+  }
+
+  @Test func parametersComeFromObjects() async throws {
+    let cluster = try await cluster(
+      [
+        "paramKind": ["apiVersion": "v1", "kind": "ConfigMap"],
+        "validations": [["expression": "object.spec.replicas <= int(params.data.most)", "message": "too many"]],
+      ], ["Deny"],
+      ["paramRef": ["name": "limits", "parameterNotFoundAction": "Deny"]])
+    let missing = try await cluster.inside.post(Self.deployments, Self.deployment("a"))
+    #expect(
+      missing.message.hasSuffix(
+        "denied request: failed to configure binding: no params found for policy binding with `Deny` "
+          + "parameterNotFoundAction"))
+    try await cluster.inside.post(
+      "/api/v1/namespaces/default/configmaps",
+      ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "limits"], "data": ["most": "2"]])
+    #expect(try await cluster.inside.post(Self.deployments, Self.deployment("a", replicas: 2)).status == 201)
+    #expect(try await cluster.inside.post(Self.deployments, Self.deployment("b", replicas: 3)).status == 422)
+  }
+
+  @Test func aPolicyWhoseExpressionsDoNotCompileIsRefused() async throws {
+    let cluster = try await SecurityCluster()
+    let refused = try await cluster.inside.post(
+      "\(Self.base)/validatingadmissionpolicies",
+      Self.policy([
+        "variables": [["name": "v", "expression": "object.x +"]],
+        "validations": [
+          ["expression": "object.spec.replicas", "messageExpression": "1 + 1"], ["expression": "nothing == 1"],
+          ["expression": "params.x == 1"],
+        ],
+      ]))
+    #expect(refused.status == 422)
+    let causes = refused.json["details"]["causes"].elements.map {
+      "\($0["field"].string ?? ""): \($0["message"].string ?? "")"
+    }
+    #expect(causes.count == 5)
+    #expect(
+      causes.contains("spec.validations[0].expression: Invalid value: \"object.spec.replicas\": must evaluate to bool"))
+    #expect(causes.contains("spec.validations[0].messageExpression: Invalid value: \"1 + 1\": must evaluate to string"))
+    #expect(
+      causes.contains(
+        "spec.validations[1].expression: Invalid value: \"nothing == 1\": compilation failed: ERROR: <input>:1:1: "
+          + "undeclared reference to 'nothing' (in container '')\n | nothing == 1\n | ^"))
+    #expect(
+      causes.contains(
+        "spec.validations[2].expression: Invalid value: \"params.x == 1\": compilation failed: ERROR: <input>:1:1: "
+          + "undeclared reference to 'params' (in container '')\n | params.x == 1\n | ^"))
+  }
+
+  @Test func webhookConditionsThatDoNotCompileAreRefused() async throws {
+    let cluster = try await SecurityCluster()
+    let refused = try await cluster.inside.post(
+      "\(Self.base)/validatingwebhookconfigurations",
+      [
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": ["name": "w"],
+        "webhooks": [
+          [
+            "name": "w.example.org", "clientConfig": ["url": "https://example.org/"], "sideEffects": "None",
+            "admissionReviewVersions": ["v1"], "matchConditions": [["name": "c", "expression": "1 +"]],
+          ]
+        ],
+      ])
+    #expect(refused.status == 422)
+    #expect(refused.json["details"]["causes"][0]["field"].string == "webhooks[0].matchConditions[0].expression")
+  }
+}
