@@ -1,4 +1,5 @@
 // ValidatingAdmissionPolicy: what is refused, warned of and recorded, in the reference's words.
+import HTTP
 import JSON
 import Schema
 import Testing
@@ -229,5 +230,23 @@ import Testing
       ])
     #expect(refused.status == 422)
     #expect(refused.json["details"]["causes"][0]["field"].string == "webhooks[0].matchConditions[0].expression")
+  }
+
+  @Test func theStatusTellsWhatSchemasKnow() async throws {
+    let cluster = try await cluster(["validations": [["expression": "object.spec.replicas > 1"]]])
+    let wrong = Self.policy("wrong", ["validations": [["expression": "object.spec.replicaz > 'x'"]]])
+    try await cluster.inside.post("\(Self.base)/validatingadmissionpolicies", wrong)
+    try await cluster.inside.server.checkPolicies()
+    let good = try await cluster.inside.get("\(Self.base)/validatingadmissionpolicies/limits")
+    #expect(good.json["status"]["observedGeneration"] == 1)
+    #expect(good.json["status"]["typeChecking"] == [:])
+    let bad = try await cluster.inside.get("\(Self.base)/validatingadmissionpolicies/wrong")
+    let warning = bad.json["status"]["typeChecking"]["expressionWarnings"][0]
+    #expect(warning["fieldRef"] == "spec.validations[0].expression")
+    #expect(
+      warning["warning"].string
+        == "apps/v1, Kind=Deployment: ERROR: <input>:1:12: undefined field 'replicaz'\n | object.spec.replicaz > 'x'\n"
+        + " | ...........^\n")
+    #expect(try await cluster.inside.server.checkPolicies())
   }
 }
