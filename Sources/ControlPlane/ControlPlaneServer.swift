@@ -145,6 +145,7 @@ public final class ControlPlaneServer: Sendable {
       control.spawn { await bootstrap.run { replica.leadership.isLeader } },
       control.spawn { await api.sweepEvents(on: control) { replica.leadership.isLeader } },
       control.spawn { await api.followDefinitions(on: control) { replica.leadership.isLeader } },
+      control.spawn { await api.followPolicies(on: control) { replica.leadership.isLeader } },
     ]
     tasks.withLock { $0 += started }
     loops.start()

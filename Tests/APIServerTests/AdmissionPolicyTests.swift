@@ -1,4 +1,5 @@
 // ValidatingAdmissionPolicy: what is refused, warned of and recorded, in the reference's words.
+import APIServer
 import HTTP
 import JSON
 import Schema
@@ -7,7 +8,7 @@ import Testing
 @Suite struct AdmissionPolicyTests {
   private static let base = "/apis/admissionregistration.k8s.io/v1"
 
-  private static func policy(_ name: String = "limits", _ spec: JSONValue) -> JSONValue {
+  private static func policy(_ spec: JSONValue, named name: String = "limits") -> JSONValue {
     var spec = spec
     if spec["matchConstraints"].isNull {
       spec["matchConstraints"] = [
@@ -234,7 +235,7 @@ import Testing
 
   @Test func theStatusTellsWhatSchemasKnow() async throws {
     let cluster = try await cluster(["validations": [["expression": "object.spec.replicas > 1"]]])
-    let wrong = Self.policy("wrong", ["validations": [["expression": "object.spec.replicaz > 'x'"]]])
+    let wrong = Self.policy(["validations": [["expression": "object.spec.replicaz > 'x'"]]], named: "wrong")
     try await cluster.inside.post("\(Self.base)/validatingadmissionpolicies", wrong)
     try await cluster.inside.server.checkPolicies()
     let good = try await cluster.inside.get("\(Self.base)/validatingadmissionpolicies/limits")
