@@ -180,7 +180,7 @@ extension StructuralSchema.Rule {
 
 extension String {
   /// Without white space at either end.
-  fileprivate var trimmed: String {
+  var trimmed: String {
     var text = Substring(self)
     while text.first?.isWhitespace == true { text.removeFirst() }
     while text.last?.isWhitespace == true { text.removeLast() }

@@ -186,13 +186,3 @@ final class PolicyVariables: CELLazyMembers {
     }
   }
 }
-
-extension String {
-  /// Without white space at both ends.
-  var trimmed: String {
-    var rest = unicodeScalars[...]
-    while rest.first?.properties.isWhitespace == true { rest.removeFirst() }
-    while rest.last?.properties.isWhitespace == true { rest.removeLast() }
-    return String(rest)
-  }
-}
