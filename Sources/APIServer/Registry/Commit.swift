@@ -2,6 +2,7 @@
 import JSON
 import Replica
 import Schema
+import World
 
 /// What became of a command, as writers need to know it.
 enum CommitResult: Sendable {
@@ -29,6 +30,13 @@ extension APIServer {
   static let conflictRetries = 5
   /// How often a write is tried again when what its admission relied on changed, or an address was just taken.
   static let overtakenRetries = 16
+
+  /// Who lost several times in a row waits a moment before trying again: a writer that is faster every time would
+  /// otherwise win every time.
+  static func stepAside(_ attempt: Int, _ world: any World) async {
+    guard attempt > 3 else { return }
+    try? await world.sleep(for: .microseconds(500 + Int(world.randomBits() % 4000)))
+  }
 
   func commit(_ write: PendingWrite, _ request: ResourceRequest) async throws(APIStatus) -> CommitResult {
     var preconditions: [Precondition] = []

@@ -31,7 +31,8 @@ extension APIServer {
     let generateBase = draft.object["metadata"]["generateName"].string ?? ""
     let isGenerated = draft.object["metadata"]["name"].isZero && !generateBase.isEmpty
     var generations = 0
-    for _ in 0..<Self.overtakenRetries {
+    for number in 0..<Self.overtakenRetries {
+      await Self.stepAside(number, request.world)
       var attempt = try await prepareCreate(request, draft)
       if draft.options.isDryRun { return try await dryRunCreate(request, attempt) }
       let name = attempt.object["metadata"]["name"].string ?? ""
