@@ -69,11 +69,15 @@ public final class LeaderElector: Sendable {
 
   // MARK: Steps
 
+  /// The fence, and when the attempt began that got it. An attempt is given up after `renewDeadline`: when its answer
+  /// comes later than that, others may already have seen the lease expire.
   private func acquire() async -> (TrustedContext.Fence, MonotonicTime)? {
     while !Task.isCancelled {
       let begun = client.world.now
       do {
-        if let fence = try await tryAcquireOrRenew() { return (fence, begun) }
+        let fence = try await client.world.withDeadline(options.renewDeadline) { try await self.tryAcquireOrRenew() }
+        let isInTime = client.world.now - begun < options.renewDeadline || ClientMutant.leadsPastDeadline.isActive
+        if let fence, isInTime { return (fence, begun) }
       } catch {
         logger.debug("lease \(options.lease): \(error)")
       }
@@ -87,7 +91,7 @@ public final class LeaderElector: Sendable {
   private func renewUntilLost(since acquired: MonotonicTime) async {
     var lastRenewal = acquired
     while !Task.isCancelled {
-      await pause(options.retryPeriod)
+      await pause(min(options.retryPeriod, options.renewDeadline - (client.world.now - lastRenewal)))
       if Task.isCancelled { return }
       let begun = client.world.now
       let left = options.renewDeadline - (begun - lastRenewal)

@@ -14,6 +14,10 @@ import World
 final class FaultyTransport: HTTPTransport {
   struct State {
     var isDown = false
+    /// Lists and watches fail.
+    var isBlind = false
+    /// The answer to the next PUT is on its way for so long.
+    var nextPutIsLateBy: Duration?
     var requests: [String] = []
     /// Answers the next watch with this instead.
     var nextWatch: HTTPResponse?
@@ -36,15 +40,21 @@ final class FaultyTransport: HTTPTransport {
 
   func send(_ request: HTTPRequest) async throws -> HTTPResponse {
     let isWatch = request.target.contains("watch=true")
+    let late = state.withLock { state -> Duration? in
+      guard request.method == "PUT" else { return nil }
+      defer { state.nextPutIsLateBy = nil }
+      return state.nextPutIsLateBy
+    }
     let (down, canned) = state.withLock { state -> (Bool, HTTPResponse?) in
       state.requests.append("\(request.method) \(request.target)")
-      guard isWatch else { return (state.isDown, nil) }
+      guard isWatch else { return (state.isDown || state.isBlind && request.target.contains("?"), nil) }
       defer { state.nextWatch = nil }
-      return (state.isDown, state.nextWatch)
+      return (state.isDown || state.isBlind, state.nextWatch)
     }
     if down { throw HTTPError.connectFailed("down") }
     if let canned { return canned }
     var response = try await base.send(request)
+    if let late { try await forward?.sleep(for: late) }
     if isWatch, case .stream(let inner) = response.body {
       // A pipe of our own, so that a cut ends it in the middle.
       let outer = BytePipe()

@@ -110,6 +110,39 @@ import World
     }
   }
 
+  /// Seed 755334674 of the simulator's "clocks".
+  @Test func whoLearnsTooLateThatItWonDoesNotLead() throws {
+    try tell { cluster, candidates in
+      try await cluster.world.sleep(for: .seconds(5))
+      // Given a leader that is cut off, and one candidate that gets the lease, but not the answer,
+      let old = try leader(candidates)
+      let others = candidates.filter { $0 !== old }
+      let (slow, quick) = (others[0], others[1])
+      quick.transport.setDown(true)
+      slow.transport.state.withLock {
+        $0.nextPutIsLateBy = .seconds(20)
+        $0.isBlind = true
+      }
+      slow.transport.cutWatches()
+      old.transport.setDown(true)
+      old.transport.cutWatches()
+      try await cluster.world.eventually("the slow one holds the lease") {
+        let lease = try await cluster.client().get(.leases, namespace: "kube-system", name: "kube-scheduler")
+        return lease["spec"]["holderIdentity"].string == "\(slow.name)_1"
+      }
+      // when another takes it for expired,
+      quick.transport.setDown(false)
+      slow.transport.setDown(true)
+      try await cluster.world.eventually("the quick one leads") { quick.leads }
+      // then the first does not begin to lead beside it.
+      for _ in 0..<60 {
+        #expect(candidates.filter { $0.leads }.map(\.name) == [quick.name])
+        try await cluster.world.sleep(for: .milliseconds(500))
+      }
+      #expect(slow.state.withLock { $0.terms } == 0)
+    }
+  }
+
   @Test func aLeaseHandedOverIsTakenAtOnce() throws {
     try tell { cluster, candidates in
       try await cluster.world.sleep(for: .seconds(5))

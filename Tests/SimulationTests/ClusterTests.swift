@@ -31,6 +31,18 @@ import Testing
       })
   }
 
+  /// Seed 755334563 of "members": of three voters one was removed, and of the two that were left one taken for good.
+  @Test func noFaultTakesAwayWhatNoConsensusCanBringBack() throws {
+    let cluster = SimulatedCluster(seed: 3)
+    cluster.startAll()
+    #expect(cluster.run(within: .seconds(10)) { cluster.leader != nil })
+    #expect([1, 2, 3].allSatisfy { cluster.canSpare($0) })
+    cluster.crash(2)
+    #expect([1, 2, 3].allSatisfy { cluster.canSpare($0) }, "what is dead comes back")
+    cluster.retire(1)
+    #expect([2, 3].allSatisfy { !cluster.canSpare($0) })
+  }
+
   @Test func aRunUnderEveryFaultRepeatsItself() throws {
     var storm = try #require(RunDescription.builtIn(named: "storm"))
     storm.safety = .seconds(8)

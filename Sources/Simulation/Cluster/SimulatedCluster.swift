@@ -121,6 +121,18 @@ public final class SimulatedCluster: @unchecked Sendable {
 
   // MARK: Servers
 
+  /// Whether the group outlives the loss of this server and its disk: in every configuration that a server goes by, or
+  /// went by when it died, those that are left can still agree. What is lost beyond that no consensus brings back.
+  public func canSpare(_ id: NodeID) -> Bool {
+    let left = Set(remaining.map(\.id)).subtracting([id])
+    return remaining.allSatisfy { server in
+      let configuration = server.configuration
+      return [configuration.voters, configuration.outgoingVoters].allSatisfy { voters in
+        voters.isEmpty || voters.intersection(left).count > voters.count / 2
+      }
+    }
+  }
+
   /// Takes a server away for good, with its disk.
   public func retire(_ id: NodeID) {
     journal.note("\(server(id).name) is taken away for good")
@@ -203,6 +215,7 @@ public final class SimulatedCluster: @unchecked Sendable {
   public func crash(_ id: NodeID, powerLost: Bool = false) {
     let server = server(id)
     guard let life = server.life else { return }
+    server.lastConfiguration = server.configuration
     journal.note("\(server.name) is killed\(powerLost ? " with its power" : "")")
     server.life = nil
     server.stoppedBecause = nil

@@ -56,6 +56,11 @@ public final class SimulatedServer: @unchecked Sendable {
   public var plane: ControlPlaneServer? { life?.plane }
   public var replica: Replica? { life?.plane.replica }
 
+  /// What it went by when it last lived.
+  var lastConfiguration = Configuration(voters: [])
+  /// The configuration that it goes by; that of its last life where it has none.
+  var configuration: Configuration { inspect { $0.raft.configuration } ?? lastConfiguration }
+
   /// Calls `body` with the replica as it is; nil where none lives.
   public func inspect<Outcome>(_ body: (borrowing ReplicaInspection) -> Outcome) -> Outcome? {
     life?.plane.replica.inspect(body)

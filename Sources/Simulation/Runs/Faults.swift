@@ -190,7 +190,7 @@ final class FaultInjector: @unchecked Sendable {
       later(time) { [cluster] in cluster.drift(one, partsPerMillion: 0) }
     case .transfer: transfer(to: one)
     case .replace:
-      guard !isChanging else { return }
+      guard !isChanging, let one = random.pick(ids.filter(cluster.canSpare)) else { return }
       isChanging = true
       cluster.retire(one)
       cluster.spawn { [self] in
@@ -200,10 +200,14 @@ final class FaultInjector: @unchecked Sendable {
       }
     case .resize:
       guard !isChanging else { return }
+      let spare = ids.count > cluster.options.servers ? random.pick(ids.filter(cluster.canSpare)) : nil
       isChanging = true
-      let shrinks = ids.count > cluster.options.servers && ids.count > 1
       cluster.spawn { [self] in
-        if !shrinks { await grow() } else if await change(.remove(one)) != nil { cluster.retire(one) }
+        if let spare {
+          if await change(.remove(spare)) != nil { cluster.retire(spare) }
+        } else if ids.count <= cluster.options.servers {
+          await grow()
+        }
         isChanging = false
       }
     }
