@@ -25,7 +25,7 @@ down: ## stop that cluster and remove everything of it
 
 test: dependencies lint ## every test: units, simulations, real processes
 	swift build --build-tests
-	swift test --skip-build --no-parallel
+	@deploy/test-units.sh
 	@deploy/test-cluster.sh
 	@deploy/test-operations.sh
 	@$(MAKE) --no-print-directory sim
