@@ -51,6 +51,8 @@ final class ReplicaDriver: @unchecked Sendable {
   var repair: Repair?
   var repairWriting: RepairWriting?
   private var scrub = Scrub()
+  /// When the next step over the state in memory is due.
+  private var scrubDue: UInt64 = 0
 
   // Membership (ReplicaMembership.swift).
   var desk = MembershipDesk()
@@ -78,6 +80,8 @@ final class ReplicaDriver: @unchecked Sendable {
   private static let handOverLimit = Duration.milliseconds(1500)
   /// Ticks between two publications of the status, and between two claims of the state hash.
   private static let statusTicks: UInt64 = 10
+  /// Between two walks over the state in memory, 5 s: a small state would else be hashed ten times a second.
+  private static let scrubRestTicks: UInt64 = 500
   private static let hashTicks: UInt64 = 100
   private static let paceTicks: UInt64 = 50
   private static let reportTicks: UInt64 = 50
@@ -177,11 +181,20 @@ final class ReplicaDriver: @unchecked Sendable {
     stepRepair()
     if ticks % Self.hashTicks == 0, raft.role == .leader { claimHash() }
     if ticks % Self.statusTicks == 0 {
-      if let wrong = scrub.step(machine.map) { return fail("this server's memory is damaged: \(wrong)") }
+      if let wrong = stepScrub() { return fail("this server's memory is damaged: \(wrong)") }
       publishStatus()
     }
     if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
     turn()
+  }
+
+  /// Looks at the next objects in memory, unless the last walk has just ended.
+  private func stepScrub() -> String? {
+    guard ticks >= scrubDue else { return nil }
+    let walks = scrub.completed
+    let wrong = scrub.step(machine.map)
+    if scrub.completed > walks { scrubDue = ticks + Self.scrubRestTicks }
+    return wrong
   }
 
   /// A server whose disk or loop is slow waits longer for others: a candidate's vote must reach its disk, and a leader
