@@ -99,9 +99,11 @@ struct Progress: Sendable {
     }
   }
 
-  /// Messages to the follower may be lost: wait for a sign of life, then find out what it has.
+  /// Messages to the follower may be lost: wait for a sign of life, then find out what it has. Before the first answer
+  /// `matchIndex` says nothing: where the logs are thought to agree is still the best guess.
   mutating func becameUnreachable() {
-    if state != .snapshot { becomeProbe(isPaused: true) }
+    if case .probe = state { state = .probe(isPaused: true) }
+    if state == .replicate { becomeProbe(isPaused: true) }
   }
 
   mutating func becomeSnapshot() {

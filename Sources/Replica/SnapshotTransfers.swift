@@ -146,7 +146,10 @@ extension ReplicaDriver {
   // MARK: In
 
   func receiveOffer(_ id: UInt64, index: LogIndex, from peer: NodeID) {
-    guard arrival.installed != id else { return reply(.snapshotReply(id: id, next: 0, status: .installed), to: peer) }
+    // A leader that does not know what is here may offer what has long been committed here: it must learn so, for the
+    // next commit may wait for this server.
+    let isHere = arrival.installed == id || (repair == nil && index <= raft.commitIndex)
+    guard !isHere else { return reply(.snapshotReply(id: id, next: 0, status: .installed), to: peer) }
     guard wantsState(asOf: index) else { return reply(.snapshotReply(id: id, next: 0, status: .rejected), to: peer) }
     if arrival.sink?.id != id {
       arrival.breakOff()
@@ -165,9 +168,7 @@ extension ReplicaDriver {
     reply(.snapshotAnswer(id: id, places: arrival.bases.map(\.place)), to: peer)
   }
 
-  private func wantsState(asOf index: LogIndex) -> Bool {
-    repair.map { $0.wantsState(asOf: index) } ?? (index > raft.commitIndex)
-  }
+  private func wantsState(asOf index: LogIndex) -> Bool { repair?.wantsState(asOf: index) ?? true }
 
   func receive(_ chunk: SnapshotChunk, from peer: NodeID) {
     guard arrival.from == peer, let sink = arrival.sink, sink.id == chunk.id else {

@@ -82,6 +82,17 @@ private func appends(_ messages: [Message], to peer: NodeID = 2) -> [[LogIndex]]
     #expect(appends(leader.receive(.heartbeatReply(readRound: 0), from: 2, term: 1)) == [[2]])
   }
 
+  /// Seed 100000545 of the simulator's "storm": the leader went back to the first entry, which it had compacted away.
+  @Test func aFollowerThatWasNeverReachedIsStillThoughtToHoldTheLeadersLog() {
+    var leader = TestServer(log: [1, 1, 1, 1])
+    leader.becomeLeader()
+    _ = leader.receive(.appendAccepted(matchIndex: 5), from: 2, term: 2)
+    leader.raft.compact(through: 4)
+    leader.raft.peerUnreachable(3)
+    #expect(appends(leader.receive(.heartbeatReply(readRound: 0), from: 3, term: 2), to: 3) == [[5]])
+    #expect(leader.snapshotRequests.isEmpty)
+  }
+
   @Test func proposalsBeyondTheLimitAreRefusedUntilSomeAreCommitted() throws {
     var leader = TestServer { $0.maxUncommittedBytes = 1_000 }
     leader.becomeEstablishedLeader()

@@ -1,5 +1,6 @@
 import Logging
 import Raft
+import Synchronization
 import Testing
 import World
 
@@ -104,6 +105,35 @@ import World
       try await cluster.leader()
       #expect(try await cluster.converged() == UInt64(1 + (round + 1) * 600))
     }
+    await cluster.killAll()
+  }
+
+  /// Seed 100000545 of the simulator's "storm": offer and refusal went on for ever, for nothing could be committed.
+  @Test func whoeverOffersWhatIsCommittedHereLearnsThatItIsHere() async throws {
+    let cluster = try TestCluster(3)
+    try await cluster.start()
+    let leader = try await cluster.leader()
+    for index in 0..<5 { try await cluster.server(leader).create("a-\(index)") }
+    try await cluster.converged()
+    // Given a server in whose place the test speaks to another
+    let (mute, asked) = (NodeID(leader % 3 + 1), NodeID((leader + 1) % 3 + 1))
+    let loop = await cluster.loop(mute)
+    await cluster.kill(mute)
+    let answers = Mutex<[SnapshotReplyStatus]>([])
+    let transport = cluster.network.transport(for: mute, on: loop)
+    transport.start(peers: []) { event in
+      guard case .received(_, let frames) = event else { return }
+      for frame in frames {
+        guard case .snapshotReply(id: 7, next: _, let status)? = try? PeerMessage(decoding: frame) else { continue }
+        answers.withLock { $0.append(status) }
+      }
+    }
+    // when it offers a state that the other has had for long, then it is told so.
+    let committed = await cluster.server(asked).status.commitIndex
+    _ = transport.send([PeerMessage.snapshotOffer(id: 7, index: committed).encoded()], to: asked, lane: .control)
+    try await eventually("an answer") { !answers.withLock { $0.isEmpty } }
+    #expect(answers.withLock { $0 } == [.installed])
+    transport.stop()
     await cluster.killAll()
   }
 
