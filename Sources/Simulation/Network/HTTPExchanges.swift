@@ -137,6 +137,7 @@ private final class Exchange: @unchecked Sendable {
       var response = response
       response.body = .stream(received)
       trace(1, response.status)
+      network.answered += 1
       answer?.resume(returning: response)
       answer = nil
     }
@@ -157,6 +158,7 @@ private final class Exchange: @unchecked Sendable {
   private func complete(_ response: HTTPResponse) {
     trace(2, response.status)
     if case .bytes(let bytes) = response.body { network.simulator.note(bytes) }
+    network.answered += 1
     isOver = true
     connection.finish()
     answer?.resume(returning: response)

@@ -46,6 +46,8 @@ public final class SimulatedNetwork: @unchecked Sendable {
   private var connectionCount: UInt64 = 0
   /// Frames and HTTP pieces that arrived, and their bytes.
   public internal(set) var delivered: UInt64 = 0
+  /// HTTP requests that were answered.
+  public internal(set) var answered: UInt64 = 0
 
   public init(simulator: Simulator) { self.simulator = simulator }
 

@@ -55,7 +55,8 @@ final class FaultInjector: @unchecked Sendable {
   private let fate: VirtualWorld
   private var isOver = false
   private var jumps: [NodeID: Duration] = [:]
-  private(set) var count = 0
+  /// How often each kind has struck.
+  private(set) var counts: [FaultKind: Int] = [:]
   /// A change of membership is being made: one at a time.
   private(set) var isChanging = false
   private var newcomers = 0
@@ -116,7 +117,7 @@ final class FaultInjector: @unchecked Sendable {
   // MARK: Strikes
 
   private func strike(_ kind: FaultKind, for time: Duration) {
-    count += 1
+    counts[kind, default: 0] += 1
     let ids = cluster.remaining.map(\.id)
     let one = random.pick(ids) ?? 1
     let others = ids.filter { $0 != one }

@@ -19,7 +19,12 @@ public struct RunReport: Sendable {
   public var events: UInt64
   public var steps: UInt64
   public var virtualTime: Duration
-  public var faults: Int
+  /// How often which faults have struck.
+  public var faultCounts: [FaultKind: Int]
+  /// Requests of clients, kubelets and control loops over the network that were answered.
+  public var answered: UInt64
+
+  public var faults: Int { faultCounts.values.reduce(0, +) }
 }
 
 /// Runs are confined to one thread.
@@ -78,7 +83,8 @@ public final class SimulationRun {
     return RunReport(
       name: description.name, seed: seed, violation: cluster.violation, journal: cluster.journal.lines,
       traceHash: cluster.simulator.traceHash, events: cluster.simulator.tracedEvents, steps: cluster.simulator.steps,
-      virtualTime: cluster.simulator.now - begun, faults: injector.count)
+      virtualTime: cluster.simulator.now - begun, faultCounts: injector.counts,
+      answered: cluster.network.answered)
   }
 
   // MARK: Liveness

@@ -96,7 +96,8 @@ struct Sim: ParsableCommand {
     print(
       "seed \(seed) of \(report.name): \(report.violation.map { "VIOLATION: \($0)" } ?? "all invariants hold")")
     print(
-      "trace \(hexadecimal(report.traceHash)) over \(report.events) events; \(report.steps) steps, \(report.faults) faults, "
+      "trace \(hexadecimal(report.traceHash)) over \(report.events) events; \(report.steps) steps, \(report.answered) requests, "
+        + "\(report.faults) faults, "
         + "\(report.virtualTime.inSeconds.rounded()) s of virtual time in \(took) s: "
         + "\((report.virtualTime.inSeconds / took).rounded()) times real time")
     if report.violation != nil { throw ExitCode(1) }
@@ -111,8 +112,12 @@ struct Sim: ParsableCommand {
         SimulationProcess.say("bad \(seed) \(violation.replacing("\n", with: " "))")
         for line in report.journal.suffix(25) { SimulationProcess.say("| \(line)") }
       }
+      for (kind, count) in report.faultCounts.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+        SimulationProcess.say("struck \(count) \(kind.rawValue)")
+      }
       SimulationProcess.say(
-        "end \(seed) \(report.virtualTime.wholeNanoseconds) \(report.steps) \(report.faults)")
+        "end \(seed) \(report.virtualTime.wholeNanoseconds) \(report.steps) \(report.faults) \(report.answered) \(report.name)"
+      )
     }
   }
 

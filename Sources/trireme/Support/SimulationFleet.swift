@@ -61,12 +61,17 @@ final class SimulationFleet {
   /// Seeds of one process: what they leave in memory stays below a few hundred megabytes.
   private static let seedsPerProcess = 24
   private static let wordsKept = 30
+  /// A seed that takes longer stands still: they take seconds, a minute on a machine with much else to do.
+  private static let patienceSeconds = 600.0
+  /// How often a line says how far it has come.
+  private static let progressSeconds = 60.0
 
   private struct Child {
     var process: pid_t
     var output: Int32
     var pending: [UInt8] = []
     var seed: UInt64?
+    var begun = 0.0
     var lastWords: [String] = []
   }
 
@@ -81,7 +86,11 @@ final class SimulationFleet {
   private var failed: [UInt64] = []
   private var virtualSeconds = 0.0
   private var steps: UInt64 = 0
-  private var faults: UInt64 = 0
+  private var faults: [String: Int] = [:]
+  private var seedsOfRun: [String: Int] = [:]
+  private var answered: UInt64 = 0
+  private let begun = SimulationProcess.seconds()
+  private var lastProgress = 0.0
 
   init(arguments: [String], servers: Int?, jobs: Int, first: UInt64?, seeds: Int?, minutes: Double?) {
     self.arguments = arguments + (servers.map { ["--servers", "\($0)"] } ?? [])
@@ -92,22 +101,32 @@ final class SimulationFleet {
   }
 
   func run() throws {
-    let begun = SimulationProcess.seconds()
     SimulationProcess.say("seeds from \(first)")
+    lastProgress = begun
     while true {
       while children.count < jobs, let count = nextCount() { try start(count) }
       if children.isEmpty { break }
       readSome()
     }
-    let took = SimulationProcess.seconds() - begun
-    let hours = virtualSeconds / 3600
-    SimulationProcess.say(
-      "\(played) seeds, \(failed.count) failed; \(rounded(hours)) simulated hours in \(rounded(took / 60)) minutes "
-        + "(\(rounded(hours / (took / 60))) hours a minute, \(Int(virtualSeconds / took)) times real time); "
-        + "\(faults) faults, \(steps) steps")
+    SimulationProcess.say(summary)
+    SimulationProcess.say("runs: \(counts(seedsOfRun))")
+    SimulationProcess.say("faults: \(counts(faults))")
     guard failed.isEmpty else {
       throw CommandFailure("failing seeds: \(failed.map(String.init).joined(separator: " "))")
     }
+  }
+
+  private var summary: String {
+    let took = SimulationProcess.seconds() - begun
+    let hours = virtualSeconds / 3600
+    return
+      "\(played) seeds, \(failed.count) failed; \(rounded(hours)) simulated hours in \(rounded(took / 60)) minutes "
+      + "(\(rounded(hours / (took / 60))) hours a minute, \(Int(virtualSeconds / took)) times real time); "
+      + "\(faults.values.reduce(0, +)) faults, \(answered) requests answered, \(steps) steps"
+  }
+
+  private func counts(_ counts: [String: Int]) -> String {
+    counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
   }
 
   private func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
@@ -130,7 +149,9 @@ final class SimulationFleet {
 
   private func readSome() {
     var polls = children.map { pollfd(fd: $0.output, events: Int16(POLLIN), revents: 0) }
-    guard poll(&polls, nfds_t(polls.count), -1) > 0 else { return }
+    let news = poll(&polls, nfds_t(polls.count), 5000)
+    tell()
+    guard news > 0 else { return }
     for index in children.indices.reversed() where polls[index].revents != 0 {
       var buffer = [UInt8](repeating: 0, count: 16 << 10)
       let count = read(children[index].output, &buffer, buffer.count)
@@ -144,6 +165,17 @@ final class SimulationFleet {
     }
   }
 
+  /// Says how far it has come, now and then, and ends what stands still.
+  private func tell() {
+    let now = SimulationProcess.seconds()
+    for child in children where child.seed != nil && now - child.begun > Self.patienceSeconds {
+      kill(child.process, SIGKILL)
+    }
+    guard now - lastProgress >= Self.progressSeconds else { return }
+    lastProgress = now
+    SimulationProcess.say("… \(summary)")
+  }
+
   private func takeLines(_ index: Int) {
     while let end = children[index].pending.firstIndex(of: UInt8(ascii: "\n")) {
       let line = String(decoding: children[index].pending[..<end], as: UTF8.self)
@@ -155,19 +187,23 @@ final class SimulationFleet {
   private func take(_ line: String, _ child: inout Child) {
     let words = line.split(separator: " ", maxSplits: 2)
     switch words.first {
-    case "begin": child.seed = words.count > 1 ? UInt64(words[1]) : nil
+    case "begin":
+      child.seed = words.count > 1 ? UInt64(words[1]) : nil
+      child.begun = SimulationProcess.seconds()
     case "bad":
       guard let seed = child.seed else { return }
       failed.append(seed)
       SimulationProcess.say("✗ seed \(seed): \(words.count > 2 ? words[2] : "")\n  replay: \(replay(seed))")
     case "|": SimulationProcess.say("  \(line)")
+    case "struck": if words.count == 3 { faults[String(words[2]), default: 0] += Int(words[1]) ?? 0 }
     case "end":
       let numbers = line.split(separator: " ").compactMap { Double($0) }
-      if numbers.count == 4 {
+      if numbers.count == 5 {
         virtualSeconds += numbers[1] / 1e9
         steps += UInt64(numbers[2])
-        faults += UInt64(numbers[3])
+        answered += UInt64(numbers[4])
       }
+      seedsOfRun[line.split(separator: " ").last.map(String.init) ?? "", default: 0] += 1
       played += 1
       child.seed = nil
       child.lastWords = []
@@ -183,7 +219,10 @@ final class SimulationFleet {
     guard let seed = child.seed else { return }
     failed.append(seed)
     played += 1
-    SimulationProcess.say("✗ seed \(seed): the process died (status \(status))\n  replay: \(replay(seed))")
+    let stoodStill = SimulationProcess.seconds() - child.begun > Self.patienceSeconds
+    let fate =
+      stoodStill ? "nothing came of it within \(Int(Self.patienceSeconds)) s" : "the process died (status \(status))"
+    SimulationProcess.say("✗ seed \(seed): \(fate)\n  replay: \(replay(seed))")
     for line in child.lastWords { SimulationProcess.say("  | \(line)") }
   }
 
