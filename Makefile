@@ -28,6 +28,7 @@ test: dependencies lint ## every test: units, simulations, real processes
 	@deploy/test-units.sh
 	@deploy/test-cluster.sh
 	@deploy/test-operations.sh
+	@deploy/test-clients.sh
 	@$(MAKE) --no-print-directory sim
 
 chaos: release ## kill leaders under load and check what clients saw

@@ -48,6 +48,7 @@ extension APIServer {
     }
     guard info.subresource.isEmpty else { return try await routeSubresource(request) }
     try checkShape(request)
+    if kind.groupResource == Self.componentStatuses { return try await componentStatuses(request) }
     switch info.verb {
     case "get": return try await get(request)
     case "list": return try await list(request)

@@ -22,4 +22,12 @@ public enum KindConversion {
     result["apiVersion"] = .string(to.apiVersion)
     return result
   }
+
+  /// Where a field of `kind` stands in stored objects.
+  public static func storagePath(_ path: [String], of kind: KindDescriptor) -> [String] {
+    guard kind.storage != kind.kind, kind.kind.kind == "Event", let first = path.first,
+      let stored = EventConversion.coreNames[first]
+    else { return path }
+    return [stored] + path.dropFirst()
+  }
 }

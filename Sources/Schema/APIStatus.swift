@@ -153,8 +153,8 @@ public struct APIStatus: Error, Sendable {
     if !continueToken.isEmpty { metadata["continue"] = .string(continueToken) }
     var status: JSONValue = [
       "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure", "message": .string(message),
-      "reason": .string(reason),
     ]
+    if !reason.isEmpty { status["reason"] = .string(reason) }
     status["details"] = details
     status["code"] = .integer(Int64(code))
     return status

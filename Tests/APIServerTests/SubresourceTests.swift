@@ -259,5 +259,8 @@ import Testing
     let first = try await server.get("/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers/h")
     #expect(first.json["spec"]["targetCPUUtilizationPercentage"] == 70)
     #expect(first.json == made.json)
+    #expect(first.json["status"] == ["currentReplicas": 0, "desiredReplicas": 0])
+    #expect(
+      second.json["status"] == ["desiredReplicas": 0, "currentMetrics": .null], "each version leaves out what it does")
   }
 }

@@ -151,13 +151,80 @@ import Testing
             "pods": ["metric": ["name": "q"], "target": ["type": "AverageValue", "averageValue": "5"]],
           ],
         ],
-        "behavior": ["scaleUp": ["stabilizationWindowSeconds": 3]],
+        "behavior": [
+          "scaleUp": [
+            "stabilizationWindowSeconds": 3, "policies": [["type": "Pods", "value": 4, "periodSeconds": 15]],
+          ]
+        ],
       ],
     ]
     let seen = KindConversion.convert(autoscaler, from: new, to: old)
     #expect(seen["spec"]["targetCPUUtilizationPercentage"] == 70)
     #expect(seen["spec"]["metrics"].isNull)
-    #expect(seen["metadata"]["annotations"].object?.count == 2)
+    let annotations = seen["metadata"]["annotations"]
+    #expect(annotations.object?.count == 2)
+    #expect(
+      annotations["autoscaling.alpha.kubernetes.io/metrics"]
+        == #"[{"type":"Pods","pods":{"metricName":"q","targetAverageValue":"5"}}]"#)
+    #expect(
+      annotations["autoscaling.alpha.kubernetes.io/behavior"]
+        == #"{"ScaleUp":{"StabilizationWindowSeconds":3,"SelectPolicy":null,"Policies":[{"Type":"Pods","Value":4,"PeriodSeconds":15}]},"ScaleDown":null}"#
+    )
+    var back = KindConversion.convert(seen, from: old, to: new)
+    #expect(back["spec"]["metrics"] == .array(autoscaler["spec"]["metrics"].elements.reversed()), "the CPU comes last")
+    back["spec"]["metrics"] = autoscaler["spec"]["metrics"]
+    #expect(back == autoscaler)
+  }
+
+  @Test func `what an autoscaler measured travels in annotations, the CPU's raw value too`() {
+    let old = GroupVersionKind(group: "autoscaling", version: "v1", kind: "HorizontalPodAutoscaler")
+    let new = GroupVersionKind(group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscaler")
+    let autoscaler: JSONValue = [
+      "kind": "HorizontalPodAutoscaler", "apiVersion": "autoscaling/v2", "metadata": ["name": "web"],
+      "spec": [
+        "maxReplicas": 5,
+        "metrics": [
+          [
+            "type": "Resource",
+            "resource": ["name": "memory", "target": ["type": "AverageValue", "averageValue": "1Gi"]],
+          ]
+        ],
+      ],
+      "status": [
+        "desiredReplicas": 2,
+        "currentMetrics": [
+          [
+            "type": "Resource",
+            "resource": ["name": "cpu", "current": ["averageUtilization": 10, "averageValue": "5m"]],
+          ]
+        ],
+        "conditions": [["type": "AbleToScale", "status": "True"]],
+      ],
+    ]
+    let seen = KindConversion.convert(autoscaler, from: new, to: old)
+    #expect(seen["spec"]["targetCPUUtilizationPercentage"].isNull)
+    #expect(seen["status"] == ["desiredReplicas": 2, "currentCPUUtilizationPercentage": 10])
+    #expect(
+      seen["metadata"]["annotations"] == [
+        "autoscaling.alpha.kubernetes.io/metrics":
+          #"[{"type":"Resource","resource":{"name":"memory","targetAverageValue":"1Gi"}}]"#,
+        "autoscaling.alpha.kubernetes.io/current-metrics":
+          #"[{"type":"Resource","resource":{"name":"cpu","currentAverageUtilization":10,"currentAverageValue":"5m"}}]"#,
+        "autoscaling.alpha.kubernetes.io/conditions": #"[{"type":"AbleToScale","status":"True"}]"#,
+      ])
     #expect(KindConversion.convert(seen, from: old, to: new) == autoscaler)
+  }
+
+  @Test func `an autoscaler of v1 that names no target means 80 percent of the CPU`() {
+    let old = GroupVersionKind(group: "autoscaling", version: "v1", kind: "HorizontalPodAutoscaler")
+    let new = GroupVersionKind(group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscaler")
+    let seen = KindConversion.convert(["metadata": ["name": "web"], "spec": ["maxReplicas": 5]], from: old, to: new)
+    #expect(
+      seen["spec"]["metrics"] == [
+        [
+          "type": "Resource",
+          "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": 80]],
+        ]
+      ])
   }
 }

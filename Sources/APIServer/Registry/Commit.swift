@@ -79,6 +79,6 @@ extension APIServer {
     object["metadata"]["resourceVersion"] = .null
     let isLease = kind.kind.group == "coordination.k8s.io" && kind.kind.kind == "Lease"
     let fence = isLease ? UInt64(clamping: object["spec"]["leaseTransitions"].integer ?? 0) : 0
-    return UnversionedObject(tree: Conversion.toStorage(object, from: kind), fence: fence)
+    return UnversionedObject(tree: Conversion.toStorage(object, from: kind, builtInRegistry), fence: fence)
   }
 }

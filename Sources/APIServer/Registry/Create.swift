@@ -25,7 +25,8 @@ extension APIServer {
     var draft = draft
     try ObjectMetadata.place(&draft.object, request)
     guard draft.object["metadata"]["resourceVersion"].isZero else {
-      throw .internalError("resourceVersion should not be set on objects to be created")
+      // The reference passes on what its store says: a failure without a reason.
+      throw APIStatus(code: 500, reason: "", message: "resourceVersion should not be set on objects to be created")
     }
     request.applyDefaults(to: &draft.object)
     let generateBase = draft.object["metadata"]["generateName"].string ?? ""

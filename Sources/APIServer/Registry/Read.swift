@@ -54,13 +54,14 @@ extension APIServer {
   /// One page of a list, selected.
   struct Page: Sendable {
     var objects: [StoredObject]
+    /// 0 for objects that are not stored.
     var revision: Revision
     var continueToken = ""
     var remaining: Int?
 
     var position: ListPosition {
       ListPosition(
-        resourceVersion: String(revision), continueToken: continueToken,
+        resourceVersion: revision == 0 ? "" : String(revision), continueToken: continueToken,
         remainingItemCount: remaining.flatMap { $0 > 0 ? $0 : nil })
     }
   }

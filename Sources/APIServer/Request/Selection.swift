@@ -1,6 +1,7 @@
 // Which objects a list or watch is about: place, name, labels, fields. Compiled once per request.
 import DequeModule
 import JSON
+import Kinds
 import Replica
 import Schema
 import Synchronization
@@ -61,7 +62,7 @@ struct ObjectSelection: Sendable {
       let field = kind.selectableFields[position]
       fields.append(
         FieldRequirement(
-          position: position, path: Conversion.storagePath(field.path, of: kind),
+          position: position, path: KindConversion.storagePath(field.path, of: kind),
           absentText: Self.absentText(field.path, in: kind.structure),
           isNegated: requirement.isNegated, value: requirement.value))
     }
@@ -146,7 +147,7 @@ final class FieldTextCache: Sendable {
     if let known = state.withLock({ $0.texts[key] }) { return known }
     let tape = object.tape
     let texts = kind.selectableFields.map {
-      ObjectSelection.text(at: Conversion.storagePath($0.path, of: kind), in: tape)
+      ObjectSelection.text(at: KindConversion.storagePath($0.path, of: kind), in: tape)
     }
     state.withLock { state in
       guard state.texts.updateValue(texts, forKey: key) == nil else { return }

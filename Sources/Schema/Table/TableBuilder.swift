@@ -3,6 +3,7 @@ import JSON
 
 /// What a list says of itself in its metadata.
 public struct ListPosition: Sendable {
+  /// "" for lists of what is not stored.
   public var resourceVersion: String
   /// Where to go on; "" at the end.
   public var continueToken: String
@@ -14,7 +15,8 @@ public struct ListPosition: Sendable {
   }
 
   public var json: JSONValue {
-    var metadata: JSONValue = ["resourceVersion": .string(resourceVersion)]
+    var metadata: JSONValue = [:]
+    if !resourceVersion.isEmpty { metadata["resourceVersion"] = .string(resourceVersion) }
     if !continueToken.isEmpty { metadata["continue"] = .string(continueToken) }
     if let remainingItemCount { metadata["remainingItemCount"] = .integer(Int64(remainingItemCount)) }
     return metadata

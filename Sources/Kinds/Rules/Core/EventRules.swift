@@ -78,7 +78,7 @@ enum EventConversion {
     "source": "deprecatedSource", "firstTimestamp": "deprecatedFirstTimestamp",
     "lastTimestamp": "deprecatedLastTimestamp", "count": "deprecatedCount",
   ]
-  private static let coreNames = Dictionary(uniqueKeysWithValues: newNames.map { ($1, $0) })
+  static let coreNames = Dictionary(uniqueKeysWithValues: newNames.map { ($1, $0) })
 
   static func toNewForm(_ event: JSONValue) -> JSONValue { renamed(event, newNames) }
   static func toCoreForm(_ event: JSONValue) -> JSONValue { renamed(event, coreNames) }

@@ -1,0 +1,52 @@
+# Nodes: taint, cordon, drain with a budget in the way, top without metrics, debug without containers.
+# shellcheck shell=bash
+
+says "node/$node tainted" taint nodes "$node" "story=$ns:NoSchedule"
+tells "Taints: story=$ns:NoSchedule" -- describe node "$node"
+denies "already has story taint(s) with same effect(s) and --overwrite is false" -- taint nodes "$node" story=other:NoSchedule
+says "node/$node modified" taint nodes "$node" story=other:NoSchedule --overwrite
+says "node/$node untainted" taint nodes "$node" story-
+says "node/$node cordoned" cordon "$node"
+says "node/$node already cordoned" cordon "$node"
+tells "$node Ready,SchedulingDisabled" -- get node "$node"
+becomes node.kubernetes.io/unschedulable '{.spec.taints[0].key}' node "$node"
+says "node/$node uncordoned" uncordon "$node"
+# A pod of the DaemonSet, and one that nobody looks after.
+runs apply -f - <<YAML
+apiVersion: v1
+kind: Pod
+metadata:
+  name: agent-1
+  labels: {app: agent}
+  ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: agent, uid: "$(value '{.metadata.uid}' daemonset agent)", controller: true}]
+spec:
+  nodeName: "$node"
+  containers: [{name: agent, image: "registry.example/agent:1"}]
+YAML
+runs run stray --labels=app=stray --image=registry.example/stray:1 --overrides="{\"spec\":{\"nodeName\":\"$node\"}}"
+# Budgets have no controller here yet: the story counts for it.
+counted() {
+  k patch pdb "$1" --subresource=status --type=merge -p "{\"status\":{\"observedGeneration\":1,\"disruptionsAllowed\":$2,\"currentHealthy\":$3,\"desiredHealthy\":1,\"expectedPods\":$3}}"
+}
+check "$(title "the budget of web is counted")" counted web 3 3
+# Only this story's pods: others use the node as well.
+check "$(title "label pods --all")" k label pods --all "story=$ns"
+denies "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore): $ns/agent-1" \
+  "declare no controller (use --force to override): $ns/stray" -- \
+  drain "$node" --pod-selector="story=$ns"
+tells "Warning: ignoring DaemonSet-managed Pods: $ns/agent-1" "evicting pod $ns/stray" "pod/stray evicted" \
+  "node/$node drained" -- drain "$node" --pod-selector="story=$ns" --ignore-daemonsets --force --timeout=60s
+left() { [ -z "$(k get pods --field-selector=spec.nodeName="$node" --no-headers -l app!=agent 2>/dev/null)" ]; }
+check "$(title "only the DaemonSet's pod stays on $node")" within 30 left
+runs uncordon "$node"
+# A budget that allows nothing.
+runs run guarded --labels=app=guarded --image=registry.example/guarded:1 --overrides="{\"spec\":{\"nodeName\":\"$node\"}}"
+runs create poddisruptionbudget guarded --selector=app=guarded --min-available=1
+runs wait pod/guarded --for=condition=Ready --timeout=30s
+check "$(title "the budget is counted")" counted guarded 0 1
+denies "Cannot evict pod as it would violate the pod's disruption budget" "timeout" -- \
+  drain "$node" --force --pod-selector=app=guarded --timeout=2s
+runs uncordon "$node"
+runs delete pdb/guarded pod/guarded
+denies "Metrics API not available" -- top nodes
+denies "Metrics API not available" -- top pods
