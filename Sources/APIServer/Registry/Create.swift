@@ -153,7 +153,7 @@ extension [FieldError] {
     var lists: [String: Int] = [:]
     for (index, error) in enumerated() where error.reason == .notSupported { lists[error.field] = index }
     return enumerated().filter { index, error in
-      seen.insert(error).inserted && (error.reason != .notSupported || lists[error.field] == index)
+      (error.reason != .notSupported || lists[error.field] == index) && seen.insert(error).inserted
     }.map(\.element)
   }
 }
