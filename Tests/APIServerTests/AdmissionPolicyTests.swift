@@ -250,4 +250,129 @@ import Testing
         + " | ...........^\n")
     #expect(try await cluster.inside.server.checkPolicies())
   }
+
+  @Test func aPolicyForAnotherVersionSeesThatVersion() async throws {
+    let rules: JSONValue = [
+      "resourceRules": [
+        [
+          "apiGroups": ["autoscaling"], "apiVersions": ["v1"], "operations": ["CREATE"],
+          "resources": ["horizontalpodautoscalers"],
+        ]
+      ]
+    ]
+    let cluster = try await cluster([
+      "matchConstraints": rules,
+      "validations": [
+        [
+          "expression":
+            "object.apiVersion == 'autoscaling/v1' && request.kind.version == 'v1' && request.requestKind.version == 'v2' && object.spec.targetCPUUtilizationPercentage < 60"
+        ]
+      ],
+    ])
+    func autoscaler(_ name: String, _ percent: Int64) -> JSONValue {
+      [
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": ["name": .string(name)],
+        "spec": [
+          "maxReplicas": 3, "scaleTargetRef": ["kind": "Deployment", "name": "d", "apiVersion": "apps/v1"],
+          "metrics": [
+            [
+              "type": "Resource",
+              "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": .integer(percent)]],
+            ]
+          ],
+        ],
+      ]
+    }
+    let path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
+    let allowed = try await cluster.inside.post(path, autoscaler("a", 50))
+    #expect(allowed.status == 201, "\(allowed.text)")
+    #expect(try await cluster.inside.post(path, autoscaler("b", 70)).status == 422)
+  }
+
+  @Test func whatMustBeRecordedAndCannotIsDenied() async throws {
+    let cluster = try await cluster(
+      ["auditAnnotations": [["key": "n", "valueExpression": "string(object.spec.nothing)"]]], ["Audit"])
+    let denied = try await cluster.inside.post(Self.deployments, Self.deployment("d"))
+    #expect(
+      denied.message.hasSuffix(
+        "denied request: expression 'string(object.spec.nothing)' resulted in error: no such key: nothing"),
+      "\(denied.message)")
+    // Nothing but texts can be recorded.
+    let refused = try await cluster.inside.post(
+      "\(Self.base)/validatingadmissionpolicies",
+      Self.policy(["auditAnnotations": [["key": "n", "valueExpression": "1"]]], named: "never"))
+    #expect(
+      refused.message.hasSuffix(
+        "spec.auditAnnotations[0].valueExpression: Invalid value: \"1\": must evaluate to one of [string null_type]"),
+      "\(refused.message)")
+  }
+
+  @Test func policiesAreCheckedFieldByField() async throws {
+    let cluster = try await SecurityCluster()
+    func causes(_ spec: JSONValue) async throws -> [String] {
+      let reply = try await cluster.inside.post("\(Self.base)/validatingadmissionpolicies", Self.policy(spec))
+      #expect(reply.status == 422, "\(reply.text)")
+      return reply.json["details"]["causes"].elements.map {
+        "\($0["field"].string ?? ""): \($0["message"].string ?? "")"
+      }
+    }
+    #expect(
+      try await causes([:]) == [
+        "spec.validations: Required value: validations or auditAnnotations must contain at least one item",
+        "spec.auditAnnotations: Required value: validations or auditAnnotations must contain at least one item",
+      ])
+    let found = try await causes([
+      "paramKind": ["apiVersion": "a/b/c", "kind": "_"], "failurePolicy": "Maybe",
+      "variables": [["name": "1x", "expression": "1"], ["name": "in", "expression": " "]],
+      "validations": [
+        ["expression": " ", "message": " ", "reason": "Because"], ["expression": "true", "message": "a\nb"],
+      ],
+      "auditAnnotations": [["key": "a/b", "valueExpression": "'x'"], ["key": "k", "valueExpression": ""]],
+    ])
+    let expected = [
+      "spec.failurePolicy: Unsupported value: \"Maybe\": supported values: \"Fail\", \"Ignore\"",
+      "spec.paramKind.apiVersion: Invalid value: \"a/b/c\": unexpected GroupVersion string: a/b/c",
+      "spec.paramKind.kind: Invalid value: \"_\": may have mixed case, but should otherwise match: "
+        + Validate.dns1035Label("_").joined(separator: ","),
+      "spec.variables[0].name: Invalid value: \"1x\": name is not a valid CEL identifier",
+      "spec.variables[1].name: Invalid value: \"in\": name is not a valid CEL identifier",
+      "spec.variables[1].expression: Required value: expression is not specified",
+      "spec.validations[0].expression: Required value: expression is not specified",
+      "spec.validations[0].message: Invalid value: \" \": message must be non-empty if specified",
+      "spec.validations[0].reason: Unsupported value: \"Because\": supported values: \"Forbidden\", \"Invalid\", "
+        + "\"RequestEntityTooLarge\"",
+      "spec.validations[1].message: Invalid value: \"a\\nb\": message must not contain line breaks",
+      "spec.auditAnnotations[0].key: Invalid value: \"limits/a/b\": "
+        + Validate.qualifiedName("limits/a/b").joined(separator: ","),
+      "spec.auditAnnotations[1].valueExpression: Required value: valueExpression is not specified",
+    ]
+    #expect(found == expected)
+  }
+
+  @Test func nobodyReadsParametersThroughAPolicyThatHeMayNotRead() async throws {
+    let cluster = try await SecurityCluster()
+    try await cluster.grantEverywhere(
+      [["apiGroups": ["admissionregistration.k8s.io"], "resources": ["*"], "verbs": ["*"]]], to: "ann")
+    let spec: JSONValue = [
+      "paramKind": ["apiVersion": "v1", "kind": "Secret"],
+      "validations": [["expression": "true", "messageExpression": "string(params.data)"]],
+    ]
+    let refused = try await cluster.user("ann").post("\(Self.base)/validatingadmissionpolicies", Self.policy(spec))
+    #expect(refused.status == 422)
+    #expect(
+      refused.message
+        == "ValidatingAdmissionPolicy.admissionregistration.k8s.io \"limits\" is invalid: spec.paramKind: Forbidden: "
+        + "user &{ann  [system:authenticated] map[]} must have \"get\" permission on all objects of the referenced "
+        + "paramKind (kind=Secret, apiVersion=v1)")
+    try await cluster.inside.post("\(Self.base)/validatingadmissionpolicies", Self.policy(spec))
+    let binding = Self.binding(
+      "b", ["paramRef": ["name": "s", "namespace": "default", "parameterNotFoundAction": "Deny"]])
+    let bound = try await cluster.user("ann").post("\(Self.base)/validatingadmissionpolicybindings", binding)
+    #expect(
+      bound.message.hasSuffix(
+        "spec.paramRef: Forbidden: user &{ann  [system:authenticated] map[]} does not have \"get\" permission on the "
+          + "object referenced by paramRef"), "\(bound.message)")
+    #expect(
+      try await cluster.inside.post("\(Self.base)/validatingadmissionpolicybindings", binding).status == 201)
+  }
 }

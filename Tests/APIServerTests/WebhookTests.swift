@@ -195,4 +195,137 @@ private func webhook(_ name: String, _ change: JSONValue = [:], resources: JSONV
     let target = try #require(hook.calls.first?.target)
     #expect(target.host == "10.1.2.3" && target.port == 9443 && target.serverName == "hook.default.svc")
   }
+
+  @Test func aWebhookForAnotherVersionSeesThatVersion() async throws {
+    let hook = FakeWebhook { request in
+      request["operation"] == "CREATE"
+        ? patching([["op": "replace", "path": "/spec/targetCPUUtilizationPercentage", "value": 70]]) : allowed
+    }
+    let cluster = cluster(hook)
+    var old = webhook("old.example.com", resources: ["horizontalpodautoscalers"])
+    old["rules"][0]["apiGroups"] = ["autoscaling"]
+    old["rules"][0]["apiVersions"] = ["v1"]
+    try await configure(cluster, "Mutating", "a", [old])
+    let created = try await cluster.post(
+      "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers",
+      [
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": ["name": "h"],
+        "spec": [
+          "maxReplicas": 3, "scaleTargetRef": ["kind": "Deployment", "name": "d", "apiVersion": "apps/v1"],
+          "metrics": [
+            [
+              "type": "Resource",
+              "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": 50]],
+            ]
+          ],
+        ],
+      ])
+    #expect(created.status == 201, "\(created.text)")
+    let seen = try #require(hook.calls.first?.request)
+    #expect(seen["kind"] == ["group": "autoscaling", "version": "v1", "kind": "HorizontalPodAutoscaler"])
+    #expect(seen["resource"]["version"] == "v1" && seen["requestResource"]["version"] == "v2")
+    #expect(seen["requestKind"]["version"] == "v2")
+    #expect(seen["object"]["apiVersion"] == "autoscaling/v1")
+    #expect(seen["object"]["spec"]["targetCPUUtilizationPercentage"] == 50)
+    let target = created.json["spec"]["metrics"][0]["resource"]["target"]
+    #expect(created.json["apiVersion"] == "autoscaling/v2" && target["averageUtilization"] == 70, "\(created.text)")
+    // One that asks for exactly that version is not asked.
+    let exact = FakeWebhook { _ in ["allowed": false] }
+    let other = self.cluster(exact)
+    old["matchPolicy"] = "Exact"
+    try await configure(other, "Mutating", "a", [old])
+    #expect(
+      try await other.post(
+        "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers",
+        [
+          "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": ["name": "h"],
+          "spec": ["maxReplicas": 3, "scaleTargetRef": ["kind": "Deployment", "name": "d", "apiVersion": "apps/v1"]],
+        ]
+      ).status == 201)
+    #expect(exact.calls.isEmpty)
+  }
+
+  @Test func eventsAreEventsInBothGroups() async throws {
+    let hook = FakeWebhook { _ in allowed }
+    let cluster = cluster(hook)
+    var new = webhook("new.example.com", resources: ["events"])
+    new["rules"][0]["apiGroups"] = ["events.k8s.io"]
+    try await configure(cluster, "Validating", "a", [new])
+    let created = try await cluster.post(
+      "/api/v1/namespaces/default/events",
+      [
+        "apiVersion": "v1", "kind": "Event", "metadata": ["name": "e"], "message": "hello", "reason": "Test",
+        "type": "Normal", "involvedObject": ["kind": "Pod", "name": "p", "namespace": "default"],
+      ])
+    #expect(created.status == 201, "\(created.text)")
+    let seen = try #require(hook.calls.first?.request)
+    #expect(seen["kind"]["group"] == "events.k8s.io" && seen["requestKind"]["group"] == "")
+    #expect(seen["object"]["note"] == "hello" && seen["object"]["regarding"]["name"] == "p")
+  }
+
+  @Test func conditionsMayAskTheAuthorizer() async throws {
+    let hook = FakeWebhook { _ in allowed }
+    let caller = WebhookCaller(transport: hook, authorizer: OnlyReads()) { testLoop.randomBits() }
+    let cluster = TestServer { $0.admission = Admission(validating: [ValidatingWebhooks(caller)]) }
+    func condition(_ verb: String) -> JSONValue {
+      let check = "authorizer.group('').resource('configmaps').namespace('default').check('\(verb)').allowed()"
+      return ["matchConditions": [["name": "may", "expression": .string(check)]]]
+    }
+    try await configure(
+      cluster, "Validating", "a",
+      [webhook("reads.example.com", condition("get")), webhook("writes.example.com", condition("update"))])
+    #expect(try await cluster.post(configMaps, configMap("a")).status == 201)
+    #expect(hook.calls.count == 1)
+  }
+
+  @Test func theAuditLogTellsWhatWebhooksDid() async throws {
+    let hook = FakeWebhook { request in
+      if request["object"]["data"]["fail"] == "yes" { return ["hang": true] }
+      var answer = patching([["op": "add", "path": "/data/by", "value": "hook"]])
+      answer["auditAnnotations"] = ["seen": "yes", "not/a/key": "x"]
+      return answer
+    }
+    let caller = WebhookCaller(transport: hook) { testLoop.randomBits() }
+    let events = RecordedEvents()
+    let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Request\n"
+    let log = AuditLog(policy: try AuditPolicy(parsing: Array(policy.utf8)), sink: events)
+    let cluster = TestServer {
+      $0.admission = Admission(webhooks: MutatingWebhooks(caller))
+      $0.audit = log
+    }
+    try await configure(cluster, "Mutating", "a", [webhook("change.example.com", ["failurePolicy": "Ignore"])])
+    try await cluster.post(configMaps, configMap("a"))
+    let told = try #require(events.all.last)["annotations"]
+    #expect(
+      told["mutation.webhook.admission.k8s.io/round_0_index_0"].string
+        == #"{"configuration":"a","webhook":"change.example.com","mutated":true}"#)
+    #expect(
+      told["patch.webhook.admission.k8s.io/round_0_index_0"].string
+        == #"{"configuration":"a","webhook":"change.example.com","patch":[{"op":"add","path":"/data/by","value":"hook"}],"patchType":"JSONPatch"}"#
+    )
+    #expect(told["change.example.com/seen"] == "yes" && told["change.example.com/not/a/key"].isNull)
+    var failing = configMap("b")
+    failing["data"]["fail"] = "yes"
+    #expect(try await cluster.post(configMaps, failing).status == 201)
+    let passed = try #require(events.all.last)["annotations"]
+    #expect(passed["failed-open.mutation.webhook.admission.k8s.io/round_0_index_0"] == "change.example.com")
+    #expect(
+      passed["mutation.webhook.admission.k8s.io/round_0_index_0"].string
+        == #"{"configuration":"a","webhook":"change.example.com","mutated":false}"#)
+  }
+}
+
+private struct OnlyReads: Authorizer {
+  func authorize(_ attributes: AuthorizationAttributes) async -> AuthorizationDecision {
+    attributes.verb == "get" ? .allow() : .noOpinion()
+  }
+}
+
+final class RecordedEvents: AuditSink {
+  private let lines = Mutex<[JSONValue]>([])
+  func write(_ event: [UInt8]) {
+    let tree = (try? JSONValue(parsing: event)) ?? .null
+    lines.withLock { $0.append(tree) }
+  }
+  var all: [JSONValue] { lines.withLock { $0 } }
 }

@@ -64,6 +64,9 @@ public final class AuditRecord: Sendable {
     state.withLock { if $0.annotations[key] == nil { $0.annotations[key] = value } }
   }
 
+  /// Whether the request is recorded at this level or above.
+  func isRecording(_ level: AuditLevel) -> Bool { state.withLock { $0.decision.level >= level } }
+
   /// The body, read.
   func received(_ body: [UInt8]) { state.withLock { if $0.decision.level >= .request { $0.body = body } } }
 

@@ -23,17 +23,18 @@ enum AdmissionReview {
   /// The version of AdmissionReview that the webhook likes best of those that are known here.
   static func version(_ accepted: [String]) -> String? { accepted.first { known.contains($0) } }
 
-  /// `seen`: the version of the resource in which the webhook sees the objects.
-  static func request(_ request: AdmissionRequest, version: String, seen: String, uid: String) -> JSONValue {
+  /// `kind`: as which the webhook sees the request's resource.
+  static func request(
+    _ request: AdmissionRequest, as kind: GroupVersionKind, version: String, uid: String
+  ) -> JSONValue {
     let descriptor = request.descriptor
     let own =
       request.subresource.isEmpty
       ? descriptor.kind : descriptor.subresource(request.subresource)?.kind ?? descriptor.kind
-    var shown = own
-    if own == descriptor.kind { shown.version = seen }
+    let shown = own == descriptor.kind ? kind : own
     var body: JSONValue = [
-      "uid": .string(uid), "kind": kind(shown), "resource": resource(descriptor, seen), "requestKind": kind(own),
-      "requestResource": resource(descriptor, descriptor.kind.version),
+      "uid": .string(uid), "kind": self.kind(shown), "resource": resource(descriptor, kind),
+      "requestKind": self.kind(own), "requestResource": resource(descriptor, descriptor.kind),
     ]
     if !request.subresource.isEmpty {
       body["subResource"] = .string(request.subresource)
@@ -46,8 +47,8 @@ enum AdmissionReview {
     body["operation"] = .string(request.operation.rawValue)
     body["userInfo"] = user(request.user)
     var members = body.object ?? JSONObject()
-    members["object"] = converted(request.object, to: shown, descriptor)
-    members["oldObject"] = converted(request.oldObject, to: shown, descriptor)
+    members["object"] = EquivalentKinds.converted(request.object, from: own, to: shown, descriptor)
+    members["oldObject"] = EquivalentKinds.converted(request.oldObject, from: own, to: shown, descriptor)
     members["dryRun"] = .bool(request.isDryRun)
     members["options"] = request.options
     return [
@@ -55,21 +56,11 @@ enum AdmissionReview {
     ]
   }
 
-  /// An object in the version a webhook sees, or back in its own.
-  static func converted(_ object: JSONValue, to kind: GroupVersionKind, _ descriptor: KindDescriptor) -> JSONValue {
-    guard let custom = descriptor.custom, object.object != nil, object["kind"].string == kind.kind else {
-      return object
-    }
-    return CustomConversion.renamed(object, to: kind, custom)
-  }
-
   private static func kind(_ kind: GroupVersionKind) -> JSONValue {
     ["group": .string(kind.group), "version": .string(kind.version), "kind": .string(kind.kind)]
   }
-  private static func resource(_ descriptor: KindDescriptor, _ version: String) -> JSONValue {
-    [
-      "group": .string(descriptor.kind.group), "version": .string(version), "resource": .string(descriptor.resource),
-    ]
+  private static func resource(_ descriptor: KindDescriptor, _ kind: GroupVersionKind) -> JSONValue {
+    ["group": .string(kind.group), "version": .string(kind.version), "resource": .string(descriptor.resource)]
   }
   private static func user(_ user: RequestUser) -> JSONValue {
     var info: JSONValue = ["username": .string(user.name)]
@@ -88,41 +79,55 @@ enum AdmissionReview {
     guard let review = try? JSONValue(parsing: body), review.object != nil else {
       throw Malformed(description: "webhook response is no JSON object")
     }
-    let expected = "admission.k8s.io/\(version)"
-    let given = (review["apiVersion"].string ?? "", review["kind"].string ?? "")
-    if version == "v1" || !given.0.isEmpty || !given.1.isEmpty {
-      guard given.0 == expected, given.1 == "AdmissionReview" else {
-        throw Malformed(
-          description: "expected webhook response of \(expected), Kind=AdmissionReview, got \(given.0), Kind=\(given.1)"
-        )
-      }
-    }
     let response = review["response"]
     guard response.object != nil else { throw Malformed(description: "webhook response was absent") }
     let answered = response["uid"].string ?? ""
     guard answered == uid || version == "v1beta1" else {
       throw Malformed(description: "expected response.uid=\"\(uid)\", got \"\(answered)\"")
     }
+    let expected = "admission.k8s.io/\(version), Kind=AdmissionReview"
+    let given = GroupVersionKind(apiVersion: review["apiVersion"].string ?? "", kind: review["kind"].string ?? "")
+    let isUnnamed = given.version.isEmpty && given.kind.isEmpty
+    // What says nothing of its kind reads "/, Kind=", as the reference prints it.
+    let text = "\(given.group.isEmpty ? "/\(given.version)" : given.apiVersion), Kind=\(given.kind)"
+    guard text == expected || (version == "v1beta1" && isUnnamed) else {
+      throw Malformed(description: "expected webhook response of \(expected), got \(text)")
+    }
     var verdict = Verdict()
     verdict.isAllowed = response["allowed"] == true
     verdict.status = response["status"]
     verdict.warnings = response["warnings"].elements.compactMap(\.string)
     verdict.auditAnnotations = response["auditAnnotations"].stringMap
-    if let text = response["patch"].string, !text.isEmpty {
-      guard mayPatch else { throw Malformed(description: "validating webhook may not return response.patch") }
-      let type = response["patchType"].string ?? ""
-      guard !type.isEmpty || version == "v1beta1" else {
+    verdict.patch = try patch(response, version: version, mayPatch: mayPatch)
+    return verdict
+  }
+
+  private static func patch(_ response: JSONValue, version: String, mayPatch: Bool) throws(Malformed) -> [UInt8]? {
+    let text = response["patch"].string ?? ""
+    let type = response["patchType"].string
+    guard mayPatch else {
+      if !text.isEmpty { throw Malformed(description: "validating webhook may not return response.patch") }
+      if type != nil, version == "v1" {
+        throw Malformed(description: "validating webhook may not return response.patchType")
+      }
+      return nil
+    }
+    if version == "v1" {
+      if !text.isEmpty, type == nil {
         throw Malformed(description: "webhook returned response.patch but not response.patchType")
       }
-      guard type.isEmpty || type == "JSONPatch" else {
-        throw Malformed(description: "invalid value of response.patchType \"\(type)\"")
+      if text.isEmpty, type != nil {
+        throw Malformed(description: "webhook returned response.patchType but not response.patch")
       }
-      guard let bytes = try? Base64.decode(text) else {
-        throw Malformed(description: "webhook response.patch is no base64")
-      }
-      verdict.patch = bytes
     }
-    return verdict
+    guard !text.isEmpty else { return nil }
+    guard type == nil || type == "JSONPatch" else {
+      throw Malformed(description: "webhook returned invalid response.patchType of \"\(type ?? "")\"")
+    }
+    guard let bytes = try? Base64.decode(text) else {
+      throw Malformed(description: "webhook response.patch is no base64")
+    }
+    return bytes
   }
 
   /// The error that a refusal becomes.

@@ -10,7 +10,7 @@ public struct MutatingWebhooks: Sendable {
   /// Which webhooks have been asked, and what the object was after each: those that wish it are asked again when it
   /// changed later.
   struct Round: Sendable {
-    fileprivate var results: [(webhook: Webhook, object: JSONValue)] = []
+    fileprivate var results: [(webhook: Webhook, index: Int, object: JSONValue)] = []
     /// Whether any webhook changed the object.
     var hasChanged = false
   }
@@ -19,72 +19,87 @@ public struct MutatingWebhooks: Sendable {
   func firstRound(_ request: inout AdmissionRequest, _ objects: ObjectLookup) async throws(APIStatus) -> Round {
     var round = Round()
     guard !WebhookCaller.isExempt(request.resource) else { return round }
-    for webhook in caller.webhooks(.mutating, objects) {
+    for (index, webhook) in caller.webhooks(.mutating, objects).enumerated() {
       let before = request.object
-      guard try await call(webhook, &request, objects) else { continue }
+      guard try await call(webhook, WebhookTurn(round: 0, index: index), &request, objects) else { continue }
       if request.object != before { round.hasChanged = true }
-      if webhook.isReinvoked { round.results.append((webhook, request.object)) }
+      if webhook.isReinvoked { round.results.append((webhook, index, request.object)) }
     }
     return round
   }
 
   /// The second and last: those whose object was changed by others since.
   func secondRound(_ round: Round, _ request: inout AdmissionRequest, _ objects: ObjectLookup) async throws(APIStatus) {
-    for (webhook, object) in round.results where object != request.object {
-      _ = try await call(webhook, &request, objects)
+    for (webhook, index, object) in round.results where object != request.object {
+      _ = try await call(webhook, WebhookTurn(round: 1, index: index), &request, objects)
     }
   }
 
   /// Whether the webhook was concerned.
   private func call(
-    _ webhook: Webhook, _ request: inout AdmissionRequest, _ objects: ObjectLookup
+    _ webhook: Webhook, _ turn: WebhookTurn, _ request: inout AdmissionRequest, _ objects: ObjectLookup
   ) async throws(APIStatus) -> Bool {
+    guard let kind = try await caller.kind(for: request, webhook, objects) else { return false }
+    let record = AuditRecord.current
     let verdict: AdmissionReview.Verdict
-    let seen: String
     do throws(WebhookCaller.Failure) {
-      guard let answer = try await caller.ask(webhook, request, objects, mayPatch: true) else { return false }
-      (verdict, seen) = answer
+      verdict = try await caller.ask(webhook, request, as: kind, objects, mayPatch: true)
     } catch {
-      guard let status = error.status(webhook) else { return false }
-      throw status
+      record?.asked(webhook, turn, didChange: false)
+      if let status = error.status(webhook) { throw status }
+      record?.passedOver(webhook, turn)
+      return true
     }
     request.warnings += verdict.warnings
+    var didChange = false
+    defer { record?.asked(webhook, turn, didChange: didChange) }
     guard verdict.isAllowed else { throw AdmissionReview.denial(webhook.name, verdict.status) }
-    if let patch = verdict.patch { try apply(patch, seen, webhook, &request) }
+    guard let bytes = verdict.patch else { return true }
+    let patch: JSONValue
+    do { patch = try JSONValue(parsing: bytes) } catch {
+      let failure = WebhookCaller.Failure.calling("received undecodable patch in webhook response: \(error)")
+      if let status = failure.status(webhook) { throw status }
+      record?.passedOver(webhook, turn)
+      return true
+    }
+    if patch.elements.isEmpty { return true }
+    let changed = try patched(request, patch, as: kind, webhook)
+    didChange = changed != request.object
+    request.object = changed
+    record?.applied(patch, of: webhook, turn)
     return true
   }
 
-  private func apply(
-    _ bytes: [UInt8], _ seen: String, _ webhook: Webhook, _ request: inout AdmissionRequest
-  ) throws(APIStatus) {
+  /// The object after the patch, which speaks of it as of one of `kind`; pruned and defaulted.
+  private func patched(
+    _ request: AdmissionRequest, _ patch: JSONValue, as kind: GroupVersionKind, _ webhook: Webhook
+  ) throws(APIStatus) -> JSONValue {
     guard request.object.object != nil else {
       throw .internalError(
         "admission webhook \"\(webhook.name)\" attempted to modify the object, which is not supported for this operation"
       )
     }
     let descriptor = request.descriptor
-    var shown = descriptor.kind
-    shown.version = seen
-    let isObject = request.object["kind"].string == descriptor.kind.kind
-    var patched: JSONValue
-    do {
-      let patch = try JSONPatch(try JSONValue(parsing: bytes))
-      let document = isObject ? AdmissionReview.converted(request.object, to: shown, descriptor) : request.object
-      patched = try patch.apply(to: document)
+    let own = descriptor.kind
+    let isObject = request.object["kind"].string == own.kind
+    var result: JSONValue
+    do throws(APIStatus) {
+      let document =
+        isObject ? EquivalentKinds.converted(request.object, from: own, to: kind, descriptor) : request.object
+      result = try JSONPatch(patch).apply(to: document)
     } catch {
-      throw .internalError("\((error as? APIStatus)?.message ?? "\(error)")")
+      throw .internalError(error.message)
     }
-    if isObject {
-      patched = AdmissionReview.converted(patched, to: descriptor.kind, descriptor)
-      do throws(TypeError) {
-        patched = try TypedDecoder.decode(patched, as: descriptor.structure).value
-      } catch {
-        throw .internalError(error.description)
-      }
-      descriptor.structure.applyDefaults(to: &patched)
-      descriptor.rules.applyDefaults(to: &patched)
+    guard isObject else { return result }
+    result = EquivalentKinds.converted(result, from: kind, to: own, descriptor)
+    do throws(TypeError) {
+      result = try TypedDecoder.decode(result, as: descriptor.structure).value
+    } catch {
+      throw .internalError(error.description)
     }
-    request.object = patched
+    descriptor.structure.applyDefaults(to: &result)
+    descriptor.rules.applyDefaults(to: &result)
+    return result
   }
 }
 
@@ -101,11 +116,14 @@ public struct ValidatingWebhooks: ValidatingAdmission {
   public func validate(
     _ request: AdmissionRequest, objects: ObjectLookup
   ) async throws(APIStatus) -> AdmissionVerdict {
-    let concerned = caller.webhooks(.validating, objects).filter { $0.version(for: request) != nil }
+    var concerned: [(webhook: Webhook, kind: GroupVersionKind)] = []
+    for webhook in caller.webhooks(.validating, objects) {
+      if let kind = try await caller.kind(for: request, webhook, objects) { concerned.append((webhook, kind)) }
+    }
     guard !concerned.isEmpty else { return .allowed }
     let results = await withTaskGroup(of: (Int, Result<[String], APIStatus>).self) { group in
-      for (index, webhook) in concerned.enumerated() {
-        group.addTask { (index, await self.ask(webhook, request, objects)) }
+      for (index, (webhook, kind)) in concerned.enumerated() {
+        group.addTask { (index, await self.ask(webhook, index, request, as: kind, objects)) }
       }
       var results: [Int: Result<[String], APIStatus>] = [:]
       for await (index, result) in group { results[index] = result }
@@ -124,16 +142,16 @@ public struct ValidatingWebhooks: ValidatingAdmission {
   }
 
   private func ask(
-    _ webhook: Webhook, _ request: AdmissionRequest, _ objects: ObjectLookup
+    _ webhook: Webhook, _ index: Int, _ request: AdmissionRequest, as kind: GroupVersionKind, _ objects: ObjectLookup
   ) async -> Result<[String], APIStatus> {
     do throws(WebhookCaller.Failure) {
-      guard let (verdict, _) = try await caller.ask(webhook, request, objects, mayPatch: false) else {
-        return .success([])
-      }
+      let verdict = try await caller.ask(webhook, request, as: kind, objects, mayPatch: false)
       return verdict.isAllowed
         ? .success(verdict.warnings) : .failure(AdmissionReview.denial(webhook.name, verdict.status))
     } catch {
-      return error.status(webhook).map { .failure($0) } ?? .success([])
+      if let status = error.status(webhook) { return .failure(status) }
+      AuditRecord.current?.passedOver(webhook, index: index)
+      return .success([])
     }
   }
 }

@@ -28,11 +28,17 @@ public final class WebhookCaller: Sendable {
 
   private let transport: any WebhookTransport
   private let randomBits: @Sendable () -> UInt64
+  private let authorizer: any Authorizer
   private let compiled = Mutex<[Kind: Compiled]>([:])
 
-  /// `randomBits` names reviews and picks endpoints.
-  public init(transport: any WebhookTransport, randomBits: @escaping @Sendable () -> UInt64) {
+  /// `authorizer` answers match conditions that ask it; without one nothing is allowed. `randomBits` names reviews and
+  /// picks endpoints.
+  public init(
+    transport: any WebhookTransport, authorizer: any Authorizer = AuthorizerChain([]),
+    randomBits: @escaping @Sendable () -> UInt64
+  ) {
     self.transport = transport
+    self.authorizer = authorizer
     self.randomBits = randomBits
   }
 
@@ -60,30 +66,35 @@ public final class WebhookCaller: Sendable {
       ].contains(resource.resource)
   }
 
-  /// What the webhook says of a request; nil when it is none of its business.
+  /// The kind as which a webhook is to be asked about a request; nil when it is none of its business.
+  func kind(
+    for request: AdmissionRequest, _ webhook: Webhook, _ objects: ObjectLookup
+  ) async throws(APIStatus) -> GroupVersionKind? {
+    try await webhook.kind(for: request, objects, authorizer: authorizer)
+  }
+
+  /// What the webhook says of a request that it sees as one for `kind`.
   func ask(
-    _ webhook: Webhook, _ request: AdmissionRequest, _ objects: ObjectLookup, mayPatch: Bool
-  ) async throws(Failure) -> (verdict: AdmissionReview.Verdict, seen: String)? {
-    guard let seen = webhook.version(for: request), webhook.isSelected(request, objects) else { return nil }
-    guard let version = AdmissionReview.version(webhook.reviewVersions) else {
-      throw .calling("could not create admission objects: webhook does not accept known AdmissionReview versions")
-    }
-    let uid = uuid()
-    let review = AdmissionReview.request(request, version: version, seen: seen, uid: uid)
-    do throws(APIStatus) {
-      guard try webhook.meetsConditions(request, review: review) else { return nil }
-    } catch {
-      throw .refused(error)
-    }
+    _ webhook: Webhook, _ request: AdmissionRequest, as kind: GroupVersionKind, _ objects: ObjectLookup, mayPatch: Bool
+  ) async throws(Failure) -> AdmissionReview.Verdict {
     if request.isDryRun, !webhook.allowsDryRun {
       throw .refused(.badRequest("admission webhook \"\(webhook.name)\" does not support dry run"))
     }
+    guard let version = AdmissionReview.version(webhook.reviewVersions) else {
+      throw .calling(
+        "could not create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)")
+    }
+    let uid = uuid()
+    let review = AdmissionReview.request(request, as: kind, version: version, uid: uid)
     let body = try await post(review, to: webhook.clientConfig, within: webhook.timeout, objects)
+    let verdict: AdmissionReview.Verdict
     do throws(AdmissionReview.Malformed) {
-      return (try AdmissionReview.verdict(body, version: version, uid: uid, mayPatch: mayPatch), seen)
+      verdict = try AdmissionReview.verdict(body, version: version, uid: uid, mayPatch: mayPatch)
     } catch {
       throw .calling("received invalid webhook response: \(error)")
     }
+    AuditRecord.current?.annotate(verdict.auditAnnotations, by: webhook)
+    return verdict
   }
 
   // MARK: - Calling
@@ -120,8 +131,12 @@ public final class WebhookCaller: Sendable {
     case .timedOut: return "context deadline exceeded"
     case .connectFailed(let why):
       if why.contains("refused") { return "dial tcp \(address.host):\(address.port): connect: connection refused" }
-      if why.contains("ertificate") { return "tls: failed to verify certificate: x509: \(why)" }
-      return "dial tcp \(address.host):\(address.port): \(why)"
+      guard let refusal = why.firstRange(of: "certificate was not accepted: ") else {
+        return "dial tcp \(address.host):\(address.port): \(why)"
+      }
+      let reason = why[refusal.upperBound...]
+      let known = reason == "unknown CA" ? "certificate signed by unknown authority" : String(reason)
+      return "tls: failed to verify certificate: x509: \(known)"
     default: return "\(error)"
     }
   }
@@ -149,18 +164,13 @@ public final class WebhookCaller: Sendable {
     let authority = (try? Base64.decode(config["caBundle"].string ?? "")) ?? []
     let pem = String(decoding: authority, as: UTF8.self)
     let query = "timeout=\(timeout.components.seconds)s"
-    if let url = config["url"].string {
-      guard url.hasPrefix("https://") else { throw .calling("could not get REST client: \(url) is no https URL") }
-      let rest = url.dropFirst("https://".count)
-      let host = rest.prefix { $0 != "/" && $0 != "?" }
-      let path = rest[host.endIndex...]
-      let name = Self.hostAndPort(String(host))
-      let target = (path.isEmpty ? "/" : path.hasPrefix("?") ? "/\(path)" : String(path))
-      let separator = target.contains("?") ? "&" : "?"
+    if let text = config["url"].string {
+      guard let url = HTTPSURL(text) else { throw .calling("could not get REST client: \(text) is no https URL") }
+      let path = url.path.isEmpty ? "/" : url.path
+      let target = "\(path)\(path.contains("?") ? "&" : "?")\(query)"
       return Place(
-        address: WebhookTarget(host: name.host, port: name.port, serverName: name.host, authorityPEM: pem),
-        target: target + separator + query, url: "https://\(host)\(target)\(separator)\(query)",
-        authority: String(host))
+        address: url.target(authorityPEM: pem), target: target, url: "https://\(url.authority)\(target)",
+        authority: url.authority)
     }
     let service = config["service"]
     let namespace = service["namespace"].string ?? ""
@@ -178,15 +188,6 @@ public final class WebhookCaller: Sendable {
     } catch {
       throw .calling("failed to call webhook: Post \"\(url)\": \(error)")
     }
-  }
-
-  private static func hostAndPort(_ text: String) -> (host: String, port: UInt16) {
-    if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
-      let port = text[text.index(after: end)...].dropFirst()
-      return (String(text[text.index(after: text.startIndex)..<end]), UInt16(port) ?? 443)
-    }
-    let parts = text.split(separator: ":", maxSplits: 1)
-    return (String(parts.first ?? ""), parts.count == 2 ? UInt16(parts[1]) ?? 443 : 443)
   }
 
   /// A random UUID (RFC 9562, version 4).

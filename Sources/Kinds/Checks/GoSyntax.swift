@@ -11,9 +11,9 @@ enum GoSyntax {
   }
 
   /// `[]string{"a", "b"}`.
-  static func strings(_ value: JSONValue) -> String {
-    guard case .array(let items) = value else { return "[]string(nil)" }
-    return "[]string{" + items.map { quoted($0.text) }.joined(separator: ", ") + "}"
+  static func strings(_ value: JSONValue, of type: String = "string") -> String {
+    guard case .array(let items) = value else { return "[]\(type)(nil)" }
+    return "[]\(type){" + items.map { quoted($0.text) }.joined(separator: ", ") + "}"
   }
 
   /// `v1.LabelSelector{…}`.

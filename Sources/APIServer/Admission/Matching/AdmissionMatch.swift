@@ -1,88 +1,70 @@
-// Which requests a webhook or a policy is asked about: rules, and selectors of namespaces and objects.
+// Which requests a policy or a binding is about: rules, and selectors of namespaces and objects.
 import JSON
+import Replica
 import Schema
 
-/// `resourceRules`, `excludeResourceRules`, `namespaceSelector` and `objectSelector` of a policy or a webhook.
+/// `resourceRules`, `excludeResourceRules`, `namespaceSelector` and `objectSelector` of a policy or a binding.
 struct AdmissionMatch: Sendable {
-  /// One of `rules`.
-  struct Rule: Sendable {
-    private let operations: Set<String>
-    private let groups: Set<String>
-    private let versions: Set<String>
-    private let resources: [String]
-    private let names: Set<String>
-    private let scope: String
-
-    init(_ rule: JSONValue) {
-      func texts(_ member: String) -> [String] { rule[member].elements.compactMap(\.string) }
-      operations = Set(texts("operations"))
-      groups = Set(texts("apiGroups"))
-      versions = Set(texts("apiVersions"))
-      resources = texts("resources")
-      names = Set(texts("resourceNames"))
-      scope = rule["scope"].string ?? "*"
-    }
-
-    func matches(_ request: AdmissionRequest) -> Bool {
-      let kind = request.descriptor.kind
-      guard groups.contains("*") || groups.contains(kind.group),
-        versions.contains("*") || versions.contains(kind.version),
-        operations.contains("*") || operations.contains(request.operation.rawValue),
-        names.isEmpty || names.contains(request.name)
-      else { return false }
-      let isClusterScoped = request.namespace.isEmpty
-      guard scope == "*" || scope == (isClusterScoped ? "Cluster" : "Namespaced") else { return false }
-      return resources.contains { Self.matches($0, request) }
-    }
-
-    /// "pods", "pods/status", "pods/*", "*", "*/*", "*/scale".
-    private static func matches(_ pattern: String, _ request: AdmissionRequest) -> Bool {
-      let parts = pattern.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-      guard parts[0] == "*" || parts[0] == request.resource.resource else { return false }
-      let subresource = parts.count > 1 ? parts[1] : ""
-      return subresource == request.subresource || subresource == "*"
-    }
-  }
-
-  private let rules: [Rule]
-  private let excluded: [Rule]
-  private let namespaces: LabelSelector
-  private let labels: LabelSelector
+  private let rules: AdmissionRules
+  private let excluded: AdmissionRules
+  private let selectors: AdmissionSelectors
   /// A binding without rules leaves the choice to its policy.
   private let matchesWithoutRules: Bool
 
-  private static let everything = LabelSelector(requirements: [])
-
   /// From `MatchResources`; null matches everything.
   init(_ match: JSONValue, matchesWithoutRules: Bool = false) {
-    rules = match["resourceRules"].elements.map(Rule.init)
-    excluded = match["excludeResourceRules"].elements.map(Rule.init)
-    namespaces = Self.selector(match["namespaceSelector"])
-    labels = Self.selector(match["objectSelector"])
+    let matchesEquivalent = match["matchPolicy"] != "Exact"
+    func rules(_ member: String) -> AdmissionRules {
+      AdmissionRules(rules: match[member].elements.map(AdmissionRule.init), matchesEquivalent: matchesEquivalent)
+    }
+    self.rules = rules("resourceRules")
+    excluded = rules("excludeResourceRules")
+    selectors = AdmissionSelectors(match)
     self.matchesWithoutRules = matchesWithoutRules
   }
 
-  private static func selector(_ selector: JSONValue) -> LabelSelector {
-    selector.isNull ? everything : (try? LabelSelector(selector)) ?? .nothing
+  /// The kind as which the request is judged; nil when it is not.
+  func kind(for request: AdmissionRequest, _ objects: ObjectLookup) -> GroupVersionKind? {
+    let kind = rules.rules.isEmpty && matchesWithoutRules ? request.kind : rules.kind(for: request)
+    guard let kind, excluded.kind(for: request) == nil, selectors.select(request, objects) else { return nil }
+    return kind
+  }
+}
+
+/// `namespaceSelector` and `objectSelector`.
+struct AdmissionSelectors: Sendable {
+  private static let namespaces = GroupResource(group: "", resource: "namespaces")
+  private let ofNamespaces: LabelSelector
+  private let ofObjects: LabelSelector
+
+  init(_ owner: JSONValue) {
+    func selector(_ member: String) -> LabelSelector {
+      owner[member].isNull ? .everything : (try? LabelSelector(owner[member])) ?? .nothing
+    }
+    ofNamespaces = selector("namespaceSelector")
+    ofObjects = selector("objectSelector")
   }
 
-  func matches(_ request: AdmissionRequest, namespaceLabels: [String: String]?) -> Bool {
-    guard rules.isEmpty ? matchesWithoutRules : rules.contains(where: { $0.matches(request) }) else { return false }
-    if excluded.contains(where: { $0.matches(request) }) { return false }
-    if let namespaceLabels, !namespaces.matches(namespaceLabels) { return false }
-    if labels.requirements.isEmpty, !labels.matchesNothing { return true }
+  func select(_ request: AdmissionRequest, _ objects: ObjectLookup) -> Bool {
+    if !ofNamespaces.isEverything, let labels = namespaceLabels(request, objects), !ofNamespaces.matches(labels) {
+      return false
+    }
+    if ofObjects.isEverything { return true }
     return [request.object, request.oldObject].contains {
-      !$0.isNull && labels.matches($0["metadata"]["labels"].stringMap)
+      $0.object != nil && ofObjects.matches($0["metadata"]["labels"].stringMap)
     }
   }
 
-  /// The labels a namespace selector looks at: those of the request's namespace, of the object where it is a namespace
-  /// itself, and none for other objects of the cluster, which every selector of namespaces matches.
-  static func namespaceLabels(_ request: AdmissionRequest, _ namespace: JSONValue) -> [String: String]? {
-    if request.resource == GroupResource(group: "", resource: "namespaces") {
-      let object = request.object.isNull ? request.oldObject : request.object
-      return object["metadata"]["labels"].stringMap
+  /// The labels of the request's namespace, of the object where it is a namespace itself; nil for other objects of the
+  /// cluster, which every selector of namespaces lets through.
+  private func namespaceLabels(_ request: AdmissionRequest, _ objects: ObjectLookup) -> [String: String]? {
+    if request.resource == Self.namespaces {
+      if request.subresource.isEmpty, request.operation == .create || request.operation == .update {
+        return request.object["metadata"]["labels"].stringMap
+      }
+      return objects.stored(Self.namespaces, name: request.name)?.labels ?? [:]
     }
-    return request.namespace.isEmpty ? nil : namespace["metadata"]["labels"].stringMap
+    if request.namespace.isEmpty { return nil }
+    return objects.stored(Self.namespaces, name: request.namespace)?.labels ?? [:]
   }
 }

@@ -70,14 +70,19 @@ enum AdmissionExpressions {
 
   // MARK: Values
 
-  /// What the variables stand for during this request.
+  /// What the variables stand for during this request, seen as one for `kind`.
   static func bindings(
-    _ request: AdmissionRequest, namespace namespaceObject: JSONValue, authorizer: any CELAuthorizer
+    _ request: AdmissionRequest, as kind: GroupVersionKind, namespace namespaceObject: JSONValue,
+    authorizer: any CELAuthorizer
   ) -> CELBindings {
+    let own = request.kind
+    func seen(_ object: JSONValue) -> CELValue {
+      CELValue(EquivalentKinds.converted(object, from: own, to: kind, request.descriptor))
+    }
     var bindings = CELBindings()
-    bindings["object"] = CELValue(request.object)
-    bindings["oldObject"] = CELValue(request.oldObject)
-    bindings["request"] = view(document(request), self.request)
+    bindings["object"] = seen(request.object)
+    bindings["oldObject"] = seen(request.oldObject)
+    bindings["request"] = view(document(request, as: kind), self.request)
     bindings["namespaceObject"] = view(namespaceObject, namespace)
     bindings["params"] = .null
     bindings["authorizer"] = .authorizer(authorizer)
@@ -97,14 +102,17 @@ enum AdmissionExpressions {
   }
 
   /// `AdmissionRequest` without the objects; what is empty is absent.
-  static func document(_ request: AdmissionRequest) -> JSONValue {
-    let kind = request.kind
-    let kindDocument: JSONValue = [
-      "group": .string(kind.group), "version": .string(kind.version), "kind": .string(kind.kind),
-    ]
-    let resource: JSONValue = [
-      "group": .string(kind.group), "version": .string(kind.version), "resource": .string(request.resource.resource),
-    ]
+  private static func document(_ request: AdmissionRequest, as kind: GroupVersionKind) -> JSONValue {
+    let descriptor = request.descriptor
+    let own =
+      request.subresource.isEmpty
+      ? descriptor.kind : descriptor.subresource(request.subresource)?.kind ?? descriptor.kind
+    func document(_ kind: GroupVersionKind) -> JSONValue {
+      ["group": .string(kind.group), "version": .string(kind.version), "kind": .string(kind.kind)]
+    }
+    func resource(_ kind: GroupVersionKind) -> JSONValue {
+      ["group": .string(kind.group), "version": .string(kind.version), "resource": .string(descriptor.resource)]
+    }
     var user: JSONValue = ["username": .string(request.user.name)]
     if !request.user.uid.isEmpty { user["uid"] = .string(request.user.uid) }
     if !request.user.groups.isEmpty { user["groups"] = .array(request.user.groups.map { .string($0) }) }
@@ -112,17 +120,18 @@ enum AdmissionExpressions {
       if user["extra"].isNull { user["extra"] = [:] }
       user["extra"][key] = .array(values.map { .string($0) })
     }
-    var document: JSONValue = [
-      "kind": kindDocument, "resource": resource, "requestKind": kindDocument, "requestResource": resource,
+    var result: JSONValue = [
+      "kind": document(own == descriptor.kind ? kind : own), "resource": resource(kind), "requestKind": document(own),
+      "requestResource": resource(descriptor.kind),
       "operation": .string(request.operation.rawValue), "userInfo": user, "dryRun": .bool(request.isDryRun),
     ]
     for (member, text) in [
       ("name", request.name), ("namespace", request.namespace), ("subResource", request.subresource),
       ("requestSubResource", request.subresource),
     ] where !text.isEmpty {
-      document[member] = .string(text)
+      result[member] = .string(text)
     }
-    if !request.options.isNull { document["options"] = request.options }
-    return document
+    if !request.options.isNull { result["options"] = request.options }
+    return result
   }
 }

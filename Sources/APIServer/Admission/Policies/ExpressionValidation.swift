@@ -40,7 +40,20 @@ public struct ExpressionValidation: ValidatingAdmission {
     errors.append(.invalid(field, .string(expression.text), problem))
   }
 
+  /// Without the white space around them, as the reference checks match conditions and values of annotations.
+  private static func trimmed(_ list: JSONValue, _ member: String) -> JSONValue {
+    .array(
+      list.elements.map { element in
+        var element = element
+        if let text = element[member].string { element[member] = .string(text.trimmed) }
+        return element
+      })
+  }
+
   private static func policy(_ object: JSONValue) -> [FieldError] {
+    var object = object
+    object["spec"]["matchConditions"] = trimmed(object["spec"]["matchConditions"], "expression")
+    object["spec"]["auditAnnotations"] = trimmed(object["spec"]["auditAnnotations"], "valueExpression")
     let policy = CompiledPolicy(object, libraries: .newExpressions)
     var errors: [FieldError] = []
     for (index, condition) in policy.conditions.enumerated() {
@@ -65,7 +78,8 @@ public struct ExpressionValidation: ValidatingAdmission {
     let environment = CELEnvironment(variables: AdmissionExpressions.variables(hasParams: false))
     var errors: [FieldError] = []
     for (number, webhook) in object["webhooks"].elements.enumerated() {
-      let conditions = CompiledPolicy.named(webhook["matchConditions"], environment, as: [.bool])
+      let conditions = CompiledPolicy.named(
+        trimmed(webhook["matchConditions"], "expression"), environment, as: [.bool])
       for (index, condition) in conditions.enumerated() {
         check(condition.expression, "webhooks[\(number)].matchConditions[\(index)].expression", &errors)
       }

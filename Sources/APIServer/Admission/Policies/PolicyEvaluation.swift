@@ -14,12 +14,16 @@ struct PolicyViolation: Sendable {
 struct PolicyOutcome: Sendable {
   var violations: [PolicyViolation] = []
   var auditAnnotations: [(key: String, value: String)] = []
+  /// Why annotations could not be made, where that is to refuse the request.
+  var annotationProblems: [String] = []
 }
 
 /// One evaluation, within one budget.
 struct PolicyEvaluation {
   /// Longest message an expression may make, as in the reference.
   private static let messageBytesMaximum = 5 * 1024
+  /// Longest value of an annotation; more is cut off.
+  private static let annotationBytesMaximum = 10 * 1024
   static let outOfBudget =
     "validation failed due to running out of cost budget, no further validation rules will be run"
 
@@ -67,18 +71,26 @@ struct PolicyEvaluation {
           PolicyViolation(index: index, message: message(validation), reason: validation.reason))
       }
     }
+    annotate(&outcome)
+    return outcome
+  }
+
+  /// Annotations have a budget of their own.
+  private mutating func annotate(_ outcome: inout PolicyOutcome) {
+    budget = CELLimits.costPerObject
     for annotation in policy.auditAnnotations {
       switch evaluate(annotation.expression) {
-      case .success(.string(let text)) where !text.isEmpty:
-        outcome.auditAnnotations.append((annotation.name, text))
+      case .success(.string(let text)):
+        let value = text.trimmed
+        if !value.isEmpty {
+          outcome.auditAnnotations.append(
+            (annotation.name, String(decoding: value.utf8.prefix(Self.annotationBytesMaximum), as: UTF8.self)))
+        }
       case .success: break
       case .failure(let problem):
-        if !policy.failsOpen {
-          outcome.violations.append(PolicyViolation(index: 0, message: problem.message, reason: ""))
-        }
+        if !policy.failsOpen { outcome.annotationProblems.append(problem.message) }
       }
     }
-    return outcome
   }
 
   private mutating func evaluate(_ expression: CompiledExpression) -> Result<CELValue, ExpressionProblem> {

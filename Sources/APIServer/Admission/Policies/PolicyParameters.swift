@@ -18,7 +18,7 @@ struct PolicyParameters {
   /// The parameters, `.null` where the policy runs without; none when there is nothing to do.
   func find(for binding: PolicyBinding) -> Result<[JSONValue], Problem> {
     guard !policy.paramKind.isNull else { return .success([.null]) }
-    guard let (resource, isNamespaced) = resource() else {
+    guard let (resource, isNamespaced) = Self.resource(of: policy.paramKind, objects) else {
       let kind = policy.paramKind["kind"].string ?? ""
       let version = policy.paramKind["apiVersion"].string ?? ""
       let message =
@@ -56,9 +56,9 @@ struct PolicyParameters {
   }
 
   /// The resource of `paramKind`, built in or defined.
-  private func resource() -> (GroupResource, isNamespaced: Bool)? {
-    let version = policy.paramKind["apiVersion"].string ?? ""
-    let kind = policy.paramKind["kind"].string ?? ""
+  static func resource(of paramKind: JSONValue, _ objects: ObjectLookup) -> (GroupResource, isNamespaced: Bool)? {
+    let version = paramKind["apiVersion"].string ?? ""
+    let kind = paramKind["kind"].string ?? ""
     if let builtIn = KindRegistry.builtIn.kind(apiVersion: version, kind: kind) {
       return (builtIn.groupResource, builtIn.isNamespaced)
     }

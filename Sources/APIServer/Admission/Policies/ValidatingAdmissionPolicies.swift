@@ -43,11 +43,10 @@ public final class ValidatingAdmissionPolicies: ValidatingAdmission {
     let namespace =
       request.namespace.isEmpty
       ? .null : objects.object(GroupResource(group: "", resource: "namespaces"), name: request.namespace) ?? .null
-    let labels = AdmissionMatch.namespaceLabels(request, namespace)
     var findings = PolicyFindings()
-    for (policy, bindings) in matching(stored, objects, request, labels) {
+    for (policy, kind, bindings) in matching(stored, objects, request) {
       let decisions = KnownDecisions(authorizer, user: request.user)
-      let base = AdmissionExpressions.bindings(request, namespace: namespace, authorizer: decisions)
+      let base = AdmissionExpressions.bindings(request, as: kind, namespace: namespace, authorizer: decisions)
       let parameters = PolicyParameters(policy: policy, request: request, objects: objects)
       for binding in bindings {
         switch parameters.find(for: binding) {
@@ -69,22 +68,22 @@ public final class ValidatingAdmissionPolicies: ValidatingAdmission {
     return AdmissionVerdict(warnings: findings.warnings)
   }
 
-  /// Policies in order of their names with the bindings that put them in force for this request.
+  /// Policies in order of their names, as what they see the request, and the bindings that put them in force for it.
   private func matching(
-    _ stored: [StoredObject], _ objects: ObjectLookup, _ request: AdmissionRequest, _ labels: [String: String]?
-  ) -> [(CompiledPolicy, [PolicyBinding])] {
+    _ stored: [StoredObject], _ objects: ObjectLookup, _ request: AdmissionRequest
+  ) -> [(CompiledPolicy, GroupVersionKind, [PolicyBinding])] {
     var byPolicy: [String: [PolicyBinding]] = [:]
     for object in stored {
       let binding = self.binding(object)
       byPolicy[binding.policyName, default: []].append(binding)
     }
-    var matching: [(CompiledPolicy, [PolicyBinding])] = []
+    var matching: [(CompiledPolicy, GroupVersionKind, [PolicyBinding])] = []
     for (name, bindings) in byPolicy.sorted(by: { $0.key < $1.key }) {
       guard let object = objects.stored(Self.policies, name: name) else { continue }
       let policy = self.policy(object)
-      guard policy.match.matches(request, namespaceLabels: labels) else { continue }
-      let inForce = bindings.filter { $0.match.matches(request, namespaceLabels: labels) }
-      if !inForce.isEmpty { matching.append((policy, inForce)) }
+      guard let kind = policy.match.kind(for: request, objects) else { continue }
+      let inForce = bindings.filter { $0.match.kind(for: request, objects) != nil }
+      if !inForce.isEmpty { matching.append((policy, kind, inForce)) }
     }
     return matching
   }
@@ -169,6 +168,8 @@ private struct PolicyFindings {
       }
     }
     for (key, value) in outcome.auditAnnotations { annotate("\(policy.name)/\(key)", value) }
+    // Whatever the binding's actions are: what must be recorded and cannot be must not happen.
+    for problem in outcome.annotationProblems { deny(policy, binding, problem) }
   }
 
   private mutating func annotate(_ key: String, _ value: String) {
@@ -182,9 +183,10 @@ private struct PolicyFindings {
   func recordAudit() {
     guard let record = AuditRecord.current else { return }
     for (key, values) in annotations { record.annotate(key, values.joined(separator: ", ")) }
-    if !failures.isEmpty {
+    // A list for the day when more than one is told: the reference tells the first.
+    if let first = failures.first {
       record.annotate(
-        "validation.policy.admission.k8s.io/validation_failure", JSONValue.array(failures).description)
+        "validation.policy.admission.k8s.io/validation_failure", JSONValue.array([first]).description)
     }
   }
 }
