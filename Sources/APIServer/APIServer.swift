@@ -129,6 +129,7 @@ public final class APIServer: HTTPHandler {
     if request.method == "HEAD" { response.body = .empty }
     record(info, response.status, world.now - started)
     AuditRecord.current?.respond(response)
+    if let info, Compression.isWanted(for: response, request, info) { await Compression.compress(&response) }
     return response
   }
 
