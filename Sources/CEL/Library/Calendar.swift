@@ -19,10 +19,13 @@ enum Calendar {
     let year, month, day, dayOfYear, dayOfWeek, secondOfDay, milliseconds: Int64
 
     init(_ time: Timestamp, offset: Int64) {
-      let shiftedSeconds = time.seconds + offset
+      self.init(seconds: time.seconds + offset, milliseconds: Int64(time.nanoseconds / 1_000_000))
+    }
+
+    init(seconds shiftedSeconds: Int64, milliseconds: Int64 = 0) {
       let days = shiftedSeconds >= 0 ? shiftedSeconds / 86_400 : (shiftedSeconds - 86_399) / 86_400
       secondOfDay = shiftedSeconds - days * 86_400
-      milliseconds = Int64(time.nanoseconds / 1_000_000)
+      self.milliseconds = milliseconds
       dayOfWeek = ((days + 4) % 7 + 7) % 7
       // Eras of 400 years that begin on 1 March (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
       let shifted = days + 719_468
@@ -52,7 +55,7 @@ enum Calendar {
       case .timestamp(let time):
         let zone = arguments.count > 1 ? arguments[1].text : "UTC"
         guard let zone else { throw .noSuchOverload(name, arguments) }
-        return .int(value(Parts(time, offset: try offset(of: zone))))
+        return .int(value(Parts(time, offset: try offset(of: zone, at: time.seconds))))
       case .duration(let nanoseconds):
         guard let unit else { throw .noSuchOverload(name, arguments) }
         return .int(unit == 1_000_000 ? nanoseconds % 1_000_000_000 / unit : nanoseconds / unit)
@@ -61,13 +64,25 @@ enum Calendar {
     }
   }
 
-  /// Seconds east of Greenwich of "UTC", "+02:00", "-7:30". Names of places need a table that is not here.
-  private static func offset(of zone: String) throws(CELError) -> Int64 {
-    if zone.isEmpty || zone == "UTC" { return 0 }
-    guard let colon = zone.firstIndex(of: ":") else { throw CELError("unknown time zone \(zone)") }
+  /// Seconds east of Greenwich of "UTC", "+02:00", "-7:30", "Europe/Berlin" at a moment.
+  private static func offset(of zone: String, at time: Int64) throws(CELError) -> Int64 {
+    if zone.isEmpty || zone == "UTC" || zone == "Local" { return 0 }
+    guard let colon = zone.firstIndex(of: ":") else {
+      guard let rules = CELTimeZones.rules(of: zone) else { throw CELError("unknown time zone \(zone)") }
+      return rules.offset(at: time)
+    }
     guard let hours = Int64(zone[..<colon]), let minutes = Int64(zone[zone.index(after: colon)...]),
       abs(hours) <= 24, (0...59).contains(minutes)
     else { throw CELError("unknown time zone \(zone)") }
     return zone.hasPrefix("-") ? -(abs(hours) * 3600 + minutes * 60) : hours * 3600 + minutes * 60
+  }
+
+  /// Days since the epoch of a date (H. Hinnant, as above).
+  static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+    let shifted = month <= 2 ? year - 1 : year
+    let era = (shifted >= 0 ? shifted : shifted - 399) / 400
+    let yearOfEra = shifted - era * 400
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
   }
 }

@@ -211,3 +211,21 @@ extension String {
   /// Whether code points are bytes, so that places in it need no counting.
   var isASCIIOnly: Bool { utf8.allSatisfy { $0 < 0x80 } }
 }
+
+extension CELValue {
+  /// The elements of a list of texts, or a text alone; nil for anything else.
+  public var texts: [String]? {
+    switch self {
+    case .string(let text): return [text]
+    case .list(let list):
+      guard let values = try? list.values() else { return nil }
+      var texts: [String] = []
+      for value in values {
+        guard case .string(let text) = value else { return nil }
+        texts.append(text)
+      }
+      return texts
+    default: return nil
+    }
+  }
+}
