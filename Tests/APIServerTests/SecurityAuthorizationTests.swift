@@ -274,6 +274,69 @@ import World
         .status == 403, "about others one must be allowed to ask")
   }
 
+  @Test func whatIsWrongWithAReviewIsTold() async throws {
+    let cluster = try await SecurityCluster()
+    let none = try await review(cluster.inside, "SubjectAccessReview", ["user": "vic"])
+    #expect(
+      none.message
+        == ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: \"null\": exactly one of "
+        + "nonResourceAttributes or resourceAttributes must be specified")
+    let both = try await review(
+      cluster.inside, "SelfSubjectAccessReview",
+      ["resourceAttributes": [:], "nonResourceAttributes": ["path": "/x", "verb": "get"]])
+    #expect(
+      both.message.hasSuffix(
+        "spec.nonResourceAttributes: Invalid value: authorization.NonResourceAttributes{Path:\"/x\", Verb:\"get\"}: "
+          + "cannot be specified in combination with resourceAttributes"), "\(both.message)")
+    let twice: JSONValue = ["rawSelector": "a=b", "requirements": [["key": "", "operator": "In"]]]
+    let selectors = try await review(
+      cluster.inside, "SelfSubjectAccessReview",
+      ["resourceAttributes": ["verb": "list", "resource": "pods", "fieldSelector": twice, "labelSelector": [:]]])
+    #expect(
+      selectors.json["details"]["causes"].elements.compactMap { $0["field"].string } == [
+        "spec.resourceAttributes.fieldSelector.rawSelector",
+        "spec.resourceAttributes.fieldSelector.requirements[0].key",
+        "spec.resourceAttributes.fieldSelector.requirements[0].values",
+        "spec.resourceAttributes.labelSelector.requirements",
+      ])
+    let named = try await cluster.inside.post(
+      "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+      [
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": ["name": "x"],
+        "spec": ["resourceAttributes": ["verb": "list", "resource": "pods"]],
+      ])
+    #expect(named.status == 422 && named.json["details"]["causes"][0]["field"] == "metadata")
+  }
+
+  @Test func aNodeMayListItsOwnPodsAndAReviewKnowsIt() async throws {
+    let cluster = try await SecurityCluster()
+    func asked(_ selector: JSONValue) async throws -> JSONValue {
+      try await review(
+        cluster.node("n1"), "SelfSubjectAccessReview",
+        ["resourceAttributes": ["verb": "list", "resource": "pods", "fieldSelector": selector]]
+      ).json["status"]
+    }
+    func selector(_ node: String) -> JSONValue {
+      ["requirements": [["key": "spec.nodeName", "operator": "In", "values": [.string(node)]]]]
+    }
+    #expect(try await asked(selector("n1"))["allowed"] == true)
+    #expect(try await asked(selector("n2"))["allowed"] == false)
+    let odd = try await asked(["requirements": [["key": "spec.nodeName", "operator": "Exists"]]])
+    #expect(odd["allowed"] == false)
+    #expect(
+      odd["evaluationError"] == "spec.resourceAttributes.fieldSelector ignored due to parse error")
+  }
+
+  @Test func aRefusalTellsOfRolesThatAreNotThere() async throws {
+    let cluster = try await SecurityCluster()
+    try await cluster.grant("nobody-made-it", to: "vic")
+    let refused = try await cluster.user("vic").get("/api/v1/namespaces/default/pods")
+    #expect(
+      refused.message
+        == "pods is forbidden: User \"vic\" cannot list resource \"pods\" in API group \"\" in the namespace "
+        + "\"default\": RBAC: clusterrole.rbac.authorization.k8s.io \"nobody-made-it\" not found")
+  }
+
   @Test func allRulesOfOneselfInANamespace() async throws {
     let cluster = try await SecurityCluster()
     try await cluster.grant("view", to: "vic")

@@ -118,14 +118,4 @@ struct PolicyRule: Hashable, Sendable {
     ]
     return "{\(parts.compactMap { $0 }.joined(separator: ", "))}"
   }
-
-  var json: JSONValue {
-    func list(_ values: [String]) -> JSONValue { .array(values.map { .string($0) }) }
-    var value: JSONValue = ["verbs": list(verbs)]
-    if !apiGroups.isEmpty { value["apiGroups"] = list(apiGroups) }
-    if !resources.isEmpty { value["resources"] = list(resources) }
-    if !resourceNames.isEmpty { value["resourceNames"] = list(resourceNames) }
-    if !nonResourceURLs.isEmpty { value["nonResourceURLs"] = list(nonResourceURLs) }
-    return value
-  }
 }

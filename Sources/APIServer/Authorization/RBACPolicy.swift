@@ -15,6 +15,8 @@ struct RBACPolicy: Sendable {
     /// `ClusterRoleBinding "x" of ClusterRole "y" to Group "z"`: for reviews and the audit log.
     var source: String
     var rules: [PolicyRule]
+    /// Why there are no rules: the role is not there.
+    var problem: String?
   }
 
   private var byUser: [String: [Grant]] = [:]
@@ -65,7 +67,10 @@ struct RBACPolicy: Sendable {
 
   private mutating func bind(_ binding: JSONValue, namespace: String?) {
     let reference = binding["roleRef"]
-    guard let rules = rules(of: reference, namespace: namespace) else { return }
+    let rules = rules(of: reference, namespace: namespace)
+    let roleKind = (reference["kind"].string ?? "").lowercased()
+    let problem =
+      rules == nil ? "\(roleKind).\(Self.group) \"\(reference["name"].string ?? "")\" not found" : nil
     let kind = namespace == nil ? "ClusterRoleBinding" : "RoleBinding"
     let name = [namespace, binding["metadata"]["name"].string].compactMap { $0 }.reversed().joined(separator: "/")
     for subject in binding["subjects"].elements {
@@ -76,7 +81,7 @@ struct RBACPolicy: Sendable {
         source: "RBAC: allowed by \(kind) \"\(name)\" of \(reference["kind"].string ?? "") "
           + "\"\(reference["name"].string ?? "")\" to \(subjectKind) \"\(subjectName)"
           + (subjectKind == "ServiceAccount" ? "/\(subject["namespace"].string ?? namespace ?? "")\"" : "\""),
-        rules: rules)
+        rules: rules ?? [], problem: problem)
       switch subjectKind {
       case "User": byUser[subjectName, default: []].append(grant)
       case "Group": byGroup[subjectName, default: []].append(grant)
@@ -105,15 +110,19 @@ struct RBACPolicy: Sendable {
   }
 
   func decide(_ request: AuthorizationAttributes) -> AuthorizationDecision {
+    var problems: [String] = []
     func ask(_ grants: [Grant]?) -> AuthorizationDecision? {
       for grant in grants ?? [] where grant.namespace == nil || grant.namespace == request.namespace {
         if grant.namespace != nil && !request.isResourceRequest { continue }
         if grant.rules.contains(where: { $0.allows(request) }) { return .allow(reason: grant.source) }
+        if let problem = grant.problem, !problems.contains(problem) { problems.append(problem) }
       }
       return nil
     }
     if let decision = ask(byUser[request.user.name]) { return decision }
     for group in request.user.groups { if let decision = ask(byGroup[group]) { return decision } }
-    return .noOpinion()
+    if problems.isEmpty { return .noOpinion() }
+    let list = problems.count == 1 ? problems[0] : "[\(problems.joined(separator: ", "))]"
+    return .noOpinion(reason: "RBAC: \(list)")
   }
 }
