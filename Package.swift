@@ -87,8 +87,8 @@ let package = Package(
     .executableTarget(
       name: "trireme",
       dependencies: [
-        "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Raft", "Storage", "Replica", "APIServer",
-        "Client", "ControlPlane", "Kubelet", "Simulation", argumentParser, logging,
+        "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "CEL", "Kinds", "Raft", "Storage", "Replica",
+        "APIServer", "Client", "ControlPlane", "Kubelet", "Simulation", argumentParser, logging,
       ],
       swiftSettings: settings),
 

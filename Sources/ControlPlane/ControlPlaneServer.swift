@@ -44,6 +44,8 @@ public final class ControlPlaneServer: Sendable {
     public var audit: AuditLog?
     /// Asked before the usual authorizers.
     public var authorizers: [any Authorizer] = []
+    /// Who is believed and asked beside the cluster itself.
+    public var security = SecurityOptions()
     /// The way to admission webhooks.
     public var webhooks: any WebhookTransport = UnreachableWebhooks()
     /// A log for each part, by its name.
@@ -105,7 +107,8 @@ public final class ControlPlaneServer: Sendable {
     apiConfiguration.advertisedAddress = configuration.endpoint
     apiConfiguration.serviceNetwork = configuration.serviceNetwork
     let security = SecurityParts(
-      store: replica, tokenKey: configuration.tokenKey, world: worlds.control, webhooks: configuration.webhooks)
+      store: replica, tokenKey: configuration.tokenKey, world: worlds.control, options: configuration.security,
+      webhooks: configuration.webhooks)
     var dependencies = security.dependencies { health.checks() }
     dependencies.paths["/trireme/status"] = StatusPath(
       name: configuration.name, version: configuration.versions.trireme, replica: replica)

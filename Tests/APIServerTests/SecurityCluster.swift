@@ -15,9 +15,13 @@ struct SecurityCluster {
   var store: LocalStore { inside.store }
 
   /// `clock`: by which tokens expire. `bootstrapped`: with the default roles.
-  init(bootstrapped: Bool = true, clock: any World = testLoop, servers: [ServerEndpoint] = []) async throws {
+  init(
+    bootstrapped: Bool = true, clock: any World = testLoop, servers: [ServerEndpoint] = [],
+    options: SecurityOptions = SecurityOptions()
+  ) async throws {
     let store = LocalStore(world: testLoop)
-    let parts = SecurityParts(store: store, tokenKey: try PrivateKey.generateP256(), world: clock)
+    let parts = SecurityParts(
+      store: store, tokenKey: try PrivateKey.generateP256(), world: clock, options: options)
     self.parts = parts
     inside = TestServer(store: store) { $0 = parts.dependencies(checks: { [("ping", nil), ("log", nil)] }) }
     if bootstrapped {

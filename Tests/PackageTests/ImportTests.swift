@@ -34,7 +34,7 @@ import Testing
         "Scheduler", "Controllers",
       ]),
       "trireme": loop.union(system).union([
-        "EventLoop", "TLS", "Raft", "Storage", "Replica", "APIServer", "ControlPlane", "Kubelet", "Simulation",
+        "EventLoop", "TLS", "CEL", "Raft", "Storage", "Replica", "APIServer", "ControlPlane", "Kubelet", "Simulation",
         "ArgumentParser",
       ]),
       "chaos": loop.union(system).union(["ChaosChecker", "EventLoop", "TLS", "ArgumentParser"]),

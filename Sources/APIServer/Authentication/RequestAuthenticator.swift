@@ -12,15 +12,18 @@ public struct RequestAuthenticator: Authenticator {
 
   private let store: any ObjectStore
   private let tokens: ServiceAccountTokens
+  private let others: TokenAuthenticators
   private let authorizer: any Authorizer
   private let wallClock: @Sendable () -> WallTime
 
+  /// `others`: asked for tokens that are not the cluster's own, in their order.
   public init(
-    store: any ObjectStore, tokens: ServiceAccountTokens, authorizer: any Authorizer,
-    wallClock: @escaping @Sendable () -> WallTime
+    store: any ObjectStore, tokens: ServiceAccountTokens, others: [any TokenAuthenticator] = [],
+    authorizer: any Authorizer, wallClock: @escaping @Sendable () -> WallTime
   ) {
     self.store = store
     self.tokens = tokens
+    self.others = TokenAuthenticators(all: others)
     self.authorizer = authorizer
     self.wallClock = wallClock
   }
@@ -57,8 +60,12 @@ public struct RequestAuthenticator: Authenticator {
         token, audiences: [ServiceAccountTokens.issuer], now: now, state: store.current
       ).user
     } catch {
+      switch error {
+      case .foreign: return try await foreignUser(ofToken: token, now)
       // What it is bound to may have been made through another server a moment ago.
-      guard case .objectGone = error else { throw .unauthorized }
+      case .objectGone: break
+      default: throw .unauthorized
+      }
     }
     do {
       let state = try await store.linearizableState()
@@ -66,6 +73,12 @@ public struct RequestAuthenticator: Authenticator {
     } catch {
       throw .unauthorized
     }
+  }
+
+  private func foreignUser(ofToken token: String, _ now: WallTime) async throws(APIStatus) -> RequestUser {
+    let verdict = await others.verdict(on: token, audiences: [ServiceAccountTokens.issuer], now: now)
+    guard case .user(let user, _) = verdict else { throw .unauthorized }
+    return user
   }
 
   /// From the Authorization header, or from a WebSocket's subprotocol, where browsers cannot set headers.

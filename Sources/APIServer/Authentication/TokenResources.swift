@@ -104,7 +104,13 @@ public struct TokenRequestResource: ComputedResource {
 /// POST tokenreviews.
 public struct TokenReviewResource: ComputedResource {
   private let tokens: ServiceAccountTokens
-  public init(tokens: ServiceAccountTokens) { self.tokens = tokens }
+  private let others: TokenAuthenticators
+
+  /// `others`: as of `RequestAuthenticator`.
+  public init(tokens: ServiceAccountTokens, others: [any TokenAuthenticator] = []) {
+    self.tokens = tokens
+    self.others = TokenAuthenticators(all: others)
+  }
 
   public func create(_ object: JSONValue, context: RequestContext, objects: ObjectLookup) async throws(APIStatus)
     -> JSONValue
@@ -116,28 +122,36 @@ public struct TokenReviewResource: ComputedResource {
     let asked = object["spec"]["audiences"].elements.compactMap(\.string)
     let audiences = asked.isEmpty ? [ServiceAccountTokens.issuer] : asked
     var answer = object
-    guard let (user, granted) = await review(token, audiences, context, try await objects.fresh()) else {
-      answer["status"] = ["user": [:], "error": "[invalid bearer token]"]
-      return answer
+    switch await review(token, audiences, context, try await objects.fresh()) {
+    case .user(let user, let granted):
+      answer["status"] = [
+        "authenticated": true, "user": user.json, "audiences": .array((granted ?? []).map { .string($0) }),
+      ]
+    case .refused(let reason): answer["status"] = ["user": [:], "error": .string("[invalid bearer token, \(reason)]")]
+    case .foreign: answer["status"] = ["user": [:], "error": "[invalid bearer token]"]
     }
-    answer["status"] = [
-      "authenticated": true, "user": user.json, "audiences": .array(granted.map { .string($0) }),
-    ]
     return answer
   }
 
   /// The user of a token, and those of the audiences that it is for.
   private func review(
     _ token: String, _ audiences: [String], _ context: RequestContext, _ objects: ObjectLookup
-  ) async -> (RequestUser, [String])? {
-    if let claims = try? tokens.verify(token, audiences: audiences, now: context.now, state: objects.state) {
-      return (claims.user, claims.audiences)
+  ) async -> TokenVerdict {
+    do throws(ServiceAccountTokens.Refusal) {
+      let claims = try tokens.verify(token, audiences: audiences, now: context.now, state: objects.state)
+      return .user(claims.user, audiences: claims.audiences)
+    } catch {
+      guard error == .foreign else { return .foreign }
     }
-    // Bootstrap tokens are for the cluster itself and nobody else.
-    guard audiences.contains(ServiceAccountTokens.issuer),
-      let user = BootstrapTokens.user(of: token, now: context.now, state: objects.state)
-    else { return nil }
-    return (user, [ServiceAccountTokens.issuer])
+    // Tokens that know no audiences are for the cluster itself and nobody else.
+    let own = audiences.contains(ServiceAccountTokens.issuer) ? [ServiceAccountTokens.issuer] : []
+    if !own.isEmpty, let user = BootstrapTokens.user(of: token, now: context.now, state: objects.state) {
+      return .user(user, audiences: own)
+    }
+    let verdict = await others.verdict(on: token, audiences: audiences, now: context.now)
+    guard case .user(let user, let granted) = verdict else { return verdict }
+    let common = granted ?? own
+    return common.isEmpty ? .foreign : .user(user, audiences: common)
   }
 }
 

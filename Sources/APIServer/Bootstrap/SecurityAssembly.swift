@@ -4,6 +4,15 @@ import Schema
 import TLS
 import World
 
+/// Who is believed and asked beside the cluster itself.
+public struct SecurityOptions: Sendable {
+  /// Asked for tokens that are not the cluster's own, in their order.
+  public var tokens: [any TokenAuthenticator] = []
+  /// Asked after health paths and system:masters, in their order; the end of the list denies.
+  public var authorizers: [AuthorizerChoice] = [.node, .rbac]
+  public init() {}
+}
+
 /// The parts that decide who may do what, over one store.
 public struct SecurityParts: Sendable {
   public let tokens: ServiceAccountTokens
@@ -13,6 +22,7 @@ public struct SecurityParts: Sendable {
   private let store: any ObjectStore
   private let world: any World
   private let webhooks: WebhookCaller
+  private let options: SecurityOptions
 
   /// The checks that /livez counts. Others fail for reasons that starting the process again would not cure.
   public static let livenessChecks: Set<String> = ["ping", "log"]
@@ -21,17 +31,24 @@ public struct SecurityParts: Sendable {
   /// pods are noted, and the clock by which tokens expire.
   /// `webhooks`: the way to admission webhooks.
   public init(
-    store: any ObjectStore, tokenKey: PrivateKey, world: any World,
+    store: any ObjectStore, tokenKey: PrivateKey, world: any World, options: SecurityOptions = SecurityOptions(),
     webhooks transport: any WebhookTransport = UnreachableWebhooks()
   ) {
-    webhooks = WebhookCaller(transport: transport) { world.randomBits() }
+    self.options = options
     self.store = store
     self.world = world
     tokens = ServiceAccountTokens(key: tokenKey)
-    rbac = RBACAuthorizer(store: store, world: world)
-    authorizer = AuthorizerChain([
-      HealthAuthorizer(), MastersAuthorizer(), NodeAuthorizer(store: store, world: world), rbac,
-    ])
+    let rbac = RBACAuthorizer(store: store, world: world)
+    self.rbac = rbac
+    let chosen: [any Authorizer] = options.authorizers.map { choice in
+      switch choice {
+      case .node: NodeAuthorizer(store: store, world: world)
+      case .rbac: rbac
+      case .webhook(let webhook): webhook
+      }
+    }
+    authorizer = AuthorizerChain([HealthAuthorizer(), MastersAuthorizer()] + chosen)
+    webhooks = WebhookCaller(transport: transport, authorizer: authorizer) { world.randomBits() }
   }
 
   /// What an API server takes: `checks` are those of /readyz and /healthz, by name.
@@ -45,7 +62,7 @@ public struct SecurityParts: Sendable {
     var dependencies = APIServer.Dependencies()
     let world = world
     dependencies.authenticator = RequestAuthenticator(
-      store: store, tokens: tokens, authorizer: authorizer, wallClock: { world.wallClock })
+      store: store, tokens: tokens, others: options.tokens, authorizer: authorizer, wallClock: { world.wallClock })
     dependencies.authorizer = authorizer
     dependencies.admission = admission
     dependencies.computed = computed
@@ -73,19 +90,28 @@ public struct SecurityParts: Sendable {
       validating: [
         NamespaceLifecycle(), LimitRangeBounds(), NodeRestriction(), PodSecurityAdmission(), ClaimResize(),
         CertificateAdmission(authorizer: authorizer), EscalationCheck(rbac: rbac, authorizer: authorizer),
-        ExpressionValidation(), ValidatingAdmissionPolicies(authorizer: authorizer), ValidatingWebhooks(webhooks),
+        ExpressionValidation(), ParameterAccess(authorizer: authorizer),
+        ValidatingAdmissionPolicies(authorizer: authorizer), ValidatingWebhooks(webhooks),
         ResourceQuotaAdmission(),
       ], webhooks: MutatingWebhooks(webhooks))
   }
 
+  private var usesRoles: Bool {
+    options.authorizers.contains { if case .rbac = $0 { true } else { false } }
+  }
+  private var asksWebhooks: Bool {
+    options.authorizers.contains { if case .webhook = $0 { true } else { false } }
+  }
+
   private var computed: [String: any ComputedResource] {
     [
-      "tokenreviews.authentication.k8s.io": TokenReviewResource(tokens: tokens),
+      "tokenreviews.authentication.k8s.io": TokenReviewResource(tokens: tokens, others: options.tokens),
       "selfsubjectreviews.authentication.k8s.io": SelfSubjectReviewResource(),
       "subjectaccessreviews.authorization.k8s.io": AccessReviewResource(.subject, authorizer: authorizer),
       "localsubjectaccessreviews.authorization.k8s.io": AccessReviewResource(.local, authorizer: authorizer),
       "selfsubjectaccessreviews.authorization.k8s.io": AccessReviewResource(.own, authorizer: authorizer),
-      "selfsubjectrulesreviews.authorization.k8s.io": RulesReviewResource(rbac: rbac),
+      "selfsubjectrulesreviews.authorization.k8s.io": RulesReviewResource(
+        rbac: usesRoles ? rbac : nil, hasWebhooks: asksWebhooks),
       "serviceaccounts/token": TokenRequestResource(tokens: tokens),
     ]
   }

@@ -1,4 +1,6 @@
+import APIServer
 import ArgumentParser
+import CEL
 import EventLoop
 import Glibc
 import Logging
@@ -47,9 +49,16 @@ struct Server: ParsableCommand {
   var apiLoops: Int?
   @Option(
     name: .customLong("encrypt-resource"),
-    help: "Resource whose objects are encrypted on this server's disk: secrets, widgets.example.com; once for each.")
-  var encryptedResources: [String] = EncryptionKeyring.defaultResources.sorted()
+    help: """
+      Resource whose objects are encrypted on this server's disk: secrets, widgets.example.com; once for each \
+      (default: secrets).
+      """)
+  var encryptedResources: [String] = []
+  @Option(help: "EncryptionConfiguration (apiserver.config.k8s.io/v1) that names these resources instead.")
+  var encryptionProviderConfig: String?
   @OptionGroup(title: "Audit") var audit: AuditOptions
+  @OptionGroup(title: "Authentication") var authentication: AuthenticationFlags
+  @OptionGroup(title: "Authorization") var authorization: AuthorizationFlags
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = "info"
 
@@ -63,6 +72,9 @@ struct Server: ParsableCommand {
       throw ValidationError("--join \(address) is not of the form address:port")
     }
     guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level \(logLevel) is unknown") }
+    if encryptionProviderConfig != nil, !encryptedResources.isEmpty {
+      throw ValidationError("--encryption-provider-config and --encrypt-resource exclude each other")
+    }
     if let apiLoops, !(1...256).contains(apiLoops) { throw ValidationError("--api-loops must be between 1 and 256") }
     if join.isEmpty, token != nil || replace { throw ValidationError("--token and --replace go with --join") }
     if !join.isEmpty {
@@ -103,13 +115,20 @@ struct Server: ParsableCommand {
     let logger = Logger(label: "server")
     let home = ServerHome(path: try FileSystemPaths.absolute(home))
     let command = self
+    CELTimeZones.use { name in try? FileSystem.read("/usr/share/zoneinfo/\(name)", limit: Self.timeZoneBytesMaximum) }
     do {
       try MainLoop.run { loop in
         let record = try await command.record(home, loop)
         guard let address = Address(record.listen) else { throw CommandFailure("\(record.listen) is no address") }
         var configuration = ServerConfiguration(home: home, record: record, listen: address, apiLoops: loops)
-        configuration.encryptedResources = Set(command.encryptedResources)
+        configuration.encryptedResources = try command.encrypted(logger)
         configuration.audit = try command.audit.open()
+        configuration.security = { loop in
+          var options = SecurityOptions()
+          options.tokens = try command.authentication.authenticators(on: loop)
+          options.authorizers = try command.authorization.authorizers(on: loop)
+          return options
+        }
         let process = try ServerProcess(configuration, logger: logger)
         let code = try await process.run(on: loop)
         Glibc.exit(code)
@@ -118,6 +137,20 @@ struct Server: ParsableCommand {
       LogWriter.shared.flush()
       throw error
     }
+  }
+
+  /// The largest file of a time zone takes 3.5 KiB.
+  private static let timeZoneBytesMaximum = 64 << 10
+
+  private func encrypted(_ logger: Logger) throws -> Set<String> {
+    guard let encryptionProviderConfig else {
+      return encryptedResources.isEmpty ? EncryptionKeyring.defaultResources : Set(encryptedResources)
+    }
+    let file = try ConfigurationFile.explaining(encryptionProviderConfig) {
+      try EncryptionConfiguration(parsing: Array($0.utf8))
+    }
+    for remark in file.remarks { logger.notice("\(encryptionProviderConfig): \(remark)") }
+    return file.resources
   }
 
   /// How this server is started: as the folder says, as the cluster it joins says, or as the first time.

@@ -11,6 +11,8 @@ struct ServerConfiguration: Sendable {
   var listen: Address
   /// What is recorded of requests, and where.
   var audit: AuditLog?
+  /// Who is believed and asked beside the cluster itself; made on the loop on which others are asked.
+  var security: @Sendable (EventLoop) throws -> SecurityOptions = { _ in SecurityOptions() }
   /// Loops that serve the API.
   var apiLoops: Int
   /// Resources whose objects are encrypted on this server's disk.

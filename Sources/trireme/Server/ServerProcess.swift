@@ -76,6 +76,7 @@ final class ServerProcess: Sendable {
     plane.serviceNetwork = record.serviceNetwork
     plane.audit = configuration.audit
     plane.webhooks = WebhookConnections(loop: controlLoop)
+    plane.security = try configuration.security(controlLoop)
     plane.certificateAuthority = certificates.authority
     let paths = OperationsPaths()
     plane.paths["/trireme/"] = paths
