@@ -197,11 +197,14 @@ private struct SelectorAttributes {
 /// SelfSubjectRulesReview: kubectl auth can-i --list.
 public struct RulesReviewResource: ComputedResource {
   private let rbac: RBACAuthorizer?
+  private let hasNodes: Bool
   private let hasWebhooks: Bool
 
-  /// `rbac`: nil where roles count for nothing. `hasWebhooks`: others decide too, and cannot be asked for all they allow.
-  public init(rbac: RBACAuthorizer?, hasWebhooks: Bool = false) {
+  /// `rbac`: nil where roles count for nothing. `hasNodes`, `hasWebhooks`: these decide too, and cannot be asked for all
+  /// they allow.
+  public init(rbac: RBACAuthorizer?, hasNodes: Bool, hasWebhooks: Bool) {
     self.rbac = rbac
+    self.hasNodes = hasNodes
     self.hasWebhooks = hasWebhooks
   }
 
@@ -218,12 +221,18 @@ public struct RulesReviewResource: ComputedResource {
         rules.insert(rule, at: 0)
       }
     }
+    var silent: [String] = []
+    if hasNodes, NodeAuthorizer.nodeName(context.user) != nil { silent.append("node") }
+    if hasWebhooks { silent.append("webhook") }
+    let problems = silent.map { "\($0) authorizer does not support user rule resolution" }
     var status: JSONValue = [
       "resourceRules": .array(rules.filter { !$0.resources.isEmpty }.map(\.resourceJSON)),
       "nonResourceRules": .array(rules.filter { !$0.nonResourceURLs.isEmpty }.map(\.pathJSON)),
-      "incomplete": .bool(hasWebhooks),
+      "incomplete": .bool(!problems.isEmpty),
     ]
-    if hasWebhooks { status["evaluationError"] = "webhook authorizer does not support user rule resolution" }
+    if let first = problems.first {
+      status["evaluationError"] = .string(problems.count == 1 ? first : "[\(problems.joined(separator: ", "))]")
+    }
     var answer = object
     answer["status"] = status
     return answer

@@ -24,7 +24,7 @@ public struct NodeAuthorizer: Authorizer {
     // The pod that gives the right may have been bound through another server a moment ago.
     guard Self.dependsOnPods(request), let fresh = try? await store.linearizableState(),
       isAllowed(request, node, fresh)
-    else { return .noOpinion() }
+    else { return .noOpinion(reason: NodeRefusal.reason(request, node)) }
     return .allow()
   }
 

@@ -146,7 +146,7 @@ public struct AuthorizerChain: Authorizer {
       }
       return decision
     }
-    return .noOpinion(reason: reasons.joined(separator: "; "))
+    return .noOpinion(reason: reasons.joined(separator: "\n"))
   }
 }
 

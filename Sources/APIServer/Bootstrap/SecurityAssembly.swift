@@ -96,11 +96,16 @@ public struct SecurityParts: Sendable {
       ], webhooks: MutatingWebhooks(webhooks))
   }
 
-  private var usesRoles: Bool {
-    options.authorizers.contains { if case .rbac = $0 { true } else { false } }
-  }
-  private var asksWebhooks: Bool {
-    options.authorizers.contains { if case .webhook = $0 { true } else { false } }
+  private var rulesReview: RulesReviewResource {
+    var (usesRoles, hasNodes, hasWebhooks) = (false, false, false)
+    for choice in options.authorizers {
+      switch choice {
+      case .rbac: usesRoles = true
+      case .node: hasNodes = true
+      case .webhook: hasWebhooks = true
+      }
+    }
+    return RulesReviewResource(rbac: usesRoles ? rbac : nil, hasNodes: hasNodes, hasWebhooks: hasWebhooks)
   }
 
   private var computed: [String: any ComputedResource] {
@@ -110,8 +115,7 @@ public struct SecurityParts: Sendable {
       "subjectaccessreviews.authorization.k8s.io": AccessReviewResource(.subject, authorizer: authorizer),
       "localsubjectaccessreviews.authorization.k8s.io": AccessReviewResource(.local, authorizer: authorizer),
       "selfsubjectaccessreviews.authorization.k8s.io": AccessReviewResource(.own, authorizer: authorizer),
-      "selfsubjectrulesreviews.authorization.k8s.io": RulesReviewResource(
-        rbac: usesRoles ? rbac : nil, hasWebhooks: asksWebhooks),
+      "selfsubjectrulesreviews.authorization.k8s.io": rulesReview,
       "serviceaccounts/token": TokenRequestResource(tokens: tokens),
     ]
   }
