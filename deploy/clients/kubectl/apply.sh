@@ -101,6 +101,20 @@ says "configmap/moved serverside-applied" apply --server-side -f "$scratch/appli
 says '{"a":"1"}' get configmap moved -o jsonpath='{.data}'
 says "kubectl kubectl-last-applied" get configmap moved -o jsonpath='{.metadata.managedFields[?(@.operation=="Apply")].manager}'
 
+# What others say was applied last; objects of which only the beginning of the name is given; raw requests.
+configmap moved a 5 | applied
+says "configmap/moved configured" apply set-last-applied -f "$scratch/applied.yaml"
+tells 'a: "5"' -- apply view-last-applied -f "$scratch/applied.yaml"
+tells "configmap/generated-" " created" -- \
+  create -f - <<<'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"generateName":"generated-"}}'
+denies '+  name: brand-new' -- diff -f - < <(configmap brand-new a 1)
+denies "NotFound" -- get configmap brand-new
+echo '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"raw"},"data":{"a":"1"}}' >"$scratch/raw.json"
+tells '"uid":"' -- create --raw "/api/v1/namespaces/$ns/configmaps" -f "$scratch/raw.json"
+sed -i s/1\"}/2\"}/ "$scratch/raw.json"
+tells '"a":"2"' -- replace --raw "/api/v1/namespaces/$ns/configmaps/raw" -f "$scratch/raw.json"
+tells '"status":"Success","details":{"name":"raw","kind":"configmaps","uid":"' -- delete --raw "/api/v1/namespaces/$ns/configmaps/raw"
+
 # --- Replace, edit, patch -------------------------------------------------------------------------------------------
 
 configmap ours a 9 | applied

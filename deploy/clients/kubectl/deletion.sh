@@ -23,6 +23,10 @@ says "Terminating" get configmap held -o go-template='{{if .metadata.deletionTim
 denies "timed out waiting for the condition" -- wait configmap/held --for=delete --timeout=1s
 says "configmap/held patched" patch configmap held --type=merge -p '{"metadata":{"finalizers":null}}'
 runs wait configmap/held --for=delete --timeout=20s
+if [ "$version" != 1.28 ]; then
+  (sleep 1 && k create configmap late) >/dev/null 2>&1 &
+  says "configmap/late condition met" wait configmap/late --for=create --timeout=20s
+fi
 says 'service "web" deleted' delete service web
 says 'job.batch "once" deleted' delete job once
 gone() { [ -z "$(k get pods -l job-name=once -o name)" ]; }

@@ -50,7 +50,7 @@ explained() {
     if grep -q "no description>" "$scratch/explained"; then echo "$resource: fields without a description"; return 1; fi
   done
 }
-check "$(title "explain EVERY KIND")" explained
+[ "$version" != 1.32 ] || check "$(title "explain EVERY KIND")" explained
 check "$(title "explain --recursive EVERY KIND")" explained --recursive
 tells "GROUP: events.k8s.io" "regarding <ObjectReference>" -- explain events --api-version=events.k8s.io/v1
 tells "KIND: Pod" "FIELD: imagePullPolicy <string>" "When to pull the image." -- explain pod.spec.containers.imagePullPolicy

@@ -30,11 +30,11 @@ counted() {
 }
 check "$(title "the budget of web is counted")" counted web 3 3
 # Only this story's pods: others use the node as well.
-check "$(title "label pods --all")" k label pods --all "story=$ns"
+check "$(title "label pods -l app!=alone")" k label pods -l app!=alone "story=$ns"
 denies "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore): $ns/agent-1" \
   "declare no controller (use --force to override): $ns/stray" -- \
   drain "$node" --pod-selector="story=$ns"
-tells "Warning: ignoring DaemonSet-managed Pods: $ns/agent-1" "evicting pod $ns/stray" "pod/stray evicted" \
+tells "ignoring DaemonSet-managed Pods: $ns/agent-1" "evicting pod $ns/stray" "pod/stray evicted" \
   "node/$node drained" -- drain "$node" --pod-selector="story=$ns" --ignore-daemonsets --force --timeout=60s
 left() { [ -z "$(k get pods --field-selector=spec.nodeName="$node" --no-headers -l app!=agent 2>/dev/null)" ]; }
 check "$(title "only the DaemonSet's pod stays on $node")" within 30 left
@@ -48,5 +48,13 @@ denies "Cannot evict pod as it would violate the pod's disruption budget" "timeo
   drain "$node" --force --pod-selector=app=guarded --timeout=2s
 runs uncordon "$node"
 runs delete pdb/guarded pod/guarded
+# Debugging, as far as it goes without a container that runs.
+pod=$(value '{.items[0].metadata.name}' pods -l app=web)
+runs debug "$pod" --image=registry.example/debug:1 --container=probe
+says "probe" get pod "$pod" -o jsonpath='{.spec.ephemeralContainers[*].name}'
+runs debug "$pod" --copy-to=copied --container=web --image=registry.example/web:debug
+says "registry.example/web:debug" get pod copied -o jsonpath='{.spec.containers[*].image}'
+tells "Creating debugging pod node-debugger-$node-" "with container debugger on node $node" -- \
+  debug "node/$node" --image=registry.example/debug:1
 denies "Metrics API not available" -- top nodes
 denies "Metrics API not available" -- top pods

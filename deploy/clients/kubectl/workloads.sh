@@ -122,3 +122,24 @@ runs create quota few --hard=secrets=0
 denies 'secrets "more" is forbidden: exceeded quota: few, requested: secrets=1, used: secrets=' 'limited: secrets=0' -- \
   create secret generic more
 runs delete quota few
+
+# An autoscaler with what only autoscaling/v2 can say comes through v1 unharmed.
+runs apply -f - <<YAML
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: busy}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: StatefulSet, name: store}
+  maxReplicas: 9
+  metrics:
+  - {type: Pods, pods: {metric: {name: requests}, target: {type: AverageValue, averageValue: "50"}}}
+  - {type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}
+  behavior: {scaleDown: {stabilizationWindowSeconds: 60}}
+YAML
+before=$(value '{.spec}' hpa busy)
+says '[{"type":"Pods","pods":{"metricName":"requests","targetAverageValue":"50"}}]' \
+  get horizontalpodautoscalers.v1.autoscaling busy -o jsonpath='{.metadata.annotations.autoscaling\.alpha\.kubernetes\.io/metrics}'
+k get horizontalpodautoscalers.v1.autoscaling busy -o json | sed 's/"maxReplicas": 9/"maxReplicas": 8/' >"$scratch/busy.json"
+says "horizontalpodautoscaler.autoscaling/busy replaced" replace -f "$scratch/busy.json"
+says "${before/:9/:8}" get hpa busy -o jsonpath='{.spec}'
+says "" get hpa busy -o jsonpath='{.metadata.annotations.autoscaling\.alpha\.kubernetes\.io/metrics}'
