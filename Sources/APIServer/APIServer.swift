@@ -41,6 +41,8 @@ public final class APIServer: HTTPHandler {
     public var audit: AuditLog?
     /// Compiles the rules in the schemas of custom resources.
     public var rules: any RuleCompiler = SchemaRuleCompiler()
+    /// The way to conversion webhooks.
+    public var webhooks = WebhookCaller.unreachable
     /// Why nothing that is stored may be served at present (the disk is being repaired), if so: another server is asked.
     public var refusal: @Sendable () -> String? = { nil }
     public var logger = Logger(label: "apiserver")
@@ -53,6 +55,7 @@ public final class APIServer: HTTPHandler {
   let metrics = ServerMetrics()
   let frames = WatchFrameCache()
   let fieldTexts = FieldTextCache()
+  let convertedObjects = ConvertedObjects()
   let watches = WatchRegistry()
   let inFlight = InFlightRequests()
   let flowControl: FlowControl

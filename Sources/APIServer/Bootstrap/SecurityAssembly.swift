@@ -66,6 +66,7 @@ public struct SecurityParts: Sendable {
     dependencies.authorizer = authorizer
     dependencies.admission = admission
     dependencies.computed = computed
+    dependencies.webhooks = webhooks
     let livez = HealthPath(name: "livez", including: Self.livenessChecks, checks: checks)
     for (name, handler) in [
       ("livez", livez), ("readyz", HealthPath(name: "readyz", checks: checks)),

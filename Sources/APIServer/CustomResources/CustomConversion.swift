@@ -25,8 +25,10 @@ enum CustomConversion {
 }
 
 extension KindDescriptor {
-  /// The stored bytes are not what this kind's clients read: another version, or an older schema.
+  /// The stored bytes are not what this kind's clients read: another version, or an older schema. What a webhook
+  /// converts has been before it comes here.
   func needsConversion(_ object: StoredObject) -> Bool {
-    storage != kind || (custom.map { object.revision < $0.revision } ?? false)
+    guard !isConvertedByWebhook else { return false }
+    return storage != kind || (custom.map { object.revision < $0.revision } ?? false)
   }
 }

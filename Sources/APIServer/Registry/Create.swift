@@ -40,14 +40,15 @@ extension APIServer {
       let key = request.key(name)
       var write = PendingWrite(
         key: key, condition: APIMutant.createOverwrites.isActive ? nil : .absent(key),
-        mutation: .put(key, storedForm(attempt.object, request.kind)),
+        mutation: .put(key, try await converted(attempt.object, toStorageOf: request.kind)),
         preconditions: attempt.verdict.preconditions, mutations: attempt.verdict.mutations)
       if try allocate(for: &attempt.object, old: nil, key: key, write: &write, request) {
-        write.mutation = .put(key, storedForm(attempt.object, request.kind))
+        write.mutation = .put(key, try await converted(attempt.object, toStorageOf: request.kind))
       }
       switch try await commit(write, request) {
       case .committed(let object?):
-        return Answer(code: 201, content: .stored(object), warnings: attempt.warnings)
+        let own = try await inVersion(of: request.kind, object)
+        return Answer(code: 201, content: .stored(own), warnings: attempt.warnings)
       case .committed(nil): throw .internalError("a create removed its object")
       case .overtaken: continue
       case .raced:

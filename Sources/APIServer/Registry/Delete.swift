@@ -62,7 +62,7 @@ extension APIServer {
     base: StoredObject
   ) async throws(APIStatus) -> Attempt {
     let kind = request.kind
-    let old = Conversion.fromStorage(base.tree, to: kind)
+    let old = try await tree(base, in: kind)
     try checkPreconditions(request, key, options, base)
     let objects = ObjectLookup(state: store.current, store: store)
     var admitted = request.admissionRequest(
@@ -79,18 +79,19 @@ extension APIServer {
     case .pending:
       let newest = try await linearizableState().object(key)
       guard newest?.revision == base.revision else { return .raced(newest) }
-      return .done(pendingAnswer(.stored(base), options, warnings))
+      return .done(pendingAnswer(.stored(try await inVersion(of: kind, base)), options, warnings))
     case .mark(var marked):
       amendment.mark?(&marked)
       let object = TypedDecoder.canonicalized(marked, as: kind.structure)
       if options.isDryRun { return .done(pendingAnswer(.object(object), options, warnings)) }
-      write.mutation = .put(key, storedForm(object, kind))
+      write.mutation = .put(key, try await converted(object, toStorageOf: kind))
     case .remove:
       if options.isDryRun { return .done(removedAnswer(old, request, key, warnings)) }
       release(old, key: key, write: &write, request)
     }
     switch try await commit(write, request) {
-    case .committed(let stored?): return .done(pendingAnswer(.stored(stored), options, warnings))
+    case .committed(let stored?):
+      return .done(pendingAnswer(.stored(try await inVersion(of: kind, stored)), options, warnings))
     case .committed(nil): return .done(removedAnswer(old, request, key, warnings))
     case .raced(let newer): return .raced(newer)
     case .overtaken: return .overtaken

@@ -38,7 +38,7 @@ extension APIServer {
     guard let object = try await state(for: revision).object(request.key) else {
       throw .notFound(request.resource, request.name)
     }
-    return object
+    return try await inVersion(of: request.kind, object)
   }
 
   func list(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
@@ -75,11 +75,11 @@ extension APIServer {
       ObjectKey(resource: request.storageResource, namespace: $0.namespace, name: $0.name)
     }
     if let key = selection.onlyKey(resource: request.storageResource, isNamespaced: request.kind.isNamespaced) {
-      let object = state.object(key).flatMap { selection.matches($0) ? $0 : nil }
-      return Page(objects: object.map { [$0] } ?? [], revision: state.revision)
+      let object = try await inVersion(of: request.kind, state.object(key).map { [$0] } ?? [])
+      return Page(objects: object.filter { selection.matches($0) }, revision: state.revision)
     }
-    var page = Self.collect(
-      state, resource: request.storageResource, selection: selection, after: after, limit: options.limit)
+    var page = try await collect(
+      state, request, selection: selection, after: after, limit: options.limit)
     guard let last = page.more else { return Page(objects: page.objects, revision: state.revision) }
     let remaining =
       selection.isEverything
@@ -141,19 +141,22 @@ extension APIServer {
   private static let scanBatch = 1000
 
   /// Up to `limit` (0: all) selected objects after a key; `more` is the last key of the page when others follow.
-  static func collect(
-    _ state: any StateView, resource: String, selection: ObjectSelection, after: ObjectKey?, limit: Int
-  ) -> (objects: [StoredObject], more: ObjectKey?) {
+  private func collect(
+    _ state: any StateView, _ request: ResourceRequest, selection: ObjectSelection, after: ObjectKey?, limit: Int
+  ) async throws(APIStatus) -> (objects: [StoredObject], more: ObjectKey?) {
+    let resource = request.storageResource
     if selection.isEverything {
       let found = state.objects(resource: resource, namespace: selection.namespace, after: after, limit: limit)
-      return (found.objects, found.isComplete ? nil : found.objects.last?.key)
+      let objects = try await inVersion(of: request.kind, found.objects)
+      return (objects, found.isComplete ? nil : found.objects.last?.key)
     }
     var objects: [StoredObject] = []
     var after = after
     while true {
       let batch = state.objects(
-        resource: resource, namespace: selection.namespace, after: after, limit: limit == 0 ? 0 : scanBatch)
-      for object in batch.objects where selection.matches(object) {
+        resource: resource, namespace: selection.namespace, after: after, limit: limit == 0 ? 0 : Self.scanBatch)
+      // What is selected by is the object as the client sees it.
+      for object in try await inVersion(of: request.kind, batch.objects) where selection.matches(object) {
         // One match beyond the page proves that another page is worth asking for.
         if limit > 0, objects.count == limit { return (objects, objects.last?.key) }
         objects.append(object)

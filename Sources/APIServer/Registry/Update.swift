@@ -121,7 +121,7 @@ extension APIServer {
   private func attemptUpdate(
     _ request: ResourceRequest, _ plan: UpdatePlan, base: StoredObject
   ) async throws(APIStatus) -> Attempt {
-    let old = Conversion.fromStorage(base.tree, to: request.kind)
+    let old = try await tree(base, in: request.kind)
     let wanted = try plan.produce(old)
     try checkIdentity(wanted, base, request, plan)
     let prepared = try await prepareUpdate(request, plan, wanted: wanted, old: old)
@@ -129,7 +129,7 @@ extension APIServer {
       // Nothing changes. That must be true of the newest object, not only of the newest known here.
       let newest = try await linearizableState().object(request.key)
       guard newest?.revision == base.revision else { return .raced(newest) }
-      return .done(Answer(content: .stored(base), warnings: prepared.warnings))
+      return .done(Answer(content: .stored(try await inVersion(of: request.kind, base)), warnings: prepared.warnings))
     }
     if plan.options.isDryRun { return .done(Answer(content: .object(prepared.object), warnings: prepared.warnings)) }
     return try await commitUpdate(request, prepared, old: old, base: base)
@@ -149,10 +149,12 @@ extension APIServer {
       release(old, key: key, write: &write, request)
     } else {
       _ = try allocate(for: &object, old: old, key: key, write: &write, request)
-      write.mutation = .put(key, storedForm(object, request.kind))
+      write.mutation = .put(key, try await converted(object, toStorageOf: request.kind))
     }
     switch try await commit(write, request) {
-    case .committed(let stored?): return .done(Answer(content: .stored(stored), warnings: prepared.warnings))
+    case .committed(let stored?):
+      let own = try await inVersion(of: request.kind, stored)
+      return .done(Answer(content: .stored(own), warnings: prepared.warnings))
     case .committed(nil): return .done(Answer(content: .object(object), warnings: prepared.warnings))
     case .raced(let newer): return .raced(newer)
     case .overtaken: return .overtaken

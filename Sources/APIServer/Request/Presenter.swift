@@ -16,9 +16,11 @@ struct Presenter: Sendable {
   /// Encodes other things than JSON.
   let codec: Codec
 
-  /// Stored bytes may be sent as they are, but for objects that need conversion all the same.
+  /// Stored bytes (converted, where a webhook does that) may be sent as they are, but for objects that need conversion
+  /// all the same.
   var usesStoredBytes: Bool {
-    format.shape == .object && format.encoding == .json && !format.isPretty && kind.storage == kind.kind
+    format.shape == .object && format.encoding == .json && !format.isPretty
+      && (kind.storage == kind.kind || kind.isConvertedByWebhook)
   }
   func usesStoredBytes(of object: StoredObject) -> Bool { usesStoredBytes && !kind.needsConversion(object) }
 

@@ -28,7 +28,7 @@ extension APIServer {
     let session = WatchSession(
       events: WatchEvents(selection: selection, presenter: presenter, cache: frames, fields: fieldTexts),
       resource: request.storageResource, world: request.world,
-      sendsBookmarks: options.allowsWatchBookmarks, registry: watches)
+      sendsBookmarks: options.allowsWatchBookmarks, registry: watches, converter: converter(request.kind))
     watches.insert(session)
     // The definition may have changed since this request was routed: then nobody would end its watch.
     if let custom = request.kind.custom,
@@ -39,6 +39,11 @@ extension APIServer {
     begin(session, beginning, request, options, selection)
     return HTTPResponse(
       status: 200, headers: ["content-type": presenter.format.streamType], body: .stream(session.pipe))
+  }
+
+  private func converter(_ kind: KindDescriptor) -> WatchSession.Converter? {
+    guard kind.isConvertedByWebhook else { return nil }
+    return { (changes) async throws(APIStatus) in try await self.inVersion(of: kind, changes) }
   }
 
   private func beginning(_ options: ListOptions) async throws(APIStatus) -> Beginning {
@@ -80,10 +85,14 @@ extension APIServer {
       }
       let store = self.store
       let endsWithBookmark = options.sendInitialEvents == true && options.allowsWatchBookmarks
+      let kind = request.kind
       request.world.spawn {
         do {
+          let objects = try await self.inVersion(of: kind, objects)
           try await session.sendInitialEvents(objects, at: state.revision, endsWithBookmark: endsWithBookmark)
           session.follow(store, resource: resource, after: state.revision)
+        } catch let failure as APIStatus {
+          session.end(with: failure)
         } catch {
           session.end()
         }

@@ -22,7 +22,7 @@ struct WatchEvents: Sendable {
     self.cache = cache
     self.fields = fields
     presentation =
-      presenter.usesStoredBytes
+      presenter.usesStoredBytes && !presenter.kind.isConvertedByWebhook
       ? "" : "\(presenter.kind.kind) \(presenter.format.shape) \(presenter.format.encoding) \(presenter.included)"
   }
 

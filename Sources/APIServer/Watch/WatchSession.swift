@@ -1,4 +1,5 @@
 // One watch: its place in the stream of changes, its timers, its pipe to the client. Everything runs on one loop.
+import DequeModule
 import HTTP
 import Replica
 import Schema
@@ -48,6 +49,9 @@ final class WatchSession: Sendable {
     var lastBookmarkTimer: (any ScheduledTimer)?
     var bookmarkTimer: (any ScheduledTimer)?
     var isEnded = false
+    /// Changes that wait for conversion, and whether somebody is at it.
+    var unconverted: Deque<(changes: [Change], revision: Revision)> = []
+    var isConverting = false
   }
   let pipe = BytePipe(highWater: 1 << 20)
   let number: UInt64
@@ -58,10 +62,17 @@ final class WatchSession: Sendable {
   private let state: Mutex<State>
   private let registry: WatchRegistry
   private let record = AuditRecord.current
+  /// Makes the objects of changes what the client reads, where that takes a webhook.
+  typealias Converter = @Sendable ([Change]) async throws(APIStatus) -> [Change]
+  private let converter: Converter?
+  /// Batches that may wait for their conversion before the watch ends; its client resumes from what it has seen.
+  private static let unconvertedMaximum = 1024
 
   init(
-    events: WatchEvents, resource: String, world: any World, sendsBookmarks: Bool, registry: WatchRegistry
+    events: WatchEvents, resource: String, world: any World, sendsBookmarks: Bool, registry: WatchRegistry,
+    converter: Converter? = nil
   ) {
+    self.converter = converter
     self.resource = resource
     state = Mutex(State(events: events))
     self.world = world
@@ -145,6 +156,34 @@ final class WatchSession: Sendable {
   // MARK: Going on
 
   private func deliver(_ changes: [Change], through revision: Revision) {
+    guard let converter else { return present(changes, through: revision) }
+    let (begins, count) = state.withLock { state in
+      state.unconverted.append((changes, revision))
+      defer { state.isConverting = true }
+      return (!state.isConverting, state.unconverted.count)
+    }
+    if count > Self.unconvertedMaximum { return end(throwing: HTTPError.timedOut("watch: conversion is too slow")) }
+    if begins { world.spawn { await self.convert(with: converter) } }
+  }
+
+  /// Presents what waits, in its order, until nothing does.
+  private func convert(with converter: Converter) async {
+    while true {
+      let next = state.withLock { state in
+        let next = state.isEnded ? nil : state.unconverted.popFirst()
+        state.isConverting = next != nil
+        return next
+      }
+      guard let (changes, revision) = next else { return }
+      do throws(APIStatus) {
+        present(try await converter(changes), through: revision)
+      } catch {
+        return end(with: error)
+      }
+    }
+  }
+
+  private func present(_ changes: [Change], through revision: Revision) {
     if changes.isEmpty {
       guard sendsBookmarks else { return }
       let revision = APIMutant.bookmarkTooHigh.isActive ? revision + 5 : revision

@@ -63,7 +63,7 @@ public struct MutatingWebhooks: Sendable {
       return true
     }
     if patch.elements.isEmpty { return true }
-    let changed = try patched(request, patch, as: kind, webhook)
+    let changed = try await patched(request, patch, as: kind, webhook, objects)
     didChange = changed != request.object
     request.object = changed
     record?.applied(patch, of: webhook, turn)
@@ -72,8 +72,9 @@ public struct MutatingWebhooks: Sendable {
 
   /// The object after the patch, which speaks of it as of one of `kind`; pruned and defaulted.
   private func patched(
-    _ request: AdmissionRequest, _ patch: JSONValue, as kind: GroupVersionKind, _ webhook: Webhook
-  ) throws(APIStatus) -> JSONValue {
+    _ request: AdmissionRequest, _ patch: JSONValue, as kind: GroupVersionKind, _ webhook: Webhook,
+    _ objects: ObjectLookup
+  ) async throws(APIStatus) -> JSONValue {
     guard request.object.object != nil else {
       throw .internalError(
         "admission webhook \"\(webhook.name)\" attempted to modify the object, which is not supported for this operation"
@@ -85,13 +86,14 @@ public struct MutatingWebhooks: Sendable {
     var result: JSONValue
     do throws(APIStatus) {
       let document =
-        isObject ? EquivalentKinds.converted(request.object, from: own, to: kind, descriptor) : request.object
+        isObject
+        ? try await caller.converted(request.object, from: own, to: kind, descriptor, objects) : request.object
       result = try JSONPatch(patch).apply(to: document)
     } catch {
       throw .internalError(error.message)
     }
     guard isObject else { return result }
-    result = EquivalentKinds.converted(result, from: kind, to: own, descriptor)
+    result = try await caller.converted(result, from: kind, to: own, descriptor, objects)
     do throws(TypeError) {
       result = try TypedDecoder.decode(result, as: descriptor.structure).value
     } catch {

@@ -19,6 +19,11 @@ public final class WebhookCaller: Sendable {
     case calling(String)
     case refused(APIStatus)
   }
+  /// Why nothing usable came back: in the words of the reference's client.
+  struct CallFailure: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+  }
   private struct Compiled: Sendable {
     var newest: Revision = 0
     var count = 0
@@ -41,6 +46,9 @@ public final class WebhookCaller: Sendable {
     self.authorizer = authorizer
     self.randomBits = randomBits
   }
+
+  /// Reaches nobody.
+  public static let unreachable = WebhookCaller(transport: UnreachableWebhooks()) { 0 }
 
   /// All webhooks of a kind, by name of their configuration, then in its order.
   func webhooks(_ kind: Kind, _ objects: ObjectLookup) -> [Webhook] {
@@ -85,7 +93,9 @@ public final class WebhookCaller: Sendable {
         "could not create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)")
     }
     let uid = uuid()
-    let review = AdmissionReview.request(request, as: kind, version: version, uid: uid)
+    let shown: AdmissionRequest
+    do throws(APIStatus) { shown = try await self.shown(request, as: kind, objects) } catch { throw .refused(error) }
+    let review = AdmissionReview.request(shown, as: kind, version: version, uid: uid)
     let body = try await post(review, to: webhook.clientConfig, within: webhook.timeout, objects)
     let verdict: AdmissionReview.Verdict
     do throws(AdmissionReview.Malformed) {
@@ -97,12 +107,50 @@ public final class WebhookCaller: Sendable {
     return verdict
   }
 
+  /// The request with its objects as a webhook is to see them, where they come there by a conversion webhook.
+  private func shown(
+    _ request: AdmissionRequest, as kind: GroupVersionKind, _ objects: ObjectLookup
+  ) async throws(APIStatus) -> AdmissionRequest {
+    let descriptor = request.descriptor
+    guard descriptor.isConvertedByWebhook, kind != descriptor.kind else { return request }
+    return AdmissionRequest(
+      operation: request.operation, descriptor: descriptor, subresource: request.subresource,
+      namespace: request.namespace, name: request.name, user: request.user, isDryRun: request.isDryRun,
+      options: request.options, now: request.now,
+      object: try await converted(request.object, from: descriptor.kind, to: kind, descriptor, objects),
+      oldObject: try await converted(request.oldObject, from: descriptor.kind, to: kind, descriptor, objects))
+  }
+
+  /// As `EquivalentKinds.converted`, by the kind's conversion webhook where it has one.
+  func converted(
+    _ object: JSONValue, from source: GroupVersionKind, to target: GroupVersionKind, _ descriptor: KindDescriptor,
+    _ objects: ObjectLookup
+  ) async throws(APIStatus) -> JSONValue {
+    guard descriptor.isConvertedByWebhook, let custom = descriptor.custom, source != target, object.object != nil,
+      object["kind"].string == source.kind
+    else { return EquivalentKinds.converted(object, from: source, to: target, descriptor) }
+    do throws(APIStatus) { return try await converted([object], to: target, custom, objects)[0] } catch {
+      throw .internalError(error.message)
+    }
+  }
+
   // MARK: - Calling
 
   /// Posts a document; returns the body of the answer.
   func post(
     _ document: JSONValue, to config: JSONValue, within limit: Duration, _ objects: ObjectLookup
   ) async throws(Failure) -> [UInt8] {
+    do throws(CallFailure) {
+      return try await exchange(document, with: config, within: limit, objects)
+    } catch {
+      throw .calling("failed to call webhook: \(error)")
+    }
+  }
+
+  /// Posts a document; returns the body of the answer.
+  func exchange(
+    _ document: JSONValue, with config: JSONValue, within limit: Duration, _ objects: ObjectLookup
+  ) async throws(CallFailure) -> [UInt8] {
     let place = try place(config, objects, timeout: limit)
     let request = HTTPRequest(
       method: "POST", target: place.target,
@@ -116,11 +164,9 @@ public final class WebhookCaller: Sendable {
       response = try await transport.send(request, to: place.address, within: limit)
       bytes = try await response.body.collect(upTo: Self.responseMaximum)
     } catch {
-      throw .calling("failed to call webhook: Post \"\(place.url)\": \(Self.text(error, place.address))")
+      throw CallFailure("Post \"\(place.url)\": \(Self.text(error, place.address))")
     }
-    guard response.status == 200 else {
-      throw .calling("failed to call webhook: \(Self.text(status: response.status, bytes))")
-    }
+    guard response.status == 200 else { throw CallFailure(Self.text(status: response.status, bytes)) }
     return bytes
   }
 
@@ -160,12 +206,12 @@ public final class WebhookCaller: Sendable {
     var authority: String
   }
 
-  private func place(_ config: JSONValue, _ objects: ObjectLookup, timeout: Duration) throws(Failure) -> Place {
+  private func place(_ config: JSONValue, _ objects: ObjectLookup, timeout: Duration) throws(CallFailure) -> Place {
     let authority = (try? Base64.decode(config["caBundle"].string ?? "")) ?? []
     let pem = String(decoding: authority, as: UTF8.self)
     let query = "timeout=\(timeout.components.seconds)s"
     if let text = config["url"].string {
-      guard let url = HTTPSURL(text) else { throw .calling("could not get REST client: \(text) is no https URL") }
+      guard let url = HTTPSURL(text) else { throw CallFailure("could not get REST client: \(text) is no https URL") }
       let path = url.path.isEmpty ? "/" : url.path
       let target = "\(path)\(path.contains("?") ? "&" : "?")\(query)"
       return Place(
@@ -186,12 +232,12 @@ public final class WebhookCaller: Sendable {
         address: WebhookTarget(host: endpoint.host, port: endpoint.port, serverName: serverName, authorityPEM: pem),
         target: "\(path)?\(query)", url: url, authority: port == 443 ? serverName : "\(serverName):\(port)")
     } catch {
-      throw .calling("failed to call webhook: Post \"\(url)\": \(error)")
+      throw CallFailure("Post \"\(url)\": \(error)")
     }
   }
 
   /// A random UUID (RFC 9562, version 4).
-  private func uuid() -> String {
+  func uuid() -> String {
     let (high, low) = (randomBits(), randomBits())
     func hex(_ value: UInt64, _ digits: Int) -> String {
       let text = String(value, radix: 16)
