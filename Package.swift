@@ -57,7 +57,7 @@ let package = Package(
     room("JSON"),
     room("Schema", ["JSON", yams]),
     room("CEL", ["JSON", "Schema"]),
-    room("Kinds", ["World", "Schema", "JSON"]),
+    room("Kinds", ["World", "CEL", "Schema", "JSON"]),
     room("Raft", exclude: ["DIVERGENCE.md"]),
     room("Storage", ["CSQLite"]),
     room("Replica", ["World", "Raft", "Storage", "EventLoop", "TLS", logging, deque]),

@@ -143,7 +143,7 @@ private func review(
     let service = try await service()
     let cluster = try await cluster(service)
     for index in 0..<20 {
-      try await cluster.post(Self.v1, cronTab("a\(index)", ["hostPort": "h\(index % 2):\(index)"]))
+      try await cluster.post(Self.v1, cronTab("a\(index)", ["hostPort": .string("h\(index % 2):\(index)")]))
     }
     let before = service.calls.count
     let list = try await cluster.get(Self.v2)

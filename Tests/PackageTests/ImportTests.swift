@@ -17,7 +17,7 @@ import Testing
       // libyaml itself, out of Yams: its events can be bounded, a finished tree of nodes cannot.
       "Schema": ["JSON", "CYaml"],
       "CEL": ["JSON", "Schema"],
-      "Kinds": ["World", "Schema", "JSON"],
+      "Kinds": ["World", "CEL", "Schema", "JSON"],
       "Raft": [],
       "Storage": system.union(["CSQLite"]),
       "Replica": ["World", "Raft", "Storage", "EventLoop", "TLS", "Logging", "DequeModule"],

@@ -1,5 +1,6 @@
 // What becomes of a definition: its names accepted or in conflict, established, and in the end removed. Pure.
 import JSON
+import Kinds
 import Replica
 import Schema
 import World
@@ -68,7 +69,21 @@ enum DefinitionStatus {
           message: isEstablished ? "the initial names have been accepted" : "not all names are accepted"),
         in: &result, now: now)
     }
+    if let approval = DefinitionApproval(result) { set(Self.condition(approval), in: &result, now: now) }
     return result
+  }
+
+  private static func condition(_ approval: DefinitionApproval) -> DefinitionCondition {
+    let reason =
+      switch approval.state {
+      case .approved: "ApprovedAnnotation"
+      case .bypassed: "UnapprovedAnnotation"
+      case .missing: "MissingAnnotation"
+      case .invalid: "InvalidAnnotation"
+      }
+    return DefinitionCondition(
+      type: "KubernetesAPIApprovalPolicyConformant", isTrue: approval.state == .approved, reason: reason,
+      message: approval.message)
   }
 
   /// A definition outlives its objects.

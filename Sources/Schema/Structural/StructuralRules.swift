@@ -7,8 +7,11 @@ public struct StructuralRules {
 
   private var errors: [FieldError] = []
 
-  /// Everything wrong with `schema.openAPIV3Schema`; `path` leads to it.
-  public static func errors(_ schema: JSONValue, path: String) -> [FieldError] {
+  /// Everything wrong with `schema.openAPIV3Schema` but its rules' expressions; `path` leads to it. With errors of
+  /// structure nothing can be said of expressions.
+  public static func errors(
+    _ schema: JSONValue, path: String
+  ) -> (structure: [FieldError], general: [FieldError]) {
     var structure = StructuralRules()
     structure.invariants(schema, .root, path)
     structure.completeness(schema, schema, path)
@@ -20,7 +23,7 @@ public struct StructuralRules {
     }
     var general = StructuralRules()
     general.openAPI(schema, path, isRoot: true)
-    return found + general.errors
+    return (found, general.errors)
   }
 
   private static func key(_ path: String, _ member: String, _ name: String) -> String { "\(path).\(member)[\(name)]" }
@@ -251,6 +254,9 @@ public struct StructuralRules {
     if !schema["default"].isNull, !reason.isEmpty {
       errors.append(.forbidden("\(path).default", "must not be set \(reason)"))
     }
+    if type == "null" {
+      errors.append(.forbidden("\(path).type", "type cannot be set to null, use nullable as an alternative"))
+    }
     for name in ["id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"]
     where !schema[name].isZero { errors.append(.forbidden("\(path).\(name)", "\(name) is not supported")) }
     if schema["items"].array != nil {
@@ -275,6 +281,12 @@ public struct StructuralRules {
       openAPI(
         property, Self.key(path, "properties", name), isRoot: false,
         defaults: isMeta ? "in top-level \(name)" : reason)
+    }
+    openAPI(schema["not"], "\(path).not", isRoot: false, defaults: reason)
+    for junction in ["allOf", "oneOf", "anyOf"] {
+      for (index, part) in schema[junction].elements.enumerated() {
+        openAPI(part, "\(path).\(junction)[\(index)]", isRoot: false, defaults: reason)
+      }
     }
     openAPI(schema["items"], "\(path).items", isRoot: false, defaults: reason)
     if schema["x-kubernetes-preserve-unknown-fields"] == false {
@@ -305,6 +317,14 @@ public struct StructuralRules {
     if let listType, !["atomic", "set", "map"].contains(listType) {
       errors.append(
         .notSupported("\(path).x-kubernetes-list-type", .string(listType), supported: ["atomic", "set", "map"]))
+    }
+    if listType == "set", items["type"] == "array",
+      let inner = items["x-kubernetes-list-type"].string, inner != "atomic"
+    {
+      errors.append(
+        .invalid(
+          "\(path).items.x-kubernetes-list-type", .string(inner),
+          "must be atomic as item of a list with x-kubernetes-list-type=set"))
     }
     if listType == "set", items["type"] == "object", items["x-kubernetes-map-type"] != "atomic" {
       errors.append(
@@ -371,6 +391,29 @@ public struct StructuralRules {
     "FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired",
   ]
 
+  /// Where a rule says that what it finds wrong stands: a field of its own schema.
+  private mutating func fieldPath(_ value: JSONValue, _ schema: JSONValue, _ place: String) {
+    guard let text = value.string, !text.isEmpty else { return }
+    if text.allSatisfy(\.isWhitespace) {
+      errors.append(.invalid(place, value, "fieldPath must be non-empty if specified"))
+    }
+    if text.contains(where: \.isNewline) {
+      errors.append(.invalid(place, value, "fieldPath must not contain line breaks"))
+    }
+    guard let names = (try? FieldPath(text))?.names, !names.isEmpty, text.hasPrefix(".") || text.hasPrefix("[") else {
+      errors.append(.invalid(place, value, "fieldPath must be a valid path"))
+      return
+    }
+    var inner = schema
+    for name in names {
+      let declared = inner["properties"][name]
+      inner = declared.isNull ? inner["additionalProperties"] : declared
+      guard inner.object == nil else { continue }
+      errors.append(.invalid(place, value, "fieldPath must be a valid path"))
+      return
+    }
+  }
+
   private mutating func ruleTexts(_ schema: JSONValue, _ path: String) {
     for (index, rule) in schema["x-kubernetes-validations"].elements.enumerated() {
       let place = "\(path).x-kubernetes-validations[\(index)]"
@@ -385,6 +428,10 @@ public struct StructuralRules {
       } else if hasBreaks("rule"), rule["message"].isZero {
         errors.append(.required("\(place).message", "message must be specified if rule contains line breaks"))
       }
+      if !rule["messageExpression"].isZero, isBlank("messageExpression") {
+        errors.append(.required("\(place).messageExpression", "messageExpression must be non-empty if specified"))
+      }
+      fieldPath(rule["fieldPath"], schema, "\(place).fieldPath")
       if let reason = rule["reason"].string, !Self.reasons.contains(reason) {
         errors.append(.notSupported("\(place).reason", rule["reason"], supported: Self.reasons))
       }

@@ -60,19 +60,26 @@ struct CustomResourceDefinitionRules: KindRules {
     }
   }
 
-  private static let approval = "api-approved.kubernetes.io"
-
   /// Groups of the project itself are not for everybody.
   func validateCreate(_ object: JSONValue) -> [FieldError] {
-    let group = object["spec"]["group"].text
-    let isProtected = ["k8s.io", "kubernetes.io"].contains { group == $0 || group.hasSuffix(".\($0)") }
-    guard isProtected, object["metadata"]["annotations"][Self.approval].isEmptyValue else { return [] }
-    return [
-      .required(
-        "metadata.annotations[\(Self.approval)]",
-        "protected groups must have approval annotation \"\(Self.approval)\", see "
-          + "https://github.com/kubernetes/enhancements/pull/1111")
-    ]
+    expressions(object["spec"]) + approvalErrors(object, old: nil)
+  }
+
+  private func approvalErrors(_ object: JSONValue, old: JSONValue?) -> [FieldError] {
+    guard let approval = DefinitionApproval(object) else { return [] }
+    // Who changes something else is not asked for what was missing before.
+    if let old = old.flatMap({ DefinitionApproval($0, group: object["spec"]["group"].text) }),
+      old.state == approval.state
+    {
+      return []
+    }
+    let field = "metadata.annotations[\(DefinitionApproval.annotation)]"
+    switch approval.state {
+    case .approved, .bypassed: return []
+    case .missing: return [.required(field, approval.message)]
+    case .invalid:
+      return [.invalid(field, object["metadata"]["annotations"][DefinitionApproval.annotation], approval.message)]
+    }
   }
 
   private func names(_ names: JSONValue, _ path: String, _ checks: inout Checks) {
@@ -139,8 +146,50 @@ struct CustomResourceDefinitionRules: KindRules {
     for (index, version) in spec["versions"].elements.enumerated() {
       let schema = version["schema"]["openAPIV3Schema"]
       guard !schema.isNull, let place = place("schema", "validation", index, spec) else { continue }
-      checks.report(StructuralRules.errors(schema, path: "\(place).openAPIV3Schema"))
+      let field = "\(place).openAPIV3Schema"
+      // The schema of the status is taken out of the whole: what stands at the root would be lost.
+      let hasStatus =
+        place == "spec.validation"
+        ? spec["versions"].elements.contains { !$0["subresources"]["status"].isNull }
+        : !version["subresources"]["status"].isNull
+      if hasStatus, schema.object?.contains(where: { Self.isLost($0.key) && !$0.value.isEmptyValue }) == true {
+        checks.invalid(
+          field, goValue: "apiextensions.JSONSchemaProps{}",
+          "only [\(Self.fieldsAtRoot.map(\.go).joined(separator: " "))] fields are allowed at the root of the schema if "
+            + "the status subresource is enabled")
+      }
+      let found = StructuralRules.errors(schema, path: field)
+      checks.report(found.structure + found.general)
     }
+  }
+
+  /// What the root of a schema may say when there is a status subresource, by its name in Go.
+  private static let fieldsAtRoot: [(name: String, go: String)] = [
+    ("description", "Description"), ("type", "Type"), ("format", "Format"), ("title", "Title"),
+    ("maximum", "Maximum"), ("exclusiveMaximum", "ExclusiveMaximum"), ("minimum", "Minimum"),
+    ("exclusiveMinimum", "ExclusiveMinimum"), ("maxLength", "MaxLength"), ("minLength", "MinLength"),
+    ("pattern", "Pattern"), ("maxItems", "MaxItems"), ("minItems", "MinItems"), ("uniqueItems", "UniqueItems"),
+    ("multipleOf", "MultipleOf"), ("required", "Required"), ("items", "Items"), ("properties", "Properties"),
+    ("externalDocs", "ExternalDocs"), ("example", "Example"),
+    ("x-kubernetes-preserve-unknown-fields", "XPreserveUnknownFields"), ("x-kubernetes-validations", "XValidations"),
+  ]
+  private static func isLost(_ name: String) -> Bool { !fieldsAtRoot.contains { $0.name == name } }
+
+  /// What is wrong with the rules of the schemas, but for those that stay as they were.
+  private func expressions(_ spec: JSONValue, old: JSONValue = .null) -> [FieldError] {
+    let known = DefinitionExpressions.Known(old)
+    var errors: [FieldError] = []
+    for (index, version) in spec["versions"].elements.enumerated() {
+      let schema = version["schema"]["openAPIV3Schema"]
+      guard !schema.isNull, let place = place("schema", "validation", index, spec) else { continue }
+      let former = old["spec"]["versions"].elements.first { $0["name"] == version["name"] }
+      if former?["schema"]["openAPIV3Schema"] == schema { continue }
+      let found = StructuralRules.errors(schema, path: "\(place).openAPIV3Schema")
+      guard found.structure.isEmpty else { continue }
+      errors += DefinitionExpressions.errors(
+        schema, path: "\(place).openAPIV3Schema", known: known, schemaErrors: found.general)
+    }
+    return errors
   }
 
   private func parts(_ spec: JSONValue, _ checks: inout Checks) {
@@ -263,7 +312,18 @@ struct CustomResourceDefinitionRules: KindRules {
     }
     if versions.isEmptyValue {
       checks.required("spec.conversion.conversionReviewVersions")
-    } else if !versions.elements.contains(where: { $0 == "v1" || $0 == "v1beta1" }) {
+      return
+    }
+    var seen: Set<String> = []
+    for (index, version) in versions.elements.enumerated() {
+      let place = "spec.conversion.conversionReviewVersions[\(index)]"
+      if !seen.insert(version.text).inserted {
+        checks.invalid(place, version, "duplicate version")
+      } else {
+        checks.text(version, place, Validate.dns1035Label)
+      }
+    }
+    if !versions.elements.contains(where: { $0 == "v1" || $0 == "v1beta1" }) {
       checks.invalid(
         "spec.conversion.conversionReviewVersions", versions, "must include at least one of v1, v1beta1")
     }
@@ -280,7 +340,11 @@ struct CustomResourceDefinitionRules: KindRules {
     }
     checks.immutable(object["spec"]["group"], old["spec"]["group"], "spec.group")
     checks.immutable(object["spec"]["names"]["plural"], old["spec"]["names"]["plural"], "spec.names.plural")
-    for (index, stored) in object["status"]["storedVersions"].elements.enumerated()
+    let storedVersions = object["status"]["storedVersions"]
+    if storedVersions.isEmptyValue {
+      checks.invalid("status.storedVersions", goValue: "[]string(nil)", "must have at least one stored version")
+    }
+    for (index, stored) in storedVersions.elements.enumerated()
     where !object["spec"]["versions"].elements.contains(where: { $0["name"] == stored }) {
       checks.invalid(
         "status.storedVersions[\(index)]", stored,
@@ -288,6 +352,6 @@ struct CustomResourceDefinitionRules: KindRules {
           + "version, and must remain in spec.versions until a storage migration ensures no data remains persisted "
           + "in \(stored.text) and removes \(stored.text) from status.storedVersions")
     }
-    return checks.errors
+    return checks.errors + expressions(object["spec"], old: old) + approvalErrors(object, old: old)
   }
 }
