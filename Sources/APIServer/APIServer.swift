@@ -41,6 +41,8 @@ public final class APIServer: HTTPHandler {
     public var audit: AuditLog?
     /// Compiles the rules in the schemas of custom resources.
     public var rules: any RuleCompiler = SchemaRuleCompiler()
+    /// The way to the servers of aggregated APIs.
+    public var aggregation: any AggregationTransport = UnreachableAPIs()
     /// The way to conversion webhooks.
     public var webhooks = WebhookCaller.unreachable
     /// Why nothing that is stored may be served at present (the disk is being repaired), if so: another server is asked.
@@ -56,6 +58,7 @@ public final class APIServer: HTTPHandler {
   let frames = WatchFrameCache()
   let fieldTexts = FieldTextCache()
   let convertedObjects = ConvertedObjects()
+  let aggregation = Aggregation()
   let watches = WatchRegistry()
   let inFlight = InFlightRequests()
   let flowControl: FlowControl
@@ -98,7 +101,8 @@ public final class APIServer: HTTPHandler {
     documents.withLock { $0 = ServerDocuments(registry: registry, configuration: configuration, previous: $0) }
   }
 
-  var currentTime: WallTime { currentWorld().wallClock }
+  var currentTime: WallTime { callerWorld.wallClock }
+  var callerWorld: any World { currentWorld() }
 
   /// Ends every watch cleanly: clients resume at another server from what they have seen.
   public func endWatches() { watches.endAll() }
@@ -169,6 +173,9 @@ public final class APIServer: HTTPHandler {
     let decision = await dependencies.authorizer.authorize(attributes)
     AuditRecord.current?.decided(decision)
     guard decision.isAllowed else { throw attributes.forbidden(reason: decision.reason) }
+    if let api = try await aggregatedAPI(path.segments) {
+      return await proxy(request, to: api, path, info, attributes.user, world)
+    }
     guard info.isResourceRequest else {
       return try await answerPath(request, path, info, attributes.user, world)
     }

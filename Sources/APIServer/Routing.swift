@@ -15,7 +15,11 @@ extension APIServer {
   ) async throws(APIStatus) -> HTTPResponse {
     var http = http
     for _ in 0..<Self.definitionRetries {
-      guard let kind = try await kind(for: info) else { throw .unknownResource }
+      guard let kind = try await kind(for: info) else {
+        // An APIService that has not come as far as this server.
+        guard let api = try await aggregatedAPI(path.segments, isNewest: true) else { throw .unknownResource }
+        return await proxy(http, to: api, path, info, user, world)
+      }
       guard let custom = kind.custom else { return try await route(http, path, info, user, world, kind) }
       // What is to be read twice is read into memory first.
       if info.isMutating, case .stream = http.body { http.body = .bytes(try await http.wholeBody()) }

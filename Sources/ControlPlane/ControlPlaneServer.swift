@@ -48,6 +48,10 @@ public final class ControlPlaneServer: Sendable {
     public var security = SecurityOptions()
     /// The way to admission webhooks.
     public var webhooks: any WebhookTransport = UnreachableWebhooks()
+    /// The way to the servers of aggregated APIs.
+    public var aggregation: any AggregationTransport = UnreachableAPIs()
+    /// Makes the authority by which those know this cluster.
+    public var keepsFrontProxyAuthority = false
     /// A log for each part, by its name.
     public var makeLogger: @Sendable (String) -> Logger = { Logger(label: $0) }
 
@@ -117,6 +121,7 @@ public final class ControlPlaneServer: Sendable {
     if !configuration.authorizers.isEmpty {
       dependencies.authorizer = AuthorizerChain(configuration.authorizers + [security.authorizer])
     }
+    dependencies.aggregation = configuration.aggregation
     dependencies.audit = configuration.audit
     dependencies.refusal = { replica.isBeingRepaired ? "this server's disk is being repaired: ask another" : nil }
     dependencies.logger = makeLogger("apiserver")
@@ -126,6 +131,7 @@ public final class ControlPlaneServer: Sendable {
     var bootstrapOptions = BootstrapController.Options()
     bootstrapOptions.serviceNetwork = configuration.serviceNetwork
     bootstrapOptions.clientAuthorityPEM = configuration.certificateAuthorityPEM
+    bootstrapOptions.keepsFrontProxyAuthority = configuration.keepsFrontProxyAuthority
     bootstrap = BootstrapController(
       store: replica, options: bootstrapOptions, world: worlds.control, logger: makeLogger("bootstrap"),
       liveServers: {
@@ -148,6 +154,7 @@ public final class ControlPlaneServer: Sendable {
       control.spawn { await bootstrap.run { replica.leadership.isLeader } },
       control.spawn { await api.sweepEvents(on: control) { replica.leadership.isLeader } },
       control.spawn { await api.followDefinitions(on: control) { replica.leadership.isLeader } },
+      control.spawn { await api.followAPIServices(on: control) { replica.leadership.isLeader } },
       control.spawn { await api.followPolicies(on: control) { replica.leadership.isLeader } },
     ]
     tasks.withLock { $0 += started }

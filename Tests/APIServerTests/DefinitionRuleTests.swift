@@ -144,4 +144,120 @@ import Testing
       typed.message.contains(
         "<nil>: Invalid value: \"null\": some validation rules were not checked because the object was invalid"))
   }
+
+  // MARK: - Rules that are checked when they are written
+
+  private static let schema = "spec.validation.openAPIV3Schema"
+
+  private func rule(_ text: String, _ members: JSONValue = [:]) -> JSONValue {
+    var rule: JSONValue = ["rule": .string(text)]
+    for (name, value) in members.object ?? [:] { rule[name] = value }
+    return rule
+  }
+
+  /// Objects with one property that has these rules.
+  private func property(_ property: JSONValue, _ rules: [JSONValue]) -> JSONValue {
+    var property = property
+    property["x-kubernetes-validations"] = .array(rules)
+    return ["type": "object", "properties": ["spec": property]]
+  }
+
+  @Test func rulesMustCompile() async throws {
+    let spec: JSONValue = ["type": "object", "properties": ["replicas": ["type": "integer"]]]
+    let place = "\(Self.schema).properties[spec].x-kubernetes-validations[0]"
+    let shown =
+      #"apiextensions.ValidationRule{Rule:"self.foo > 1", Message:"", MessageExpression:"", "#
+      + #"Reason:(*apiextensions.FieldValueErrorReason)(nil), FieldPath:"", OptionalOldSelf:(*bool)(nil)}"#
+    var found = try await causes(property(spec, [rule("self.foo > 1")]))
+    #expect(
+      found == [
+        "\(place).rule: Invalid value: \(shown): compilation failed: ERROR: <input>:1:5: undefined field 'foo'\n"
+          + " | self.foo > 1\n | ....^"
+      ])
+    found = try await causes(property(spec, [rule("self.replicas")]))
+    #expect(found.count == 1 && found[0].hasSuffix(": cel expression must evaluate to a bool"), "\(found)")
+    found = try await causes(property(spec, [rule("true", ["messageExpression": "self.replicas"])]))
+    #expect(
+      found.count == 1 && found[0].hasPrefix("\(place).messageExpression: Invalid value: ")
+        && found[0].hasSuffix(": messageExpression must evaluate to a string"), "\(found)")
+    found = try await causes(property(spec, [rule("self.replicas > 1", ["optionalOldSelf": true])]))
+    #expect(
+      found == ["\(place).optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule"])
+    found = try await causes(property(spec, [rule("self.replicas > 1", ["fieldPath": ".other"])]))
+    #expect(found == ["\(place).fieldPath: Invalid value: \".other\": fieldPath must be a valid path"])
+    // A schema that is wrong is told alone.
+    found = try await causes(property(["type": "object"], [rule("self.x"), rule(" ")]))
+    #expect(
+      found == [
+        "\(Self.schema).properties[spec].x-kubernetes-validations[1].rule: Required value: rule is not specified"
+      ])
+  }
+
+  @Test func whatWasThereBeforeIsAskedForOnlyWhereItCanBeTold() async throws {
+    let items: JSONValue = [
+      "type": "string", "maxLength": 10, "x-kubernetes-validations": [rule("self == oldSelf")],
+    ]
+    let found = try await causes([
+      "type": "object", "properties": ["names": ["type": "array", "maxItems": 10, "items": items]],
+    ])
+    #expect(
+      found == [
+        "\(Self.schema).properties[names].items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": "
+          + "oldSelf cannot be used on the uncorrelatable portion of the schema within \(Self.schema).properties[names]"
+      ])
+  }
+
+  @Test func rulesThatMayCostTooMuchAreRefused() async throws {
+    // The documentation's own example: nothing bounds the list or its texts.
+    let tags: JSONValue = ["type": "array", "items": ["type": "string"]]
+    let hint =
+      "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are "
+      + "declared)"
+    let place = "\(Self.schema).properties[spec].x-kubernetes-validations[0].rule"
+    let found = try await causes(property(tags, [rule("self.all(x, x.contains('gpu'))")]))
+    #expect(
+      found == [
+        "\(place): Forbidden: estimated rule cost exceeds budget by factor of more than 100x \(hint)",
+        "\(place): Forbidden: contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema",
+        "\(Self.schema): Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema "
+          + "exceeds budget by factor of more than 100x \(hint)",
+      ])
+    // With bounds it is fine.
+    let bounded: JSONValue = ["type": "array", "maxItems": 100, "items": ["type": "string", "maxLength": 100]]
+    let rules = [rule("self.all(x, x.contains('gpu'))")]
+    let reply = try await cluster.post(
+      definitionsPath, definition(versions: [version("v1", schema: property(bounded, rules))]))
+    #expect(reply.status == 201, "\(reply.text)")
+  }
+
+  @Test func rulesThatStayAsTheyWereAreNotJudgedAgain() async throws {
+    try await cluster.define(
+      definition(versions: [version("v1", schema: property(["type": "integer"], [rule("self > 1")]))]))
+    let path = "\(definitionsPath)/crontabs.stable.example.com"
+    #expect(try await cluster.patch(path, ["metadata": ["labels": ["a": "b"]]]).status == 200)
+    var changed = try await cluster.get(path).json
+    changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = property(["type": "integer"], [rule("self.x > 1")])
+    let refused = try await cluster.put(path, changed)
+    #expect(
+      refused.status == 422 && refused.message.contains("compilation failed: ERROR: <input>:1:5"), "\(refused.text)")
+  }
+
+  // MARK: - Groups of the project
+
+  @Test func definitionsOfTheProjectsGroupsSayWhoApprovedThem() async throws {
+    var gateway = definition(plural: "gateways", kind: "Gateway", group: "gateway.networking.k8s.io")
+    let annotation = "api-approved.kubernetes.io"
+    gateway["metadata"]["annotations"] = [annotation: "yes"]
+    let refused = try await cluster.post(definitionsPath, gateway)
+    #expect(
+      refused.message.contains(
+        "metadata.annotations[\(annotation)]: Invalid value: \"yes\": protected groups must have approval annotation "
+          + "\"\(annotation)\" with either a URL or a reason starting with \"unapproved\""), "\(refused.text)")
+    gateway["metadata"]["annotations"] = [annotation: "https://github.com/kubernetes-sigs/gateway-api/pull/1538"]
+    try await cluster.define(gateway)
+    let name = "gateways.gateway.networking.k8s.io"
+    let condition = try await cluster.condition("KubernetesAPIApprovalPolicyConformant", of: name)
+    #expect(condition["status"] == "True" && condition["reason"] == "ApprovedAnnotation")
+    #expect(condition["message"] == "approved in https://github.com/kubernetes-sigs/gateway-api/pull/1538")
+  }
 }

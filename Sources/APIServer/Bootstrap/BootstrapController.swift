@@ -30,6 +30,9 @@ public final class BootstrapController: Sendable {
     public var serviceNetwork = "10.96.0.0/16"
     /// The authority of client certificates, in PEM, published for aggregated servers.
     public var clientAuthorityPEM = ""
+    /// Makes the authority by which aggregated servers know ours, where there is none. Its key is by chance: not in
+    /// simulations.
+    public var keepsFrontProxyAuthority = false
     public init() {}
   }
 

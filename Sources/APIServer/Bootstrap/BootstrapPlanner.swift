@@ -38,7 +38,9 @@ struct BootstrapPlanner: Sendable {
     writes += ClusterBootstrap.priorityClasses.compactMap { ensure($0, context) { _, _ in false } }
     let flowControl = ClusterBootstrap.priorityLevels + ClusterBootstrap.flowSchemas
     writes += flowControl.compactMap { ensure($0, context, mend: Self.mendFlowControl) }
-    writes += configMaps(now).compactMap { ensure($0.object, context, mend: $0.mend) }
+    writes += LocalAPIService.builtIn(registry).compactMap { ensure($0, context, mend: LocalAPIService.mend) }
+    writes += frontProxy(context)
+    writes += configMaps(context).compactMap { ensure($0.object, context, mend: $0.mend) }
     writes += service(context)
     if !servers.isEmpty { writes += endpoints(servers, context) }
     return writes
@@ -145,7 +147,16 @@ struct BootstrapPlanner: Sendable {
 
   // MARK: ConfigMaps
 
-  private func configMaps(_ now: WallTime) -> [(object: JSONValue, mend: Mend)] {
+  /// The authority by which aggregated servers know ours; made once.
+  private func frontProxy(_ context: Context) -> [BootstrapWrite] {
+    guard options.keepsFrontProxyAuthority, context.state.object(FrontProxyAuthority.secret) == nil,
+      let secret = try? FrontProxyAuthority.newSecret(now: context.now)
+    else { return [] }
+    return ensure(secret, context) { _, _ in false }.map { [$0] } ?? []
+  }
+
+  private func configMaps(_ context: Context) -> [(object: JSONValue, mend: Mend)] {
+    let now = context.now
     func configMap(_ name: String, _ data: JSONValue) -> JSONValue {
       [
         "kind": "ConfigMap", "apiVersion": "v1",
@@ -160,14 +171,23 @@ struct BootstrapPlanner: Sendable {
       )
     ]
     if !options.clientAuthorityPEM.isEmpty {
-      let authentication = configMap(
-        "extension-apiserver-authentication", ["client-ca-file": .string(options.clientAuthorityPEM)])
+      var data: JSONValue = ["client-ca-file": .string(options.clientAuthorityPEM)]
+      let secret = context.state.object(FrontProxyAuthority.secret)
+      if let authority = secret.flatMap({ FrontProxyAuthority.certificatePEM($0.tree) }) {
+        data["requestheader-client-ca-file"] = .string(authority)
+        data["requestheader-allowed-names"] = .string("[\"\(FrontProxyAuthority.commonName)\"]")
+        data["requestheader-username-headers"] = "[\"X-Remote-User\"]"
+        data["requestheader-group-headers"] = "[\"X-Remote-Group\"]"
+        data["requestheader-extra-headers-prefix"] = "[\"X-Remote-Extra-\"]"
+      }
+      let authentication = configMap("extension-apiserver-authentication", data)
       result.append(
         (
           authentication,
           { stored, expected in
-            guard stored["data"]["client-ca-file"] != expected["data"]["client-ca-file"] else { return false }
-            stored["data"]["client-ca-file"] = expected["data"]["client-ca-file"]
+            let members = expected["data"].object ?? JSONObject()
+            guard members.contains(where: { stored["data"][$0.key] != $0.value }) else { return false }
+            for (name, value) in members { stored["data"][name] = value }
             return true
           }
         ))

@@ -23,12 +23,15 @@ final class DefinitionSignal: Sendable {
   /// The watch cannot go on: subscribe again.
   var hasEnded: Bool { state.withLock(\.hasEnded) }
 
-  /// Raised by every change from now on. nil: nothing is heard, time alone wakes.
-  func subscribe(_ store: any ObjectStore) -> (any WatchSubscription)? {
+  /// Raised by every change of such an object from now on. nil: nothing is heard, time alone wakes.
+  func subscribe(
+    _ store: any ObjectStore, resource: String = DefinedKinds.resource.description,
+    concerning concerns: @escaping @Sendable (ObjectKey) -> Bool = { _ in true }
+  ) -> (any WatchSubscription)? {
     state.withLock { $0.hasEnded = false }
     let start = store.watch(
-      resource: DefinedKinds.resource.description, after: store.current.revision, on: world,
-      deliver: { [weak self] changes, _ in if !changes.isEmpty { self?.raise() } },
+      resource: resource, after: store.current.revision, on: world,
+      deliver: { [weak self] changes, _ in if changes.contains(where: { concerns($0.key) }) { self?.raise() } },
       ended: { [weak self] in
         self?.state.withLock { $0.hasEnded = true }
         self?.raise()

@@ -17,13 +17,16 @@ extension APIServer {
       throw Self.isKnownPath(path.segments) ? .methodNotAllowed : .unknownResource
     }
     let segments = path.segments
-    if ["api", "apis", "openapi", nil].contains(segments.first) { await refreshDiscovery() }
+    if ["api", "apis", "openapi", nil].contains(segments.first) {
+      await refreshDiscovery()
+      if let api = try await aggregatedAPI(segments) { return await proxy(request, to: api, path, info, user, world) }
+    }
     switch segments.first {
     case nil: return try document(["paths": .array(allPaths.map { .string($0) })], request, path)
     case "version" where segments.count == 1: return try document(version, request, path)
     case "metrics" where segments.count == 1: return metricsResponse()
     case "api", "apis": return try discovery(request, path)
-    case "openapi": return try openAPI(request, path)
+    case "openapi": return try await openAPI(request, path, info, user, world)
     default: throw .unknownResource
     }
   }
@@ -58,6 +61,7 @@ extension APIServer {
         paths.insert(group.name.isEmpty ? "/api/\(version.version)" : "/apis/\(group.name)/\(version.version)")
       }
     }
+    for api in aggregation.apis(store.current) { paths.formUnion(["/apis/\(api.group)", "/\(api.path)"]) }
     for path in dependencies.paths.keys where !path.hasSuffix("/") { paths.insert(path) }
     return paths.sorted()
   }
@@ -88,21 +92,24 @@ extension APIServer {
 
   private func discovery(_ request: HTTPRequest, _ path: RequestPath) throws(APIStatus) -> HTTPResponse {
     let documents = currentDocuments
+    let merged = aggregation.merged(documents, store.current)
     let segments = path.segments
     if segments.count == 1 {
       let isCore = segments[0] == "api"
       if Self.acceptsAggregated(request.headers["accept"]) {
         return Self.cached(
-          isCore ? documents.aggregatedCore : documents.aggregatedGroups, Discovery.aggregatedContentType, request)
+          isCore ? documents.aggregatedCore : merged?.aggregatedGroups ?? documents.aggregatedGroups,
+          Discovery.aggregatedContentType, request)
       }
-      var response = try document(isCore ? documents.apiVersions : documents.discovery.groupList, request, path)
+      let groups = merged?.groupList ?? documents.discovery.groupList
+      var response = try document(isCore ? documents.apiVersions : groups, request, path)
       response.headers["vary"] = "Accept"
       return response
     }
     let found: JSONValue? =
       switch (segments[0], segments.count) {
       case ("api", 2): documents.discovery.resourceList(group: "", version: segments[1])
-      case ("apis", 2): documents.discovery.group(segments[1])
+      case ("apis", 2): merged?.group(segments[1]) ?? documents.discovery.group(segments[1])
       case ("apis", 3): documents.discovery.resourceList(group: segments[1], version: segments[2])
       default: nil
       }
@@ -149,12 +156,20 @@ extension APIServer {
 
   private static let year = "public, immutable, max-age=31536000"
 
-  private func openAPI(_ request: HTTPRequest, _ path: RequestPath) throws(APIStatus) -> HTTPResponse {
+  private func openAPI(
+    _ request: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ user: RequestUser, _ world: any World
+  ) async throws(APIStatus) -> HTTPResponse {
     let segments = path.segments
+    if segments.count == 5, segments[1] == "v3", let api = try await aggregatedAPI(Array(segments.dropFirst(2))) {
+      return await proxy(request, to: api, path, info, user, world)
+    }
     if segments == ["openapi", "v2"] { return openAPIVersion2(request) }
     guard segments.count >= 2, segments[1] == "v3" else { throw .unknownResource }
     let documents = currentDocuments.openAPI
     let key = segments.dropFirst(2).joined(separator: "/")
+    if key.isEmpty, let merged = mergedOpenAPIIndex(documents.index) {
+      return Self.cached(merged, MediaType.json.rawValue, request)
+    }
     guard let found = key.isEmpty ? documents.index : documents.documents[key] else { throw .unknownResource }
     let etag = "\"\(found.hash)\""
     var headers: HTTPHeaders = [
@@ -170,6 +185,18 @@ extension APIServer {
     }
     if request.headers["if-none-match"] == etag { return HTTPResponse(status: 304, headers: headers) }
     return HTTPResponse(status: 200, headers: headers, body: .bytes(found.bytes))
+  }
+
+  /// Our index with the documents of aggregated servers; nil when there are none.
+  private func mergedOpenAPIIndex(_ index: OpenAPIDocuments.Document) -> Document? {
+    let apis = aggregation.apis(store.current)
+    guard !apis.isEmpty, var tree = try? JSONValue(parsing: index.bytes) else { return nil }
+    for api in apis {
+      for (key, address) in aggregation.documents(of: api).openAPI where tree["paths"][key].isNull {
+        tree["paths"][key] = ["serverRelativeURL": .string(address)]
+      }
+    }
+    return Document(tree)
   }
 
   private static let version2Protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"

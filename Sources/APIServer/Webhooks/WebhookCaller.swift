@@ -171,7 +171,7 @@ public final class WebhookCaller: Sendable {
   }
 
   /// As Go's client words what went wrong.
-  private static func text(_ error: any Error, _ address: WebhookTarget) -> String {
+  static func text(_ error: any Error, _ address: WebhookTarget) -> String {
     guard let error = error as? HTTPError else { return "\(error)" }
     switch error {
     case .timedOut: return "context deadline exceeded"

@@ -60,6 +60,15 @@ public final class WebhookConnections: WebhookTransport {
     try await client(target).send(request, within: limit)
   }
 
+  /// Closes what is idle, the rest when it is done.
+  func close() {
+    let all = clients.withLock { clients in
+      defer { clients = [:] }
+      return Array(clients.values)
+    }
+    for client in all { client.close() }
+  }
+
   private func client(_ target: WebhookTarget) throws -> HTTPClient {
     if let known = clients.withLock({ $0[target] }) { return known }
     let trust: TLSConfiguration.Trust =

@@ -77,6 +77,8 @@ final class ServerProcess: Sendable {
     plane.audit = configuration.audit
     plane.webhooks = WebhookConnections(loop: controlLoop)
     plane.security = try configuration.security(controlLoop)
+    plane.aggregation = FrontProxyConnections(loop: controlLoop)
+    plane.keepsFrontProxyAuthority = true
     plane.certificateAuthority = certificates.authority
     let paths = OperationsPaths()
     plane.paths["/trireme/"] = paths

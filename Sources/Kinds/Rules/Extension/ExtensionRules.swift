@@ -3,6 +3,18 @@ import JSON
 import Schema
 
 struct APIServiceRules: KindRules {
+  /// What this server itself answers for is available at once.
+  func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
+    object["status"] = [:]
+    guard object["spec"]["service"].isNull else { return }
+    object["status"]["conditions"] = [
+      [
+        "type": "Available", "status": "True", "lastTransitionTime": .string(context.now), "reason": "Local",
+        "message": "Local APIServices are always available",
+      ]
+    ]
+  }
+
   func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
     NameRule.pathSegment.check(name, isGeneratePrefix: isGeneratePrefix)
   }

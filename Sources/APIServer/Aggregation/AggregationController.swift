@@ -1,0 +1,208 @@
+// Keeps up with the servers behind this one: every server asks them what they serve; the one that leads tells in each
+// APIService whether it is available, and registers what definitions make.
+import HTTP
+import JSON
+import Kinds
+import Logging
+import Replica
+import Schema
+import World
+
+extension APIServer {
+  private static let checkTime = Duration.seconds(5)
+  /// A server is asked so often, at whatever endpoint, before it counts as failing.
+  private static let checkAttempts = 3
+  private static let documentMaximum = 16 << 20
+
+  /// What asking one server came to.
+  private struct Check: Sendable {
+    var api: AggregatedAPI
+    var condition: AvailableCondition
+    var documents: AggregatedDocuments
+  }
+
+  /// One pass: asks every aggregated server. With `isLeader`, writes what it found, and the APIServices of definitions.
+  /// Returns whether everything that was to be written has been.
+  @discardableResult
+  public func reconcileAPIServices(isLeader: Bool) async throws(StoreError) -> Bool {
+    var isDone = true
+    if isLeader { isDone = try await registerDefinitions() }
+    let state = isLeader ? try await store.linearizableState() : store.current
+    let apis = aggregation.apis(state)
+    guard !apis.isEmpty else {
+      aggregation.learn([:])
+      return isDone
+    }
+    let objects = ObjectLookup(state: state, store: store)
+    let checks = await withTaskGroup(of: Check.self) { group in
+      for api in apis { group.addTask { await self.check(api, objects) } }
+      return await group.reduce(into: [Check]()) { $0.append($1) }
+    }
+    aggregation.learn(
+      Dictionary(uniqueKeysWithValues: checks.map { ($0.api.name, $0.documents) }))
+    guard isLeader else { return isDone }
+    for check in checks where try await !write(check.condition, check.api) { isDone = false }
+    return isDone
+  }
+
+  private func write(_ condition: AvailableCondition, _ api: AggregatedAPI) async throws(StoreError) -> Bool {
+    let key = AggregatedAPI.key(api.name)
+    guard let object = store.current.object(key), object.revision == api.revision else { return false }
+    var tree = object.tree
+    guard condition.set(in: &tree, now: currentTime.rfc3339) else { return true }
+    let outcome = try await store.commit(
+      Command(preconditions: [.revision(key, object.revision)], mutations: [.put(key, UnversionedObject(tree: tree))]))
+    if case .committed = outcome { return true }
+    return false
+  }
+
+  // MARK: - Definitions
+
+  /// The APIServices of the served versions of definitions: made, mended, removed.
+  private func registerDefinitions() async throws(StoreError) -> Bool {
+    let state = try await store.linearizableState()
+    let planner = BootstrapPlanner(registry: builtInRegistry, options: BootstrapController.Options())
+    let context = BootstrapPlanner.Context(state: state, now: currentTime, world: callerWorld)
+    var wanted: [String: JSONValue] = [:]
+    let definitions = state.objects(
+      resource: DefinedKinds.resource.description, namespace: "", after: nil, limit: 0
+    ).objects
+    for definition in definitions {
+      let spec = definition.tree["spec"]
+      let group = spec["group"].string ?? ""
+      for version in spec["versions"].elements where version["served"] == true {
+        let object = LocalAPIService.object(
+          group: group, version: version["name"].string ?? "", .custom, isBuiltIn: false)
+        wanted[object["metadata"]["name"].string ?? ""] = object
+      }
+    }
+    var writes = wanted.sorted { $0.key < $1.key }.compactMap { _, object in
+      planner.ensure(object, context, mend: LocalAPIService.mend)
+    }
+    let registered = state.objects(
+      resource: AggregatedAPI.resource.description, namespace: "", after: nil, limit: 0
+    ).objects
+    for object in registered where wanted[object.key.name] == nil && object.labels[LocalAPIService.label] == "true" {
+      writes.append(
+        BootstrapWrite(preconditions: [.revision(object.key, object.revision)], mutations: [.delete(object.key)]))
+    }
+    var isDone = true
+    for write in writes {
+      let command = Command(preconditions: write.preconditions, mutations: write.mutations)
+      if case .failed = try await store.commit(command) { isDone = false }
+    }
+    return isDone
+  }
+
+  // MARK: - Asking
+
+  private func check(_ api: AggregatedAPI, _ objects: ObjectLookup) async -> Check {
+    if let condition = AvailableCondition.judge(api, objects) {
+      return Check(api: api, condition: condition, documents: AggregatedDocuments())
+    }
+    var failure = ""
+    for _ in 0..<Self.checkAttempts {
+      do throws(AggregationFailure) {
+        let list = try await ask(api, "/\(api.path)", objects)
+        var documents = AggregatedDocuments(resources: list, isFresh: true)
+        documents.openAPI = await openAPIAddresses(api, objects)
+        return Check(api: api, condition: .passed, documents: documents)
+      } catch {
+        failure = error.description
+      }
+    }
+    return Check(api: api, condition: .failed("FailedDiscoveryCheck", failure), documents: AggregatedDocuments())
+  }
+
+  private func openAPIAddresses(_ api: AggregatedAPI, _ objects: ObjectLookup) async -> [String: String] {
+    guard let index = try? await ask(api, "/openapi/v3", objects) else { return [:] }
+    var addresses: [String: String] = [:]
+    // Of its own group version alone: what else it serves others answer for.
+    for (key, entry) in index["paths"].object ?? [:] where key == api.path || key == "apis/\(api.group)" {
+      addresses[key] = entry["serverRelativeURL"].string
+    }
+    return addresses
+  }
+
+  /// A document of an aggregated server, as the aggregator itself asks.
+  private func ask(
+    _ api: AggregatedAPI, _ target: String, _ objects: ObjectLookup
+  ) async throws(AggregationFailure) -> JSONValue {
+    let place: (host: String, port: UInt16)
+    do throws(ServiceResolution.Failure) {
+      place = try ServiceResolution.endpoint(
+        namespace: api.namespace, name: api.service, port: api.port, objects: objects,
+        choice: callerWorld.randomBits())
+    } catch {
+      throw AggregationFailure(description: error.description)
+    }
+    let authority = place.host.contains(":") ? "[\(place.host)]:\(place.port)" : "\(place.host):\(place.port)"
+    let url = "https://\(authority)\(target)"
+    let request = HTTPRequest(
+      method: "GET", target: target,
+      headers: [
+        "host": authority, "accept": "application/json", "user-agent": "kube-aggregator",
+        "x-remote-user": "system:kube-aggregator", "x-remote-group": "system:masters",
+      ])
+    let address = api.target(host: place.host, port: place.port)
+    let response: HTTPResponse
+    let bytes: [UInt8]
+    do {
+      response = try await dependencies.aggregation.send(
+        request, to: address, within: Self.checkTime, authority: objects.state.object(FrontProxyAuthority.secret))
+      bytes = try await response.body.collect(upTo: Self.documentMaximum)
+    } catch {
+      throw AggregationFailure(
+        description: "failing or missing response from \(url): Get \"\(url)\": \(WebhookCaller.text(error, address))")
+    }
+    guard (200...299).contains(response.status) else {
+      throw AggregationFailure(
+        description: "failing or missing response from \(url): bad status from \(url): \(response.status)")
+    }
+    guard let tree = try? JSONValue(parsing: bytes) else {
+      throw AggregationFailure(description: "failing or missing response from \(url): it is no JSON")
+    }
+    return tree
+  }
+
+  // MARK: - The loop
+
+  /// Between two passes at least: answers that differ every time must not keep everybody busy.
+  private static let passInterval = Duration.seconds(1)
+
+  /// Keeps up with APIServices, definitions, and the services behind them until the task is cancelled.
+  public func followAPIServices(on world: any World, isLeader: @escaping @Sendable () -> Bool) async {
+    let signal = DefinitionSignal(world: world)
+    let aggregation = aggregation
+    let store = store
+    let watched: [(resource: String, concerns: @Sendable (ObjectKey) -> Bool)] =
+      [(AggregatedAPI.resource.description, { _ in true }), (DefinedKinds.resource.description, { _ in true })]
+      + ["services", "endpoints"].map { resource in
+        (
+          resource,
+          { key in
+            aggregation.apis(store.current).contains { $0.namespace == key.namespace && $0.service == key.name }
+          }
+        )
+      }
+    while !Task.isCancelled {
+      let subscriptions = watched.map { signal.subscribe(store, resource: $0.resource, concerning: $0.concerns) }
+      while !Task.isCancelled, !signal.hasEnded {
+        var isDone = false
+        do { isDone = try await reconcileAPIServices(isLeader: isLeader()) } catch {
+          dependencies.logger.warning("cannot bring API services up to date now: \(error)")
+        }
+        do {
+          try await world.sleep(for: Self.passInterval)
+          try await signal.wait(atMost: isDone ? DefinitionSignal.pollInterval : DefinitionSignal.retryInterval)
+        } catch { break }
+      }
+      for subscription in subscriptions { subscription?.cancel() }
+    }
+  }
+}
+
+/// Why an aggregated server is not available.
+struct AggregationFailure: Error, CustomStringConvertible {
+  let description: String
+}
