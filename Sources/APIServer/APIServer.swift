@@ -173,7 +173,7 @@ public final class APIServer: HTTPHandler {
     let decision = await dependencies.authorizer.authorize(attributes)
     AuditRecord.current?.decided(decision)
     guard decision.isAllowed else { throw attributes.forbidden(reason: decision.reason) }
-    if let api = try await aggregatedAPI(path.segments) {
+    if !servesItself(info), let api = try await aggregatedAPI(path.segments) {
       return await proxy(request, to: api, path, info, attributes.user, world)
     }
     guard info.isResourceRequest else {

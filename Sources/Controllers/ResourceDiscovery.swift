@@ -18,22 +18,34 @@ final class ResourceDiscovery: Sendable {
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
   private let client: APIClient
-  private let cache = Mutex<(resources: [DiscoveredResource], at: MonotonicTime)?>(nil)
+  private struct Findings {
+    var resources: [DiscoveredResource] = []
+    /// Group versions whose server does not answer now.
+    var stale: [String] = []
+  }
+  private let cache = Mutex<(findings: Findings, at: MonotonicTime)?>(nil)
 
   init(client: APIClient) { self.client = client }
 
   /// Every resource of every group in its preferred version.
-  func all() async throws -> [DiscoveredResource] {
+  func all() async throws -> [DiscoveredResource] { try await findings().resources }
+
+  /// Group versions of aggregated servers that do not answer now: what they say they serve may be out of date.
+  func stale() async throws -> [String] { try await findings().stale }
+
+  private func findings() async throws -> Findings {
     let now = client.world.now
-    if let cached = cache.withLock({ $0 }), now - cached.at < Self.lifetime { return cached.resources }
-    var resources: [DiscoveredResource] = []
+    if let cached = cache.withLock({ $0 }), now - cached.at < Self.lifetime { return cached.findings }
+    var findings = Findings()
     for path in ["/api", "/apis"] {
       let document = try JSONValue(parsing: try await client.raw(path, accept: Self.accept))
       for group in document["items"].elements {
         guard let version = group["versions"].elements.first else { continue }
         let name = group["metadata"]["name"].string ?? ""
+        findings.stale += group["versions"].elements.filter { $0["freshness"] == "Stale" }
+          .map { "\(name)/\($0["version"].string ?? "")" }
         for resource in version["resources"].elements {
-          resources.append(
+          findings.resources.append(
             DiscoveredResource(
               reference: ResourceReference(
                 name, version["version"].string ?? "", resource["resource"].string ?? "",
@@ -42,7 +54,7 @@ final class ResourceDiscovery: Sendable {
         }
       }
     }
-    let found = resources
+    let found = findings
     cache.withLock { $0 = (found, now) }
     return found
   }

@@ -35,7 +35,8 @@ import World
     switch request.target {
     case group: json(resourceList)
     case "/openapi/v3":
-      json(["paths": ["apis/metrics.example.com/v1beta1": ["serverRelativeURL": "/openapi/v3\(group)?hash=1"]]])
+      json(["paths": ["apis/metrics.example.com/v1beta1": ["serverRelativeURL": .string("/openapi/v3\(group)?hash=1")]]]
+      )
     case "/openapi/v3\(group)", "/openapi/v3\(group)?hash=1": json(["openapi": "3.0.0", "paths": [:]])
     case _ where request.target.hasPrefix("\(group)/nodes"):
       json(["kind": "NodeMetricsList", "apiVersion": "metrics.example.com/v1beta1", "items": []])
@@ -142,17 +143,12 @@ import World
     service["spec"]["ports"] = [["name": "https", "port": 443]]
     try await cluster.post("\(place)/services", service)
     try await expect("EndpointsNotFound", "cannot find endpoints for service/metrics in \"default\"")
-    var endpoints: JSONValue = ["apiVersion": "v1", "kind": "Endpoints", "metadata": ["name": "metrics"]]
-    try await cluster.post("\(place)/endpoints", endpoints)
+    try cluster.storeEndpoints("metrics", .null)
     try await expect(
       "MissingEndpoints", "endpoints for service/metrics in \"default\" have no addresses with port name \"https\"")
-    endpoints["subsets"] = [
-      [
-        "addresses": [["ip": "127.0.0.1"]],
-        "ports": [["name": "https", "port": .integer(Int64(scene.service.port))]],
-      ]
-    ]
-    try await cluster.put("\(place)/endpoints/metrics", endpoints)
+    let port = JSONValue.integer(Int64(scene.service.port))
+    try cluster.storeEndpoints(
+      "metrics", [["addresses": [["ip": "127.0.0.1"]], "ports": [["name": "https", "port": port]]]])
     let url = "https://127.0.0.1:\(scene.service.port)\(Self.group)"
     scene.service.setAnswer { _, _ in HTTPResponse(status: 403) }
     try await expect(

@@ -268,7 +268,7 @@ private func review(
           return result
         })
     }
-    try await expect("returned invalid metadata: missing metadata in converted object") { _, request in
+    try await expect("returned invalid object: must have the same name: a != ") { _, request in
       review(
         request,
         with: { object, version in

@@ -1,7 +1,7 @@
 // The APIServices of what this server itself answers for: one for every group version that is built in, one for every
 // version of a definition, with the reference's priorities.
 import JSON
-import Replica
+import Kinds
 import Schema
 
 /// Where a group stands among groups, and a version in its group: the higher, the earlier.

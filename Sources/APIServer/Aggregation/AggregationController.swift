@@ -38,6 +38,11 @@ extension APIServer {
       for api in apis { group.addTask { await self.check(api, objects) } }
       return await group.reduce(into: [Check]()) { $0.append($1) }
     }
+    for check in checks {
+      let isAvailable = check.condition.status == "True"
+      metrics.unavailableAPIs.set(isAvailable ? 0 : 1, [check.api.name])
+      if !isAvailable { metrics.unavailableAPIChecks.add(1, [check.api.name, check.condition.reason]) }
+    }
     aggregation.learn(
       Dictionary(uniqueKeysWithValues: checks.map { ($0.api.name, $0.documents) }))
     guard isLeader else { return isDone }
@@ -175,16 +180,15 @@ extension APIServer {
     let signal = DefinitionSignal(world: world)
     let aggregation = aggregation
     let store = store
-    let watched: [(resource: String, concerns: @Sendable (ObjectKey) -> Bool)] =
-      [(AggregatedAPI.resource.description, { _ in true }), (DefinedKinds.resource.description, { _ in true })]
-      + ["services", "endpoints"].map { resource in
-        (
-          resource,
-          { key in
-            aggregation.apis(store.current).contains { $0.namespace == key.namespace && $0.service == key.name }
-          }
-        )
-      }
+    let isBehind: @Sendable (ObjectKey) -> Bool = { key in
+      aggregation.apis(store.current).contains { $0.namespace == key.namespace && $0.service == key.name }
+    }
+    let always: @Sendable (ObjectKey) -> Bool = { _ in true }
+    let watched = [
+      (resource: AggregatedAPI.resource.description, concerns: always),
+      (resource: DefinedKinds.resource.description, concerns: always), (resource: "services", concerns: isBehind),
+      (resource: "endpoints", concerns: isBehind),
+    ]
     while !Task.isCancelled {
       let subscriptions = watched.map { signal.subscribe(store, resource: $0.resource, concerning: $0.concerns) }
       while !Task.isCancelled, !signal.hasEnded {

@@ -14,6 +14,13 @@ extension APIServer {
   static let aggregatedDiscoveryTime = Duration.seconds(5)
   private static let aggregatedResponseTime = Duration.seconds(60)
 
+  /// Whether the request is about a resource of this server's own: most are, and need not look further.
+  func servesItself(_ info: RequestInfo) -> Bool {
+    guard info.isResourceRequest else { return false }
+    return info.group.isEmpty
+      || registry.kind(group: info.group, version: info.version, resource: info.resource) != nil
+  }
+
   /// The API that answers for a path below /apis/GROUP/VERSION, where that is not this server: as the newest state that
   /// was applied here has it, or a newer one where `isNewest` asks for that.
   func aggregatedAPI(_ segments: [String], isNewest: Bool = false) async throws(APIStatus) -> AggregatedAPI? {

@@ -2,6 +2,7 @@ import HTTP
 import JSON
 // Paths that are no resources: discovery, OpenAPI, version, metrics, and whatever was registered beside them.
 import Kinds
+import Replica
 import Schema
 import World
 

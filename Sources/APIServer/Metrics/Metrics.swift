@@ -143,6 +143,11 @@ final class ServerMetrics: Sendable {
     "apiserver_flowcontrol_request_wait_duration_seconds", help: "Time that requests waited for seats.",
     labels: ["priority_level", "flow_schema", "execute"],
     bounds: [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15])
+  let unavailableAPIs = MetricFamily(
+    "aggregator_unavailable_apiservice", .gauge, help: "APIServices that are not available now: 1.", labels: ["name"])
+  let unavailableAPIChecks = MetricFamily(
+    "aggregator_unavailable_apiservice_total", .counter, help: "Checks that found an APIService not to be available.",
+    labels: ["name", "reason"])
   let watches = MetricFamily(
     "apiserver_longrunning_requests", .gauge, help: "Watches being served.", labels: ["verb"])
 
@@ -153,7 +158,7 @@ final class ServerMetrics: Sendable {
     inFlight.render(to: &out)
     for family in [rejected, dispatched, executing, nominalSeats, inQueue] { family.render(to: &out) }
     queueWaits.render(to: &out)
-    watches.render(to: &out)
+    for family in [watches, unavailableAPIs, unavailableAPIChecks] { family.render(to: &out) }
     return out
   }
 }

@@ -47,6 +47,13 @@ public final class NamespaceController: Controller {
     var content = NamespaceContent()
     do {
       for resource in try await discovery.deletableNamespaced() { await empty(resource, key.name, &content) }
+      // What a server that does not answer holds of the namespace nobody knows.
+      let stale = try await discovery.stale()
+      if !stale.isEmpty {
+        let failures = stale.map { "\($0): stale GroupVersion discovery: \($0)" }
+        content.discoveryFailure =
+          "unable to retrieve the complete list of server APIs: " + failures.joined(separator: ", ")
+      }
     } catch {
       content.discoveryFailure = "\((error as? APIStatus)?.message ?? "\(error)")"
     }
