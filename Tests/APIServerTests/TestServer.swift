@@ -125,7 +125,7 @@ final class WatchReader {
   init(pipe: BytePipe) { self.pipe = pipe }
 
   /// The next event; nil at the end of the stream. Fails when none comes in time.
-  func next(within limit: Duration = .seconds(5)) async throws -> WatchEvent? {
+  func next(within limit: Duration = .seconds(30)) async throws -> WatchEvent? {
     while true {
       if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
         let tree = try JSONValue(parsing: Array(buffer[..<end]))
