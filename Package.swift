@@ -124,7 +124,7 @@ let package = Package(
     // What Kubernetes' own conformance suite asks, told against the API server in memory.
     .testTarget(
       name: "ConformanceTests",
-      dependencies: ["Client", "Controllers", "HTTP", "Schema", "JSON", "World", "TestSupport", logging],
+      dependencies: ["APIServer", "Client", "Controllers", "HTTP", "Schema", "JSON", "World", "TestSupport", logging],
       swiftSettings: settings),
     .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "World"], swiftSettings: settings),
   ]

@@ -123,8 +123,22 @@ public struct APIClient: Sendable {
   {
     let answer = try await json("GET", path, options.query, accept: accept)
     return ObjectList(
-      items: answer["items"].elements, resourceVersion: answer["metadata"]["resourceVersion"].string ?? "",
+      items: Self.typedItems(of: answer), resourceVersion: answer["metadata"]["resourceVersion"].string ?? "",
       continueToken: answer["metadata"]["continue"].string ?? "")
+  }
+
+  /// The items of a list; those of built-in kinds leave to their list to say what they are.
+  private static func typedItems(of list: JSONValue) -> [JSONValue] {
+    guard let listKind = list["kind"].string, listKind.hasSuffix("List"), list["items"][0]["kind"].isNull else {
+      return list["items"].elements
+    }
+    let kind = JSONValue.string(String(listKind.dropLast("List".count)))
+    return list["items"].elements.map { item in
+      var item = item
+      item["kind"] = kind
+      item["apiVersion"] = list["apiVersion"]
+      return item
+    }
   }
 
   @discardableResult

@@ -58,9 +58,11 @@ struct TabledRules: KindRules {
 
   func applyDefaults(to object: inout JSONValue) { rules.applyDefaults(to: &object) }
   func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
+    DisabledPodFields.drop(from: &object)
     rules.prepareForCreate(&object, context: context)
   }
   func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    DisabledPodFields.drop(from: &object)
     rules.prepareForUpdate(&object, old: old, context: context)
   }
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {

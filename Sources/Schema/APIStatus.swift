@@ -65,7 +65,9 @@ public struct APIStatus: Error, Sendable {
     return Self(code: 403, reason: "Forbidden", message: "\(subject) is forbidden: \(why)").about(resource, name)
   }
   public static func invalid(_ kind: GroupVersionKind, _ name: String, _ errors: [FieldError]) -> Self {
-    let texts = errors.map { "\($0.field): \($0.message)" }
+    // The message says each thing once, the causes as often as it was found.
+    var seen: Set<String> = []
+    let texts = errors.map { "\($0.field): \($0.message)" }.filter { seen.insert($0).inserted }
     let list = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
     let qualified = kind.group.isEmpty ? kind.kind : "\(kind.kind).\(kind.group)"
     var status = Self(code: 422, reason: "Invalid", message: "\(qualified) \"\(name)\" is invalid: \(list)")

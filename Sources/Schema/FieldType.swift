@@ -29,6 +29,17 @@ public indirect enum FieldType: Sendable {
   case map(FieldType)
 }
 
+extension FieldType {
+  /// Has structures inside.
+  var mayHoldStructures: Bool {
+    switch self {
+    case .structure: true
+    case .array(let element), .map(let element): element.mayHoldStructures
+    default: false
+    }
+  }
+}
+
 /// How a list or map merges under server-side apply (spec/3 §3.6).
 public enum ListSemantics: Sendable, Hashable {
   case atomic

@@ -121,13 +121,18 @@ import Testing
     #expect(inside.json["metadata"]["namespace"] == "team")
   }
 
-  @Test func aValueThatIsNotSupportedIsReportedOnce() async throws {
+  @Test func aValueThatIsNotSupportedIsReportedByEveryCheckThatFindsIt() async throws {
     var object = deployment("web")
     object["spec"]["template"]["spec"]["restartPolicy"] = "Sometimes"
     let reply = try await TestServer().post(deployments, object)
     #expect(reply.status == 422)
     let policies = reply.json["details"]["causes"].elements.filter { $0["reason"] == "FieldValueNotSupported" }
-    #expect(policies.map { $0["field"] } == ["spec.template.spec.restartPolicy"])
+    #expect(policies.allSatisfy { $0["field"] == "spec.template.spec.restartPolicy" })
+    // What pods may have, and what those of a deployment may.
+    let expected = ["\"Always\", \"OnFailure\", \"Never\"", "\"Always\""].map {
+      "Unsupported value: \"Sometimes\": supported values: \($0)"
+    }
+    #expect(policies.map { $0["message"].string } == expected)
   }
 
   @Test func unknownFieldsWarnByDefaultAndFailWhenStrict() async throws {

@@ -126,7 +126,10 @@ import Testing
       try await server.get("/api/v1/configmaps?fieldSelector=metadata.namespace%3Dother").names == ["elsewhere"])
     let unknown = try await server.get("\(configMaps)?fieldSelector=data.a%3D1")
     #expect(unknown.status == 400)
-    #expect(unknown.message == "field label not supported: data.a")
+    #expect(
+      unknown.message == "\"data.a\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    let ofPods = try await server.get("/api/v1/pods?fieldSelector=spec.foo%3D1")
+    #expect(ofPods.message == "field label not supported: spec.foo")
   }
 
   @Test func podsAreSelectedByNodeAndPhase() async throws {

@@ -81,7 +81,7 @@ import Testing
       ])
     #expect(
       problems { $0["spec"]["volumes"] = [["name": "v", "emptyDir": [:], "hostPath": ["path": "/"]]] } == [
-        "spec.volumes[0].emptyDir: Forbidden: may not specify more than 1 volume type"
+        "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"
       ])
     #expect(
       problems { $0["spec"]["containers"][0]["livenessProbe"] = ["successThreshold": 2, "tcpSocket": ["port": 80]] }

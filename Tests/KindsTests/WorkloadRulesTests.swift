@@ -61,7 +61,8 @@ import Testing
             "type": "RollingUpdate", "rollingUpdate": ["maxSurge": 0, "maxUnavailable": "0%"],
           ]
         }) == [
-          "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"0%\": may not be 0 when `maxSurge` is 0"
+          "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: intstr.IntOrString{Type:1, IntVal:0, "
+            + "StrVal:\"0%\"}: may not be 0 when `maxSurge` is 0"
         ])
     #expect(
       deployments.problems(Given.deployment { $0["spec"]["minReadySeconds"] = 600 }) == [

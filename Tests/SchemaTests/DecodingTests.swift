@@ -176,23 +176,4 @@ struct DecodingTests {
     #expect(empty["spec"]["replicas"] == 1)
     #expect(empty["spec"].object?.members.first?.key == "replicas")
   }
-
-  @Test("values outside an enumeration are named with those that are supported")
-  func enumerations() throws {
-    var object = try decode(Fixture.text).object
-    object["spec"]["template"]["spec"]["restartPolicy"] = "Sometimes"
-    let errors = Fixture.deployment.validate(object)
-    #expect(
-      errors == [
-        .notSupported(
-          "spec.template.spec.restartPolicy", "Sometimes", supported: ["Always", "Never", "OnFailure"])
-      ])
-    #expect(
-      errors.first?.message
-        == "Unsupported value: \"Sometimes\": supported values: \"Always\", \"Never\", \"OnFailure\"")
-    let missing = try decode("{}").object
-    #expect(
-      Fixture.deployment.validate(missing, checkingRequired: true).map(\.field)
-        == ["spec.selector", "spec.template.spec.containers"])
-  }
 }

@@ -44,6 +44,16 @@ public struct TestCluster: Sendable {
     }
   }
 
+  /// So much is written that the store no longer knows how it was before.
+  public func outliveHistory() throws {
+    let value = JSONValue.string(String(repeating: "x", count: 100_000))
+    let object = UnversionedObject(tree: ["metadata": ["name": "x"], "value": value])
+    for _ in 0..<4096 {
+      _ = try store.commitNow(
+        Command(mutations: [.put(ObjectKey(resource: "x", namespace: "", name: "x"), object)]))
+    }
+  }
+
   private static let group = "rbac.authorization.k8s.io"
   private static let clusterRoles = ResourceReference(group, "v1", "clusterroles", "ClusterRole", namespaced: false)
   private static let clusterRoleBindings = ResourceReference(

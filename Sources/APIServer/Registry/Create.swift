@@ -115,9 +115,9 @@ extension APIServer {
     let errors =
       ObjectMetaValidation.create(object["metadata"], isNamespaced: kind.isNamespaced) { name, isPrefix in
         kind.rules.validateName(name, isGeneratePrefix: isPrefix).map { [$0] } ?? []
-      } + kind.structure.validate(object) + kind.rules.validate(object) + kind.rules.validateCreate(object)
+      } + kind.rules.validate(object) + kind.rules.validateCreate(object)
     guard errors.isEmpty else {
-      throw .invalid(kind.kind, object["metadata"]["name"].string ?? "", errors.uniqued())
+      throw .invalid(kind.kind, object["metadata"]["name"].string ?? "", errors)
     }
     admitted.object = object
     let verdict = try await admission.validate(admitted, objects: objects)
@@ -144,19 +144,6 @@ struct PreparedWrite: Sendable {
   var object: JSONValue
   var verdict: AdmissionVerdict
   var warnings: [String]
-}
-
-extension [FieldError] {
-  /// Each error once: schema and rules may both find it. Of two lists of what a field may hold the later one stays,
-  /// which is the rules': in the reference's order, where the schema's is sorted.
-  func uniqued() -> [FieldError] {
-    var seen: Set<FieldError> = []
-    var lists: [String: Int] = [:]
-    for (index, error) in enumerated() where error.reason == .notSupported { lists[error.field] = index }
-    return enumerated().filter { index, error in
-      (error.reason != .notSupported || lists[error.field] == index) && seen.insert(error).inserted
-    }.map(\.element)
-  }
 }
 
 extension ResourceRequest {

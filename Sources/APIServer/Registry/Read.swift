@@ -166,7 +166,8 @@ extension APIServer {
     }
   }
 
-  private static let comma: [UInt8] = [UInt8(ascii: ",")]
+  /// Items are gathered into pieces of about this size.
+  private static let chunkSize = 65536
   private static let listEnd: [UInt8] = Array("]}".utf8)
 
   /// A page in the client's shape.
@@ -174,6 +175,8 @@ extension APIServer {
     let kind = presenter.kind
     let headers: HTTPHeaders = ["content-type": presenter.format.encoding.rawValue]
     let items: ((StoredObject) -> [UInt8])?
+    /// How items begin that say of what kind they are, which the list has said already.
+    var typePrefix: [UInt8] = []
     let listKind: (kind: String, apiVersion: String)
     switch presenter.format.shape {
     case .partialMetadata(let version) where presenter.format.encoding == .json && !presenter.format.isPretty:
@@ -181,6 +184,7 @@ extension APIServer {
       listKind = ("PartialObjectMetadataList", "meta.k8s.io/\(version)")
     default:
       items = presenter.usesStoredBytes ? { presenter.bytes($0) } : nil
+      if presenter.kind.custom == nil { typePrefix = presenter.typePrefix }
       listKind = (kind.listKind, kind.kind.apiVersion)
     }
     if presenter.format.encoding == .protobuf {
@@ -191,17 +195,29 @@ extension APIServer {
       return HTTPResponse(
         status: 200, headers: headers, body: .bytes(try presenter.codec.encode(tree, presenter.format)))
     }
-    var chunks: [[UInt8]] = []
-    chunks.reserveCapacity(page.objects.count * 2 + 2)
     let head: JSONValue = [
       "kind": .string(listKind.kind), "apiVersion": .string(listKind.apiVersion), "metadata": page.position.json,
     ]
-    chunks.append(head.bytes.dropLast() + Array(",\"items\":[".utf8))
+    var chunks: [[UInt8]] = []
+    var chunk = head.bytes.dropLast() + Array(",\"items\":[".utf8)
     for (index, object) in page.objects.enumerated() {
-      if index > 0 { chunks.append(Self.comma) }
-      chunks.append(items(object))
+      if chunk.count > Self.chunkSize {
+        chunks.append(chunk)
+        chunk.removeAll(keepingCapacity: false)
+        chunk.reserveCapacity(Self.chunkSize * 2)
+      }
+      if index > 0 { chunk.append(UInt8(ascii: ",")) }
+      let bytes = items(object)
+      if typePrefix.isEmpty {
+        chunk += bytes
+      } else if bytes.starts(with: typePrefix) {
+        chunk.append(UInt8(ascii: "{"))
+        chunk += bytes[typePrefix.count...]
+      } else {
+        chunk += Presenter.untyped(presenter.tree(object)).bytes
+      }
     }
-    chunks.append(Self.listEnd)
+    chunks.append(chunk + Self.listEnd)
     return HTTPResponse(status: 200, headers: headers, body: .chunks(chunks))
   }
 }

@@ -268,7 +268,6 @@ enum UpdateRules {
     _ object: JSONValue, old: JSONValue, kind: KindDescriptor, surface: UpdateSurface
   ) -> [FieldError] {
     var errors = ObjectMetaValidation.update(object["metadata"], old: old["metadata"])
-    errors += kind.structure.validate(object)
     switch surface {
     case .object, .scale:
       errors += kind.rules.validate(object) + kind.rules.validateUpdate(object, old: old)
@@ -276,12 +275,15 @@ enum UpdateRules {
     case .finalize, .binding: break
     case .ephemeralContainers: errors += kind.rules.validate(object) + ephemeralErrors(object, old: old)
     }
-    return errors.uniqued()
+    return errors
   }
 
   /// Ephemeral containers are only ever added (spec/3 §3.7).
   private static func ephemeralErrors(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     let path = "spec.ephemeralContainers"
+    if !old["metadata"]["annotations"]["kubernetes.io/config.mirror"].isNull {
+      return [.forbidden("[]", "static pods do not support ephemeral containers")]
+    }
     let added = object["spec"]["ephemeralContainers"].elements
     return old["spec"]["ephemeralContainers"].elements.compactMap { before in
       guard let now = added.first(where: { $0["name"] == before["name"] }) else {

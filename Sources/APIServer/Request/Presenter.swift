@@ -34,6 +34,11 @@ struct Presenter: Sendable {
     kind.needsConversion(object) ? tree(object).bytes : object.bytes
   }
 
+  /// How stored objects of a built-in kind begin.
+  var typePrefix: [UInt8] {
+    Array("{\"kind\":\"\(kind.kind.kind)\",\"apiVersion\":\"\(kind.kind.apiVersion)\",".utf8)
+  }
+
   /// One object in its shape, still a tree.
   func shaped(_ object: JSONValue, withColumns: Bool = true) -> JSONValue {
     switch format.shape {
@@ -69,9 +74,17 @@ struct Presenter: Sendable {
     case .object:
       [
         "kind": .string(kind.listKind), "apiVersion": .string(kind.kind.apiVersion), "metadata": position.json,
-        "items": .array(objects),
+        "items": .array(kind.custom == nil ? objects.map(Self.untyped) : objects),
       ]
     }
+  }
+
+  /// An item of a list, which has said of what kind its items are. (Lists of custom resources say it again each time.)
+  static func untyped(_ object: JSONValue) -> JSONValue {
+    var object = object
+    object["kind"] = .null
+    object["apiVersion"] = .null
+    return object
   }
 
   /// A page in protobuf, as pieces.

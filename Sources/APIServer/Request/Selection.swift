@@ -57,7 +57,7 @@ struct ObjectSelection: Sendable {
     case "metadata.namespace" where kind.isNamespaced: nameRequirements.append(requirement)
     default:
       guard let position = kind.selectableFields.firstIndex(where: { $0.label == requirement.field }) else {
-        throw .badRequest("field label not supported: \(requirement.field)")
+        throw .badRequest(Self.unknownLabel(requirement.field, kind))
       }
       let field = kind.selectableFields[position]
       fields.append(
@@ -66,6 +66,18 @@ struct ObjectSelection: Sendable {
           absentText: Self.absentText(field.path, in: kind.structure),
           isNegated: requirement.isNegated, value: requirement.value))
     }
+  }
+
+  /// In the words that the reference has for this kind.
+  private static func unknownLabel(_ label: String, _ kind: KindDescriptor) -> String {
+    if kind.kind.group == "batch", kind.kind.kind == "Job" {
+      return "field label \"\(label)\" not supported for batchv1.Job"
+    }
+    let hasOwnLabels = kind.selectableFields.contains { $0.label != "name" }
+    if kind.custom != nil || (hasOwnLabels && kind.kind.group != "apps") {
+      return "field label not supported: \(label)"
+    }
+    return "\"\(label)\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
   }
 
   /// Numbers and booleans that are left out of an object are zero and false to a selector.

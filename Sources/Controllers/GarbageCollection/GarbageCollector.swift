@@ -109,12 +109,28 @@ public final class GarbageCollector: Controller {
     case .keep: return
     case .removeOwners(let uids): try await removeOwners(uids, from: live, node)
     case .delete(let propagation):
+      if propagation == .foreground, try await breakCircle(at: node, live) { return queue.add(node.uid) }
       do {
         try await client.delete(
           node.resource, namespace: node.key.namespace, name: node.key.name,
           DeleteOptions(propagation: propagation, uid: node.uid, resourceVersion: live.metadata.resourceVersion))
       } catch let status as APIStatus where status.code == 404 { return }
     }
+  }
+
+  /// Whether the object was part of a circle of owners that all wait for one another; it blocks none of them any more.
+  private func breakCircle(at node: GraphNode, _ live: MetadataObject) async throws -> Bool {
+    let owners = live.metadata.ownerReferences
+    guard owners.contains(where: { $0.blockOwnerDeletion }),
+      state.withLock({ $0.graph.dependents(of: node.uid).contains { $0.waitsForDependents } })
+    else { return false }
+    let unblocked = owners.map { owner in
+      var json = owner.json
+      json["blockOwnerDeletion"] = false
+      return json
+    }
+    try await patchMetadata(node, live, ["ownerReferences": .array(unblocked)])
+    return true
   }
 
   private func ownerState(_ owner: OwnerReference, of object: MetadataObject, _ node: GraphNode) async throws

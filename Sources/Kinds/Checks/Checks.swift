@@ -50,6 +50,11 @@ struct Checks {
     if !supported.contains(text) { errors.append(.notSupported(path(), value, supported: supported)) }
   }
 
+  /// One of these texts; absent is as wrong as any other.
+  mutating func choice(_ value: JSONValue, _ path: @autoclosure Path, _ supported: [String]) {
+    if !supported.contains(value.text) { notSupported(path(), value, supported) }
+  }
+
   static let negativeMessage = "must be greater than or equal to 0"
   static let immutableMessage = "field is immutable"
 
@@ -81,7 +86,7 @@ struct Checks {
     if let text = value.string {
       guard Self.percent(text) == nil else { return }
       invalid(
-        path(), value,
+        path(), goValue: GoSyntax.intOrString(value),
         "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used "
           + "for validation is '[0-9]+%')")
     } else {
@@ -97,19 +102,7 @@ struct Checks {
     return Int64(text.dropLast())
   }
 
-  static func portName(_ name: String) -> [String] {
-    var errors: [String] = []
-    if name.utf8.count > 15 { errors.append("must be no more than 15 bytes") }
-    let letters = UInt8(ascii: "a")...UInt8(ascii: "z")
-    let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
-    if !name.utf8.allSatisfy({ letters.contains($0) || digits.contains($0) || $0 == UInt8(ascii: "-") }) {
-      errors.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
-    }
-    if !name.utf8.contains(where: letters.contains) { errors.append("must contain at least one letter (a-z)") }
-    if name.contains("--") { errors.append("must not contain consecutive hyphens") }
-    if name.hasPrefix("-") || name.hasSuffix("-") { errors.append("must not begin or end with a hyphen") }
-    return errors
-  }
+  static func portName(_ name: String) -> [String] { Validate.portName(name) }
 
   // MARK: Addresses
 

@@ -35,5 +35,35 @@ enum GoSyntax {
       + "Name:\(quoted(value["name"].text))}"
   }
 
+  /// `resource.Quantity{…}`, as it stands after parsing a text of the usual size.
+  static func quantity(_ text: String) -> String {
+    let suffixes: [(String, Int, Int)] = [
+      ("Ki", 10, 0), ("Mi", 20, 0), ("Gi", 30, 0), ("Ti", 40, 0), ("Pi", 50, 0), ("Ei", 60, 0), ("n", 0, -9),
+      ("u", 0, -6), ("m", 0, -3), ("k", 0, 3), ("M", 0, 6), ("G", 0, 9), ("T", 0, 12), ("P", 0, 15), ("E", 0, 18),
+    ]
+    let (suffix, shift, exponent) = suffixes.first { text.hasSuffix($0.0) } ?? ("", 0, 0)
+    let parts = text.dropLast(suffix.count).split(separator: ".", omittingEmptySubsequences: false)
+    let fraction = parts.count > 1 ? parts[1] : ""
+    let digits = Int64(String(parts.first ?? "") + String(fraction)) ?? 0
+    let format = shift > 0 ? "BinarySI" : "DecimalSI"
+    return "resource.Quantity{i:resource.int64Amount{value:\(digits << Int64(shift)), "
+      + "scale:\(exponent - fraction.count)}, d:resource.infDecAmount{Dec:(*inf.Dec)(nil)}, "
+      + "s:\(quoted(text)), Format:\(quoted(format))}"
+  }
+
+  /// `intstr.IntOrString{…}`.
+  static func intOrString(_ value: JSONValue) -> String {
+    if let text = value.string { return "intstr.IntOrString{Type:1, IntVal:0, StrVal:\(quoted(text))}" }
+    return "intstr.IntOrString{Type:0, IntVal:\(value.integer ?? 0), StrVal:\"\"}"
+  }
+
+  /// `core.ResourceList{…}`, names sorted.
+  static func resourceList(_ value: JSONValue) -> String {
+    guard case .object(let object) = value else { return "core.ResourceList(nil)" }
+    let members = object.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+    return "core.ResourceList{" + members.map { "\(quoted($0.key)):\(quantity($0.value.text))" }.joined(separator: ", ")
+      + "}"
+  }
+
   static func quoted(_ text: String) -> String { JSONValue.string(text).description }
 }

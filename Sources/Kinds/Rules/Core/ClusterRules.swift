@@ -34,19 +34,14 @@ struct NamespaceRules: KindRules {
 
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
-    for (index, finalizer) in object["spec"]["finalizers"].elements.enumerated() {
-      let place = "spec.finalizers[\(index)]"
+    for finalizer in object["spec"]["finalizers"].elements {
+      let place = "spec.finalizers"
       checks.text(finalizer, place, Validate.qualifiedName)
-      if !finalizer.text.contains("/"), finalizer != "kubernetes" {
+      if !finalizer.text.contains("/"), !["kubernetes", "orphan", "foregroundDeletion"].contains(finalizer.text) {
         checks.invalid(
           place, finalizer,
           "name is neither a standard finalizer name nor is it fully qualified")
       }
-    }
-    if object["metadata"]["labels"][Self.nameLabel] != object["metadata"]["name"] {
-      checks.invalid(
-        "metadata.labels[\(Self.nameLabel)]", object["metadata"]["labels"][Self.nameLabel],
-        "must be the name of the namespace")
     }
     return checks.errors
   }
@@ -74,23 +69,40 @@ struct NodeRules: KindRules {
     }
   }
 
-  /// Taints are not stamped by clients.
-  func validate(_ object: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    let spec = object["spec"]
+  /// (The reference tells of taints as if they stood in the metadata.)
+  private func taints(_ spec: JSONValue, _ checks: inout Checks) {
     var pairs: Set<String> = []
     for (index, taint) in spec["taints"].elements.enumerated() {
-      let place = "spec.taints[\(index)]"
+      let place = "metadata.taints[\(index)]"
       checks.text(taint["key"], "\(place).key", Validate.qualifiedName)
-      checks.text(taint["value"], "\(place).value", Validate.labelValue)
+      let problems = Validate.labelValue(taint["value"].text)
+      if !problems.isEmpty { checks.invalid("\(place).value", taint["value"], problems.joined(separator: ";")) }
       checks.oneOf(taint["effect"], "\(place).effect", Checks.taintEffects)
       if !pairs.insert("\(taint["key"].text)\u{0}\(taint["effect"].text)").inserted {
+        let members = ["Key": "key", "Value": "value", "Effect": "effect"]
+        let shown = ["Key", "Value", "Effect"].map { "\($0):\(GoSyntax.quoted(taint[members[$0] ?? ""].text))" }
         checks.report(
           FieldError(
             .duplicate, field: place,
-            message: "Duplicate value: \(taint): taints must be unique by key and effect pair"))
+            message: "Duplicate value: core.Taint{\(shown.joined(separator: ", ")), TimeAdded:(*v1.Time)(nil)}: "
+              + "taints must be unique by key and effect pair"))
       }
     }
+  }
+
+  private func resources(_ status: JSONValue, _ checks: inout Checks) {
+    for list in ["capacity", "allocatable"] {
+      for (name, value) in status[list].object ?? [:] {
+        checks.resourceQuantity(name, value, "status.\(list).\(name)")
+      }
+    }
+  }
+
+  func validate(_ object: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let spec = object["spec"]
+    taints(spec, &checks)
+    resources(object["status"], &checks)
     for (index, block) in spec["podCIDRs"].elements.enumerated() {
       checks.addressBlock(block, "spec.podCIDRs[\(index)]")
     }
@@ -98,16 +110,12 @@ struct NodeRules: KindRules {
       checks.invalid(
         "spec.podCIDRs", spec["podCIDRs"], "may specify no more than one CIDR for each IP family")
     }
-    for list in ["capacity", "allocatable"] {
-      for (name, value) in object["status"][list].object ?? [:] {
-        checks.resourceQuantity(name, value, "status.\(list)[\(name)]")
-      }
-    }
     return checks.errors
   }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
+    addresses(object["status"], &checks)
     let before = old["spec"]["podCIDRs"].elements
     if !before.isEmpty, object["spec"]["podCIDRs"].elements != before {
       checks.forbidden(
@@ -121,18 +129,31 @@ struct NodeRules: KindRules {
     return checks.errors
   }
 
+  private func addresses(_ status: JSONValue, _ checks: inout Checks) {
+    var seen: Set<JSONValue> = []
+    for (index, address) in status["addresses"].elements.enumerated() where !seen.insert(address).inserted {
+      checks.report(
+        FieldError(
+          .duplicate, field: "status.addresses[\(index)]",
+          message: "Duplicate value: core.NodeAddress{Type:\(GoSyntax.quoted(address["type"].text)), "
+            + "Address:\(GoSyntax.quoted(address["address"].text))}"))
+    }
+  }
+
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
-    var seen: Set<JSONValue> = []
-    for (index, address) in object["status"]["addresses"].elements.enumerated()
-    where !seen.insert(address).inserted {
-      checks.duplicate("status.addresses[\(index)]", address)
-    }
+    resources(object["status"], &checks)
+    addresses(object["status"], &checks)
     return checks.errors
   }
 }
 
 struct LeaseRules: KindRules {
+  /// Coordinated leader election is off in 1.32: its fields are dropped without a word.
+  func applyDefaults(to object: inout JSONValue) {
+    for name in ["strategy", "preferredHolder"] where !object["spec"][name].isNull { object["spec"][name] = .null }
+  }
+
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]
@@ -142,9 +163,6 @@ struct LeaseRules: KindRules {
     if let transitions = spec["leaseTransitions"].integer, transitions < 0 {
       checks.invalid(
         "spec.leaseTransitions", .integer(transitions), "must be greater than or equal to 0")
-    }
-    if !spec["preferredHolder"].isEmptyValue, spec["strategy"].isEmptyValue {
-      checks.forbidden("spec.preferredHolder", "may only be specified when `strategy` is defined")
     }
     return checks.errors
   }

@@ -81,13 +81,29 @@ struct SecretRules: KindRules {
 
   private func dockerConfiguration(_ key: String, _ data: JSONObject, _ checks: inout Checks) {
     guard let value = data[key] else { return checks.required("data[\(key)]") }
-    // The parser stands above; the shape of an object is what people get wrong.
     let text = (try? Base64.decode(value.text)) ?? []
-    let body = text.filter { !" \n\r\t".utf8.contains($0) }
-    if body.first != UInt8(ascii: "{") || body.last != UInt8(ascii: "}") {
-      checks.invalid(
-        "data[\(key)]", "<secret contents redacted>", body.isEmpty ? "unexpected end of JSON input" : "invalid JSON")
+    if let problem = Self.problem(with: text) {
+      checks.invalid("data[\(key)]", "<secret contents redacted>", problem)
     }
+  }
+
+  /// What Go says of a text that is to be a JSON object.
+  private static func problem(with text: [UInt8]) -> String? {
+    let body = text.drop { " \n\r\t".utf8.contains($0) }
+    guard let first = body.first else { return "unexpected end of JSON input" }
+    guard let value = try? JSONValue(parsing: Array(body)) else {
+      if "{[\"-tfn0123456789".utf8.contains(first) { return "unexpected end of JSON input" }
+      return "invalid character '\(Character(Unicode.Scalar(first)))' looking for beginning of value"
+    }
+    let shape: String
+    switch value {
+    case .object, .null: return nil
+    case .array: shape = "array"
+    case .string: shape = "string"
+    case .bool: shape = "bool"
+    case .integer, .double: shape = "number"
+    }
+    return "json: cannot unmarshal \(shape) into Go value of type map[string]interface {}"
   }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {

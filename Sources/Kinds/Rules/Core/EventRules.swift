@@ -16,55 +16,61 @@ struct EventRules: KindRules {
 
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
-    let subject = object[name("involvedObject")]
-    let place = "\(name("involvedObject")).namespace"
+    // Both forms are told of with the names of core/v1, which is what the reference keeps.
+    func member(_ coreName: String) -> JSONValue { object[name(coreName)] }
     let namespace = object["metadata"]["namespace"].text
-    // Events of cluster-wide objects stand in the namespace "default".
-    let expected = subject["namespace"].isEmptyValue ? ["", "default"] : [subject["namespace"].text]
-    if !expected.contains(namespace) {
-      checks.invalid(place, .string(subject["namespace"].text), "does not match event.namespace")
+    let subject = member("involvedObject")["namespace"].text
+    let isOld = object["eventTime"].isNull
+    let allowed = subject.isEmpty ? ["", "default"] + (isOld ? [] : ["kube-system"]) : [isOld ? subject : namespace]
+    if !allowed.contains(namespace) {
+      checks.invalid("involvedObject.namespace", .string(subject), "does not match event.namespace")
     }
-    if isNewForm { newForm(object, &checks) }
-    return checks.errors
-  }
-
-  private func newForm(_ object: JSONValue, _ checks: inout Checks) {
-    // Events that were written as core/v1 have no time of their own.
-    guard !object["eventTime"].isNull || object["deprecatedFirstTimestamp"].isNull else { return }
-    if object["eventTime"].isNull { checks.required("eventTime") }
-    if !object["series"].isNull {
-      if (object["series"]["count"].integer ?? 0) < 2 {
-        checks.invalid("series.count", object["series"]["count"], "should be at least 2")
-      }
-      if object["series"]["lastObservedTime"].isNull { checks.required("series.lastObservedTime") }
-    }
-    checks.requiredText(object["reportingController"], "reportingController", Validate.qualifiedName)
+    guard !isOld else { return checks.errors }
+    let controller = member("reportingComponent")
+    if controller.isEmptyValue { checks.required("reportingController") }
+    checks.text(controller, "reportingController", Validate.qualifiedName)
     for name in ["reportingInstance", "action", "reason"] {
-      checks.requiredText(object[name], name)
+      if object[name].isEmptyValue { checks.required(name) }
       if object[name].text.utf8.count > Self.maximumShortText {
         checks.invalid(name, "", "can have at most \(Self.maximumShortText) characters")
       }
     }
-    if object["note"].text.utf8.count > Self.maximumNote {
-      checks.invalid("note", "", "can have at most \(Self.maximumNote) characters")
+    if member("message").text.utf8.count > Self.maximumNote {
+      checks.invalid("message", "", "can have at most \(Self.maximumNote) characters")
     }
+    return checks.errors
+  }
+
+  func validateCreate(_ object: JSONValue) -> [FieldError] {
+    guard isNewForm else { return [] }
+    var checks = Checks()
+    series(object["series"], &checks)
+    if object["eventTime"].isNull { checks.required("eventTime") }
     if !["Normal", "Warning"].contains(object["type"].text) {
       checks.invalid("type", "", "has invalid value: \(object["type"].text)")
     }
-    for name in ["deprecatedSource", "deprecatedFirstTimestamp", "deprecatedLastTimestamp", "deprecatedCount"]
-    where !object[name].isEmptyValue {
-      checks.invalid(name, object[name], "needs to be unset")
+    for coreName in ["firstTimestamp", "lastTimestamp", "count", "source"] where !object[name(coreName)].isEmptyValue {
+      checks.invalid(coreName, "", "needs to be unset")
     }
+    return checks.errors
+  }
+
+  private func series(_ series: JSONValue, _ checks: inout Checks) {
+    guard !series.isNull else { return }
+    if (series["count"].integer ?? 0) < 2 { checks.invalid("series.count", "", "should be at least 2") }
+    if series["lastObservedTime"].isNull { checks.required("series.lastObservedTime") }
   }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     guard isNewForm else { return [] }
     var checks = Checks()
-    for name in [
-      "reportingController", "reportingInstance", "action", "reason", "note", "type", "regarding", "related",
-      "eventTime",
-    ] where object[name] != old[name] {
-      checks.invalid(name, object[name], Checks.immutableMessage)
+    if object["series"] != old["series"] { series(object["series"], &checks) }
+    for coreName in [
+      "involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count", "reason", "type",
+      "eventTime", "action", "related", "reportingComponent", "reportingInstance",
+    ] {
+      let field = coreName == "reportingComponent" ? "reportingController" : coreName
+      checks.immutable(object[name(coreName)], old[name(coreName)], field)
     }
     return checks.errors
   }

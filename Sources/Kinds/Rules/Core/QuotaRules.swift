@@ -25,8 +25,9 @@ struct LimitRangeRules: KindRules {
       let place = "spec.limits[\(index)]"
       let type = item["type"].text
       checks.text(item["type"], "\(place).type") { text in
-        text.contains("/") || ["Pod", "Container", "PersistentVolumeClaim"].contains(text)
-          ? [] : ["must be a standard limit type or fully qualified"]
+        let problems = Validate.qualifiedName(text)
+        let isKnown = text.contains("/") || ["Pod", "Container", "PersistentVolumeClaim"].contains(text)
+        return problems.isEmpty && !isKnown ? ["must be a standard limit type or fully qualified"] : problems
       }
       if !types.insert(type).inserted { checks.duplicate("\(place).type", item["type"]) }
       if type == "Pod" {
@@ -46,30 +47,44 @@ struct LimitRangeRules: KindRules {
   private func bounds(_ item: JSONValue, _ place: String, _ checks: inout Checks) {
     var names: Set<String> = []
     for list in ["min", "max", "default", "defaultRequest", "maxLimitRequestRatio"] {
-      for (name, value) in item[list].object ?? [:] {
+      if item["type"] == "Pod", list == "default" || list == "defaultRequest" { continue }
+      for name in item[list].object?.keys.map({ $0 }) ?? [] {
         names.insert(name)
-        checks.resourceName(name, "\(place).\(list)[\(name)]")
-        checks.resourceQuantity(name, value, "\(place).\(list)[\(name)]")
+        if item["type"] == "Pod" || item["type"] == "Container" {
+          checks.containerResourceName(name, "\(place).\(list)[\(name)]")
+        } else {
+          checks.resourceName(name, "\(place).\(list)[\(name)]")
+        }
       }
     }
     for name in names.sorted() {
       func amount(_ list: String) -> Quantity? { item[list][name].string.flatMap { Quantity($0) } }
-      func ordered(_ low: String, _ high: String) {
+      /// `shown`: the list that the error names; `printed`: the one whose value it prints.
+      func ordered(_ low: String, _ high: String, shown: String, printed: String) {
         guard let lower = amount(low), let upper = amount(high), lower > upper else { return }
-        let names = ["min": "min", "max": "max", "default": "default", "defaultRequest": "default request"]
+        var names = ["min": "min", "max": "max", "default": "default", "defaultRequest": "default request"]
+        if low == "defaultRequest", high == "default" { names["default"] = "default limit" }
         checks.invalid(
-          "\(place).\(low)[\(name)]", .string(lower.description),
+          "\(place).\(shown)[\(name)]", goValue: GoSyntax.quantity(item[printed][name].text),
           "\(names[low] ?? low) value \(lower) is greater than \(names[high] ?? high) value \(upper)")
       }
-      ordered("min", "max")
-      ordered("min", "defaultRequest")
-      ordered("defaultRequest", "max")
-      ordered("defaultRequest", "default")
-      ordered("min", "default")
-      ordered("default", "max")
+      ordered("min", "max", shown: "min", printed: "min")
+      ordered("min", "defaultRequest", shown: "defaultRequest", printed: "defaultRequest")
+      ordered("defaultRequest", "max", shown: "defaultRequest", printed: "defaultRequest")
+      ordered("defaultRequest", "default", shown: "defaultRequest", printed: "defaultRequest")
+      ordered("min", "default", shown: "default", printed: "min")
+      ordered("default", "max", shown: "default", printed: "max")
       if let ratio = amount("maxLimitRequestRatio"), ratio < Quantity(1) {
         checks.invalid(
-          "\(place).maxLimitRequestRatio[\(name)]", .string(ratio.description), "ratio \(ratio) is less than 1")
+          "\(place).maxLimitRequestRatio[\(name)]",
+          goValue: GoSyntax.quantity(item["maxLimitRequestRatio"][name].text), "ratio \(ratio) is less than 1")
+      }
+      if !ResourceName.allowsOvercommit(name), let limit = amount("default"), let request = amount("defaultRequest"),
+        limit != request
+      {
+        checks.invalid(
+          "\(place).defaultRequest[\(name)]", goValue: GoSyntax.quantity(item["defaultRequest"][name].text),
+          "default value \(limit) must equal to defaultRequest value \(request) in \(name)")
       }
     }
   }
@@ -87,13 +102,20 @@ struct ResourceQuotaRules: KindRules {
       quotaResource(name, "spec.hard[\(name)]", &checks)
       checks.resourceQuantity(name, value, "spec.hard[\(name)]")
     }
-    for scope in spec["scopes"].elements where !Self.scopes.contains(scope.text) {
-      checks.invalid("spec.scopes", spec["scopes"], "unsupported scope")
-    }
-    for (index, term) in spec["scopeSelector"]["matchExpressions"].elements.enumerated() {
-      let place = "spec.scopeSelector.matchExpressions[\(index)]"
+    scopes(spec, &checks)
+    for term in spec["scopeSelector"]["matchExpressions"].elements {
+      let place = "spec.scopeSelector.matchExpressions"
       if !Self.scopes.contains(term["scopeName"].text) {
         checks.invalid("\(place).scopeName", term["scopeName"], "unsupported scope")
+      }
+      if term["scopeName"] != "PriorityClass", Self.scopes.contains(term["scopeName"].text),
+        term["operator"] != "Exists"
+      {
+        checks.invalid(
+          "\(place).operator", .string(term["operator"].text),
+          "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
+            + "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or "
+            + "ResourceQuotaScopeCrossNamespacePodAffinity")
       }
       switch term["operator"].text {
       case "In", "NotIn":
@@ -113,12 +135,48 @@ struct ResourceQuotaRules: KindRules {
     return checks.errors
   }
 
+  private func scopes(_ spec: JSONValue, _ checks: inout Checks) {
+    let names = spec["scopes"].elements.map(\.text)
+    let shown =
+      "[]core.ResourceQuotaScope{" + names.map(GoSyntax.quoted).joined(separator: ", ") + "}"
+    for name in names {
+      if !Self.scopes.contains(name) { checks.invalid("spec.scopes", goValue: shown, "unsupported scope") }
+      for resource in (spec["hard"].object?.keys.map { $0 } ?? []).sorted()
+      where ResourceName.isStandardQuota(resource) && !Self.isScope(name, for: resource) {
+        checks.invalid("spec.scopes", goValue: shown, "unsupported scope applied to resource")
+      }
+    }
+    for pair in [["BestEffort", "NotBestEffort"], ["NotTerminating", "Terminating"]]
+    where pair.allSatisfy(names.contains) {
+      checks.invalid("spec.scopes", goValue: shown, "conflicting scopes")
+    }
+  }
+
+  private static func isScope(_ scope: String, for resource: String) -> Bool {
+    switch scope {
+    case "Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity":
+      resource == "pods" || ResourceName.isCompute(resource)
+    case "BestEffort": resource == "pods"
+    default: true
+    }
+  }
+
   private func quotaResource(_ name: String, _ place: String, _ checks: inout Checks) {
-    let errors = Validate.qualifiedName(name)
-    for message in errors { checks.invalid(place, .string(name), message) }
-    if errors.isEmpty, !name.contains("/"), !ResourceName.isStandard(name) {
+    checks.resourceName(name, place)
+    if !name.contains("/"), !ResourceName.isStandardQuota(name) {
       checks.invalid(place, .string(name), "must be a standard resource for quota")
     }
+  }
+
+  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    for list in ["hard", "used"] {
+      for (name, value) in object["status"][list].object ?? [:] {
+        quotaResource(name, "status.\(list)[\(name)]", &checks)
+        checks.resourceQuantity(name, value, "status.\(list)[\(name)]")
+      }
+    }
+    return checks.errors
   }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
@@ -138,10 +196,10 @@ struct PriorityClassRules: KindRules {
     let name = object["metadata"]["name"].text
     let value = object["value"].integer ?? 0
     if name.hasPrefix("system-") {
-      if !ClusterBootstrap.systemPriorities.contains(where: { $0.name == name && $0.value == value }) {
+      if let problem = systemProblem(name, value, object) {
         checks.forbidden(
-          "metadata.name", "priority class names with 'system-' prefix are reserved for system use only. error: \(name)"
-        )
+          "metadata.name",
+          "priority class names with 'system-' prefix are reserved for system use only. error: \(problem)")
       }
     } else if value > Self.highestUserValue {
       checks.forbidden(
@@ -150,6 +208,14 @@ struct PriorityClassRules: KindRules {
     checks.oneOf(
       object["preemptionPolicy"], "preemptionPolicy", ["PreemptLowerPriority", "Never"], orAbsent: true)
     return checks.errors
+  }
+
+  private func systemProblem(_ name: String, _ value: Int64, _ object: JSONValue) -> String? {
+    guard let known = ClusterBootstrap.systemPriorities.first(where: { $0.name == name }) else {
+      return "\(name) is not a known system priority class"
+    }
+    if known.value != value { return "value of \(name) PriorityClass must be \(known.value)" }
+    return object["globalDefault"] == true ? "globalDefault of \(name) PriorityClass must be false" : nil
   }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {

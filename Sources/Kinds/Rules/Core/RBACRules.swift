@@ -74,9 +74,12 @@ struct RoleBindingRules: KindRules {
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     let role = object["roleRef"]
-    if role["apiGroup"].text != rbacGroup { checks.notSupported("roleRef.apiGroup", role["apiGroup"], [rbacGroup]) }
     let kinds = isClusterBinding ? ["ClusterRole"] : ["Role", "ClusterRole"]
-    if !kinds.contains(role["kind"].text) { checks.notSupported("roleRef.kind", role["kind"], kinds) }
+    if role["apiGroup"].text != rbacGroup {
+      checks.notSupported("roleRef.apiGroup", role["apiGroup"], [rbacGroup])
+    } else if !kinds.contains(role["kind"].text) {
+      checks.notSupported("roleRef.kind", role["kind"], kinds)
+    }
     checks.requiredText(role["name"], "roleRef.name") { Validate.pathSegmentName($0) }
     for (index, subject) in object["subjects"].elements.enumerated() {
       self.subject(subject, "subjects[\(index)]", &checks)

@@ -25,19 +25,23 @@ struct EndpointsRules: KindRules {
         }
         checks.port(port["port"], "\(place).port")
         checks.oneOf(port["protocol"], "\(place).protocol", ["SCTP", "TCP", "UDP"])
+        if let name = port["appProtocol"].string {
+          checks.text(.string(name), "\(place).appProtocol", Validate.qualifiedName)
+        }
       }
     }
     return checks.errors
   }
 
   private func endpointAddress(_ address: JSONValue, _ place: String, _ checks: inout Checks) {
-    checks.endpointIP(address["ip"], "\(place).ip")
+    checks.address(address["ip"], "\(place).ip")
     if !address["hostname"].isEmptyValue {
       checks.text(address["hostname"], "\(place).hostname", Validate.dns1123Label)
     }
     if let node = address["nodeName"].string {
       checks.text(.string(node), "\(place).nodeName") { Validate.nameIsDNSSubdomain($0) }
     }
+    checks.ordinaryAddress(address["ip"], "\(place).ip")
   }
 }
 
@@ -75,10 +79,10 @@ struct EndpointSliceRules: KindRules {
       switch type {
       case "FQDN": checks.report(Validate.fullyQualifiedDomainName(address.text, place))
       case "IPv4", "IPv6":
-        if let parsed = IPAddress(address.text), parsed.family.name != type {
-          checks.invalid(place, address, "must be an \(type) address")
+        if IPAddress(address.text)?.family.name != type {
+          checks.invalid(place, .string(address.text), "must be a valid \(type) address")
         }
-        checks.endpointIP(address, place)
+        checks.ordinaryAddress(address, place)
       default: break
       }
     }
@@ -104,6 +108,9 @@ struct EndpointSliceRules: KindRules {
       if !port["name"].isEmptyValue { checks.text(port["name"], "\(place).name", Validate.dns1123Label) }
       if !names.insert(port["name"].text).inserted { checks.duplicate("\(place).name", port["name"]) }
       checks.oneOf(port["protocol"], "\(place).protocol", ["SCTP", "TCP", "UDP"])
+      if let name = port["appProtocol"].string {
+        checks.text(.string(name), "\(place).appProtocol", Validate.qualifiedName)
+      }
     }
   }
 
@@ -122,9 +129,11 @@ struct EndpointSliceRules: KindRules {
 
 extension Checks {
   /// An address that traffic may be sent to.
-  mutating func endpointIP(_ value: JSONValue, _ place: String) {
-    guard let parsed = IPAddress(value.text) else { return address(value, place) }
-    if parsed.isUnspecified { invalid(place, value, "may not be unspecified (0.0.0.0 or ::)") }
+  mutating func ordinaryAddress(_ value: JSONValue, _ place: String) {
+    guard let parsed = IPAddress(value.text) else {
+      return invalid(place, .string(value.text), "must be a valid IP address")
+    }
+    if parsed.isUnspecified { invalid(place, value, "may not be unspecified (\(value.text))") }
     if parsed.isLoopback { invalid(place, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)") }
     linkLocal(parsed, value, place)
   }

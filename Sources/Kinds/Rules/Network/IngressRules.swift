@@ -10,7 +10,7 @@ struct IngressRules: KindRules {
     let spec = object["spec"]
     if spec["rules"].isEmptyValue, spec["defaultBackend"].isNull {
       checks.invalid(
-        "spec", spec["rules"].isNull ? [] : spec["rules"], "either `defaultBackend` or `rules` must be specified")
+        "spec", goValue: "[]networking.IngressRule(nil)", "either `defaultBackend` or `rules` must be specified")
     }
     if !spec["defaultBackend"].isNull { backend(spec["defaultBackend"], "spec.defaultBackend", &checks) }
     for (index, rule) in spec["rules"].elements.enumerated() {
@@ -26,6 +26,9 @@ struct IngressRules: KindRules {
       for (number, name) in entry["hosts"].elements.enumerated() {
         hostName(name, "spec.tls[\(index)].hosts[\(number)]", &checks)
       }
+      if !entry["secretName"].isEmptyValue {
+        checks.text(entry["secretName"], "spec.tls[\(index)].secretName") { Validate.nameIsDNSSubdomain($0) }
+      }
     }
     if let name = spec["ingressClassName"].string {
       checks.text(.string(name), "spec.ingressClassName") { Validate.nameIsDNSSubdomain($0) }
@@ -34,23 +37,20 @@ struct IngressRules: KindRules {
   }
 
   func validateCreate(_ object: JSONValue) -> [FieldError] {
-    guard !object["metadata"]["annotations"][Self.classAnnotation].isNull,
-      !object["spec"]["ingressClassName"].isNull
-    else { return [] }
+    let annotation = object["metadata"]["annotations"][Self.classAnnotation]
+    let name = object["spec"]["ingressClassName"]
+    guard !annotation.isNull, !name.isNull, annotation != name else { return [] }
     return [
       .invalid(
         "annotations.\(Self.classAnnotation)", object["metadata"]["annotations"][Self.classAnnotation],
-        "can not be set when the class field is also set")
+        "must match `ingressClassName` when both are specified")
     ]
   }
 
   private func host(_ host: JSONValue, _ place: String, _ checks: inout Checks) {
     guard let name = host.string, !name.isEmpty else { return }
-    if IPAddress(name) != nil {
-      checks.invalid(place, host, "must be a DNS name, not an IP address")
-    } else {
-      hostName(host, place, &checks)
-    }
+    if IPAddress(name) != nil { checks.invalid(place, host, "must be a DNS name, not an IP address") }
+    hostName(host, place, &checks)
   }
 
   private func hostName(_ host: JSONValue, _ place: String, _ checks: inout Checks) {
@@ -60,7 +60,7 @@ struct IngressRules: KindRules {
 
   private func path(_ path: JSONValue, _ place: String, _ checks: inout Checks) {
     let types = ["Exact", "ImplementationSpecific", "Prefix"]
-    if path["pathType"].isNull { checks.required("\(place).pathType", "pathType must be specified") }
+    if path["pathType"].isNull { return checks.required("\(place).pathType", "pathType must be specified") }
     switch path["pathType"].text {
     case "Exact", "Prefix":
       if !path["path"].text.hasPrefix("/") {
@@ -69,11 +69,13 @@ struct IngressRules: KindRules {
       for part in ["//", "/./", "/../", "%2f", "%2F"] where path["path"].text.contains(part) {
         checks.invalid("\(place).path", path["path"], "must not contain '\(part)'")
       }
+      for end in ["/..", "/."] where path["path"].text.hasSuffix(end) {
+        checks.invalid("\(place).path", path["path"], "cannot end with '\(end)'")
+      }
     case "ImplementationSpecific":
       if let text = path["path"].string, !text.isEmpty, !text.hasPrefix("/") {
         checks.invalid("\(place).path", path["path"], "must be an absolute path")
       }
-    case "": break
     default: checks.notSupported("\(place).pathType", path["pathType"], types)
     }
     backend(path["backend"], "\(place).backend", &checks)
@@ -85,9 +87,9 @@ struct IngressRules: KindRules {
       return checks.invalid(place, "", "cannot set both resource and service backends")
     }
     if !backend["resource"].isNull {
-      for name in ["kind", "name"] { checks.requiredText(backend["resource"][name], "\(place).resource.\(name)") }
-      return
+      return reference(backend["resource"], "\(place).resource", &checks)
     }
+    if service.isNull { return checks.invalid(place, "", "resource or service backend is required") }
     if service["name"].isEmptyValue {
       checks.required("\(place).service.name")
     } else {
@@ -107,6 +109,20 @@ struct IngressRules: KindRules {
   }
 }
 
+/// A reference to an object of any kind.
+private func reference(_ value: JSONValue, _ place: String, _ checks: inout Checks) {
+  if let group = value["apiGroup"].string {
+    checks.text(.string(group), "\(place).apiGroup", Validate.dns1123Subdomain)
+  }
+  for name in ["kind", "name"] {
+    if value[name].isEmptyValue {
+      checks.required("\(place).\(name)", "\(name) is required")
+    } else {
+      checks.text(value[name], "\(place).\(name)") { Validate.pathSegmentName($0) }
+    }
+  }
+}
+
 struct IngressClassRules: KindRules {
   private static let maximumControllerLength = 250
 
@@ -115,13 +131,11 @@ struct IngressClassRules: KindRules {
     let controller = object["spec"]["controller"].text
     if controller.utf8.count > Self.maximumControllerLength {
       checks.report(.tooLong("spec.controller", maximumBytes: Self.maximumControllerLength))
-    } else if !controller.contains("/") {
-      checks.invalid(
-        "spec.controller", .string(controller), "must be a domain-prefixed path (such as \"acme.io/foo\")")
     }
+    checks.report(Validate.domainPrefixedPath(controller, "spec.controller"))
     let parameters = object["spec"]["parameters"]
     guard !parameters.isNull else { return checks.errors }
-    for name in ["kind", "name"] { checks.requiredText(parameters[name], "spec.parameters.\(name)") }
+    reference(parameters, "spec.parameters", &checks)
     checks.oneOf(parameters["scope"], "spec.parameters.scope", ["Cluster", "Namespace"])
     if parameters["scope"] == "Namespace", parameters["namespace"].isEmptyValue {
       checks.required(
@@ -165,7 +179,7 @@ struct NetworkPolicyRules: KindRules {
       checks.invalid("spec.policyTypes", spec["policyTypes"], "may not specify more than two policyTypes")
     } else {
       for (index, type) in types.enumerated() where type != "Ingress" && type != "Egress" {
-        checks.notSupported("spec.policyTypes[\(index)]", type, ["Egress", "Ingress"])
+        checks.notSupported("spec.policyTypes[\(index)]", type, ["Ingress", "Egress"])
       }
     }
     return checks.errors
@@ -175,7 +189,7 @@ struct NetworkPolicyRules: KindRules {
     checks.oneOf(port["protocol"], "\(place).protocol", ["SCTP", "TCP", "UDP"], orAbsent: true)
     guard !port["port"].isNull else {
       if !port["endPort"].isNull {
-        checks.required("\(place).port", "must be specified when `endPort` is specified")
+        checks.invalid("\(place).endPort", port["endPort"], "may not be specified when `port` is not specified")
       }
       return
     }
@@ -183,7 +197,7 @@ struct NetworkPolicyRules: KindRules {
     guard let end = port["endPort"].integer else { return }
     if let first = port["port"].integer {
       if end < first {
-        checks.invalid("\(place).endPort", .integer(first), "must be greater than or equal to `port`")
+        checks.invalid("\(place).endPort", .integer(end), "must be greater than or equal to `port`")
       }
       checks.port(.integer(end), "\(place).endPort")
     } else {
@@ -197,13 +211,22 @@ struct NetworkPolicyRules: KindRules {
     let block = peer["ipBlock"]
     if selectors.isEmpty, block.isNull { return checks.required(place, "must specify a peer") }
     guard !block.isNull else { return }
+    addressBlock(block, "\(place).ipBlock", &checks)
     if !selectors.isEmpty {
       checks.forbidden(place, "may not specify both ipBlock and another peer")
     }
-    if block["cidr"].isEmptyValue { return checks.required("\(place).ipBlock.cidr") }
-    checks.addressBlock(block["cidr"], "\(place).ipBlock.cidr")
+  }
+
+  private func addressBlock(_ block: JSONValue, _ place: String, _ checks: inout Checks) {
+    if block["cidr"].isEmptyValue { return checks.required("\(place).cidr") }
+    checks.addressBlock(block["cidr"], "\(place).cidr")
+    guard let whole = CIDR(block["cidr"].text) else { return }
     for (index, exception) in block["except"].elements.enumerated() {
-      checks.addressBlock(exception, "\(place).ipBlock.except[\(index)]")
+      checks.addressBlock(exception, "\(place).except[\(index)]")
+      guard let part = CIDR(exception.text) else { continue }
+      if !whole.contains(part.address) || whole.prefixLength >= part.prefixLength {
+        checks.invalid("\(place).except[\(index)]", exception, "must be a strict subset of `cidr`")
+      }
     }
   }
 }

@@ -7,7 +7,15 @@ extension Checks {
   /// The kubelet listens there on every node.
   private static let kubeletPort: Int64 = 10250
 
-  mutating func service(_ spec: JSONValue) {
+  mutating func service(_ service: JSONValue) {
+    let spec = service["spec"]
+    let (hints, mode) = ("service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode")
+    let annotations = service["metadata"]["annotations"]
+    if !annotations[hints].isNull, !annotations[mode].isNull, annotations[hints] != annotations[mode] {
+      invalid(
+        "metadata.annotations[\(mode)]", annotations[mode],
+        "must match annotations[\(hints)] when both are specified")
+    }
     let type = spec["type"].text
     let isHeadless = spec["clusterIPs"][0] == "None"
     let ports = spec["ports"].elements
@@ -26,7 +34,7 @@ extension Checks {
     oneOf(spec["type"], "spec.type", Self.serviceTypes)
     nodePorts(spec, type)
     portPairs(ports)
-    loadBalancer(spec, type)
+    loadBalancer(service, type)
     trafficPolicies(spec, type)
   }
 
@@ -88,8 +96,10 @@ extension Checks {
             "\(path).clientIP.timeoutSeconds", .integer(seconds),
             "must be greater than 0 and less than 86400")
         }
-      } else {
+      } else if config["clientIP"].isNull {
         required("\(path).clientIP", "when session affinity type is ClientIP")
+      } else {
+        required("\(path).clientIP.timeoutSeconds", "when session affinity type is ClientIP")
       }
     } else if spec["sessionAffinity"] == "None", !config.isNull {
       forbidden("spec.sessionAffinityConfig", "must not be set when session affinity is None")
@@ -98,48 +108,57 @@ extension Checks {
 
   private mutating func serviceAddresses(_ spec: JSONValue, _ type: String) {
     guard type != "ExternalName" else { return }
+    let path = "spec.clusterIPs"
     let addresses = spec["clusterIPs"].elements
-    if !spec["clusterIP"].isEmptyValue {
-      if addresses.isEmpty {
-        required("spec.clusterIPs")
-      } else if addresses[0] != spec["clusterIP"] {
-        invalid(
-          "spec.clusterIP", spec["clusterIPs"], "must match with clusterIPs[0] as the primary ClusterIP")
+    if spec["clusterIP"].isEmptyValue {
+      if !addresses.isEmpty {
+        invalid(path, spec["clusterIPs"], "must be empty when `clusterIP` is not specified")
       }
-    } else if !addresses.isEmpty {
-      required("spec.clusterIP", "must not be empty when `clusterIPs` is specified")
+    } else if addresses.isEmpty {
+      required(path)
+    } else if addresses[0] != spec["clusterIP"] {
+      invalid(path, spec["clusterIPs"], "first value must match `clusterIP`")
     }
+    addressFamilies(spec)
+    var isSound = true
     for (index, value) in addresses.enumerated() {
-      if value == "None" {
-        if index > 0 { invalid("spec.clusterIPs[\(index)]", value, "must be a valid IP") }
+      if index == 0, value == "None" {
         if addresses.count > 1 {
-          invalid("spec.clusterIPs", spec["clusterIPs"], "'None' must be the first and only value")
-          break
+          isSound = false
+          invalid(path, spec["clusterIPs"], "'None' must be the first and only value")
         }
-      } else {
-        address(value, "spec.clusterIPs[\(index)]")
+        continue
       }
+      if IPAddress(value.text) == nil { isSound = false }
+      address(value, "\(path)[\(index)]")
     }
-    if addresses.count > 2 {
-      invalid("spec.clusterIPs", spec["clusterIPs"], "may only hold up to 2 values")
+    if addresses.count > 2 { invalid(path, spec["clusterIPs"], "may only hold up to 2 values") }
+    guard isSound else { return }
+    let families = addresses.compactMap { IPAddress($0.text)?.family.name }
+    if addresses.count > 1, Set(families).count < 2 {
+      invalid(path, spec["clusterIPs"], "may specify no more than one IP for each IP family")
     }
+    for (index, (family, wanted)) in zip(families, spec["ipFamilies"].elements).enumerated()
+    where wanted.text != family && (wanted == "IPv4" || wanted == "IPv6") {
+      invalid(
+        "\(path)[\(index)]", addresses[index],
+        "expected an \(wanted.text) value as indicated by `ipFamilies[\(index)]`")
+    }
+  }
+
+  private mutating func addressFamilies(_ spec: JSONValue) {
+    var seen: Set<String> = []
     for (index, family) in spec["ipFamilies"].elements.enumerated() {
-      if !["IPv4", "IPv6"].contains(family.text) {
-        notSupported("spec.ipFamilies[\(index)]", family, ["IPv4", "IPv6"])
-      } else if index > 0, spec["ipFamilies"][0] == family {
-        duplicate("spec.ipFamilies[\(index)]", family)
-      }
+      choice(family, "spec.ipFamilies[\(index)]", ["IPv4", "IPv6"])
+      if !seen.insert(family.text).inserted { duplicate("spec.ipFamilies[\(index)]", family) }
     }
-    oneOf(
-      spec["ipFamilyPolicy"], "spec.ipFamilyPolicy", ["SingleStack", "PreferDualStack", "RequireDualStack"],
-      orAbsent: true)
+    if !spec["ipFamilyPolicy"].isNull {
+      choice(spec["ipFamilyPolicy"], "spec.ipFamilyPolicy", ["PreferDualStack", "RequireDualStack", "SingleStack"])
+    }
   }
 
   private mutating func externalAddress(_ value: JSONValue, _ place: String) {
-    guard let parsed = IPAddress(value.text) else { return address(value, place) }
-    if parsed.isUnspecified { invalid(place, value, "may not be unspecified (0.0.0.0 or ::)") }
-    if parsed.isLoopback { invalid(place, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)") }
-    linkLocal(parsed, value, place)
+    if IPAddress(value.text) == nil { address(value, place) } else { ordinaryAddress(value, place) }
   }
 
   mutating func linkLocal(_ parsed: IPAddress, _ value: JSONValue, _ place: String) {
@@ -152,46 +171,67 @@ extension Checks {
   }
 
   private mutating func nodePorts(_ spec: JSONValue, _ type: String) {
+    let ports = spec["ports"].elements
+    func place(_ index: Int) -> String { "spec.ports[\(index)].nodePort" }
+    for (index, port) in ports.enumerated() where type == "ClusterIP" && !port["nodePort"].isEmptyValue {
+      forbidden(place(index), "may not be used when `type` is 'ClusterIP'")
+    }
     var taken: Set<String> = []
-    for (index, port) in spec["ports"].elements.enumerated() {
+    for (index, port) in ports.enumerated() {
       guard let number = port["nodePort"].integer, number != 0 else { continue }
-      let place = "spec.ports[\(index)].nodePort"
-      if type == "ClusterIP" || type == "ExternalName" {
-        forbidden(place, "may not be used when `type` is '\(type)'")
-      } else if !taken.insert("\(port["protocol"].text)/\(number)").inserted {
-        duplicate(place, .integer(number))
-      }
+      if !taken.insert("\(port["protocol"].text)/\(number)").inserted { duplicate(place(index), .integer(number)) }
     }
   }
 
   private mutating func portPairs(_ ports: [JSONValue]) {
     var seen: Set<String> = []
     for (index, port) in ports.enumerated() {
-      guard !seen.insert("\(port["protocol"].text)/\(port["port"].integer ?? 0)").inserted else { continue }
-      duplicate("spec.ports[\(index)]", ["protocol": port["protocol"], "port": port["port"]])
+      let number = port["port"].integer ?? 0
+      guard !seen.insert("\(port["protocol"].text)/\(number)").inserted else { continue }
+      report(
+        FieldError(
+          .duplicate, field: "spec.ports[\(index)]",
+          message: "Duplicate value: core.ServicePort{Name:\"\", Protocol:\(GoSyntax.quoted(port["protocol"].text)), "
+            + "AppProtocol:(*string)(nil), Port:\(number), TargetPort:intstr.IntOrString{Type:0, IntVal:0, "
+            + "StrVal:\"\"}, NodePort:0}"))
     }
   }
 
-  private mutating func loadBalancer(_ spec: JSONValue, _ type: String) {
+  private mutating func loadBalancer(_ service: JSONValue, _ type: String) {
+    let spec = service["spec"]
+    let onlyThere = "may only be used when `type` is 'LoadBalancer'"
     let ranges = spec["loadBalancerSourceRanges"].elements
-    if !ranges.isEmpty, type != "LoadBalancer" {
-      forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'")
-    }
-    for (index, range) in ranges.enumerated() {
-      addressBlock(range, "spec.loadBalancerSourceRanges[\(index)]")
+    let annotation = "service.beta.kubernetes.io/load-balancer-source-ranges"
+    if !ranges.isEmpty {
+      if type != "LoadBalancer" { forbidden("spec.LoadBalancerSourceRanges", onlyThere) }
+      for (index, range) in ranges.enumerated() {
+        addressBlock(.string(Self.trimmed(range.text)), "spec.LoadBalancerSourceRanges[\(index)]")
+      }
+    } else if let text = service["metadata"]["annotations"][annotation].string {
+      let path = "metadata.annotations[\(annotation)]"
+      if type != "LoadBalancer" { forbidden(path, onlyThere) }
+      for part in text.split(separator: ",") { addressBlock(.string(Self.trimmed(String(part))), path) }
     }
     if !spec["allocateLoadBalancerNodePorts"].isNull, type != "LoadBalancer" {
-      forbidden("spec.allocateLoadBalancerNodePorts", "may only be used when `type` is 'LoadBalancer'")
+      forbidden("spec.allocateLoadBalancerNodePorts", onlyThere)
     }
     if type == "LoadBalancer", spec["allocateLoadBalancerNodePorts"].isNull {
-      required("spec.allocateLoadBalancerNodePorts")
+      required("allocateLoadBalancerNodePorts")
     }
     if let name = spec["loadBalancerClass"].string {
-      if type != "LoadBalancer" {
-        forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'")
+      if type == "LoadBalancer" {
+        text(.string(name), "spec.loadBalancerClass", Validate.qualifiedName)
+      } else {
+        forbidden("spec.loadBalancerClass", onlyThere)
       }
-      text(.string(name), "spec.loadBalancerClass", Validate.qualifiedName)
     }
+  }
+
+  private static func trimmed(_ text: String) -> String {
+    var rest = text[...]
+    while rest.first?.isWhitespace == true { rest.removeFirst() }
+    while rest.last?.isWhitespace == true { rest.removeLast() }
+    return String(rest)
   }
 
   private mutating func trafficPolicies(_ spec: JSONValue, _ type: String) {
@@ -211,9 +251,13 @@ extension Checks {
         "spec.healthCheckNodePort", healthPort,
         "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")
     }
-    if type != "ExternalName" {
-      oneOf(spec["internalTrafficPolicy"], "spec.internalTrafficPolicy", ["Cluster", "Local"])
+    if spec["internalTrafficPolicy"].isNull {
+      if type != "ExternalName", Self.serviceTypes.contains(type) { required("spec.internalTrafficPolicy") }
+    } else {
+      choice(spec["internalTrafficPolicy"], "spec.internalTrafficPolicy", ["Cluster", "Local"])
     }
-    oneOf(spec["trafficDistribution"], "spec.trafficDistribution", ["PreferClose"], orAbsent: true)
+    if !spec["trafficDistribution"].isNull {
+      choice(spec["trafficDistribution"], "spec.trafficDistribution", ["PreferClose"])
+    }
   }
 }

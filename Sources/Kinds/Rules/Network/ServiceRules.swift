@@ -31,9 +31,18 @@ struct ServiceRules: KindRules {
     if type == "LoadBalancer" { spec["allocateLoadBalancerNodePorts"].setDefault(true) }
     mirrorAddresses(&spec)
     object["spec"] = spec
+    addressModes(&object)
   }
 
   /// clusterIPs and clusterIP say the same.
+  /// An address of a load balancer is one that nodes answer for, unless its controller says otherwise.
+  private func addressModes(_ object: inout JSONValue) {
+    guard object["spec"]["type"] == "LoadBalancer", !object["status"]["loadBalancer"]["ingress"].isNull else { return }
+    object["status"]["loadBalancer"]["ingress"].mutateElements { ingress in
+      if !ingress["ip"].isEmptyValue { ingress["ipMode"].setDefault("VIP") }
+    }
+  }
+
   private func mirrorAddresses(_ spec: inout JSONValue) {
     let address = spec["clusterIP"]
     if !address.isEmptyValue, spec["clusterIPs"].isEmptyValue { spec["clusterIPs"] = [address] }
@@ -128,7 +137,7 @@ struct ServiceRules: KindRules {
 
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
-    checks.service(object["spec"])
+    checks.service(object)
     return checks.errors
   }
 
@@ -158,8 +167,36 @@ struct ServiceRules: KindRules {
     if needsHealthCheckPort(before), needsHealthCheckPort(spec) {
       let port = before["healthCheckNodePort"]
       if !port.isEmptyValue, spec["healthCheckNodePort"] != port {
-        checks.invalid(
-          "spec.healthCheckNodePort", spec["healthCheckNodePort"], "field is immutable")
+        checks.forbidden("spec.healthCheckNodePort", "field is immutable")
+      }
+    }
+    return checks.errors
+  }
+
+  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let path = "status.loadBalancer.ingress"
+    let entries = object["status"]["loadBalancer"]["ingress"].elements
+    if object["spec"]["type"] != "LoadBalancer", !entries.isEmpty {
+      checks.forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")
+      return checks.errors
+    }
+    for (index, entry) in entries.enumerated() {
+      let place = "\(path)[\(index)]"
+      let hasAddress = !entry["ip"].isEmptyValue
+      if hasAddress { checks.address(entry["ip"], "\(place).ip") }
+      if entry["ipMode"].isNull {
+        if hasAddress { checks.required("\(place).ipMode", "must be specified when `ip` is set") }
+      } else if !hasAddress {
+        checks.forbidden("\(place).ipMode", "may not be specified when `ip` is not set")
+      } else {
+        checks.choice(entry["ipMode"], "\(place).ipMode", ["Proxy", "VIP"])
+      }
+      if !entry["hostname"].isEmptyValue {
+        checks.text(entry["hostname"], "\(place).hostname", Validate.dns1123Subdomain)
+        if IPAddress(entry["hostname"].text) != nil {
+          checks.invalid("\(place).hostname", entry["hostname"], "must be a DNS name, not an IP address")
+        }
       }
     }
     return checks.errors

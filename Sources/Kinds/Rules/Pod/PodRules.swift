@@ -15,6 +15,7 @@ struct PodRules: KindRules {
         ]
       ]
     }
+    if !object["spec"]["affinity"].isNull { PodDefaults.resolveLabelKeys(&object) }
   }
 
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
@@ -33,7 +34,24 @@ struct PodRules: KindRules {
 
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
-    checks.podSpec(object["spec"], "spec", isTemplate: false)
+    let spec = object["spec"]
+    checks.podAnnotations(object, "metadata.annotations")
+    checks.podSpec(spec, "spec", isTemplate: false, name: object["metadata"]["name"].text)
+    if spec["serviceAccountName"].isEmptyValue {
+      for (index, volume) in spec["volumes"].elements.enumerated() {
+        for (number, source) in volume["projected"]["sources"].elements.enumerated()
+        where !source["serviceAccountToken"].isNull {
+          checks.forbidden(
+            "spec.volumes[\(index)].projected.sources[\(number)].serviceAccountToken",
+            "must not be specified when serviceAccountName is not set")
+        }
+      }
+    }
+    for list in ["containers", "initContainers"] {
+      for (index, container) in spec[list].elements.enumerated() {
+        checks.imagePadding(container, "spec.\(list)[\(index)]")
+      }
+    }
     return checks.errors
   }
 
@@ -49,22 +67,69 @@ struct PodRules: KindRules {
   }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
-    PodUpdate.errors(object["spec"], old: old["spec"])
+    var checks = Checks()
+    mirrorAnnotation(object, old, &checks)
+    return checks.errors + PodUpdate.errors(object["spec"], old: old["spec"])
+  }
+
+  /// What stands for a pod that a kubelet started by itself stays that.
+  private func mirrorAnnotation(_ object: JSONValue, _ old: JSONValue, _ checks: inout Checks) {
+    let name = "kubernetes.io/config.mirror"
+    let (new, before) = (object["metadata"]["annotations"][name], old["metadata"]["annotations"][name])
+    guard new != before else { return }
+    checks.forbidden(
+      "metadata.annotations[\(name)]", "may not \(before.isNull ? "add" : "remove or update") mirror pod annotation")
   }
 
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
     let status = object["status"]
-    if !status["nominatedNodeName"].isEmptyValue {
-      checks.text(status["nominatedNodeName"], "status.nominatedNodeName") { Validate.nameIsDNSSubdomain($0) }
+    mirrorAnnotation(object, old, &checks)
+    checks.podAnnotations(object, "metadata.annotations")
+    // (The path is the reference's.)
+    for (index, condition) in status["conditions"].elements.enumerated()
+    where !["PodScheduled", "Ready", "Initialized"].contains(condition["type"].text) {
+      checks.text(condition["type"], "metadata.conditions[\(index)].Type", Validate.qualifiedName)
+    }
+    let nominated = status["nominatedNodeName"]
+    if nominated != old["status"]["nominatedNodeName"], !nominated.isEmptyValue {
+      checks.text(nominated, "status.nominatedNodeName") { Validate.nameIsDNSSubdomain($0) }
     }
     checks.immutable(status["qosClass"], old["status"]["qosClass"], "status.qosClass")
     let policy = old["spec"]["restartPolicy"].text
-    for list in ["containerStatuses", "initContainerStatuses"] {
+    for (list, policy) in [
+      ("containerStatuses", policy), ("initContainerStatuses", policy), ("ephemeralContainerStatuses", "Never"),
+    ] {
       terminalStates(
-        status[list], old: old["status"][list], "status.\(list)", policy: policy, spec: old["spec"], &checks)
+        status[list], old: old["status"][list], "status.\(list)", policy: policy,
+        spec: list == "initContainerStatuses" ? old["spec"] : .null, &checks)
     }
+    addresses(status["podIPs"], "status.podIPs", &checks)
+    hostAddresses(status, &checks)
     return checks.errors
+  }
+
+  private func hostAddresses(_ status: JSONValue, _ checks: inout Checks) {
+    guard let first = status["hostIPs"].elements.first else { return }
+    if first["ip"] != status["hostIP"] {
+      checks.invalid("status.hostIPs[0].ip", first["ip"], "must be equal to `hostIP`")
+    }
+    addresses(status["hostIPs"], "status.hostIPs", &checks)
+  }
+
+  /// At most one address of each family.
+  private func addresses(_ list: JSONValue, _ path: String, _ checks: inout Checks) {
+    let entries = list.elements
+    for (index, entry) in entries.enumerated() { checks.address(entry["ip"], "\(path)[\(index)]") }
+    guard entries.count > 1 else { return }
+    let families = Set(entries.compactMap { IPAddress($0["ip"].text)?.family })
+    if families.count < 2 || entries.count > 2 {
+      checks.invalid(path, list, "may specify no more than one IP for each IP family")
+    }
+    var seen: Set<String> = []
+    for (index, entry) in entries.enumerated() where !seen.insert(entry["ip"].text).inserted {
+      checks.duplicate("\(path)[\(index)]", entry)
+    }
   }
 
   /// A container that ended and that nothing restarts stays ended.
@@ -73,11 +138,11 @@ struct PodRules: KindRules {
   ) {
     guard policy != "Always" else { return }
     let sidecars = spec["initContainers"].elements.filter { $0["restartPolicy"] == "Always" }.map { $0["name"] }
-    for before in old.elements {
+    for (index, before) in old.elements.enumerated() {
       let end = before["state"]["terminated"]
       guard !end.isNull, !sidecars.contains(before["name"]) else { continue }
       if policy == "OnFailure", (end["exitCode"].integer ?? 0) != 0 { continue }
-      for (index, after) in statuses.elements.enumerated()
+      for after in statuses.elements
       where after["name"] == before["name"] && after["state"]["terminated"].isNull {
         checks.forbidden("\(path)[\(index)].state", "may not be transitioned to non-terminated state")
       }

@@ -3,25 +3,30 @@ import JSON
 import Schema
 
 extension Checks {
-  mutating func podSpec(_ spec: JSONValue, _ path: String, isTemplate: Bool) {
-    volumes(spec["volumes"], "\(path).volumes")
-    containers(spec, path, isTemplate: isTemplate)
-    if spec["hostNetwork"] == true { hostNetworkPorts(spec, path) }
+  /// `name`: of the pod, where there is one: claims of ephemeral volumes are called after it.
+  mutating func podSpec(_ spec: JSONValue, _ path: String, isTemplate: Bool, name: String = "") {
+    var pod = PodSurroundings()
+    pod.gracePeriod = spec["terminationGracePeriodSeconds"].integer
+    pod.restartPolicy = spec["restartPolicy"].text
+    pod.isTemplate = isTemplate
+    pod.volumes = volumes(spec["volumes"], "\(path).volumes", podName: name)
+    containers(spec, path, pod)
+    hostNetworkPorts(spec, path, isTemplate: isTemplate)
     oneOf(spec["restartPolicy"], "\(path).restartPolicy", ["Always", "OnFailure", "Never"])
     oneOf(
-      spec["dnsPolicy"], "\(path).dnsPolicy", ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"])
+      spec["dnsPolicy"], "\(path).dnsPolicy", ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"])
     labels(spec["nodeSelector"], "\(path).nodeSelector")
     podSecurityContext(spec, path)
     if !spec["affinity"].isNull { affinity(spec["affinity"], "\(path).affinity") }
     dnsConfig(spec, path)
-    schedulingGates(spec["schedulingGates"], "\(path).schedulingGates")
     for (index, gate) in spec["readinessGates"].elements.enumerated() {
       text(gate["conditionType"], "\(path).readinessGates[\(index)].conditionType", Validate.qualifiedName)
     }
+    schedulingGates(spec["schedulingGates"], "\(path).schedulingGates")
     topologySpread(spec["topologySpreadConstraints"], "\(path).topologySpreadConstraints")
-    podNames(spec, path)
+    podNames(spec, path, ["serviceAccountName", "nodeName"])
     inRange(spec["activeDeadlineSeconds"], "\(path).activeDeadlineSeconds", 1...2_147_483_647)
-    nonNegative(spec["terminationGracePeriodSeconds"], "\(path).terminationGracePeriodSeconds")
+    podNames(spec, path, ["hostname", "subdomain"])
     tolerations(spec["tolerations"], "\(path).tolerations")
     for (index, alias) in spec["hostAliases"].elements.enumerated() {
       address(alias["ip"], "\(path).hostAliases[\(index)].ip")
@@ -29,81 +34,34 @@ extension Checks {
         text(name, "\(path).hostAliases[\(index)].hostnames[\(number)]", Validate.dns1123Subdomain)
       }
     }
-    oneOf(
-      spec["preemptionPolicy"], "\(path).preemptionPolicy", ["PreemptLowerPriority", "Never"], orAbsent: true)
-    if !spec["os"].isNull { oneOf(spec["os"]["name"], "\(path).os.name", ["linux", "windows"]) }
-    for (name, value) in spec["overhead"].object ?? [:] {
-      resourceName(name, "\(path).overhead[\(name)]")
-      resourceQuantity(name, value, "\(path).overhead[\(name)]")
+    podNames(spec, path, ["priorityClassName", "runtimeClassName"])
+    if !spec["preemptionPolicy"].isNull {
+      oneOf(spec["preemptionPolicy"], "\(path).preemptionPolicy", ["PreemptLowerPriority", "Never"])
     }
+    if !spec["overhead"].isNull { resources(["limits": spec["overhead"]], "\(path).overhead", claims: []) }
+    operatingSystem(spec, path)
   }
 
   /// Names of other things that the spec holds.
-  private mutating func podNames(_ spec: JSONValue, _ path: String) {
-    for (name, rule) in [
-      ("serviceAccountName", { Validate.nameIsDNSSubdomain($0) }), ("nodeName", { Validate.nameIsDNSSubdomain($0) }),
-      ("hostname", Validate.dns1123Label), ("subdomain", Validate.dns1123Label),
-      ("priorityClassName", { Validate.nameIsDNSSubdomain($0) }),
-      ("runtimeClassName", { Validate.nameIsDNSSubdomain($0) }),
-    ] as [(String, (String) -> [String])] where !spec[name].isEmptyValue {
-      text(spec[name], "\(path).\(name)", rule)
+  private mutating func podNames(_ spec: JSONValue, _ path: String, _ names: [String]) {
+    for name in names where !spec[name].isEmptyValue || (name == "runtimeClassName" && !spec[name].isNull) {
+      let isLabel = name == "hostname" || name == "subdomain"
+      text(spec[name], "\(path).\(name)") { isLabel ? Validate.dns1123Label($0) : Validate.nameIsDNSSubdomain($0) }
     }
   }
 
-  private mutating func hostNetworkPorts(_ spec: JSONValue, _ path: String) {
+  /// On the node's network a port is the node's. Templates may leave it to their pods.
+  private mutating func hostNetworkPorts(_ spec: JSONValue, _ path: String, isTemplate: Bool) {
+    guard spec["hostNetwork"] == true else { return }
     for (index, container) in spec["containers"].elements.enumerated() {
-      for (number, port) in container["ports"].elements.enumerated()
-      where !port["hostPort"].isEmptyValue && port["hostPort"] != port["containerPort"] {
+      for (number, port) in container["ports"].elements.enumerated() {
+        let hostPort = port["hostPort"].integer ?? 0
+        guard hostPort != port["containerPort"].integer ?? 0, !isTemplate || hostPort != 0 else { continue }
         invalid(
-          "\(path).containers[\(index)].ports[\(number)].containerPort", port["containerPort"],
-          "must match `hostPort` when `hostNetwork` is true")
+          "\(path).containers[\(index)].ports[\(number)].hostPort", .integer(hostPort),
+          "must match `containerPort` when `hostNetwork` is true")
       }
     }
-  }
-
-  private mutating func podSecurityContext(_ spec: JSONValue, _ path: String) {
-    let context = spec["securityContext"]
-    let place = "\(path).securityContext"
-    if spec["shareProcessNamespace"] == true, spec["hostPID"] == true {
-      invalid(
-        "\(path).shareProcessNamespace", true, "ShareProcessNamespace and HostPID cannot both be enabled")
-    }
-    guard !context.isEmptyValue else { return }
-    for name in ["runAsUser", "runAsGroup", "fsGroup"] {
-      inRange(context[name], "\(place).\(name)", 0...2_147_483_647)
-    }
-    for (index, group) in context["supplementalGroups"].elements.enumerated() {
-      inRange(group, "\(place).supplementalGroups[\(index)]", 0...2_147_483_647)
-    }
-    oneOf(
-      context["fsGroupChangePolicy"], "\(place).fsGroupChangePolicy", ["Always", "OnRootMismatch"], orAbsent: true)
-    var names: Set<String> = []
-    for (index, sysctl) in context["sysctls"].elements.enumerated() {
-      let place = "\(place).sysctls[\(index)].name"
-      let name = sysctl["name"].text
-      if name.isEmpty {
-        required(place)
-      } else if name.utf8.count > 253 || !Self.isSysctlName(name) {
-        invalid(
-          place, .string(name),
-          "must have at most 253 characters and match regex "
-            + "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$")
-      } else if !names.insert(name).inserted {
-        duplicate(place, .string(name))
-      }
-    }
-    confinement(context, place)
-  }
-
-  /// Parts of lower-case letters, digits, "-" and "_" between dots or slashes, each beginning and ending in no sign.
-  private static func isSysctlName(_ name: String) -> Bool {
-    name.utf8.split(omittingEmptySubsequences: false) { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "/") }
-      .allSatisfy { part in
-        func isAlphanumeric(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte) || (0x30...0x39).contains(byte) }
-        guard let first = part.first, let last = part.last else { return false }
-        return isAlphanumeric(first) && isAlphanumeric(last)
-          && part.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") }
-      }
   }
 
   private mutating func dnsConfig(_ spec: JSONValue, _ path: String) {
@@ -133,9 +91,8 @@ extension Checks {
         "must not have more than 2048 characters (including spaces) in the search list")
     }
     for (index, search) in searches.enumerated() {
-      text(search, "\(path).dnsConfig.searches[\(index)]") {
-        Validate.dns1123Subdomain($0.hasSuffix(".") ? String($0.dropLast()) : $0)
-      }
+      let name = search.text.hasSuffix(".") ? String(search.text.dropLast()) : search.text
+      text(.string(name), "\(path).dnsConfig.searches[\(index)]", Validate.dns1123Subdomain)
     }
     for (index, option) in config["options"].elements.enumerated() where option["name"].isEmptyValue {
       required("\(path).dnsConfig.options[\(index)]", "must not be empty")
@@ -144,8 +101,10 @@ extension Checks {
 
   /// A `core/v1 PodTemplateSpec`.
   mutating func podTemplate(_ template: JSONValue, _ path: String) {
-    labels(template["metadata"]["labels"], "\(path).metadata.labels")
-    annotations(template["metadata"]["annotations"], "\(path).metadata.annotations")
+    // The reference leaves `metadata` out of these two paths.
+    labels(template["metadata"]["labels"], "\(path).labels")
+    annotations(template["metadata"]["annotations"], "\(path).annotations")
+    podAnnotations(template, "\(path).annotations")
     podSpec(template["spec"], "\(path).spec", isTemplate: true)
     if !template["spec"]["ephemeralContainers"].isEmptyValue {
       forbidden("\(path).spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
@@ -168,5 +127,23 @@ extension Checks {
     if !template["spec"]["activeDeadlineSeconds"].isNull {
       forbidden("\(path).spec.activeDeadlineSeconds", deadlineMessage)
     }
+  }
+
+  /// Annotations that mean something to the server: of a pod or of a template.
+  mutating func podAnnotations(_ pod: JSONValue, _ path: String) {
+    let annotations = pod["metadata"]["annotations"]
+    let mirror = "kubernetes.io/config.mirror"
+    if !annotations[mirror].isNull, pod["spec"]["nodeName"].isEmptyValue {
+      invalid("\(path)[\(mirror)]", annotations[mirror], "must set spec.nodeName if mirror pod annotation is set")
+    }
+    let cost = "controller.kubernetes.io/pod-deletion-cost"
+    if let text = annotations[cost].string, Int32(text) == nil || text.hasPrefix("+") || Self.hasLeadingZero(text) {
+      invalid("\(path)[\(cost)]", annotations[cost], "must be a 32bit integer")
+    }
+  }
+
+  private static func hasLeadingZero(_ text: String) -> Bool {
+    let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
+    return digits.count > 1 && digits.hasPrefix("0")
   }
 }

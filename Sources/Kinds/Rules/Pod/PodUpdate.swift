@@ -6,23 +6,26 @@ enum PodUpdate {
   static func errors(_ new: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
     for list in ["containers", "initContainers"] {
-      if new[list].elements.count != old[list].elements.count {
+      guard new[list].elements.count == old[list].elements.count else {
         checks.forbidden("spec.\(list)", "pod updates may not add or remove containers")
         return checks.errors
       }
+      for (index, container) in new[list].elements.enumerated() {
+        if container["image"].isEmptyValue { checks.required("spec.\(list)[\(index)].image") }
+        checks.imagePadding(container, "spec.\(list)[\(index)]")
+      }
     }
-    deadline(new, old, &checks)
-    addedTolerations(new["tolerations"].elements, old["tolerations"].elements, &checks)
-    let isGated = !old["schedulingGates"].isEmptyValue
+    guard deadline(new, old, &checks) else { return checks.errors }
+    addedTolerations(new["tolerations"], old["tolerations"].elements, &checks)
     for (index, gate) in new["schedulingGates"].elements.enumerated()
-    where !old["schedulingGates"].elements.contains(gate) {
+    where !old["schedulingGates"].elements.contains(where: { $0["name"] == gate["name"] }) {
       checks.forbidden(
-        "spec.schedulingGates[\(index)]",
+        "spec.schedulingGates[\(index)].name",
         "only deletion is allowed, but found new scheduling gate '\(gate["name"].text)'")
     }
-    ephemeralContainers(new, old, &checks)
+    guard new != old else { return checks.errors }
     var rest = withChangeableFields(of: old, in: new)
-    if isGated { gatedPlacement(&rest, old: old, &checks) }
+    if !old["schedulingGates"].isEmptyValue { gatedPlacement(&rest, old: old, &checks) }
     if rest != old {
       checks.forbidden(
         "spec", "pod updates may not change fields other than \(changeable)\n\(differences(old, rest, "spec"))")
@@ -36,47 +39,34 @@ enum PodUpdate {
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
   ].joined(separator: ",")
 
-  /// May be set, and lowered; not raised or taken away.
-  private static func deadline(_ new: JSONValue, _ old: JSONValue, _ checks: inout Checks) {
+  /// May be set, and lowered; not raised or taken away. Whether the rest is worth looking at.
+  private static func deadline(_ new: JSONValue, _ old: JSONValue, _ checks: inout Checks) -> Bool {
     let path = "spec.activeDeadlineSeconds"
     let before = old["activeDeadlineSeconds"].integer
-    if let seconds = new["activeDeadlineSeconds"].integer {
-      checks.inRange(.integer(seconds), path, 0...2_147_483_647)
-      if let before, before < seconds {
-        checks.invalid(path, .integer(seconds), "must be less than or equal to previous value")
-      }
-    } else if before != nil {
-      checks.invalid(path, .null, "must not update from a positive integer to nil value")
+    guard let seconds = new["activeDeadlineSeconds"].integer else {
+      if before != nil { checks.invalid(path, "null", "must not update from a positive integer to nil value") }
+      return true
     }
+    let found = checks.errors.count
+    checks.inRange(.integer(seconds), path, 0...2_147_483_647)
+    if checks.errors.count == found, let before, before < seconds {
+      checks.invalid(path, .integer(seconds), "must be less than or equal to previous value")
+    }
+    return checks.errors.count == found
   }
 
-  private static func addedTolerations(_ new: [JSONValue], _ old: [JSONValue], _ checks: inout Checks) {
+  private static func addedTolerations(_ new: JSONValue, _ old: [JSONValue], _ checks: inout Checks) {
     func withoutSeconds(_ toleration: JSONValue) -> JSONValue {
       var result = toleration
       result["tolerationSeconds"] = .null
       return result
     }
-    let kept = Set(new.map { withoutSeconds($0).description })
-    if !old.allSatisfy({ kept.contains(withoutSeconds($0).description) }) {
-      checks.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+    let kept = Set(new.elements.map { withoutSeconds($0) })
+    guard old.allSatisfy({ kept.contains(withoutSeconds($0)) }) else {
+      return checks.forbidden(
+        "spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
     }
-  }
-
-  private static func ephemeralContainers(_ new: JSONValue, _ old: JSONValue, _ checks: inout Checks) {
-    let after = new["ephemeralContainers"].elements
-    for container in old["ephemeralContainers"].elements {
-      guard let same = after.first(where: { $0["name"] == container["name"] }) else {
-        checks.forbidden(
-          "spec.ephemeralContainers",
-          "existing ephemeral containers \"\(container["name"].text)\" may not be removed\n")
-        continue
-      }
-      if same != container {
-        checks.forbidden(
-          "spec.ephemeralContainers",
-          "existing ephemeral containers \"\(container["name"].text)\" may not be changed\n")
-      }
-    }
+    checks.tolerations(new, "spec.tolerations")
   }
 
   /// The new spec with the old values of everything that may change.
@@ -90,7 +80,7 @@ enum PodUpdate {
         index += 1
       }
     }
-    for name in ["activeDeadlineSeconds", "tolerations", "schedulingGates", "ephemeralContainers"] {
+    for name in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
       result[name] = old[name]
     }
     if let before = old["terminationGracePeriodSeconds"].integer, before < 0,
@@ -107,25 +97,38 @@ enum PodUpdate {
     let after = rest["nodeSelector"].object ?? [:]
     if before.contains(where: { after[$0.key] != $0.value }) {
       checks.invalid(
-        "spec.nodeSelector", rest["nodeSelector"], "only additions are allowed to spec.nodeSelector")
+        "spec.nodeSelector", goValue: GoSyntax.stringMap(rest["nodeSelector"]),
+        "only additions to spec.nodeSelector are allowed (no mutations or deletions)")
     }
     rest["nodeSelector"] = old["nodeSelector"]
-    let required = ["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"]
-    if old[path: required].isNull {
-      rest["affinity"] = old["affinity"]
-    } else if narrows(rest[path: required], old[path: required]) {
-      rest[path: required] = old[path: required]
+    let affinity = old["affinity"]["nodeAffinity"]
+    guard rest["affinity"]["nodeAffinity"] != affinity else { return }
+    narrowing(rest["affinity"]["nodeAffinity"], affinity, &checks)
+    if old["affinity"].isNull, rest["affinity"]["podAffinity"].isNull, rest["affinity"]["podAntiAffinity"].isNull {
+      rest["affinity"] = .null
+    } else {
+      rest["affinity"]["nodeAffinity"] = affinity
     }
   }
 
-  /// Same terms, each with at least the requirements it had.
-  private static func narrows(_ new: JSONValue, _ old: JSONValue) -> Bool {
-    let after = new["nodeSelectorTerms"].elements
-    let before = old["nodeSelectorTerms"].elements
-    guard after.count == before.count else { return false }
-    return zip(after, before).allSatisfy { new, old in
-      ["matchExpressions", "matchFields"].allSatisfy { list in
-        old[list].elements.allSatisfy { new[list].elements.contains($0) }
+  /// Same terms, each with the requirements it had first.
+  private static func narrowing(_ new: JSONValue, _ old: JSONValue, _ checks: inout Checks) {
+    let required = "requiredDuringSchedulingIgnoredDuringExecution"
+    let path = "spec.affinity.nodeAffinity.\(required).nodeSelectorTerms"
+    let before = old[required]["nodeSelectorTerms"].elements
+    let after = new[required]["nodeSelectorTerms"].elements
+    guard !before.isEmpty else { return }
+    guard before.count == after.count else {
+      return checks.invalid(
+        path, new[required]["nodeSelectorTerms"],
+        "no additions/deletions to non-empty NodeSelectorTerms list are allowed")
+    }
+    for (index, (new, old)) in zip(after, before).enumerated() {
+      let lists = ["matchExpressions", "matchFields"]
+      let wasEmpty = lists.allSatisfy { old[$0].isEmptyValue }
+      let isNarrower = lists.allSatisfy { new[$0].elements.starts(with: old[$0].elements) }
+      if !isNarrower || (wasEmpty && lists.contains { !new[$0].isEmptyValue }) {
+        checks.invalid("\(path)[\(index)]", new, "only additions are allowed (no mutations or deletions)")
       }
     }
   }

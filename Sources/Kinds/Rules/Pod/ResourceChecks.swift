@@ -15,6 +15,15 @@ enum ResourceName {
   static func isStandard(_ name: String) -> Bool {
     standardNames.contains(name) || isHugePages(name) || name.hasPrefix("requests.hugepages-")
   }
+  /// What quotas may be set for.
+  static func isStandardQuota(_ name: String) -> Bool { name != "storage" && isStandard(name) }
+  /// What quotas with a scope of pods count, beside the pods themselves.
+  static func isCompute(_ name: String) -> Bool {
+    [
+      "cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.ephemeral-storage",
+      "limits.cpu", "limits.memory", "limits.ephemeral-storage",
+    ].contains(name)
+  }
   static func isContainerResource(_ name: String) -> Bool { containerNames.contains(name) || isHugePages(name) }
   static func isNative(_ name: String) -> Bool { !name.contains("/") || name.contains("kubernetes.io/") }
   static func isExtended(_ name: String) -> Bool {
@@ -32,13 +41,14 @@ enum ResourceName {
 }
 
 extension Checks {
-  /// `resources` of a container.
-  mutating func resources(_ resources: JSONValue, _ place: String) {
+  /// `resources` of a container. `claims`: names of the resource claims of its pod.
+  mutating func resources(_ resources: JSONValue, _ place: String, claims: Set<String>) {
     guard !resources.isEmptyValue else { return }
     let limits = resources["limits"].object ?? [:]
     let requests = resources["requests"].object ?? [:]
     for (name, value) in limits {
       containerResource(name, value, "\(place).limits[\(name)]")
+      hugePages(name, value, "\(place).limits[\(name)]")
     }
     for (name, value) in requests {
       containerResource(name, value, "\(place).requests[\(name)]")
@@ -54,14 +64,51 @@ extension Checks {
       } else if !ResourceName.allowsOvercommit(name) {
         required("\(place).limits", "Limit must be set for non overcommitable resources")
       }
+      hugePages(name, value, "\(place).requests[\(name)]")
     }
     let names = Set(limits.keys).union(requests.keys)
     if names.contains(where: ResourceName.isHugePages), !names.contains("cpu"), !names.contains("memory") {
       forbidden(place, "HugePages require cpu or memory")
     }
+    resourceClaims(resources["claims"], "\(place).claims", claims)
+  }
+
+  private mutating func resourceClaims(_ list: JSONValue, _ path: String, _ known: Set<String>) {
+    var names: Set<String> = []
+    for (index, claim) in list.elements.enumerated() {
+      let name = claim["name"].text
+      if name.isEmpty {
+        required("\(path)[\(index)]")
+        continue
+      }
+      if !names.insert("\(name)/\(claim["request"].text)").inserted {
+        duplicate("\(path)[\(index)]", .string(name))
+      }
+      guard !known.contains(name) else { continue }
+      let detail = known.isEmpty ? " which is empty" : ": \(known.sorted().joined(separator: ", "))"
+      report(
+        FieldError(
+          .notFound, field: "\(path)[\(index)]",
+          message: "Not found: \"\(name)\": must be one of the names in pod.spec.resourceClaims\(detail)"))
+    }
+  }
+
+  /// Pages are used whole.
+  private mutating func hugePages(_ name: String, _ value: JSONValue, _ place: String) {
+    guard ResourceName.isHugePages(name), let quantity = Quantity(value.text) else { return }
+    let size = Quantity(String(name.dropFirst("hugepages-".count)))?.value ?? 0
+    if size <= 0 || quantity.value % size != 0 {
+      invalid(
+        place, .string(quantity.description), "\(quantity) is not positive integer multiple of \(name)")
+    }
   }
 
   private mutating func containerResource(_ name: String, _ value: JSONValue, _ place: String) {
+    containerResourceName(name, place)
+    resourceQuantity(name, value, place)
+  }
+
+  mutating func containerResourceName(_ name: String, _ place: String) {
     resourceName(name, place)
     if !name.contains("/") {
       if !ResourceName.isContainerResource(name) {
@@ -70,7 +117,6 @@ extension Checks {
     } else if !ResourceName.isNative(name), !ResourceName.isExtended(name) {
       invalid(place, .string(name), "doesn't follow extended resource name standard")
     }
-    resourceQuantity(name, value, place)
   }
 
   mutating func resourceName(_ name: String, _ place: String) {
@@ -86,7 +132,7 @@ extension Checks {
     guard let quantity = Quantity(value.text) else { return }
     if quantity.isNegative { invalid(place, .string(quantity.description), Self.negativeMessage) }
     if ResourceName.isCounted(name), quantity.milliValue % 1000 != 0 {
-      invalid(place, .string(quantity.description), "must be an integer")
+      invalid(place, goValue: GoSyntax.quantity(value.text), "must be an integer")
     }
   }
 }

@@ -11,7 +11,7 @@ extension Checks {
     for (index, term) in node[preferred].elements.enumerated() {
       let place = "\(place).nodeAffinity.\(preferred)[\(index)]"
       weight(term, place)
-      nodeSelectorTerm(term["preference"], "\(place).preference")
+      nodeSelectorTerm(term["preference"], "\(place).preference", checksValues: false)
     }
     for name in ["podAffinity", "podAntiAffinity"] {
       for (index, term) in affinity[name][required].elements.enumerated() {
@@ -34,25 +34,50 @@ extension Checks {
     for name in ["labelSelector", "namespaceSelector"] where !term[name].isNull {
       labelSelector(term[name], "\(place).\(name)")
     }
-    for (index, namespace) in term["namespaces"].elements.enumerated() {
-      text(namespace, "\(place).namespaces[\(index)]", Validate.dns1123Label)
+    for namespace in term["namespaces"].elements {
+      text(namespace, "\(place).namespace", Validate.dns1123Label)
     }
-    topologyKey(term["topologyKey"], "\(place).topologyKey")
+    labelKeys(term, place)
+    if term["topologyKey"].isEmptyValue { required("\(place).topologyKey", "can not be empty") }
+    text(term["topologyKey"], "\(place).topologyKey", Validate.qualifiedName)
   }
 
-  private mutating func topologyKey(_ key: JSONValue, _ place: String) {
-    if key.isEmptyValue { return required(place, "can not be empty") }
-    text(key, place, Validate.qualifiedName)
+  /// matchLabelKeys and mismatchLabelKeys of an affinity term.
+  private mutating func labelKeys(_ term: JSONValue, _ place: String) {
+    for name in ["matchLabelKeys", "mismatchLabelKeys"] where !term[name].isEmptyValue {
+      guard !term["labelSelector"].isNull else {
+        forbidden("\(place).\(name)", "must not be specified when labelSelector is not set")
+        continue
+      }
+      for (index, key) in term[name].elements.enumerated() {
+        text(key, "\(place).\(name)[\(index)]", Validate.qualifiedName)
+      }
+    }
+    // What the server added for a key stands once; a second requirement on it is the client's.
+    let keys = term["matchLabelKeys"].elements
+    var seen = Set(term["labelSelector"]["matchLabels"].object?.keys.map { $0 } ?? [])
+    for expression in term["labelSelector"]["matchExpressions"].elements {
+      let key = expression["key"]
+      if seen.contains(key.text), let index = keys.firstIndex(of: key) {
+        invalid("\(place)[\(index)]", key, "exists in both matchLabelKeys and labelSelector")
+      }
+      seen.insert(key.text)
+    }
+    for (index, key) in keys.enumerated() where term["mismatchLabelKeys"].elements.contains(key) {
+      invalid(
+        "\(place).matchLabelKeys[\(index)]", key, "exists in both matchLabelKeys and mismatchLabelKeys")
+    }
   }
 
   /// A `core/v1 NodeSelector`.
   mutating func nodeSelector(_ selector: JSONValue, _ place: String) {
     let terms = selector["nodeSelectorTerms"].elements
-    if terms.isEmpty { required("\(place).nodeSelectorTerms", "must have at least one node selector term") }
+    if terms.isEmpty { return required("\(place).nodeSelectorTerms", "must have at least one node selector term") }
     for (index, term) in terms.enumerated() { nodeSelectorTerm(term, "\(place).nodeSelectorTerms[\(index)]") }
   }
 
-  private mutating func nodeSelectorTerm(_ term: JSONValue, _ place: String) {
+  /// Preferences may ask for values that no label can have: they are just never met.
+  private mutating func nodeSelectorTerm(_ term: JSONValue, _ place: String, checksValues: Bool = true) {
     for (index, requirement) in term["matchExpressions"].elements.enumerated() {
       let place = "\(place).matchExpressions[\(index)]"
       let values = requirement["values"].elements
@@ -73,6 +98,9 @@ extension Checks {
         invalid("\(place).operator", .string(requirement["operator"].text), "not a valid selector operator")
       }
       text(requirement["key"], "\(place).key", Validate.qualifiedName)
+      for (number, value) in values.enumerated() where checksValues {
+        text(value, "\(place).values[\(number)]", Validate.labelValue)
+      }
     }
     for (index, requirement) in term["matchFields"].elements.enumerated() {
       let place = "\(place).matchFields[\(index)]"
@@ -84,6 +112,10 @@ extension Checks {
       }
       if requirement["key"] != "metadata.name" {
         invalid("\(place).key", .string(requirement["key"].text), "not a valid field selector key")
+        continue
+      }
+      for (number, value) in requirement["values"].elements.enumerated() {
+        text(value, "\(place).values[\(number)]") { Validate.nameIsDNSSubdomain($0) }
       }
     }
   }
@@ -94,14 +126,12 @@ extension Checks {
     for (index, toleration) in tolerations.elements.enumerated() {
       let place = "\(path)[\(index)]"
       let name = toleration["operator"].text
-      if toleration["key"].isEmptyValue {
-        if name != "Exists" {
-          invalid(
-            "\(place).operator", .string(name),
-            "operator must be Exists when `key` is empty, which means \"match all values and all keys\"")
-        }
-      } else {
+      if !toleration["key"].isEmptyValue {
         text(toleration["key"], "\(place).key", Validate.qualifiedName)
+      } else if name != "Exists" {
+        invalid(
+          "\(place).operator", .string(name),
+          "operator must be Exists when `key` is empty, which means \"match all values and all keys\"")
       }
       if !toleration["tolerationSeconds"].isNull, toleration["effect"] != "NoExecute" {
         invalid(
@@ -116,7 +146,7 @@ extension Checks {
         }
       case "Exists":
         if !toleration["value"].isEmptyValue {
-          invalid("\(place).operator", toleration, "value must be empty when `operator` is 'Exists'")
+          invalid("\(place).operator", toleration["value"], "value must be empty when `operator` is 'Exists'")
         }
       default: notSupported("\(place).operator", toleration["operator"], ["Equal", "Exists"])
       }
@@ -125,20 +155,24 @@ extension Checks {
   }
 
   mutating func topologySpread(_ constraints: JSONValue, _ path: String) {
-    var pairs: Set<String> = []
-    for (index, constraint) in constraints.elements.enumerated() {
+    let all = constraints.elements
+    for (index, constraint) in all.enumerated() {
       let place = "\(path)[\(index)]"
       if (constraint["maxSkew"].integer ?? 0) <= 0 {
         invalid("\(place).maxSkew", .integer(constraint["maxSkew"].integer ?? 0), "must be greater than zero")
       }
-      topologyKey(constraint["topologyKey"], "\(place).topologyKey")
+      if constraint["topologyKey"].isEmptyValue { required("\(place).topologyKey", "can not be empty") }
       let action = constraint["whenUnsatisfiable"]
       if !["DoNotSchedule", "ScheduleAnyway"].contains(action.text) {
         notSupported("\(place).whenUnsatisfiable", action, ["DoNotSchedule", "ScheduleAnyway"])
       }
-      let pair = "{\(constraint["topologyKey"].text), \(action.text)}"
-      if !pairs.insert(pair).inserted {
-        duplicate("\(place).{topologyKey, whenUnsatisfiable}", .string(pair))
+      let isRepeated = all[(index + 1)...].contains {
+        $0["topologyKey"] == constraint["topologyKey"] && $0["whenUnsatisfiable"] == action
+      }
+      if isRepeated {
+        duplicate(
+          "\(place).{topologyKey, whenUnsatisfiable}",
+          .string("{\(constraint["topologyKey"].text), \(action.text)}"))
       }
       if let domains = constraint["minDomains"].integer {
         if domains <= 0 { invalid("\(place).minDomains", .integer(domains), "must be greater than zero") }
@@ -149,10 +183,26 @@ extension Checks {
         }
       }
       for name in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
-        oneOf(constraint[name], "\(place).\(name)", ["Honor", "Ignore"], orAbsent: true)
+        if !constraint[name].isNull { choice(constraint[name], "\(place).\(name)", ["Honor", "Ignore"]) }
       }
+      spreadingKeys(constraint, "\(place).matchLabelKeys")
       if !constraint["labelSelector"].isNull {
         labelSelector(constraint["labelSelector"], "\(place).labelSelector")
+      }
+    }
+  }
+
+  private mutating func spreadingKeys(_ constraint: JSONValue, _ path: String) {
+    let keys = constraint["matchLabelKeys"].elements
+    guard !keys.isEmpty else { return }
+    let selector = constraint["labelSelector"]
+    if selector.isNull { forbidden(path, "must not be specified when labelSelector is not set") }
+    let selected = Set(selector["matchLabels"].object?.keys.map { $0 } ?? [])
+      .union(selector["matchExpressions"].elements.map { $0["key"].text })
+    for (index, key) in keys.enumerated() {
+      text(key, "\(path)[\(index)]", Validate.qualifiedName)
+      if selected.contains(key.text) {
+        invalid("\(path)[\(index)]", key, "exists in both matchLabelKeys and labelSelector")
       }
     }
   }

@@ -17,48 +17,68 @@ struct PersistentVolumeRules: KindRules {
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]
-    if spec["accessModes"].isEmptyValue {
-      checks.required("spec.accessModes")
-    } else {
-      checks.accessModes(spec["accessModes"], "spec.accessModes")
-    }
-    if spec["capacity"].isEmptyValue { checks.required("spec.capacity") }
-    let names = spec["capacity"].object?.keys.map { $0 } ?? []
-    if !names.isEmpty, names != ["storage"] {
-      checks.notSupported("spec.capacity", spec["capacity"], ["storage"])
-    }
-    for (name, value) in spec["capacity"].object ?? [:] {
-      checks.resourceQuantity(name, value, "spec.capacity[\(name)]")
-      if let quantity = Quantity(value.text), quantity.isZero {
-        checks.invalid("spec.capacity[\(name)]", value, "must be greater than zero")
-      }
-    }
+    if spec["accessModes"].isEmptyValue { checks.required("spec.accessModes") }
+    checks.accessModes(spec["accessModes"], "spec.accessModes")
+    capacity(spec["capacity"], &checks)
     checks.oneOf(
       spec["persistentVolumeReclaimPolicy"], "spec.persistentVolumeReclaimPolicy", ["Delete", "Recycle", "Retain"],
       orAbsent: true)
-    checks.oneOf(spec["volumeMode"], "spec.volumeMode", ["Block", "Filesystem"], orAbsent: true)
-    if !spec["nodeAffinity"]["required"].isNull {
-      checks.nodeSelector(spec["nodeAffinity"]["required"], "spec.nodeAffinity.required")
-    } else if !spec["local"].isNull {
-      checks.required("spec.nodeAffinity", "Local volume requires node affinity")
+    let affinity = spec["nodeAffinity"]
+    if !affinity["required"].isNull {
+      checks.nodeSelector(affinity["required"], "spec.nodeAffinity.required")
+    } else if !affinity.isNull {
+      checks.required("spec.nodeAffinity.required", "must specify required node constraints")
     }
     checks.persistentVolumeSource(spec, "spec")
+    if !spec["local"].isNull, affinity.isNull {
+      checks.required("spec.nodeAffinity", "Local volume requires node affinity")
+    }
+    if !spec["storageClassName"].isEmptyValue {
+      checks.text(spec["storageClassName"], "spec.storageClassName") { Validate.nameIsDNSSubdomain($0) }
+    }
+    if !spec["volumeMode"].isNull { checks.choice(spec["volumeMode"], "spec.volumeMode", ["Block", "Filesystem"]) }
     if spec["hostPath"]["path"] == "/", spec["persistentVolumeReclaimPolicy"] == "Recycle" {
       checks.forbidden("spec.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'")
     }
     return checks.errors
   }
 
+  private func capacity(_ capacity: JSONValue, _ checks: inout Checks) {
+    if capacity.isEmptyValue { checks.required("spec.capacity") }
+    let members = capacity.object ?? [:]
+    if members["storage"] == nil || members.count > 1 {
+      checks.report(
+        FieldError(
+          .notSupported, field: "spec.capacity",
+          message: "Unsupported value: \(GoSyntax.resourceList(capacity)): supported values: \"storage\""))
+    }
+    for (name, value) in members {
+      guard let quantity = Quantity(value.text) else { continue }
+      if quantity.isNegative {
+        checks.invalid("spec.capacity[\(name)]", .integer(quantity.value), "must be a valid resource quantity")
+      }
+      if quantity.isNegative || quantity.isZero {
+        checks.invalid("spec.capacity[\(name)]", .string(quantity.description), "must be greater than zero")
+      }
+    }
+  }
+
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
     for source in TypeTable.builtIn["core.v1.PersistentVolumeSource"]?.fields ?? []
     where object["spec"][source.name] != old["spec"][source.name] {
-      checks.forbidden("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation")
+      checks.forbidden(
+        "spec.persistentvolumesource",
+        "spec.persistentvolumesource is immutable after creation\n"
+          + PodUpdate.differences(old["spec"][source.name], object["spec"][source.name], source.name))
       break
     }
-    checks.immutable(object["spec"]["volumeMode"], old["spec"]["volumeMode"], "spec.volumeMode")
-    if !old["spec"]["nodeAffinity"].isNull {
-      checks.immutable(object["spec"]["nodeAffinity"], old["spec"]["nodeAffinity"], "spec.nodeAffinity")
+    // (These two paths lack "spec" in the reference.)
+    checks.immutable(object["spec"]["volumeMode"], old["spec"]["volumeMode"], "volumeMode")
+    let affinity = object["spec"]["nodeAffinity"]
+    if !old["spec"]["nodeAffinity"].isNull, affinity != old["spec"]["nodeAffinity"] {
+      checks.invalid(
+        "nodeAffinity", affinity, "field is immutable, except for updating from beta label to GA")
     }
     return checks.errors
   }
@@ -66,7 +86,26 @@ struct PersistentVolumeRules: KindRules {
 
 struct PersistentVolumeClaimRules: KindRules {
   func applyDefaults(to object: inout JSONValue) { object["status"]["phase"].setDefaultText("Pending") }
-  func prepareForCreate(_ object: inout JSONValue, context: RuleContext) { object["status"] = ["phase": "Pending"] }
+  func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
+    object["status"] = ["phase": "Pending"]
+    var spec = object["spec"]
+    // Volume attributes and sources in other namespaces are off in 1.32.
+    if !spec["volumeAttributesClassName"].isNull { spec["volumeAttributesClassName"] = .null }
+    if !spec["dataSourceRef"]["namespace"].isNull { spec["dataSourceRef"]["namespace"] = .null }
+    // The old and the new name of the source say the same.
+    if !spec["dataSource"].isNull, spec["dataSourceRef"].isNull {
+      spec["dataSourceRef"] = spec["dataSource"]
+    } else if spec["dataSource"].isNull, !spec["dataSourceRef"].isNull {
+      spec["dataSource"] = spec["dataSourceRef"]
+    }
+    object["spec"] = spec
+  }
+
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    if object["spec"]["volumeAttributesClassName"] != old["spec"]["volumeAttributesClassName"] {
+      object["spec"]["volumeAttributesClassName"] = old["spec"]["volumeAttributesClassName"]
+    }
+  }
 
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
@@ -78,45 +117,50 @@ struct PersistentVolumeClaimRules: KindRules {
     var checks = Checks()
     var rest = object["spec"]
     let before = old["spec"]
-    rest["resources"]["requests"]["storage"] = before["resources"]["requests"]["storage"]
-    rest["volumeAttributesClassName"] = before["volumeAttributesClassName"]
     // The binder names the volume, and the class of a claim that had none.
     if before["volumeName"].isEmptyValue { rest["volumeName"] = before["volumeName"] }
     if before["storageClassName"].isNull { rest["storageClassName"] = before["storageClassName"] }
+    if object["status"]["phase"] == "Bound" {
+      rest["resources"]["requests"]["storage"] = before["resources"]["requests"]["storage"]
+    }
     if rest != before {
       checks.forbidden(
         "spec",
         "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n"
           + PodUpdate.differences(before, rest, "spec"))
     }
-    size(object, old, &checks)
+    func storage(_ list: JSONValue) -> Quantity { list["storage"].string.flatMap { Quantity($0) } ?? .zero }
+    let new = storage(object["spec"]["resources"]["requests"])
+    // A claim grows; it shrinks only back towards what it has, after growing failed.
+    if new < storage(before["resources"]["requests"]), !(new > storage(old["status"]["capacity"])) {
+      checks.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
+    }
+    checks.immutable(object["spec"]["volumeMode"], before["volumeMode"], "volumeMode")
     return checks.errors
   }
 
-  /// A claim grows; it shrinks only back towards what it has, after growing failed.
-  private func size(_ object: JSONValue, _ old: JSONValue, _ checks: inout Checks) {
-    func storage(_ value: JSONValue) -> Quantity? {
-      value["spec"]["resources"]["requests"]["storage"].string.flatMap { Quantity($0) }
+  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    for (name, value) in object["status"]["capacity"].object ?? [:] {
+      guard let quantity = Quantity(value.text), quantity.isNegative else { continue }
+      checks.invalid("status.capacity[\(name)]", .integer(quantity.value), "must be a valid resource quantity")
     }
-    guard let new = storage(object), let before = storage(old), new != before else { return }
-    if old["status"]["phase"] != "Bound" {
-      checks.forbidden(
-        "spec.resources.requests.storage",
-        "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims")
-    } else if new < before {
-      let actual = object["status"]["capacity"]["storage"].string.flatMap { Quantity($0) } ?? before
-      if new < actual || object["status"]["allocatedResourceStatuses"]["storage"].isNull {
-        checks.forbidden(
-          "spec.resources.requests.storage", "field can not be less than status.capacity")
-      }
+    let states = [
+      "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress", "NodeResizeInfeasible",
+      "NodeResizePending",
+    ]
+    for (name, state) in object["status"]["allocatedResourceStatuses"].object ?? [:]
+    where !states.contains(state.text) {
+      checks.notSupported("status.allocatedResourceStatus", .string(name), states.sorted())
     }
+    return checks.errors
   }
 }
 
 struct StorageClassRules: KindRules {
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
-    checks.requiredText(object["provisioner"], "provisioner") { Validate.qualifiedName($0.lowercased()) }
+    checks.requiredText(.string(object["provisioner"].text.lowercased()), "provisioner", Validate.qualifiedName)
     for key in object["parameters"].object?.keys.map({ $0 }) ?? [] where key.isEmpty {
       checks.invalid("parameters", .string(key), "field can not be empty.")
     }
@@ -136,9 +180,14 @@ struct StorageClassRules: KindRules {
 }
 
 struct CSIDriverRules: KindRules {
+  func applyDefaults(to object: inout JSONValue) {
+    if !object["spec"].isNull { object["spec"]["seLinuxMount"].setDefault(false) }
+  }
+
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]
+    checks.driverName(object["metadata"]["name"], "metadata.name")
     for name in ["attachRequired", "podInfoOnMount", "storageCapacity"] where spec[name].isNull {
       checks.required("spec.\(name)")
     }

@@ -36,13 +36,14 @@ struct DeploymentRules: KindRules {
       }
     case "RollingUpdate":
       let update = strategy["rollingUpdate"]
-      checks.rollingPace(update["maxUnavailable"], "\(path).rollingUpdate.maxUnavailable")
+      checks.nonNegativeIntOrPercent(update["maxUnavailable"], "\(path).rollingUpdate.maxUnavailable")
       checks.nonNegativeIntOrPercent(update["maxSurge"], "\(path).rollingUpdate.maxSurge")
       if Checks.isZeroPace(update["maxUnavailable"]), Checks.isZeroPace(update["maxSurge"]) {
         checks.invalid(
-          "\(path).rollingUpdate.maxUnavailable", update["maxUnavailable"],
+          "\(path).rollingUpdate.maxUnavailable", goValue: GoSyntax.intOrString(update["maxUnavailable"]),
           "may not be 0 when `maxSurge` is 0")
       }
+      checks.noMoreThanAll(update["maxUnavailable"], "\(path).rollingUpdate.maxUnavailable")
     default: checks.notSupported("\(path).type", strategy["type"], ["Recreate", "RollingUpdate"])
     }
   }
@@ -78,11 +79,6 @@ struct DeploymentRules: KindRules {
 struct ReplicaSetRules: KindRules {
   func applyDefaults(to object: inout JSONValue) {
     PodDefaults.applyToSpec(&object["spec"]["template"]["spec"])
-    // A template's labels become those of a set without any.
-    if object["metadata"]["labels"].isEmptyValue {
-      let labels = object["spec"]["template"]["metadata"]["labels"]
-      if !labels.isEmptyValue { object["metadata"]["labels"] = labels }
-    }
   }
 
   func validate(_ object: JSONValue) -> [FieldError] {
@@ -120,9 +116,8 @@ extension Checks {
         invalid("spec.selector", goValue: GoSyntax.labelSelector(selector), emptyMessage)
       }
     }
-    let parsed = try? LabelSelector(selector)
-    if parsed == nil {
-      invalid("spec.selector", goValue: GoSyntax.labelSelector(selector), "invalid label selector")
+    guard let parsed = try? LabelSelector(selector) else {
+      return invalid("spec.selector", goValue: GoSyntax.labelSelector(selector), "invalid label selector")
     }
     workloadTemplate(
       spec["template"], "spec.template", selector: parsed,
@@ -139,8 +134,11 @@ extension Checks {
   /// An integer of at least 0, or a percentage of at most 100.
   mutating func rollingPace(_ value: JSONValue, _ path: String) {
     nonNegativeIntOrPercent(value, path)
+    noMoreThanAll(value, path)
+  }
+  mutating func noMoreThanAll(_ value: JSONValue, _ path: String) {
     if let percent = value.string.flatMap(Self.percent), percent > 100 {
-      invalid(path, value, "must not be greater than 100%")
+      invalid(path, goValue: GoSyntax.intOrString(value), "must not be greater than 100%")
     }
   }
   static func isZeroPace(_ value: JSONValue) -> Bool {

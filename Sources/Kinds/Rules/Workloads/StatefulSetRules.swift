@@ -5,10 +5,15 @@ import Schema
 struct StatefulSetRules: KindRules {
   func applyDefaults(to object: inout JSONValue) {
     PodDefaults.applyToSpec(&object["spec"]["template"]["spec"])
-    object["spec"]["updateStrategy"]["type"].setDefaultText("RollingUpdate")
-    if object["spec"]["updateStrategy"]["type"] == "RollingUpdate" {
-      object["spec"]["updateStrategy"]["rollingUpdate"]["partition"].setDefault(0)
+    var strategy = object["spec"]["updateStrategy"]
+    if strategy["type"].isEmptyValue {
+      strategy["type"] = "RollingUpdate"
+      strategy["rollingUpdate"].setDefault([:])
     }
+    if strategy["type"] == "RollingUpdate", !strategy["rollingUpdate"].isNull {
+      strategy["rollingUpdate"]["partition"].setDefault(0)
+    }
+    object["spec"]["updateStrategy"] = strategy
     object["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"].setDefaultText("Retain")
     object["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"].setDefaultText("Retain")
     object["spec"]["volumeClaimTemplates"].mutateElements { claim in
@@ -54,7 +59,7 @@ struct StatefulSetRules: KindRules {
     var rest = object["spec"]
     for name in [
       "replicas", "ordinals", "template", "updateStrategy", "persistentVolumeClaimRetentionPolicy",
-      "minReadySeconds", "revisionHistoryLimit",
+      "minReadySeconds",
     ] {
       rest[name] = old["spec"][name]
     }
@@ -124,7 +129,8 @@ struct DaemonSetRules: KindRules {
         checks.required("\(path).rollingUpdate.maxUnavailable", "cannot be 0 when maxSurge is 0")
       } else if !unavailableIsZero, !surgeIsZero {
         checks.invalid(
-          "\(path).rollingUpdate.maxSurge", update["maxSurge"], "may not be set when maxUnavailable is non-zero")
+          "\(path).rollingUpdate.maxSurge", goValue: GoSyntax.intOrString(update["maxSurge"]),
+          "may not be set when maxUnavailable is non-zero")
       }
     default: checks.notSupported("\(path).type", strategy["type"], ["RollingUpdate", "OnDelete"])
     }

@@ -149,7 +149,8 @@ struct Lifecycle: Sendable, CustomTestStringConvertible {
       196, "networking.k8s.io", "v1", "ingressclasses", "IngressClass", namespaced: false,
       ["spec": ["controller": "example.com/controller"]]),
     Lifecycle(
-      212, "", "v1", "services", "Service", ["spec": ["ports": [["name": "http", "port": 80]]]],
+      212, "", "v1", "services", "Service",
+      ["spec": ["type": "LoadBalancer", "ports": [["name": "http", "port": 80]]]],
       status: ["loadBalancer": ["ingress": [["ip": "203.0.113.1"]]]]),
     Lifecycle(
       225, "", "v1", "configmaps", "ConfigMap", ["data": ["valueName": "value"]],
@@ -195,13 +196,13 @@ struct Lifecycle: Sendable, CustomTestStringConvertible {
       [
         "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "test-controller",
         "reportingInstance": "test-node", "action": "Do", "reason": "Test", "type": "Normal", "note": "a note",
-        "regarding": ["namespace": "conformance"],
+        "regarding": ["namespace": "e2e-tests"],
       ], change: ["series": ["count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"]]),
     Lifecycle(
       180, "", "v1", "events", "Event",
       [
         "type": "Normal", "reason": "Test", "message": "a message", "source": ["component": "test"],
-        "involvedObject": ["namespace": "conformance"],
+        "involvedObject": ["namespace": "e2e-tests"],
       ], change: ["message": "a better message"]),
     Lifecycle(
       79, "", "v1", "resourcequotas", "ResourceQuota", ["spec": ["hard": ["services": "5"]]],
@@ -216,165 +217,147 @@ struct Lifecycle: Sendable, CustomTestStringConvertible {
   ]
 }
 
-@Suite struct APILifecycleTests {
-  private static let namespace = "conformance"
+/// The life of an object, told of every verb.
+struct LifecycleStory {
+  let line: Lifecycle
+  let client: APIClient
+  let namespace: String
 
-  @Test(arguments: Lifecycle.all)
-  func everyVerbOfAKind(_ line: Lifecycle) throws {
-    let cluster = try TestCluster()
-    let client = cluster.client()
-    try cluster.world.run {
-      try await client.create(
-        .namespaces, ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(Self.namespace)]])
-      try await Story(line: line, client: client).tell()
+  init(line: Lifecycle, conformance: Conformance) {
+    self.line = line
+    client = conformance.client
+    namespace = line.reference.isNamespaced ? conformance.namespace : ""
+  }
+
+  let selector = "e2e-test=lifecycle"
+
+  func object(_ name: String) -> JSONValue {
+    var object = line.object
+    object["apiVersion"] = .string(line.reference.apiVersion)
+    object["kind"] = .string(line.reference.kind)
+    object["metadata"]["name"] = .string(name)
+    if !namespace.isEmpty { object["metadata"]["namespace"] = .string(namespace) }
+    object["metadata"]["labels"] = ["e2e-test": "lifecycle"]
+    return object
+  }
+
+  func tell() async throws {
+    try await isDiscovered()
+    let start = try await client.list(line.reference, namespace: namespace).resourceVersion
+    try await isMadeAndRead()
+    try await isListed()
+    try await isPatchedAndUpdated()
+    if !line.status.isNull { try await hasAStatus() }
+    try await isDeleted()
+    try await goesAsACollection()
+    try await wasWatched(from: start)
+  }
+
+  private func isDiscovered() async throws {
+    let path = line.reference.group.isEmpty ? "/api" : "/apis/\(line.reference.group)"
+    let list = try await client.json("GET", "\(path)/\(line.reference.version)", [])
+    let found = list["resources"].elements.first { $0["name"].string == line.reference.resource }
+    #expect(found?["kind"].string == line.reference.kind)
+    #expect(found?["namespaced"].bool == line.reference.isNamespaced)
+    if !line.status.isNull {
+      #expect(list["resources"].elements.contains { $0["name"].string == "\(line.reference.resource)/status" })
     }
   }
 
-  private struct Story {
-    let line: Lifecycle
-    let client: APIClient
-    var namespace: String { line.reference.isNamespaced ? APILifecycleTests.namespace : "" }
-    let selector = "e2e-test=lifecycle"
-
-    func object(_ name: String) -> JSONValue {
-      var object = line.object
-      object["apiVersion"] = .string(line.reference.apiVersion)
-      object["kind"] = .string(line.reference.kind)
-      object["metadata"]["name"] = .string(name)
-      if !namespace.isEmpty { object["metadata"]["namespace"] = .string(namespace) }
-      object["metadata"]["labels"] = ["e2e-test": "lifecycle"]
-      return object
+  private func isMadeAndRead() async throws {
+    let made = try await client.create(line.reference, namespace: namespace, object("one"))
+    #expect(made["metadata"]["uid"].string?.isEmpty == false)
+    #expect(made["metadata"]["creationTimestamp"].string?.isEmpty == false)
+    let read = try await client.get(line.reference, namespace: namespace, name: "one")
+    #expect(read == made)
+    let error = await #expect(throws: APIStatus.self) {
+      try await client.create(line.reference, namespace: namespace, object("one"))
     }
+    #expect(error?.reason == "AlreadyExists")
+    #expect(error?.message == "\(line.reference.groupResource) \"one\" already exists")
+  }
 
-    func tell() async throws {
-      try await isDiscovered()
-      let start = try await client.list(line.reference, namespace: namespace).resourceVersion
-      try await isMadeAndRead()
-      try await isListed()
-      try await isPatchedAndUpdated()
-      if !line.status.isNull { try await hasAStatus() }
-      try await isDeleted()
-      try await goesAsACollection()
-      try await wasWatched(from: start)
+  private func isListed() async throws {
+    let options = ListOptions(labelSelector: selector)
+    let everywhere = try await client.list(line.reference, options)
+    #expect(everywhere.items.map { $0["metadata"]["name"] } == ["one"])
+    let here = try await client.list(line.reference, namespace: namespace, options)
+    #expect(here.items.count == 1)
+    #expect(try await client.list(line.reference, ListOptions(labelSelector: "e2e-test=other")).items.isEmpty)
+  }
+
+  private func isPatchedAndUpdated() async throws {
+    var patch = line.change
+    patch["metadata"]["annotations"] = ["patched": "true"]
+    let patched = try await client.patch(
+      line.reference, namespace: namespace, name: "one", patch, type: .merge)
+    #expect(patched["metadata"]["annotations"]["patched"] == "true")
+    for (key, value) in line.change.object ?? JSONObject() {
+      #expect(Conformance.contains(patched[key], value), "\(key): \(patched[key])")
     }
+    var updated = patched
+    updated["metadata"]["annotations"]["updated"] = "true"
+    let result = try await client.update(line.reference, namespace: namespace, name: "one", updated)
+    #expect(result["metadata"]["annotations"]["updated"] == "true")
+    #expect(result["metadata"]["resourceVersion"] != patched["metadata"]["resourceVersion"])
+    let stale = await #expect(throws: APIStatus.self) {
+      try await client.update(line.reference, namespace: namespace, name: "one", updated)
+    }
+    #expect(stale?.reason == "Conflict")
+  }
 
-    private func isDiscovered() async throws {
-      let path = line.reference.group.isEmpty ? "/api" : "/apis/\(line.reference.group)"
-      let list = try await client.json("GET", "\(path)/\(line.reference.version)", [])
-      let found = list["resources"].elements.first { $0["name"].string == line.reference.resource }
-      #expect(found?["kind"].string == line.reference.kind)
-      #expect(found?["namespaced"].bool == line.reference.isNamespaced)
-      if !line.status.isNull {
-        #expect(list["resources"].elements.contains { $0["name"].string == "\(line.reference.resource)/status" })
+  private func hasAStatus() async throws {
+    let patched = try await client.patch(
+      line.reference, namespace: namespace, name: "one",
+      ["metadata": ["annotations": ["patchedstatus": "true"]], "status": line.status], type: .merge,
+      subresource: "status")
+    #expect(Conformance.contains(patched["status"], line.status), "\(patched["status"])")
+    #expect(patched["metadata"]["annotations"]["patchedstatus"] == "true")
+    let path = line.reference.path(namespace: namespace, name: "one", subresource: "status")
+    let read = try await client.json("GET", path, [])
+    #expect(read == patched)
+    let updated = try await client.update(
+      line.reference, namespace: namespace, name: "one", read, subresource: "status")
+    #expect(Conformance.contains(updated["status"], line.status))
+  }
+
+  private func isDeleted() async throws {
+    try await client.delete(line.reference, namespace: namespace, name: "one", DeleteOptions(gracePeriodSeconds: 0))
+    #expect(try await client.find(line.reference, namespace: namespace, name: "one") == nil)
+    let error = await #expect(throws: APIStatus.self) {
+      try await client.delete(line.reference, namespace: namespace, name: "one")
+    }
+    #expect(error?.reason == "NotFound")
+  }
+
+  private func goesAsACollection() async throws {
+    for name in ["two", "three"] { try await client.create(line.reference, namespace: namespace, object(name)) }
+    let collection = line.reference.path(namespace: namespace)
+    _ = try await client.json("DELETE", collection, [("labelSelector", selector)])
+    #expect(
+      try await client.list(line.reference, namespace: namespace, ListOptions(labelSelector: selector)).items.isEmpty)
+  }
+
+  /// Everything that was done since is seen in order.
+  private func wasWatched(from start: String) async throws {
+    let stream = try await client.watch(
+      path: line.reference.path(namespace: namespace),
+      ListOptions(labelSelector: selector, resourceVersion: start), timeoutSeconds: 30)
+    var seen: [String] = []
+    while seen.count < 100 {
+      guard let event = try await stream.next() else { break }
+      switch event {
+      case .added(let object): seen.append("ADDED \(object["metadata"]["name"].string ?? "")")
+      case .modified(let object): seen.append("MODIFIED \(object["metadata"]["name"].string ?? "")")
+      case .deleted(let object): seen.append("DELETED \(object["metadata"]["name"].string ?? "")")
+      case .bookmark: break
       }
+      if seen.filter({ $0.hasPrefix("DELETED") }).count == 3 { break }
     }
-
-    private func isMadeAndRead() async throws {
-      let made = try await client.create(line.reference, namespace: namespace, object("one"))
-      #expect(made["metadata"]["uid"].string?.isEmpty == false)
-      #expect(made["metadata"]["creationTimestamp"].string?.isEmpty == false)
-      let read = try await client.get(line.reference, namespace: namespace, name: "one")
-      #expect(read == made)
-      let error = await #expect(throws: APIStatus.self) {
-        try await client.create(line.reference, namespace: namespace, object("one"))
-      }
-      #expect(error?.reason == "AlreadyExists")
-      #expect(error?.message == "\(line.reference.groupResource) \"one\" already exists")
-    }
-
-    private func isListed() async throws {
-      let options = ListOptions(labelSelector: selector)
-      let everywhere = try await client.list(line.reference, options)
-      #expect(everywhere.items.map { $0["metadata"]["name"] } == ["one"])
-      let here = try await client.list(line.reference, namespace: namespace, options)
-      #expect(here.items.count == 1)
-      #expect(try await client.list(line.reference, ListOptions(labelSelector: "e2e-test=other")).items.isEmpty)
-    }
-
-    private func isPatchedAndUpdated() async throws {
-      var patch = line.change
-      patch["metadata"]["annotations"] = ["patched": "true"]
-      let patched = try await client.patch(
-        line.reference, namespace: namespace, name: "one", patch, type: .merge)
-      #expect(patched["metadata"]["annotations"]["patched"] == "true")
-      for (key, value) in line.change.object ?? JSONObject() {
-        #expect(contains(patched[key], value), "\(key): \(patched[key])")
-      }
-      var updated = patched
-      updated["metadata"]["annotations"]["updated"] = "true"
-      let result = try await client.update(line.reference, namespace: namespace, name: "one", updated)
-      #expect(result["metadata"]["annotations"]["updated"] == "true")
-      #expect(result["metadata"]["resourceVersion"] != patched["metadata"]["resourceVersion"])
-      let stale = await #expect(throws: APIStatus.self) {
-        try await client.update(line.reference, namespace: namespace, name: "one", updated)
-      }
-      #expect(stale?.reason == "Conflict")
-    }
-
-    private func hasAStatus() async throws {
-      let patched = try await client.patch(
-        line.reference, namespace: namespace, name: "one",
-        ["metadata": ["annotations": ["patchedstatus": "true"]], "status": line.status], type: .merge,
-        subresource: "status")
-      #expect(contains(patched["status"], line.status), "\(patched["status"])")
-      #expect(patched["metadata"]["annotations"]["patchedstatus"] == "true")
-      let path = line.reference.path(namespace: namespace, name: "one", subresource: "status")
-      let read = try await client.json("GET", path, [])
-      #expect(read == patched)
-      let updated = try await client.update(
-        line.reference, namespace: namespace, name: "one", read, subresource: "status")
-      #expect(contains(updated["status"], line.status))
-    }
-
-    private func isDeleted() async throws {
-      try await client.delete(line.reference, namespace: namespace, name: "one", DeleteOptions(gracePeriodSeconds: 0))
-      #expect(try await client.find(line.reference, namespace: namespace, name: "one") == nil)
-      let error = await #expect(throws: APIStatus.self) {
-        try await client.delete(line.reference, namespace: namespace, name: "one")
-      }
-      #expect(error?.reason == "NotFound")
-    }
-
-    private func goesAsACollection() async throws {
-      for name in ["two", "three"] { try await client.create(line.reference, namespace: namespace, object(name)) }
-      let collection = line.reference.path(namespace: namespace)
-      _ = try await client.json("DELETE", collection, [("labelSelector", selector)])
-      #expect(
-        try await client.list(line.reference, namespace: namespace, ListOptions(labelSelector: selector)).items.isEmpty)
-    }
-
-    /// Everything that was done since is seen in order.
-    private func wasWatched(from start: String) async throws {
-      let stream = try await client.watch(
-        path: line.reference.path(namespace: namespace),
-        ListOptions(labelSelector: selector, resourceVersion: start), timeoutSeconds: 30)
-      var seen: [String] = []
-      while seen.count < 100 {
-        guard let event = try await stream.next() else { break }
-        switch event {
-        case .added(let object): seen.append("ADDED \(object["metadata"]["name"].string ?? "")")
-        case .modified(let object): seen.append("MODIFIED \(object["metadata"]["name"].string ?? "")")
-        case .deleted(let object): seen.append("DELETED \(object["metadata"]["name"].string ?? "")")
-        case .bookmark: break
-        }
-        if seen.filter({ $0.hasPrefix("DELETED") }).count == 3 { break }
-      }
-      stream.cancel()
-      #expect(seen.first == "ADDED one")
-      #expect(seen.contains("MODIFIED one"))
-      #expect(seen.count { $0.hasPrefix("ADDED") } == 3)
-      #expect(seen.count { $0.hasPrefix("DELETED") } == 3)
-    }
-
-    /// Whether everything that was asked for is there; servers add defaults.
-    private func contains(_ value: JSONValue, _ part: JSONValue) -> Bool {
-      switch (value, part) {
-      case (.object(let value), .object(let part)):
-        return part.members.allSatisfy { contains(value[$0.key] ?? .null, $0.value) }
-      case (.array(let value), .array(let part)):
-        return value.count == part.count && zip(value, part).allSatisfy { contains($0, $1) }
-      default: return value == part
-      }
-    }
+    stream.cancel()
+    #expect(seen.first == "ADDED one")
+    #expect(seen.contains("MODIFIED one"))
+    #expect(seen.count { $0.hasPrefix("ADDED") } == 3)
+    #expect(seen.count { $0.hasPrefix("DELETED") } == 3)
   }
 }
