@@ -4,6 +4,34 @@
 import Raft
 import World
 
+/// What a server has promised another, as far as that remembers: its votes and acknowledgements, and the elections it
+/// stood in, are on its disk before they are sent. Terms never fall, and within a term a log that was acknowledged never
+/// becomes shorter. A server that is told of more than it has was set back: its disk lied about a sync, or is an old copy.
+struct HeardPromise: Sendable, Hashable {
+  /// The highest term that was promised anything in.
+  var term: Term = 0
+  /// The last entry acknowledged to a leader, and that leader's term.
+  var acknowledgedTerm: Term = 0
+  var acknowledgedIndex: LogIndex = 0
+
+  mutating func note(_ message: Message) {
+    switch message.body {
+    case .requestVoteReply(granted: true, preVote: false), .requestVote(_, _, preVote: false, _):
+      term = max(term, message.term)
+    case .appendAccepted(let matchIndex):
+      term = max(term, message.term)
+      guard (message.term, matchIndex) > (acknowledgedTerm, acknowledgedIndex) else { return }
+      (acknowledgedTerm, acknowledgedIndex) = (message.term, matchIndex)
+    default: return
+    }
+  }
+
+  /// Whether it is more than a server in this term, with a log of this length, can have promised.
+  func exceeds(currentTerm: Term, lastIndex: LogIndex) -> Bool {
+    term > currentTerm || acknowledgedTerm == currentTerm && acknowledgedIndex > lastIndex
+  }
+}
+
 /// A server's word about itself.
 struct PeerReport: Sendable, Hashable {
   /// Id, name, address, disk and version.
@@ -14,6 +42,8 @@ struct PeerReport: Sendable, Hashable {
   var stamp: UInt64 = 0
   var echo: UInt64 = 0
   var heldNanoseconds: UInt64 = 0
+  /// What the receiver has promised the sender.
+  var promised = HeardPromise()
 }
 
 extension ByteWriter {
@@ -24,6 +54,9 @@ extension ByteWriter {
     word(report.stamp)
     word(report.echo)
     word(report.heldNanoseconds)
+    word(report.promised.term)
+    word(report.promised.acknowledgedTerm)
+    word(report.promised.acknowledgedIndex)
   }
 
   mutating func write(_ change: MembershipChange) {
@@ -70,6 +103,11 @@ extension ByteReader {
     report.stamp = try word()
     report.echo = try word()
     report.heldNanoseconds = try word()
+    if !isAtEnd {
+      report.promised.term = try word()
+      report.promised.acknowledgedTerm = try word()
+      report.promised.acknowledgedIndex = try word()
+    }
     _ = rest()
     return report
   }

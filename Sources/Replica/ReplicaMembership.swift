@@ -127,6 +127,7 @@ extension ReplicaDriver {
     var report = PeerReport(member: ownMember)
     report.commitMicroseconds = UInt64(max(0, pace.typicalCommit.wholeNanoseconds / 1000))
     report.stamp = now.nanoseconds
+    report.promised = peers[peer]?.promised ?? HeardPromise()
     if let last = peers[peer]?.report, let at = peers[peer]?.reportedAt {
       report.echo = last.stamp
       report.heldNanoseconds = UInt64(max(0, (now - at).wholeNanoseconds))
@@ -146,6 +147,13 @@ extension ReplicaDriver {
   func receive(_ report: PeerReport, from peer: NodeID) {
     let now = world.now
     guard report.member.id == peer, var known = peers[peer] else { return }
+    if repair == nil, report.promised.exceeds(currentTerm: raft.currentTerm, lastIndex: raft.lastIndex) {
+      return fail(
+        "this server has forgotten what it promised server \(peer) (term \(report.promised.term), entry "
+          + "\(report.promised.acknowledgedIndex)): its disk was set back to an earlier state, or does not keep what it "
+          + "says it has synced. Remove the member, then let the server join anew with an empty folder, on a disk that can be trusted"
+      )
+    }
     known.report = report
     known.reportedAt = now
     if report.echo != 0 {

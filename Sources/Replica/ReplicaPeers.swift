@@ -19,6 +19,8 @@ struct Peer {
   var contactUntil: MonotonicTime?
   /// It speaks under the member's id and has another disk.
   var isForeign = false
+  /// What it has promised this server, since that was started.
+  var promised = HeardPromise()
   var report: PeerReport?
   var reportedAt: MonotonicTime?
   var roundTrip: Duration?
@@ -106,7 +108,10 @@ extension ReplicaDriver {
     switch message {
     case .raft(let message):
       // A peer speaks for itself only.
-      if message.from == peer, message.to == options.node { raft.step(message) }
+      if message.from == peer, message.to == options.node {
+        peers[peer]?.promised.note(message)
+        raft.step(message)
+      }
     case .forward(let entries):
       let readable = entries.filter { $0.count > 33 && $0[0] == CommandEntry.version }
       // Refused ones are sent again by their origin, here or elsewhere.

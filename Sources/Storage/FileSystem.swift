@@ -19,6 +19,8 @@ public protocol File: AnyObject, Sendable {
   /// not known, and a second call must not be believed.
   func sync() throws(FileError)
   func size() throws(FileError) -> Int
+  /// Tells the file from every other, a copy of it included, for as long as it exists; zero: this file system cannot.
+  func number() throws(FileError) -> UInt64
   func close()
 }
 

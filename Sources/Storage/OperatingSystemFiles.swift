@@ -1,5 +1,6 @@
 // The operating system's files, for what Storage keeps beside SQLite (which has its own way to them).
 
+import CSQLite
 import Glibc
 import Synchronization
 
@@ -111,6 +112,15 @@ private final class OperatingSystemFile: File {
     var information = stat()
     guard fstat(descriptor, &information) == 0 else { throw FileError(code: errno) }
     return Int(information.st_size)
+  }
+
+  /// Inode and birth: a copy may by chance get the same inode in another file system, not the same nanosecond.
+  func number() throws(FileError) -> UInt64 {
+    var information = stat()
+    guard fstat(descriptor, &information) == 0 else { throw FileError(code: errno) }
+    var words = (UInt64(information.st_ino).littleEndian, trireme_birth_time(descriptor).littleEndian)
+    guard words.1 != 0 else { return 0 }
+    return withUnsafeBytes(of: &words) { xxh64($0) }
   }
 
   func close() {

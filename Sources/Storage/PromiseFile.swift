@@ -3,7 +3,8 @@
 // SQLite drops whatever it cannot read at the end of a write-ahead log: a bit that flips there would take back a vote,
 // or entries that were acknowledged, and nothing in raft.db would show it. Therefore term and vote are kept twice, and
 // how far the log went is kept once more in the file "promises". It is four records in pages of their own, overwritten
-// in place: it never grows, so that a term can be promised on a full disk too.
+// in place: it never grows, so that a term can be promised on a full disk too. A promise also names the file that it
+// was made in: the promises of a copy are a former self's.
 
 /// Term and vote, and the count of the server's starts.
 struct Promise: Hashable {
@@ -33,6 +34,8 @@ final class PromiseFile: Sendable {
   private let file: any File
   private struct State {
     var promise: Promise?
+    /// The number of the file that the promises were made in; zero: not known.
+    var place: UInt64 = 0
     var promiseSequence: UInt64 = 0
     var extent: LogExtent?
     var extentSequence: UInt64 = 0
@@ -65,6 +68,19 @@ final class PromiseFile: Sendable {
 
   deinit { file.close() }
 
+  /// Promises from here on are this very file's. False: those that stand in it were made in another, which this is a
+  /// copy of; nothing is changed then, unless it `mayMove`.
+  func settle(mayMove: Bool) throws(StorageError) -> Bool {
+    do throws(FileError) {
+      let number = try file.number()
+      guard mayMove || state.place == 0 || number == 0 || state.place == number else { return false }
+      state.place = number
+      return true
+    } catch {
+      throw .system(operation: "look at \(Self.name)", code: error.code)
+    }
+  }
+
   /// As last made; nil when there is none that can be read.
   var promise: Promise? { state.promise }
   /// As last noted; nil when there is none that can be read.
@@ -72,7 +88,7 @@ final class PromiseFile: Sendable {
 
   /// Durable when it returns.
   func make(_ promise: Promise) throws(StorageError) {
-    let words = [promise.currentTerm, promise.votedFor, promise.incarnation, 0]
+    let words = [promise.currentTerm, promise.votedFor, promise.incarnation, state.place]
     do throws(FileError) {
       try write(Self.promiseMagic, state.promiseSequence + 1, words, page: Int(state.promiseSequence & 1))
       try file.sync()
@@ -140,6 +156,7 @@ final class PromiseFile: Sendable {
       else { continue }
       state.promiseSequence = sequence
       state.promise = Promise(currentTerm: words[0], votedFor: words[1], incarnation: words[2])
+      state.place = words[3]
     }
     for page in 0..<2 {
       guard let (sequence, words) = try read(Self.extentMagic, page: 2 + page), sequence > state.extentSequence

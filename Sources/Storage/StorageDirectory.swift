@@ -52,6 +52,7 @@ public struct StorageDirectory: Sendable {
       cipher: cipher, check: check)
     // The log's own checks come first: it knows best whose disk this is.
     let promises = try PromiseFile(path: path, files: files)
+    let hasMoved = expected == nil ? false : try refuseCopy(promises, path, files)
     let state = try OpenedState(site, whose: expected, row: row)
     site.path = "\(path)/raft.db"
     let log = try OpenedLog(
@@ -73,7 +74,10 @@ public struct StorageDirectory: Sendable {
     try promises.make(promise)
     let (checkpointDatabase, isDurable) = try settle(log, state, promise, site)
     let diskID = try bindDiskID(log, state)
-    do throws(FileError) { try files.syncDirectory(path) } catch {
+    do throws(FileError) {
+      if hasMoved { try files.delete("\(path)/\(movedName)") }
+      try files.syncDirectory(path)
+    } catch {
       throw .system(operation: "fsync \(path)", code: error.code)
     }
     return StorageDirectory(
@@ -119,6 +123,27 @@ public struct StorageDirectory: Sendable {
       guard error.isFull, stored != nil else { throw error }
     }
     return UInt64(text, radix: 16) ?? 0
+  }
+
+  /// The file that an operator makes in a folder that was moved to another file system.
+  static let movedName = "moved"
+
+  /// Refuses a folder that was copied here: the server may have gone on with the one it was copied from. True: it was
+  /// moved, as whoever moved it says. Tools, which do not say whose disk it must be, read copies too.
+  private static func refuseCopy(
+    _ promises: PromiseFile, _ path: String, _ files: any FileSystem
+  ) throws(StorageError) -> Bool {
+    var hasMoved = false
+    do throws(FileError) { hasMoved = try files.exists("\(path)/\(movedName)") } catch {
+      throw .system(operation: "look for \(path)/\(movedName)", code: error.code)
+    }
+    guard try promises.settle(mayMove: hasMoved) else {
+      throw .foreign(
+        "\(path) is a copy of a server's data folder: what the server has promised since the copy was made is not in it. "
+          + "Remove the server from the group and let it join anew with an empty folder. (If the folder was moved here "
+          + "after the server's last stop: put an empty file named \"\(movedName)\" beside raft.db and start again)")
+    }
+    return hasMoved
   }
 
   private static func refuse(

@@ -16,7 +16,7 @@ final class TemporaryDirectory: Sendable {
   deinit {
     for name in [
       "raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock", "promises",
-      "ballast",
+      "ballast", "moved",
       "raft.db.damaged", "state.db.damaged",
     ] {
       unlink("\(path)/\(name)")

@@ -98,6 +98,7 @@ struct ConsensusChecker {
   var expectsPreVote = true
 
   private var servers: [NodeID: Server] = [:]
+  private var damagedDisks: Set<NodeID> = []
   private var leaders: [Term: NodeID] = [:]
   private var seen: [LogIndex: [SeenEntry]] = [:]
   /// Terms of committed entries, from index 1 on.
@@ -124,6 +125,12 @@ struct ConsensusChecker {
   /// into it on purpose.
   mutating func forgetPromises(of node: NodeID) { servers[node]?.promises = Promises() }
 
+  /// The server's disk has lost what it can get back from others. That is less than a wipe: votes, terms and entries bind
+  /// it still. How far the log was known to be committed it may forget: the leader will tell.
+  mutating func diskIsDamaged(of node: NodeID, _ isDamaged: Bool) {
+    if isDamaged { damagedDisks.insert(node) } else { damagedDisks.remove(node) }
+  }
+
   /// A server starts, with what its disk holds.
   mutating func restored(_ restored: RestoredServer) {
     let node = restored.node
@@ -142,7 +149,7 @@ struct ConsensusChecker {
         "terms survive a crash (§5.1)", node,
         "term \(promises.hardState.currentTerm) was durable, came back in \(restored.term)")
     }
-    if restored.commitIndex < promises.hardState.commitIndex {
+    if restored.commitIndex < promises.hardState.commitIndex, !damagedDisks.contains(node) {
       report(
         "the commit index survives a crash", node,
         "\(promises.hardState.commitIndex) was durable, came back with \(restored.commitIndex)")

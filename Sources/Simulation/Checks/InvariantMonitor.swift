@@ -37,6 +37,9 @@ public final class InvariantMonitor: ReplicaObserver, @unchecked Sendable {
   /// The server's disk was wiped or damaged on purpose: what it promised before does not bind what stands there now.
   public func diskWasReplaced(of node: NodeID) { consensus.forgetPromises(of: node) }
 
+  /// Damage was put into the server's disk on purpose, or it has been read anew and is whole again.
+  func diskIsDamaged(of node: NodeID, _ isDamaged: Bool) { consensus.diskIsDamaged(of: node, isDamaged) }
+
   /// Something that others found: a verdict of a workload, a server that cannot start.
   public func report(_ violation: InvariantViolation) {
     guard self.violation == nil else { return }

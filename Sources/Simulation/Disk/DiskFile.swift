@@ -3,6 +3,8 @@
 /// The content of a file. What was written and not yet synced is remembered write by write, so that a power cut can
 /// take any part of it.
 final class DiskFile {
+  /// As an inode's number and birth: no other file has it, no copy of this one either.
+  var number: UInt64 = 0
   /// What a disk writes whole or not at all.
   static let sectorBytes = 512
 
@@ -55,6 +57,15 @@ final class DiskFile {
   func dropUnsynced(_ random: inout DiskRandom) {
     let percent = [0, 50].randomElement(using: &random) ?? 0
     settle { _, _ in random.chance(percent) }
+  }
+
+  /// Another file of the same content, all of it durable.
+  func copy(number: UInt64) -> DiskFile {
+    let copy = DiskFile()
+    copy.number = number
+    copy.content = content
+    copy.durable = content
+    return copy
   }
 
   /// A bit changes at rest.

@@ -51,6 +51,7 @@ public final class SimulatedDisk: @unchecked Sendable {
   private var unsyncedNames: [NameChange] = []
   private var locks: Set<String> = []
   private var usedBytes = 0
+  private var madeFiles: UInt64 = 0
   private var mount: SimulatedMount?
   private var powerCut: (operation: UInt64, onCut: @Sendable () -> Void)?
 
@@ -105,6 +106,41 @@ public final class SimulatedDisk: @unchecked Sendable {
     powerCut = (operations + count, onCut)
   }
 
+  /// Every file as a process reads it now.
+  final class Copy: DiskCopy {
+    fileprivate let files: [(path: String, file: DiskFile)]
+    fileprivate init(_ files: [(path: String, file: DiskFile)]) { self.files = files }
+  }
+
+  func copy() -> Copy {
+    Copy(names.sorted { $0.key < $1.key }.map { ($0.key, $0.value.copy(number: $0.value.number)) })
+  }
+
+  /// The server is dead, and its files are those of the copy: other files of the same names and content, as `cp` makes
+  /// them (`asFiles`), or the very same ones, as a volume that is set back has them.
+  func restore(_ copy: Copy, asFiles: Bool) {
+    wipe()
+    for (path, file) in copy.files {
+      let restored = file.copy(number: file.number)
+      names[path] = asFiles ? newFile(restored) : restored
+    }
+    durableNames = names
+    usedBytes = names.values.reduce(0) { $0 + $1.size }
+  }
+
+  /// Everything written is on the platter, whatever was said before.
+  func settle() {
+    for file in files(names) { file.sync() }
+    for change in unsyncedNames { Self.apply(change, to: &durableNames) }
+    unsyncedNames = []
+  }
+
+  private func newFile(_ file: DiskFile) -> DiskFile {
+    madeFiles += 1
+    file.number = madeFiles
+    return file
+  }
+
   /// The disk is replaced by an empty one.
   public func wipe() {
     kill()
@@ -152,7 +188,7 @@ public final class SimulatedDisk: @unchecked Sendable {
     if let file = names[path] { return (file, false) }
     guard create else { throw FileError(code: DiskErrno.noEntry) }
     try step()
-    let file = DiskFile()
+    let file = newFile(DiskFile())
     change(.put(path, file))
     return (file, true)
   }

@@ -98,5 +98,9 @@ private final class SimulatedFile: File, @unchecked Sendable {
     try mount.alive()
     return file.size
   }
+  func number() throws(FileError) -> UInt64 {
+    try mount.alive()
+    return file.number
+  }
   func close() {}
 }

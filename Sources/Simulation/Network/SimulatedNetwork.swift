@@ -60,6 +60,8 @@ public final class SimulatedNetwork: @unchecked Sendable {
     if cutSince[link] == nil { cutSince[link] = simulator.now }
   }
 
+  /// Whether any link is cut.
+  var hasCuts: Bool { !cutSince.isEmpty }
   public func isCut(from: HostNumber, to: HostNumber) -> Bool { cutSince[Link(from: from, to: to)] != nil }
 
   /// What was held back is sent again, some time after the link is back, as TCP's timers have it.

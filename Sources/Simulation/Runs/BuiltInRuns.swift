@@ -122,5 +122,60 @@ extension RunDescription {
       fault transfer every 8s lasting 1ms
       """
     ),
+    (
+      "rot",
+      """
+      # Disks that rot, run full, are wiped, under stores in memory: how a group repairs itself.
+      servers 3 3 5
+      nodes 1
+      disks memory
+      workloads 2 registers counters collections watches leases
+      safety 60s
+      fault rot every 6s lasting 100ms..5s
+      fault rot-everywhere every 15s lasting 100ms..4s
+      fault wipe every 25s lasting 1s..6s
+      fault disk-full every 12s lasting 500ms..8s
+      fault sync-failure every 20s lasting 200ms..4s
+      fault kill every 10s lasting 50ms..4s
+      fault power-loss every 10s lasting 100ms..4s
+      fault isolate every 15s lasting 200ms..5s
+      fault slow-disk every 15s lasting 500ms..6s
+      fault transfer every 15s lasting 1ms
+      """
+    ),
+    (
+      "disks",
+      """
+      # Disks that rot, misdirect, fail, run full, are wiped or set back, under the production stores.
+      servers 3 3 5
+      nodes 1
+      disks sqlite
+      workloads 2 registers counters collections watches leases
+      safety 40s
+      fault rot every 5s lasting 100ms..5s
+      fault misdirect every 8s lasting 100ms..4s
+      fault read-failure every 10s lasting 100ms..2s
+      fault wipe every 30s lasting 1s..6s
+      fault restore-copy every 15s lasting 1s..8s
+      fault disk-full every 12s lasting 500ms..8s
+      fault sync-failure every 20s lasting 200ms..4s
+      fault kill every 10s lasting 50ms..4s
+      fault power-loss every 15s lasting 100ms..4s
+      fault isolate every 20s lasting 200ms..5s
+      """
+    ),
+    (
+      "liars",
+      """
+      # Disks that say that they have synced and have not, and disks that are set back to an earlier day.
+      servers 3
+      nodes 1
+      disks memory sqlite
+      workloads 2 registers counters collections watches leases
+      safety 60s
+      fault lying-sync every 10s lasting 500ms..8s
+      fault set-back every 15s lasting 500ms..8s
+      """
+    ),
   ]
 }

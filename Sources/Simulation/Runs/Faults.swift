@@ -37,6 +37,24 @@ public enum FaultKind: String, Sendable, CaseIterable {
   case syncFailure = "sync-failure"
   /// Nothing more fits on a disk until there is room again.
   case diskFull = "disk-full"
+  /// Bits flip at rest on one disk, in log or table; the server is started again, and repairs itself.
+  case rot
+  /// Every disk at once loses entries of its log, each other ones.
+  case rotEverywhere = "rot-everywhere"
+  /// A write lands elsewhere in its file.
+  case misdirect
+  /// Some reads of a disk fail.
+  case readFailure = "read-failure"
+  /// A disk says that it has made durable what it has not, and loses its power: what its server promised is gone. Only
+  /// for runs in which nothing else befalls the others: consensus is built on disks that keep what they have synced.
+  case lyingSync = "lying-sync"
+  /// A disk as it was earlier takes its place, by a volume's snapshot. As above.
+  case setBack = "set-back"
+  /// The same by files that were copied: the server must not start on them. Then the member is replaced.
+  case restoreCopy = "restore-copy"
+  /// A disk is replaced by an empty one and the server started on it under its old name: the others must not hear it.
+  /// Then the member is replaced.
+  case wipe
   case clockJump = "clock-jump"
   case clockDrift = "clock-drift"
   /// Leadership is handed over on demand.
@@ -49,30 +67,45 @@ public enum FaultKind: String, Sendable, CaseIterable {
 
 /// Lets faults strike a cluster until it is told to stop; then takes everything back.
 final class FaultInjector: @unchecked Sendable {
-  private let cluster: SimulatedCluster
+  let cluster: SimulatedCluster
+  private let monitor: InvariantMonitor
   private let faults: [RunDescription.Fault]
   /// Fate has a loop of its own: no server's death ends it.
   private let fate: VirtualWorld
-  private var isOver = false
+  private(set) var isOver = false
   private var jumps: [NodeID: Duration] = [:]
   /// How often each kind has struck.
   private(set) var counts: [FaultKind: Int] = [:]
   /// A change of membership is being made: one at a time.
-  private(set) var isChanging = false
+  var isChanging = false
   private var newcomers = 0
+  /// Servers whose disks have lost something and are not known to be whole again (DiskFaults.swift).
+  var troubled: Set<NodeID> = [] {
+    didSet {
+      for id in oldValue.subtracting(troubled) { monitor.diskIsDamaged(of: id, false) }
+      for id in troubled.subtracting(oldValue) { monitor.diskIsDamaged(of: id, true) }
+    }
+  }
 
-  init(_ cluster: SimulatedCluster, _ faults: [RunDescription.Fault]) {
+  init(_ cluster: SimulatedCluster, _ faults: [RunDescription.Fault], monitor: InvariantMonitor) {
     self.cluster = cluster
+    self.monitor = monitor
     self.faults = faults
     fate = SimulatedProcess(on: SimulatedHost("fate", simulator: cluster.simulator)).makeWorld("fate")
   }
 
-  private var random: SeededRandom {
+  var random: SeededRandom {
     get { cluster.simulator.random }
     set { cluster.simulator.random = newValue }
   }
 
-  func start() { for fault in faults { plan(fault) } }
+  func start() {
+    for fault in faults { plan(fault) }
+    if faults.contains(where: { $0.kind.strikesDisks }) { tendDisks() }
+  }
+
+  /// What the server promised does not bind it any more.
+  func forgetPromises(of id: NodeID) { monitor.diskWasReplaced(of: id) }
 
   private func plan(_ fault: RunDescription.Fault) {
     // Equally likely at every moment would be exponential; a bounded spread keeps short runs eventful.
@@ -84,7 +117,7 @@ final class FaultInjector: @unchecked Sendable {
     }
   }
 
-  private func later(_ delay: Duration, _ body: @escaping () -> Void) {
+  func later(_ delay: Duration, _ body: @escaping () -> Void) {
     let action = Action(body)
     fate.schedule(after: delay) { action.body() }
   }
@@ -102,9 +135,12 @@ final class FaultInjector: @unchecked Sendable {
     for server in cluster.remaining {
       cluster.resume(server.id)
       server.disk.pace = DiskPace()
-      (server.disk as? SQLiteDisk)?.disk.makeRoom()
+      server.disk.makeRoom()
+      server.disk.lie(false)
       mendClock(server.id)
       server.host.drift(partsPerMillion: 0)
+      // What has not come up again by now does so on a disk that has been read anew.
+      if troubled.contains(server.id) { cluster.crash(server.id) }
       cluster.start(server.id)
     }
   }
@@ -176,10 +212,15 @@ final class FaultInjector: @unchecked Sendable {
       cluster.journal.note("\(cluster.server(one).name)'s next sync fails")
       cluster.server(one).disk.failNextSync()
     case .diskFull:
-      guard let disk = (cluster.server(one).disk as? SQLiteDisk)?.disk else { return }
-      cluster.journal.note("\(cluster.server(one).name)'s disk is full")
-      disk.fill()
-      later(time) { disk.makeRoom() }
+      let server = cluster.server(one)
+      cluster.journal.note("\(server.name)'s disk is full")
+      server.disk.fill()
+      later(time) { [cluster] in
+        cluster.journal.note("\(server.name)'s disk has room")
+        server.disk.makeRoom()
+      }
+    case .rot, .rotEverywhere, .misdirect, .readFailure, .lyingSync, .setBack, .restoreCopy, .wipe:
+      strikeDisk(kind, of: one, for: time)
     case .clockJump:
       mendClock(one)
       let jump = Duration.milliseconds(Int64(random.next(below: 7_200_000)) - 3_600_000)
@@ -191,16 +232,10 @@ final class FaultInjector: @unchecked Sendable {
       later(time) { [cluster] in cluster.drift(one, partsPerMillion: 0) }
     case .transfer: transfer(to: one)
     case .replace:
-      guard !isChanging, let one = random.pick(ids.filter(cluster.canSpare)) else { return }
-      isChanging = true
-      cluster.retire(one)
-      cluster.spawn { [self] in
-        _ = await change(.remove(one))
-        await grow()
-        isChanging = false
-      }
+      guard !isChanging, troubled.isEmpty, let one = random.pick(ids.filter(cluster.canSpare)) else { return }
+      replace(one)
     case .resize:
-      guard !isChanging else { return }
+      guard !isChanging, troubled.isEmpty else { return }
       let spare = ids.count > cluster.options.servers ? random.pick(ids.filter(cluster.canSpare)) : nil
       isChanging = true
       cluster.spawn { [self] in
@@ -218,7 +253,9 @@ final class FaultInjector: @unchecked Sendable {
     guard cluster.server(id).isAlive else { return }
     let crash = { [self] in
       guard !isOver else { return }
-      cluster.crash(id, powerLost: powerLost)
+      // How far a log went is durable a second later than the log: a disk that loses the end of the log and the power
+      // within that second cannot know.
+      cluster.crash(id, powerLost: powerLost && !troubled.contains(id))
       later(time) { [self] in if !isOver { cluster.start(id) } }
     }
     if let jobs { cluster.server(id).process?.afterJobs(jobs, crash) } else { crash() }
@@ -238,6 +275,18 @@ final class FaultInjector: @unchecked Sendable {
   }
 
   // MARK: Membership
+
+  /// A server is lost for good, and another takes its place.
+  func replace(_ id: NodeID) {
+    isChanging = true
+    cluster.retire(id)
+    cluster.spawn { [self] in
+      _ = await change(.remove(id))
+      await grow()
+      troubled.remove(id)
+      isChanging = false
+    }
+  }
 
   private func grow() async {
     newcomers += 1

@@ -66,7 +66,7 @@ public final class SimulationRun {
     workloads = WorkloadSet(types, cluster, seed: seed)
     workloads.environment.think = description.think
     monitor.onViolation = { [unowned cluster] in cluster.violated("\($0)") }
-    injector = FaultInjector(cluster, description.faults)
+    injector = FaultInjector(cluster, description.faults, monitor: monitor)
     cluster.journal.note(
       "\(description.name): \(options.servers) servers, disks \(options.disk.rawValue), \(names.joined(separator: " ")), seed \(seed)"
     )
@@ -110,7 +110,7 @@ public final class SimulationRun {
   private var hasConverged: Bool {
     let views = cluster.remaining.map { $0.inspect { ($0.raft.commitIndex, $0.appliedIndex, $0.stateHash) } }
     guard let first = views.first ?? nil else { return false }
-    return !injector.isChanging && cluster.leader != nil
+    return !injector.isChanging && injector.troubled.isEmpty && cluster.leader != nil
       && views.allSatisfy { $0.map { $0 == first && $0.0 == $0.1 } ?? false }
   }
 
