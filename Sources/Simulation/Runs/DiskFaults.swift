@@ -161,7 +161,7 @@ extension FaultInjector {
   private func judge(_ server: SimulatedServer) {
     later(Self.look) { [self] in
       guard troubled.contains(server.id), server.stoppedBecause == nil else { return }
-      guard server.inspect({ $0.raft.leader }) != nil else { return judge(server) }
+      guard server.inspect({ $0.raft.leader != nil }) == true else { return judge(server) }
       later(.seconds(3)) { [self] in
         if server.stoppedBecause == nil { awaitWhole(server, startedAfter: server.starts - 1) }
       }
