@@ -19,13 +19,13 @@ final class OfflineDisk {
     disk.directory.log.start { event in
       switch event {
       case .failed(let error), .full(let error): failure.set(error)
-      case .durable, .hasRoom: break
+      case .durable, .hasRoom, .scrubbed: break
       }
     }
     disk.directory.state.start { event in
       switch event {
       case .failed(let error), .full(let error): failure.set(error)
-      case .written: break
+      case .written, .scrubbed: break
       }
     }
   }

@@ -50,6 +50,8 @@ final class ReplicaDriver: @unchecked Sendable {
   /// Set while the disk is repaired (RepairDriving.swift): `raft` and `machine` only stand in for what is to come.
   var repair: Repair?
   var repairWriting: RepairWriting?
+  /// The state has been found wrong, and the server is about to stop (StateDisputes.swift).
+  var isDistrusted = false
   private var scrub = Scrub()
   /// When the next step over the state in memory is due.
   private var scrubDue: UInt64 = 0
@@ -391,6 +393,7 @@ final class ReplicaDriver: @unchecked Sendable {
   private func apply(_ entries: [Entry]) {
     guard let last = entries.last else { return }
     var changes: [Change] = []
+    var differing: [LogIndex] = []
     var answers: [(ProposalQueue.Answer, Result<CommandOutcome, StoreError>)] = []
     for entry in entries {
       let before = changes.count
@@ -413,10 +416,7 @@ final class ReplicaDriver: @unchecked Sendable {
       options.observer?.applied(
         entry, changes: changes[before...], revision: machine.revision, stateHash: machine.stateHash,
         node: options.node)
-      guard hashes.record(machine.stateHash) else {
-        return fail(
-          "the state differs from a peer's after entry \(entry.index): this server's memory or disk is damaged")
-      }
+      if !hashes.record(machine.stateHash) { differing.append(entry.index) }
     }
     status.appliedTotal += UInt64(entries.count)
     noteRetained(entries)
@@ -424,6 +424,7 @@ final class ReplicaDriver: @unchecked Sendable {
     hub.publish(machine.version, changes: changes)
     raft.applied(through: last.index)
     for (answer, result) in answers { answer.resume(returning: result) }
+    for index in differing { dispute(at: index) }
   }
 
   // MARK: Control

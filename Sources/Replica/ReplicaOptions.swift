@@ -116,7 +116,8 @@ public struct ReplicaDisk: Sendable {
     path: String, identity: StorageIdentity?, files: any FileSystem = OperatingSystemFiles(),
     cipher: (any StorageCipher)? = nil, ballastBytes: Int = Ballast.defaultBytes,
     makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) },
-    clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() }
+    clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() },
+    scrubRest: Duration = StorageDirectory.scrubRest
   ) throws(StorageError) -> ReplicaDisk {
     var map = ObjectMap()
     var pool = StringPool()
@@ -127,8 +128,7 @@ public struct ReplicaDisk: Sendable {
     }
     let directory = try StorageDirectory.open(
       path: path, identity: identity, files: files, cipher: cipher ?? keyring ?? NoCipher(), ballastBytes: ballastBytes,
-      makeWorker: makeWorker,
-      clock: clock
+      makeWorker: makeWorker, clock: clock, scrubRest: scrubRest
     ) { map.put(StoredObject($0, &pool)) }
     var disk = ReplicaDisk(directory: directory, map: map)
     disk.keyring = keyring

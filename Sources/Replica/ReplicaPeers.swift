@@ -123,10 +123,7 @@ extension ReplicaDriver {
     case .snapshotChunk(let chunk): receive(chunk, from: peer)
     case .snapshotReply(let id, let next, let status): progressed(peer, id, next, status)
     case .room(let hasRoom): fullDisks.note(peer, hasRoom: hasRoom, now: world.now)
-    case .stateHash(let index, let hash):
-      if !hashes.compare(hash, at: index) {
-        fail("the state differs from server \(peer)'s after entry \(index): this server's memory or disk is damaged")
-      }
+    case .stateHash(let index, let hash): receiveHash(hash, at: index, from: peer)
     case .report(let report): receive(report, from: peer)
     case .membershipRequest(let id, let change): receive(change, id: id, from: peer)
     case .membershipReply(let id, let result): receive(result, id: id, from: peer)

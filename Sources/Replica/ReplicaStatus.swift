@@ -102,6 +102,8 @@ public struct ReplicaStatus: Sendable {
   public var snapshotsResumedTotal: UInt64 = 0
   /// Times that the whole state in memory was looked over and found in order.
   public var scrubsTotal: UInt64 = 0
+  /// Entries and rows that were found rotten on the disk while it was in use, and written again from memory.
+  public var rewrittenTotal: UInt64 = 0
   /// Repairs of this server's disk that were completed.
   public var repairsTotal: UInt64 = 0
   /// Set while this server's disk is repaired from its peers: it takes no part in elections and serves nothing.

@@ -13,6 +13,8 @@ struct LogWriteQueue {
   /// Waiting for the state of a snapshot to be durable: the log must not begin behind a state that can still vanish.
   var heldBack: [Persist] = []
   var lastHandOver = MonotonicTime(nanoseconds: 0)
+  /// Of the last write that was handed over.
+  var lastToken: UInt64 = 0
 }
 
 /// Changes on their way to the state's disk.
@@ -27,6 +29,8 @@ struct StateWriter {
   /// A snapshot whose state must become durable before the log goes on.
   var installing: LogIndex?
   var lastWrite = MonotonicTime(nanoseconds: 0)
+  /// Objects whose rows have rotted, and are written again with the next write.
+  var repairs: Set<ObjectKey> = []
   /// More log is kept than should be, because the state before it is not durable yet.
   var holdsUpCut = false
 
@@ -47,6 +51,7 @@ extension ReplicaDriver {
       return
     }
     logWrites.underWay.append((persist.token, world.now))
+    logWrites.lastToken = persist.token.number
     log.append(
       LogWrite(
         token: persist.token.number,
@@ -79,6 +84,7 @@ extension ReplicaDriver {
       scheduleTurn()
     case .full(let error): ranOutOfRoom(\.isLogFull, error)
     case .hasRoom: foundRoom(\.isLogFull)
+    case .scrubbed(let found): scrubbed(found)
     case .failed(let error): fail("the log cannot be written: \(error)")
     }
   }
@@ -147,9 +153,10 @@ extension ReplicaDriver {
     let applied = machine.appliedIndex
     let now = world.now
     if !isFinal {
-      guard !stateWriter.isWriting, applied > stateWriter.writtenIndex else { return }
+      guard !stateWriter.isWriting, applied > stateWriter.writtenIndex || !stateWriter.repairs.isEmpty else { return }
       let isDue =
-        stateWriter.installing != nil || stateWriter.pending.count >= options.flushChanges
+        !stateWriter.repairs.isEmpty || stateWriter.installing != nil
+        || stateWriter.pending.count >= options.flushChanges
         || stateWriter.pendingSince.map { now - $0 >= options.flushAfter }
           ?? (now - stateWriter.lastWrite > .seconds(5))
       guard isDue else { return }
@@ -158,13 +165,14 @@ extension ReplicaDriver {
     // costs the log its beginning. Under a load that never pauses they may: what is applied is committed.
     let isOverdue = stateWriter.pendingSince.map { now - $0 >= options.flushAfter * 4 } ?? false
     guard stateWriter.installing != nil || isOverdue || isFinal || applied <= raft.durableIndex,
-      applied > stateWriter.writtenIndex
+      applied > stateWriter.writtenIndex || !stateWriter.repairs.isEmpty
     else { return }
     let mark = StateMark(
       appliedIndex: applied, appliedTerm: machine.appliedTerm, revision: machine.revision,
       stateHash: machine.stateHash, configuration: raft.configuration(at: applied).encoded())
     let changes = stateWriter.pending
     let requests = machine.requests
+    let repairs = repairedRows()
     stateWriter.pending = []
     stateWriter.pendingSince = nil
     stateWriter.isWriting = true
@@ -176,7 +184,8 @@ extension ReplicaDriver {
         mark: mark,
         durability: stateWriter.installing != nil ? .required : stateWriter.holdsUpCut ? .soon : .inTime
       ) {
-        StateRows(changes: coalesced(changes), requests: requests.encoded())
+        let rows = coalesced(changes)
+        return StateRows(changes: rows + missing(from: rows, of: repairs), requests: requests.encoded())
       })
   }
 
@@ -196,6 +205,7 @@ extension ReplicaDriver {
       }
       scheduleTurn()
     case .full(let error): ranOutOfRoom(\.isStateFull, error)
+    case .scrubbed(let found): scrubbed(found)
     case .failed(let error): fail("the state cannot be written: \(error)")
     }
   }

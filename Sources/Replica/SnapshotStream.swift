@@ -106,7 +106,8 @@ extension ObjectMap {
         changes.append(Change(kind: .put, revision: new[j].revision, object: new[j], previous: nil))
         j += 1
       } else {
-        if old[i].revision != new[j].revision {
+        // Rows that have rotted, or were never right, may have the right revision.
+        if old[i].revision != new[j].revision || old[i].contentHash != new[j].contentHash {
           changes.append(Change(kind: .put, revision: new[j].revision, object: new[j], previous: old[i]))
         }
         i += 1

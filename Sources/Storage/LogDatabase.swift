@@ -52,8 +52,9 @@ final class LogDatabase {
     try meta.prepare(StorageSchema.log, check: check)
     begin = try database.prepare("BEGIN IMMEDIATE")
     commit = try database.prepare("COMMIT")
+    // Or replace: an entry that has rotted is written again in its place.
     insert = try database.prepare(
-      "INSERT INTO log(log_index, term, kind, key_id, checksum, payload) VALUES(?, ?, ?, ?, ?, ?)")
+      "INSERT OR REPLACE INTO log(log_index, term, kind, key_id, checksum, payload) VALUES(?, ?, ?, ?, ?, ?)")
     truncate = try database.prepare("DELETE FROM log WHERE log_index >= ?")
     firstStored = try database.prepare("SELECT min(log_index) FROM log")
     deleteThrough = try database.prepare("DELETE FROM log WHERE log_index <= ?")

@@ -76,6 +76,8 @@ public enum LogStoreEvent: Sendable {
   case full(StorageError)
   /// There is room again.
   case hasRoom
+  /// The next part of what is stored was looked over (`maintain`).
+  case scrubbed(LogScrub)
   /// A write failed. It and everything after it must be taken as lost; nothing more will be written.
   case failed(StorageError)
 }

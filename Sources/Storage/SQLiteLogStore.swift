@@ -36,6 +36,7 @@ public final class SQLiteLogStore: LogStore {
   nonisolated(unsafe) private var checkpointedFrames = 0
   /// Used on the checkpointer's thread alone.
   nonisolated(unsafe) private var checkpointDatabase: Database?
+  nonisolated(unsafe) private var scrubWalk: ScrubWalk<UInt64>
 
   private let promises: PromiseFile
   private let ballast: Ballast
@@ -44,8 +45,9 @@ public final class SQLiteLogStore: LogStore {
   init(
     database: LogDatabase, checkpointDatabase: Database, promises: PromiseFile, ballast: Ballast,
     writer: any BlockingWorker,
-    checkpointer: any BlockingWorker, clock: @escaping @Sendable () -> UInt64
+    checkpointer: any BlockingWorker, clock: @escaping @Sendable () -> UInt64, scrubRestNanoseconds: UInt64
   ) {
+    scrubWalk = ScrubWalk(restNanoseconds: scrubRestNanoseconds)
     self.clock = clock
     self.database = database
     self.checkpointDatabase = checkpointDatabase
@@ -74,6 +76,7 @@ public final class SQLiteLogStore: LogStore {
       state.isMaintenanceDue = true
       state.isStuck = false
     }
+    checkpointer.perform { self.scrub() }
   }
 
   public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) {
@@ -246,6 +249,18 @@ public final class SQLiteLogStore: LogStore {
   }
 
   // MARK: On the checkpointer's thread
+
+  /// Looks over the next entries, unless the writer might wait for that: a log that starts anew waits for readers.
+  private func scrub() {
+    let (isFree, onEvent) = state.withLock { state in
+      (state.failure == nil && !state.isCheckpointing && !state.isRestartDue, state.onEvent)
+    }
+    let now = clock()
+    guard isFree, let checkpointDatabase, scrubWalk.isDue(now) else { return }
+    let (found, last) = checkpointDatabase.scrubLog(after: scrubWalk.place ?? 0)
+    scrubWalk.goOn(from: last, now)
+    if found != LogScrub() { onEvent?(.scrubbed(found)) }
+  }
 
   private func checkpointInBackground(_ frames: Int) {
     do throws(StorageError) {

@@ -22,13 +22,18 @@ public final class SQLiteStateStorage: StateStorage {
   /// Writes that there was no room for, in order.
   nonisolated(unsafe) private var waiting: [StateWrite] = []
   nonisolated(unsafe) private var durableIndex: UInt64
+  nonisolated(unsafe) private var scrubWalk: ScrubWalk<ObjectRowKey>
+  /// The connection that the walk reads through; opened when it begins.
+  nonisolated(unsafe) private var reader: Database?
   nonisolated(unsafe) private var lastCheckpoint: UInt64
   private let clock: @Sendable () -> UInt64
 
   /// `durableIndex`: what the database held when it was opened and checkpointed.
   init(
-    database: StateDatabase, durableIndex: UInt64, worker: any BlockingWorker, clock: @escaping @Sendable () -> UInt64
+    database: StateDatabase, durableIndex: UInt64, worker: any BlockingWorker,
+    clock: @escaping @Sendable () -> UInt64, scrubRestNanoseconds: UInt64
   ) {
+    scrubWalk = ScrubWalk(restNanoseconds: scrubRestNanoseconds)
     self.clock = clock
     lastCheckpoint = clock()
     self.database = database
@@ -47,7 +52,37 @@ public final class SQLiteStateStorage: StateStorage {
     }
   }
 
-  public func maintain() { worker.perform { self.performWaiting() } }
+  public func maintain() {
+    worker.perform {
+      self.performWaiting()
+      self.scrub()
+    }
+  }
+
+  /// Looks over the next objects. Nobody waits for this thread.
+  private func scrub() {
+    let (onEvent, failure) = state.withLock { ($0.onEvent, $0.failure) }
+    let now = clock()
+    guard failure == nil, waiting.isEmpty, let database, scrubWalk.isDue(now) else { return }
+    if reader == nil { reader = try? database.openReader() }
+    guard let found = reader?.scrubState(above: scrubWalk.place) else { return }
+    scrubWalk.goOn(from: found.through, now)
+    onEvent?(.scrubbed(found))
+  }
+
+  public func distrust(_ completion: @escaping @Sendable () -> Void) {
+    worker.perform {
+      if let database = self.database {
+        do throws(StorageError) {
+          try database.database.transaction { () throws(StorageError) in
+            try database.noteLost(StateDamage(isIncomplete: true))
+          }
+          _ = try database.database.checkpoint(.restart)
+        } catch {}
+      }
+      completion()
+    }
+  }
 
   public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) {
     worker.perform { self.reseal(after: 0, completion) }
@@ -84,6 +119,7 @@ public final class SQLiteStateStorage: StateStorage {
         _ = try? database.database.checkpoint(.restart)
       }
       self.worker.perform {
+        self.reader = nil
         self.database = nil
         self.worker.finish()
         completion()

@@ -29,11 +29,23 @@ final class StateDatabase {
   /// What is known to be lost: rows of the table `lost`.
   var lost = StateDamage()
 
+  private let path: String
+  private let system: SQLiteFileSystem?
+
+  /// Another connection to the same file, which keeps nothing of what it reads.
+  func openReader() throws(StorageError) -> Database {
+    let reader = try Database(path: path, system: system)
+    try reader.execute("PRAGMA cache_size=16")
+    return reader
+  }
+
   init(
     path: String, system: SQLiteFileSystem?, cipher: any StorageCipher,
     check: ([String: String]) throws(StorageError) -> Void = { _ in }
   ) throws(StorageError) {
     self.cipher = cipher
+    self.path = path
+    self.system = system
     database = try Database(path: path, system: system)
     try database.execute("PRAGMA page_size=4096")
     try database.execute("PRAGMA journal_mode=WAL")

@@ -114,6 +114,8 @@ public enum StateStorageEvent: Sendable {
   /// There is no room left. The write waits, and those behind it, until there is (`maintain` looks for it); the log has
   /// it all.
   case full(StorageError)
+  /// The next part of what is stored was looked over (`maintain`).
+  case scrubbed(StateScrub)
   /// A write failed; nothing more will be written.
   case failed(StorageError)
 }
@@ -128,12 +130,16 @@ public protocol StateStorage: AnyObject, Sendable {
   /// Seals every stored row with the key that is its now, in small steps; calls `completion` on the storage's thread,
   /// with the reason if it could not be done.
   func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void)
+  /// Notes durably that what is stored cannot be trusted: the next start takes the whole state for lost
+  /// (`StateDamage.isIncomplete`). Calls `completion` on the storage's thread, whether or not it could be written.
+  func distrust(_ completion: @escaping @Sendable () -> Void)
   /// Performs what was handed in, then closes the files and calls `completion` on the storage's thread.
   func close(_ completion: @escaping @Sendable () -> Void)
 }
 
 extension StateStorage {
   public func maintain() {}
+  public func distrust(_ completion: @escaping @Sendable () -> Void) { completion() }
   public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) { completion(nil) }
 }
 

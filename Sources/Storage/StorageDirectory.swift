@@ -33,14 +33,15 @@ public struct StorageDirectory: Sendable {
   /// Blocks: not on a loop.
   ///
   /// `identity` nil: whoever the disk belongs to. `files` is the disk, `cipher` encrypts it, `ballastBytes` are kept back
-  /// for when it is full, `makeWorker` supplies the places where blocking work runs, `clock` monotonic nanoseconds.
+  /// for when it is full, `makeWorker` supplies the places where blocking work runs, `clock` monotonic nanoseconds;
+  /// `scrubRest` passes between two walks over what is stored.
   /// Throws `foreign`, with nothing changed, for another server's disk or that of a newer version; `damaged` where the
   /// server cannot know any more what it has promised.
   public static func open(
     path: String, identity expected: StorageIdentity?, files: any FileSystem = OperatingSystemFiles(),
     cipher: any StorageCipher = NoCipher(), ballastBytes: Int = Ballast.defaultBytes,
     makeWorker: (_ name: String) -> any BlockingWorker = { WorkerThread(name: $0) },
-    clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() },
+    clock: @escaping @Sendable () -> UInt64 = { monotonicNanoseconds() }, scrubRest: Duration = Self.scrubRest,
     row: (ObjectRow) throws(StorageError) -> Void
   ) throws(StorageError) -> StorageDirectory {
     let lock = try DirectoryLock(path, files)
@@ -74,6 +75,7 @@ public struct StorageDirectory: Sendable {
     try promises.make(promise)
     let (checkpointDatabase, isDurable) = try settle(log, state, promise, site)
     let diskID = try bindDiskID(log, state)
+    let rest = UInt64(max(0, scrubRest / .nanoseconds(1)))
     do throws(FileError) {
       if hasMoved { try files.delete("\(path)/\(movedName)") }
       try files.syncDirectory(path)
@@ -85,12 +87,16 @@ public struct StorageDirectory: Sendable {
       log: SQLiteLogStore(
         database: log.database, checkpointDatabase: checkpointDatabase, promises: promises,
         ballast: Ballast(path: path, files: files, bytes: ballastBytes),
-        writer: makeWorker("log writer"), checkpointer: LockedWorker(makeWorker("log checkpoint"), lock), clock: clock),
+        writer: makeWorker("log writer"), checkpointer: LockedWorker(makeWorker("log checkpoint"), lock), clock: clock,
+        scrubRestNanoseconds: rest),
       state: SQLiteStateStorage(
         database: state.database, durableIndex: isDurable ? state.contents.mark?.appliedIndex ?? 0 : 0,
-        worker: LockedWorker(makeWorker("state writer"), lock), clock: clock),
+        worker: LockedWorker(makeWorker("state writer"), lock), clock: clock, scrubRestNanoseconds: rest),
       logContents: log.contents, stateContents: stateContents)
   }
+
+  /// Between two walks over what is stored: a small state is not read all the time.
+  public static let scrubRest = Duration.seconds(20)
 
   /// What was read is durable from here on, and the write-ahead log starts short. A full disk is no reason not to start.
   private static func settle(
@@ -108,6 +114,8 @@ public struct StorageDirectory: Sendable {
     }
     let checkpointDatabase = try Database(path: site.path, system: site.system)
     try checkpointDatabase.execute("PRAGMA synchronous=FULL")
+    // What it reads it reads to see what is on the disk.
+    try checkpointDatabase.execute("PRAGMA cache_size=16")
     return (checkpointDatabase, isDurable)
   }
 

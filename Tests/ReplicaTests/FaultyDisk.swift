@@ -1,5 +1,6 @@
 // A log's disk that a test makes slow or breaks.
 
+import Glibc
 import Storage
 import Synchronization
 import World
@@ -9,8 +10,14 @@ import World
 final class FaultyLogStore: LogStore {
   private let store: any LogStore
   private let world: any World
-  private let state = Mutex<(delay: Duration, isBroken: Bool, onEvent: (@Sendable (LogStoreEvent) -> Void)?)>(
-    (.zero, false, nil))
+  private struct State {
+    var delay = Duration.zero
+    var isBroken = false
+    var isFull = false
+    var waiting: [LogWrite] = []
+    var onEvent: (@Sendable (LogStoreEvent) -> Void)?
+  }
+  private let state = Mutex(State())
 
   init(_ store: any LogStore, world: any World) {
     self.store = store
@@ -21,6 +28,9 @@ final class FaultyLogStore: LogStore {
   func slow(by delay: Duration) { state.withLock { $0.delay = delay } }
   /// The next write fails.
   func fail() { state.withLock { $0.isBroken = true } }
+  /// Nothing but terms and votes is written any more.
+  func fill() { state.withLock { $0.isFull = true } }
+  func makeRoom() { state.withLock { $0.isFull = false } }
 
   func start(onEvent: @escaping @Sendable (LogStoreEvent) -> Void) {
     state.withLock { $0.onEvent = onEvent }
@@ -30,9 +40,31 @@ final class FaultyLogStore: LogStore {
     }
   }
   func append(_ write: LogWrite) {
-    let (isBroken, onEvent) = state.withLock { ($0.isBroken, $0.onEvent) }
-    if isBroken { onEvent?(.failed(.system(operation: "fsync", code: 5))) } else { store.append(write) }
+    let (isBroken, isFirst, waits, onEvent) = state.withLock { state in
+      let isPromise = write.entries.isEmpty && write.base == nil && write.truncateFrom == nil
+      let waits = state.isFull && !isPromise || !state.waiting.isEmpty
+      defer { if waits { state.waiting.append(write) } }
+      return (state.isBroken, waits && state.waiting.isEmpty, waits, state.onEvent)
+    }
+    if isBroken {
+      onEvent?(.failed(.system(operation: "fsync", code: 5)))
+    } else if !waits {
+      store.append(write)
+    } else if isFirst {
+      onEvent?(.full(.system(operation: "write", code: ENOSPC)))
+    }
   }
+  func maintain() {
+    let (writes, onEvent) = state.withLock { state -> ([LogWrite], (@Sendable (LogStoreEvent) -> Void)?) in
+      guard !state.isFull else { return ([], nil) }
+      defer { state.waiting = [] }
+      return (state.waiting, state.onEvent)
+    }
+    if !writes.isEmpty { onEvent?(.hasRoom) }
+    for write in writes { store.append(write) }
+    store.maintain()
+  }
+  func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) { store.reseal(completion) }
   func cut(to base: LogBase) { store.cut(to: base) }
   func close(_ completion: @escaping @Sendable () -> Void) { store.close(completion) }
 }

@@ -51,7 +51,8 @@ actor TestCluster {
         : ReplicaOptions(joining: id, name: name, address: address)
       tune(&options)
       let (disk, log) = try ReplicaDisk.open(
-        path: "\(directory)/\(id)", identity: StorageIdentity(cluster: "test", node: id)
+        path: "\(directory)/\(id)", identity: StorageIdentity(cluster: "test", node: id),
+        scrubRest: .milliseconds(100)
       ).faulty(on: loops[id]!)
       logs[id] = log
       var logger = Logger(label: "server \(id)") { _ in SwiftLogNoOpLogHandler() }

@@ -45,12 +45,14 @@ final class Life: @unchecked Sendable {
       case .durable(let token, _): durableToken = max(durableToken, token)
       case .full: isFull = true
       case .hasRoom: isFull = false
+      case .scrubbed: break
       case .failed(let error): failures.append(error)
       }
     }
     directory.state.start { [unowned self] event in
       switch event {
       case .written(_, let index): durableState = max(durableState, index)
+      case .scrubbed: break
       case .full: isFull = true
       case .failed(let error): failures.append(error)
       }
