@@ -77,6 +77,8 @@ extension ReplicaDisk {
       identity: directory.identity, incarnation: directory.incarnation, diskID: directory.diskID, log: log,
       state: directory.state,
       logContents: directory.logContents, stateContents: directory.stateContents)
-    return (ReplicaDisk(directory: directory, map: map), log)
+    var disk = ReplicaDisk(directory: directory, map: map)
+    disk.keyring = keyring
+    return (disk, log)
   }
 }

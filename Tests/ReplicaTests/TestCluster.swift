@@ -23,7 +23,12 @@ actor TestCluster {
   private var loops: [NodeID: EventLoop] = [:]
   private var logs: [NodeID: FaultyLogStore] = [:]
 
-  init(_ count: Int, tune: @escaping @Sendable (inout ReplicaOptions) -> Void = { _ in }) throws {
+  private let isEncrypted: Bool
+
+  init(
+    _ count: Int, isEncrypted: Bool = false, tune: @escaping @Sendable (inout ReplicaOptions) -> Void = { _ in }
+  ) throws {
+    self.isEncrypted = isEncrypted
     var template = Array("/tmp/trireme-replica-XXXXXX".utf8CString)
     directory = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
     ids = (1...count).map { NodeID($0) }
@@ -36,6 +41,7 @@ actor TestCluster {
     for id in ids + joined {
       Self.empty("\(directory)/\(id)")
       rmdir("\(directory)/\(id)")
+      unlink("\(directory)/keys-\(id)")
     }
     rmdir(directory)
   }
@@ -52,6 +58,7 @@ actor TestCluster {
       tune(&options)
       let (disk, log) = try ReplicaDisk.open(
         path: "\(directory)/\(id)", identity: StorageIdentity(cluster: "test", node: id),
+        cipher: isEncrypted ? try EncryptionKeyring.open(path: "\(directory)/keys-\(id)") : nil,
         scrubRest: .milliseconds(100)
       ).faulty(on: loops[id]!)
       logs[id] = log
