@@ -1,0 +1,60 @@
+// Peers are announced to a transport that listens, whatever happened before.
+
+import Logging
+import Raft
+import Storage
+import Synchronization
+import Testing
+import World
+
+@testable import Replica
+
+@Suite struct AnnouncementTests {
+  /// Remembers what it is told, in order.
+  private final class Transport: PeerTransport {
+    enum Call: Equatable {
+      case start
+      case update([NodeID])
+    }
+    private let state = Mutex<[Call]>([])
+    var calls: [Call] { state.withLock { $0 } }
+    func start(peers: [Member], onEvent: @escaping @Sendable (PeerEvent) -> Void) {
+      state.withLock { $0.append(.start) }
+    }
+    func update(peers: [Member]) { state.withLock { $0.append(.update(peers.map(\.id))) } }
+    func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool { false }
+    func stop() {}
+  }
+  private final class NoLog: LogStore {
+    func start(onEvent: @escaping @Sendable (LogStoreEvent) -> Void) {}
+    func append(_ write: LogWrite) {}
+    func cut(to base: LogBase) {}
+    func close(_ completion: @escaping @Sendable () -> Void) { completion() }
+  }
+  private final class NoState: StateStorage {
+    func start(onEvent: @escaping @Sendable (StateStorageEvent) -> Void) {}
+    func write(_ write: StateWrite) {}
+    func close(_ completion: @escaping @Sendable () -> Void) { completion() }
+  }
+
+  /// Given a replica that took a turn before its start (somebody asked to be told of leaders), when it starts, then its
+  /// transport is told of the peers once more: before, it did not listen.
+  @Test func peersAreAnnouncedAfterTheStartToo() throws {
+    let (world, transport) = (ManualWorld(), Transport())
+    let disk = ReplicaDisk(
+      directory: StorageDirectory(
+        identity: StorageIdentity(cluster: "test", node: 1), incarnation: 1, log: NoLog(), state: NoState(),
+        logContents: LogContents(), stateContents: StateContents()),
+      rows: [])
+    let members = (1...3).map { Member(id: $0, name: "server-\($0)", address: "127.0.0.1:\($0)") }
+    let replica = try Replica(
+      disk: disk, options: ReplicaOptions(node: 1, members: members), transport: transport, world: world,
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    replica.onLeadershipChange { _ in }
+    world.run()
+    replica.start()
+    world.run()
+    let start = try #require(transport.calls.firstIndex(of: .start))
+    #expect(transport.calls[start...].contains(.update([2, 3])))
+  }
+}
