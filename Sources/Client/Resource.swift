@@ -39,6 +39,8 @@ extension ResourceReference {
   public static let namespaces = Self("", "v1", "namespaces", "Namespace", namespaced: false)
   public static let services = Self("", "v1", "services", "Service")
   public static let endpoints = Self("", "v1", "endpoints", "Endpoints")
+  public static let persistentVolumes = Self("", "v1", "persistentvolumes", "PersistentVolume", namespaced: false)
+  public static let persistentVolumeClaims = Self("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
   public static let configMaps = Self("", "v1", "configmaps", "ConfigMap")
   public static let secrets = Self("", "v1", "secrets", "Secret")
   public static let serviceAccounts = Self("", "v1", "serviceaccounts", "ServiceAccount")

@@ -71,6 +71,8 @@ public final class SharedInformers: Sendable {
   public let serviceAccounts: Informer<ServiceAccount>
   public let rootCertificates: Informer<ConfigMap>
   public let nodeLeases: Informer<LeaseObject>
+  public let claims: Informer<PersistentVolumeClaim>
+  public let volumes: Informer<PersistentVolume>
 
   public init(client: APIClient, logger: Logger) {
     func owned<Object: APIObject>(_ type: Object.Type) -> [String: Informer<Object>.Indexer] {
@@ -96,6 +98,8 @@ public final class SharedInformers: Sendable {
     serviceAccounts = Informer(client: client, fieldSelector: "metadata.name=default", logger: logger)
     rootCertificates = Informer(client: client, fieldSelector: "metadata.name=kube-root-ca.crt", logger: logger)
     nodeLeases = Informer(client: client, namespace: "kube-node-lease", logger: logger)
+    claims = Informer(client: client, logger: logger)
+    volumes = Informer(client: client, logger: logger)
   }
 
   public func start() {
@@ -111,6 +115,8 @@ public final class SharedInformers: Sendable {
     serviceAccounts.start()
     rootCertificates.start()
     nodeLeases.start()
+    claims.start()
+    volumes.start()
   }
 
   public func stop() {
@@ -126,6 +132,8 @@ public final class SharedInformers: Sendable {
     serviceAccounts.stop()
     rootCertificates.stop()
     nodeLeases.stop()
+    claims.stop()
+    volumes.stop()
   }
 }
 

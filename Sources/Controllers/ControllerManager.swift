@@ -25,6 +25,8 @@ public struct ControllerManager: Sendable {
       GarbageCollector(context: context),
       NodeLifecycleController(context: context, informers: informers),
       PodGarbageCollector(context: context, informers: informers),
+      ClaimProtectionController(context: context, informers: informers),
+      VolumeProtectionController(context: context, informers: informers),
     ]
     if let certificates = CertificateController(context: context) { controllers.append(certificates) }
     informers.start()

@@ -86,7 +86,8 @@ public struct SecurityParts: Sendable {
     return Admission(
       mutating: [
         LimitRangeDefaults(), ServiceAccountAdmission { world.randomBits() }, TaintNewNodes(), PriorityAdmission(),
-        DefaultTolerations(), DefaultStorageClass(), RuntimeClassAdmission(), DefaultIngressClass(),
+        DefaultTolerations(), DefaultStorageClass(), StorageObjectInUseProtection(), RuntimeClassAdmission(),
+        DefaultIngressClass(),
       ],
       validating: [
         NamespaceLifecycle(), LimitRangeBounds(), NodeRestriction(), PodSecurityAdmission(), ClaimResize(),

@@ -117,7 +117,7 @@ extension APIServer {
     _ warnings: WarningCollector
   ) throws(APIStatus) -> UpdatePlan {
     let kind = request.kind
-    let applied = try appliedObject(request, options, body, warnings)
+    let applied = try appliedObject(request, options, body, warnings, kind.kind, kind.structure)
     let produce: @Sendable (JSONValue?) throws(APIStatus) -> JSONValue = { (live) throws(APIStatus) in
       let merged = try ServerSideApply.apply(
         live: live, applied: applied, structure: kind.structure, manager: options.fieldManager,
@@ -146,25 +146,25 @@ extension APIServer {
   }
 
   /// The configuration as it was sent, checked as an object of its kind, and at the place the path names.
-  private func appliedObject(
-    _ request: ResourceRequest, _ options: WriteOptions, _ body: [UInt8], _ warnings: WarningCollector
+  func appliedObject(
+    _ request: ResourceRequest, _ options: WriteOptions, _ body: [UInt8], _ warnings: WarningCollector,
+    _ kind: GroupVersionKind, _ structure: Structure
   ) throws(APIStatus) -> JSONValue {
-    let kind = request.kind
     // The body is YAML, of which JSON is a part; JSON is what clients send, and quicker to read.
     let isJSON = body.first { $0 != 0x20 && $0 != 0x0a && $0 != 0x0d && $0 != 0x09 } == UInt8(ascii: "{")
     let sent = isJSON ? try? JSONValue(parsing: body) : try? YAML.parse(body)
     if var sent, sent.object != nil {
       if sent["metadata"]["namespace"].isZero { sent["metadata"]["namespace"] = .string(request.namespace) }
-      try ServerSideApply.checkTypes(of: sent, structure: kind.structure)
+      try ServerSideApply.checkTypes(of: sent, structure: structure)
     }
     let decoded = try BodyDecoder.decode(
-      body, contentType: (isJSON ? MediaType.json : .yaml).rawValue, expected: kind.kind, structure: kind.structure,
+      body, contentType: (isJSON ? MediaType.json : .yaml).rawValue, expected: kind, structure: structure,
       validation: options.fieldValidation)
     warnings.add(decoded.warnings)
     // Merging wants what was sent: the decoded object says things that the client did not.
     var applied = sent ?? decoded.object
-    applied["kind"] = .string(kind.kind.kind)
-    applied["apiVersion"] = .string(kind.kind.apiVersion)
+    applied["kind"] = .string(kind.kind)
+    applied["apiVersion"] = .string(kind.apiVersion)
     try ObjectMetadata.place(&applied, request)
     if applied["metadata"]["name"].isZero { applied["metadata"]["name"] = .string(request.name) }
     try ObjectMetadata.checkName(applied, request.name)

@@ -3,6 +3,7 @@ import HTTP
 import JSON
 import Kinds
 import Schema
+import World
 
 enum Scale {
   static let kind = GroupVersionKind(group: "autoscaling", version: "v1", kind: "Scale")
@@ -114,8 +115,9 @@ extension APIServer {
       contentType: request.http.headers["content-type"], isCustom: request.kind.custom != nil)
     let options = try WriteOptions(
       request.query, kind: "PatchOptions", userAgent: request.userAgent, patchIsApply: type == .apply)
-    // An applied Scale has one field to state; merging it says the same.
-    let patch = try Patch(try await request.bodyBytes(), type == .apply ? .merge : type)
+    let body = try await request.bodyBytes()
+    if type == .apply { return try await applyScale(request, structure, options, body) }
+    let patch = try Patch(body, type)
     let plan = UpdatePlan(
       surface: .scale, options: options, optionsKind: "PatchOptions",
       produce: { (old) throws(APIStatus) in
@@ -130,5 +132,35 @@ extension APIServer {
         return Scale.apply(scale, to: old, request.kind.custom)
       }, isReplacement: false)
     return try await update(request, plan)
+  }
+
+  /// Server-side apply of a Scale: merged into the object's Scale, whose owners are those of the object's own field.
+  private func applyScale(
+    _ request: ResourceRequest, _ structure: Structure, _ options: WriteOptions, _ body: [UInt8]
+  ) async throws(APIStatus) -> Answer {
+    let kind = request.kind
+    let warnings = WarningCollector()
+    let applied = try appliedObject(request, options, body, warnings, Scale.kind, structure)
+    let path = kind.custom?.scale?.specReplicas ?? ["spec", "replicas"]
+    let plan = UpdatePlan(
+      surface: .scale, options: options, optionsKind: "PatchOptions",
+      produce: { (old) throws(APIStatus) in
+        let owners = old["metadata"]["managedFields"]
+        var live = Scale.of(old, kind.custom)
+        live["metadata"]["managedFields"] = ScaleOwnership.ofScale(owners, replicas: path)
+        let merged = try ServerSideApply.apply(
+          live: live, applied: applied, structure: structure, manager: options.fieldManager,
+          force: options.force ?? false, apiVersion: Scale.kind.apiVersion, subresource: UpdateSurface.scale.rawValue,
+          now: request.now.rfc3339)
+        let errors = Scale.errors(merged)
+        guard errors.isEmpty else { throw .invalid(Scale.kind, request.name, errors) }
+        var object = Scale.apply(merged, to: old, kind.custom)
+        object["metadata"]["managedFields"] = ScaleOwnership.ofObject(
+          owners, scale: merged["metadata"]["managedFields"], replicas: path, apiVersion: kind.kind.apiVersion)
+        return object
+      }, ownsManagedFields: true, isReplacement: false)
+    var answer = try await update(request, plan)
+    answer.warnings = warnings.all + answer.warnings
+    return answer
   }
 }

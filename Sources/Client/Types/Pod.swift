@@ -115,6 +115,10 @@ public struct PodSpec: Sendable {
   public var hostname: String
   public var subdomain: String
   public var serviceAccountName: String
+  /// Names of the persistentVolumeClaims that its volumes name.
+  public var claims: [String]
+  /// Names of its volumes that have a claim of their own.
+  public var ephemeralVolumes: [String]
   public var schedulingGates: [String]
   public var readinessGates: [String]
   /// affinity and topologySpreadConstraints as written; the scheduler compiles them.
@@ -138,6 +142,8 @@ public struct PodSpec: Sendable {
     hostname = json["hostname"].string ?? ""
     subdomain = json["subdomain"].string ?? ""
     serviceAccountName = json["serviceAccountName"].string ?? ""
+    claims = json["volumes"].elements.compactMap { $0["persistentVolumeClaim"]["claimName"].string }
+    ephemeralVolumes = json["volumes"].elements.filter { !$0["ephemeral"].isNull }.compactMap { $0["name"].string }
     schedulingGates = json["schedulingGates"].elements.compactMap { $0["name"].string }
     readinessGates = json["readinessGates"].elements.compactMap { $0["conditionType"].string }
     affinity = json["affinity"]

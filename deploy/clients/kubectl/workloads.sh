@@ -143,3 +143,14 @@ k get horizontalpodautoscalers.v1.autoscaling busy -o json | sed 's/"maxReplicas
 says "horizontalpodautoscaler.autoscaling/busy replaced" replace -f "$scratch/busy.json"
 says "${before/:9/:8}" get hpa busy -o jsonpath='{.spec}'
 says "" get hpa busy -o jsonpath='{.metadata.annotations.autoscaling\.alpha\.kubernetes\.io/metrics}'
+
+# A claim is protected while it is there.
+runs apply -f - <<YAML
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+YAML
+says '["kubernetes.io/pvc-protection"]' get pvc data -o jsonpath='{.metadata.finalizers}'
+tells "Finalizers: [kubernetes.io/pvc-protection]" "Status: Pending" -- describe pvc data
+says 'persistentvolumeclaim "data" deleted' delete pvc data --timeout=30s
