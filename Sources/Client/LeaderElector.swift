@@ -91,7 +91,8 @@ public final class LeaderElector: Sendable {
   private func renewUntilLost(since acquired: MonotonicTime) async {
     var lastRenewal = acquired
     while !Task.isCancelled {
-      await pause(min(options.retryPeriod, options.renewDeadline - (client.world.now - lastRenewal)))
+      let rest = options.renewDeadline - (client.world.now - lastRenewal)
+      await pause(rest > .zero ? min(options.retryPeriod, rest) : options.retryPeriod)
       if Task.isCancelled { return }
       let begun = client.world.now
       let left = options.renewDeadline - (begun - lastRenewal)
