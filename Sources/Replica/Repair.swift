@@ -42,6 +42,8 @@ struct Repair: Sendable {
   static let patience = Duration.milliseconds(500)
   /// The same while a snapshot comes in.
   static let snapshotPatience = Duration.seconds(5)
+  /// So many questions in a row without an answer, and a peer counts as one that cannot help.
+  static let maxSilences = 3
   /// More lost rows than this are not fetched one by one.
   static let maxRows = 4096
 
@@ -80,6 +82,7 @@ struct Repair: Sendable {
   private var nextPeer = 0
   private var asked: (peer: NodeID, at: MonotonicTime, isState: Bool)?
   private var refusals: [NodeID: EntriesAnswer.Authority] = [:]
+  private var silences: [NodeID: Int] = [:]
   private var rowRefusals: Set<NodeID> = []
   private(set) var askedTotal: UInt64 = 0
 
@@ -160,7 +163,10 @@ struct Repair: Sendable {
   /// What to send now, if anything. Nil also when all is whole (`result`).
   mutating func ask(_ now: MonotonicTime) -> (to: NodeID, RepairMessage)? {
     guard !peers.isEmpty else { return nil }
-    if let asked, now - asked.at < (asked.isState ? Self.snapshotPatience : Self.patience) { return nil }
+    if let asked {
+      guard now - asked.at >= (asked.isState ? Self.snapshotPatience : Self.patience) else { return nil }
+      if case .whole = state { noteSilence(of: asked.peer) }
+    }
     guard let message = question() else { return nil }
     let peer = peers[nextPeer % peers.count]
     nextPeer += 1
@@ -169,6 +175,17 @@ struct Repair: Sendable {
     asked = (peer, now, isState)
     askedTotal += 1
     return (peer, message)
+  }
+
+  /// Dead, cut off, or damaged itself: the entries must not wait for it when their state is to be had.
+  private mutating func noteSilence(of peer: NodeID) {
+    silences[peer, default: 0] += 1
+    if silences[peer, default: 0] >= Self.maxSilences, refusals[peer] == nil { refuse(peer, .none) }
+  }
+
+  private mutating func refuse(_ peer: NodeID, _ authority: EntriesAnswer.Authority) {
+    refusals[peer] = authority
+    if refusals.count == peers.count, refusals.values.contains(.compacted) { giveUpLog() }
   }
 
   private func question() -> RepairMessage? {
@@ -250,6 +267,7 @@ struct Repair: Sendable {
   private mutating func takeEntries(_ answer: EntriesAnswer, from peer: NodeID) {
     guard let first = firstMissing, answer.first == first, asked?.peer == peer else { return }
     asked = nil
+    silences[peer] = nil
     switch answer.authority {
     case .sameLog where !answer.entries.isEmpty && leaderEnd == nil:
       let limit = check(first)
@@ -263,11 +281,10 @@ struct Repair: Sendable {
       }
       for entry in answer.entries where entry.index <= leaderEnd ?? 0 { keep(entry) }
     default:
-      refusals[peer] = answer.authority
-      if refusals.count == peers.count, refusals.values.contains(.compacted) { giveUpLog() }
-      return
+      return refuse(peer, answer.authority)
     }
     refusals = [:]
+    silences = [:]
     nextPeer -= 1
   }
 
@@ -281,6 +298,7 @@ struct Repair: Sendable {
   /// Nobody has these entries any more: a newer state takes their place.
   private mutating func giveUpLog() {
     refusals = [:]
+    silences = [:]
     state = .lost
     if let truncateFrom, leaderEnd != nil {
       // What one leader began another cannot end: only a whole log of one counts.
@@ -298,8 +316,10 @@ struct Repair: Sendable {
     state = .whole(machine)
     isStateNew = true
     self.metadata = metadata
-    // An entry of another term there: what follows it here was never committed.
-    if let entry = entries[metadata.index], entry.term != metadata.term {
+    // An entry of another term there, or of an earlier one behind it: what follows it here was never committed.
+    let next = entries.keys.filter { $0 > metadata.index }.min().flatMap { entries[$0] }
+    let isOther = entries[metadata.index].map { $0.term != metadata.term } ?? false
+    if isOther || next.map({ $0.term < metadata.term }) ?? false {
       truncateFrom = min(truncateFrom ?? .max, metadata.index + 1)
       entries = entries.filter { $0.key < metadata.index }
       if end != nil { end = LogPosition(index: metadata.index, term: metadata.term) }

@@ -144,15 +144,27 @@ extension ReplicaDriver {
       isSpare: listed?.isSpare ?? false)
   }
 
+  /// A leader tells of commits only what this server has acknowledged to it: when that is not there, it was forgotten.
+  func hasForgotten(_ message: Message) -> HeardPromise? {
+    guard case .heartbeat(let leaderCommit, _) = message.body, message.term >= raft.currentTerm,
+      leaderCommit > raft.lastIndex
+    else { return nil }
+    return HeardPromise(term: message.term, acknowledgedTerm: message.term, acknowledgedIndex: leaderCommit)
+  }
+
+  func stopForgetting(_ promised: HeardPromise, to peer: NodeID) {
+    fail(
+      "this server has forgotten what it promised server \(peer) (term \(promised.term), entry "
+        + "\(promised.acknowledgedIndex)): its disk was set back to an earlier state, or does not keep what it "
+        + "says it has synced. Remove the member, then let the server join anew with an empty folder, on a disk that can be trusted"
+    )
+  }
+
   func receive(_ report: PeerReport, from peer: NodeID) {
     let now = world.now
     guard report.member.id == peer, var known = peers[peer] else { return }
     if repair == nil, report.promised.exceeds(currentTerm: raft.currentTerm, lastIndex: raft.lastIndex) {
-      return fail(
-        "this server has forgotten what it promised server \(peer) (term \(report.promised.term), entry "
-          + "\(report.promised.acknowledgedIndex)): its disk was set back to an earlier state, or does not keep what it "
-          + "says it has synced. Remove the member, then let the server join anew with an empty folder, on a disk that can be trusted"
-      )
+      return stopForgetting(report.promised, to: peer)
     }
     known.report = report
     known.reportedAt = now

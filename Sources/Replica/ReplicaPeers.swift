@@ -109,6 +109,7 @@ extension ReplicaDriver {
     case .raft(let message):
       // A peer speaks for itself only.
       if message.from == peer, message.to == options.node {
+        if let promised = hasForgotten(message) { return stopForgetting(promised, to: peer) }
         peers[peer]?.promised.note(message)
         raft.step(message)
       }

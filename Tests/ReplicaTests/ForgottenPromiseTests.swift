@@ -62,6 +62,24 @@ import Testing
     await cluster.killAll()
   }
 
+  /// Seed 400000119 of the simulator's "liars": a heartbeat came before the leader's report, and stopped the process.
+  @Test func aHeartbeatBeyondTheLogStopsTheServerInOrder() async throws {
+    let cluster = try TestCluster(3)
+    try await cluster.start()
+    let leader = try await cluster.leader()
+    let asked = try await cluster.follower()
+    await cluster.kill(leader)
+    let transport = cluster.network.transport(for: leader, on: await cluster.loop(leader))
+    transport.start(peers: []) { _ in }
+    let message = Message(from: leader, to: asked, term: 99, body: .heartbeat(leaderCommit: 10_000, readRound: 1))
+    _ = transport.send([PeerMessage.raft(message).encoded()], to: asked, lane: .control)
+    let server = await cluster.server(asked)
+    try await eventually("it to stop") { server.status.stopped != nil }
+    #expect(server.status.stopped?.contains("has forgotten what it promised server \(leader)") == true)
+    transport.stop()
+    await cluster.killAll()
+  }
+
   private func contents(_ path: String) -> [UInt8] {
     let file = open(path, O_RDONLY)
     guard file >= 0 else { return [] }

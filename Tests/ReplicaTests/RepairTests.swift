@@ -220,6 +220,58 @@ import World
     #expect(result.logWrite.base?.index == machine.appliedIndex)
   }
 
+  /// Seed 400000149 of the simulator's "rot": one peer had let go of the entries, the other was damaged itself and silent.
+  @Test func whoNeverAnswersIsNotWaitedForWhenAStateIsToBeHad() throws {
+    var random = SeededGenerator(seed: 1)
+    var group = try Group(&random, entries: 20)
+    group.machines[3] = StateMachine()
+    group.open(3, lostEntries: [5], lostObjects: [])
+    var repair = try #require(group.repairs[3])
+    var now = MonotonicTime(nanoseconds: 0)
+    var asked: [String] = []
+    for _ in 0..<20 {
+      now = now + Repair.patience
+      guard let (peer, question) = repair.ask(now) else { continue }
+      if case .state = question {
+        asked.append("state")
+        break
+      }
+      guard case .entries(let request) = question, peer == 1 else { continue }
+      repair.take(
+        .entriesAnswer(EntriesAnswer(first: request.first, authority: .compacted, lastIndex: 20, entries: [])),
+        from: peer)
+    }
+    #expect(asked == ["state"])
+  }
+
+  /// Seed 400000229 of the simulator's "rot": a log whose terms fell stopped the process.
+  @Test func entriesOfEarlierTermsBehindAStateWereNeverCommitted() throws {
+    var random = SeededGenerator(seed: 1)
+    var group = try Group(&random, entries: 20)
+    group.machines[3] = StateMachine()
+    group.open(3, lostEntries: [10], lostObjects: [])
+    var repair = try #require(group.repairs[3])
+    var now = MonotonicTime(nanoseconds: 0)
+    for _ in 0..<2 {
+      now = now + Repair.patience
+      guard let (peer, question) = repair.ask(now), case .entries(let request) = question else { continue }
+      repair.take(
+        .entriesAnswer(EntriesAnswer(first: request.first, authority: .compacted, lastIndex: 20, entries: [])),
+        from: peer)
+    }
+    // Given that the group went on in a later term from the entry that is lost here
+    var changes: [Change] = []
+    var machine = StateMachine()
+    for entry in (group.logs[1]?.entries ?? []).prefix(10) {
+      _ = try machine.apply(
+        entry.payload, index: entry.index, term: entry.index == 10 ? 1000 : entry.term, changes: &changes)
+    }
+    // when its state arrives, then nothing of the old log is left behind it.
+    repair.take(machine, SnapshotMetadata(index: 10, term: 1000, configuration: Group.configuration))
+    let result = try #require(repair.result())
+    #expect(result.log.entries.isEmpty && result.logWrite.truncateFrom == 11)
+  }
+
   @Test func damagedMessagesAreRefused() throws {
     let message = PeerMessage.repair(
       .entriesAnswer(
