@@ -113,6 +113,20 @@ import Testing
     #expect(group.found == nil)
   }
 
+  /// Seed 400000006 of "disks": a damaged entry of a leader that was cut off came back as its successor's.
+  @Test func aDamagedEntryMayComeBackAsALaterLeadersUnlessItWasCommitted() {
+    var group = Group(group)
+    group.turn(1, .leader, term: 1, durable: 1, entries: [Self.entry(1, term: 1)])
+    group.checker.diskIsDamaged(of: 1, true)
+    group.checker.restored(restored(1, term: 2, terms: [0, 2]))
+    #expect(group.found == nil)
+    var committed = Group(self.group)
+    committed.oneEntryCommitted()
+    committed.checker.diskIsDamaged(of: 1, true)
+    committed.checker.restored(restored(1, term: 2, terms: [0, 2]))
+    #expect(committed.found == "acknowledged entries survive a crash (§5.3)")
+  }
+
   @Test func aTermThatFellInACrashIsFound() {
     var group = Group(group)
     group.turn(1, term: 4, hardState: HardState(currentTerm: 4))

@@ -154,7 +154,8 @@ struct ConsensusChecker {
         "the commit index survives a crash", node,
         "\(promises.hardState.commitIndex) was durable, came back with \(restored.commitIndex)")
     }
-    if restored.baseIndex < promises.index, restored.term(at: promises.index) != promises.term {
+    let isOvertaken = isOvertaken(promises, by: restored)
+    if restored.baseIndex < promises.index, restored.term(at: promises.index) != promises.term, !isOvertaken {
       report(
         "acknowledged entries survive a crash (§5.3)", node,
         "acknowledged entry \(promises.index) of term \(promises.term); the log came back with "
@@ -166,6 +167,7 @@ struct ConsensusChecker {
         "only the committed is taken for committed", node,
         "came back with commit index \(restored.commitIndex); \(committedThrough) were committed")
     }
+    if isOvertaken { server.promises.term = restored.term(at: promises.index) ?? 0 }
     server.shadow = Shadow(baseIndex: restored.baseIndex, terms: restored.terms)
     server.role = .follower
     server.term = restored.term
@@ -173,6 +175,14 @@ struct ConsensusChecker {
     server.askedTerm = 0
     server.writes = []
     servers[node] = server
+  }
+
+  /// An entry that was damaged and read anew from others may be another by then: a later leader's, who has overwritten what
+  /// was acknowledged and never committed, as an append would have.
+  private func isOvertaken(_ promises: Promises, by restored: RestoredServer) -> Bool {
+    guard damagedDisks.contains(restored.node), let term = restored.term(at: promises.index), term > promises.term
+    else { return false }
+    return promises.index > committedThrough || committedTerms[Int(promises.index) - 1] != promises.term
   }
 
   /// The disk has this write and all before it.
