@@ -208,6 +208,9 @@ final class SimulationFleet {
       child.seed = nil
       child.lastWords = []
     default:
+      // Registers and the like are many; what stopped the process is said once, at the beginning.
+      let isCause = line.contains("Fatal error") || line.contains("crashed:") || line.contains(" in ")
+      if !isCause, child.lastWords.count > Self.wordsKept / 2 { return }
       child.lastWords.append(line)
       if child.lastWords.count > Self.wordsKept { child.lastWords.removeFirst() }
     }
