@@ -23,8 +23,9 @@ import World
     try ControlPlane(nodes: 1).tell { plane in
       let made = try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim)
       #expect(made["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"])
-      try await plane.world.eventually("the node is there", within: .seconds(30)) {
-        try await plane.admin.find(.nodes, name: "node-0") != nil
+      try await plane.world.eventually("the node and the account are there", within: .seconds(30)) {
+        let account = try await plane.admin.find(.serviceAccounts, namespace: "default", name: "default")
+        return try await plane.admin.find(.nodes, name: "node-0") != nil && account != nil
       }
       try await plane.admin.create(.pods, namespace: "default", Self.pod)
       try await plane.world.eventually("the pod runs", within: .seconds(30)) {
