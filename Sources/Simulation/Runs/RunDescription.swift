@@ -29,6 +29,8 @@ public struct RunDescription: Sendable {
   public var name: String
   /// First line of the text's comment: what the run is for.
   public var summary = ""
+  /// Whether it is played in turn with the others when no run is named; else only by name.
+  public var isInTurn = true
   public var servers = [3]
   public var nodes = 0
   public var runsLoops = true
@@ -73,6 +75,7 @@ public struct RunDescription: Sendable {
         throw SyntaxError(description: "servers wants numbers from 1 to 9")
       }
     case "nodes": nodes = try Self.number(values)
+    case "in-turn": isInTurn = values == ["on"]
     case "loops": runsLoops = values == ["on"]
     case "disks":
       disks = values.compactMap { SimulatedCluster.DiskKind(rawValue: $0) }

@@ -17,7 +17,7 @@ struct Sim: ParsableCommand {
       """)
 
   @Option(help: "Replay this seed.") var seed: UInt64?
-  @Option(help: "A built-in run, or a file that describes one (default: all built-in runs in turn).")
+  @Option(help: "A built-in run, or a file that describes one (default: the built-in runs in turn).")
   var workload: String?
   @Option(help: "Servers, whatever the run says.") var servers: Int?
   @Option(help: "Run fresh seeds for so long.") var minutes: Double?
@@ -61,7 +61,7 @@ struct Sim: ParsableCommand {
 
   private func showList() {
     for run in RunDescription.builtIn {
-      print("\(run.name): \(run.summary)")
+      print("\(run.name): \(run.summary)\(run.isInTurn ? "" : " (only with --workload \(run.name))")")
       print("    servers \(run.servers), disks \(run.disks.map(\.rawValue)), nodes \(run.nodes), \(run.safety)")
       print("    workloads \(run.workloads.joined(separator: " "))")
       print("    faults \(run.faults.map(\.kind.rawValue).joined(separator: " "))")
@@ -69,7 +69,7 @@ struct Sim: ParsableCommand {
   }
 
   private func descriptions() throws -> [RunDescription] {
-    var runs = RunDescription.builtIn.filter { $0.name != "calm" }
+    var runs = RunDescription.builtIn.filter(\.isInTurn)
     if let workload {
       if let known = RunDescription.builtIn(named: workload) {
         runs = [known]
