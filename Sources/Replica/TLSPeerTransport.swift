@@ -201,7 +201,12 @@ private final class IncomingConnection: StreamHandler {
     if let recovery = GroupName(text: hello.cluster).superseded(by: GroupName(text: other.cluster)) {
       inbox.add(.superseded(by: recovery))
     }
-    guard other.cluster == hello.cluster else { throw CodecError("it belongs to cluster \(other.cluster)") }
+    guard other.cluster == hello.cluster else {
+      // Who has slept through a recovery hears of it from the greeting of who went on: before it finds others like it
+      // and they elect a leader of their own.
+      if GroupName(text: other.cluster).superseded(by: GroupName(text: hello.cluster)) != nil { onHello(other.node) }
+      throw CodecError("it belongs to cluster \(other.cluster)")
+    }
     guard !directory.contradicts(other.node, name: other.name) else {
       throw CodecError("server \(other.node) has another name than \(other.name)")
     }
