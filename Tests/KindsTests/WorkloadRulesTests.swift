@@ -96,6 +96,19 @@ import Testing
     #expect(Scale.validate(["spec": ["replicas": -1]]).count == 1)
   }
 
+  @Test func `a stateful set updates in a rolling way unless told otherwise`() {
+    let kind = Given.kind("apps/v1", "StatefulSet")
+    func strategy(_ given: JSONValue) -> JSONValue {
+      var set: JSONValue = ["spec": ["updateStrategy": given, "template": ["spec": Given.podSpec]]]
+      kind.structure.applyDefaults(to: &set)
+      kind.rules.applyDefaults(to: &set)
+      return set["spec"]["updateStrategy"]
+    }
+    #expect(strategy([:]) == ["type": "RollingUpdate", "rollingUpdate": ["partition": 0]])
+    #expect(strategy(["type": "RollingUpdate"]) == ["type": "RollingUpdate"])
+    #expect(strategy(["type": "OnDelete"]) == ["type": "OnDelete"])
+  }
+
   @Test func `a stateful set changes only in some fields`() {
     let kind = Given.kind("apps/v1", "StatefulSet")
     let old: JSONValue = ["spec": ["replicas": 1, "serviceName": "a"]]

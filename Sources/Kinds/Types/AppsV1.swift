@@ -84,7 +84,7 @@ extension TypeTable {
       5:updatedReplicas int32; 6:currentRevision string; 7:updateRevision string; 9:collisionCount? int32
       10:conditions StatefulSetCondition[] @map(type) @merge(type); 11:availableReplicas! int32
     StatefulSetUpdateStrategy:
-      1:type string =RollingUpdate {OnDelete,RollingUpdate}
+      1:type string {OnDelete,RollingUpdate}
       2:rollingUpdate? RollingUpdateStatefulSetStrategy
     """#
 }

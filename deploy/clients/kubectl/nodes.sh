@@ -30,6 +30,7 @@ counted() {
 }
 check "$(title "the budget of web is counted")" counted web 3 3
 # Only this story's pods: others use the node as well.
+runs cordon "$node"
 check "$(title "label pods -l app!=alone")" k label pods -l app!=alone "story=$ns"
 denies "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore): $ns/agent-1" \
   "declare no controller (use --force to override): $ns/stray" -- \

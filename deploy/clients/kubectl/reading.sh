@@ -81,7 +81,12 @@ tells "Schedule: 0 3 * * *" "Suspend: True" -- describe cronjob nightly
 tells "Resource Used Hard" "services" -- describe quota limits
 # Those of other parts come and go.
 kinds=$("$kubectl" api-resources --verbs=list -o name | grep -vE "\.(com|dev)$" | paste -sd ,)
-tells "Name: web" "Name: cluster-admin" "Name: $node" "Name: catch-all" "Name: etcd-0" -- describe "$kinds"
+# Namespaces and definitions of other parts may go between their listing and their description: then once more.
+described() { k describe "$kinds" 2>&1 >"$scratch/described"; }
+check "$(title "describe $kinds")" within 90 described
+for text in "Name: web" "Name: cluster-admin" "Name: $node" "Name: catch-all" "Name: etcd-0"; do
+  check "$(title "describe of every kind: $text")" grep -qE -- "${text/ / +}" "$scratch/described"
+done
 tells "deployment.apps/web" "clusterrole.rbac.authorization.k8s.io/cluster-admin" "node/$node" \
   "flowschema.flowcontrol.apiserver.k8s.io/catch-all" "componentstatus/etcd-0" -- get "$kinds" -A -o wide
 
