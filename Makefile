@@ -36,9 +36,11 @@ chaos: release ## kill leaders under load and check what clients saw
 	@"$$(swift build -c release --show-bin-path)/trireme-chaos" run leader-kill --minutes 10
 
 SIM_MINUTES ?= $(or $(TRIREME_SIM_MINUTES),5)
+# The seeds are new with every change of the sources, and the same for the same sources: what failed here fails there.
+SIM_FROM ?= $$((0x$$(git rev-parse --short=7 HEAD^{tree} 2>/dev/null | cut -c1-7 || true)0 + 1))
 
 sim: release ## simulate whole clusters under every fault, fresh seeds for SIM_MINUTES
-	@"$$(swift build -c release --show-bin-path)/trireme" sim --minutes $(SIM_MINUTES) --jobs 2
+	@"$$(swift build -c release --show-bin-path)/trireme" sim --minutes $(SIM_MINUTES) --jobs 2 --from $(SIM_FROM)
 
 bench: release ## measure beside the peers
 	@Benchmarks/run.sh

@@ -3,6 +3,8 @@
 # shellcheck shell=bash
 passed=0
 failed=0
+# What failed, and why: said once more at the end, where the last lines of a log are found.
+failures=$scratch/failures
 
 say() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }
 pass() { passed=$((passed + 1)); say "✓ $1"; }
@@ -10,8 +12,17 @@ pass() { passed=$((passed + 1)); say "✓ $1"; }
 # fail TITLE [FILE]: the end of the file says why.
 fail() {
   failed=$((failed + 1))
-  say "✗ $1"
-  sed 's/^/          /' "${2:-/dev/null}" | tail -n 20
+  { say "✗ $1" && sed 's/^/          /' "${2:-/dev/null}" | tail -n 20; } | tee -a "$failures"
+}
+
+# count_up: how many passed and failed, after what failed; it says whether all is well.
+count_up() {
+  if [ -s "$failures" ]; then
+    echo "What failed:"
+    cat "$failures"
+  fi
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
 # check TITLE COMMAND…: the command succeeds.

@@ -28,15 +28,15 @@ finish() {
   fi
   test -x "$binaries/trireme" && "$binaries/trireme" down --home "$home" >/dev/null 2>&1
   wait 2>/dev/null
+  count_up
+  local status=$?
   if [ "$failed" -gt 0 ]; then
     say "The logs are kept in $scratch/logs"
     find "$scratch" -mindepth 1 -maxdepth 1 ! -name logs -exec rm -rf {} +
   else
     rm -rf "$scratch"
   fi
-  echo "$passed passed, $failed failed"
-  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
-  exit $?
+  exit "$status"
 }
 trap finish EXIT
 trap 'say interrupted; failed=$((failed + 1)); exit 130' INT TERM
