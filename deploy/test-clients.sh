@@ -22,7 +22,7 @@ finish() {
   for pid in "${background[@]}"; do kill "$pid" 2>/dev/null; done
   if [ "$failed" -gt 0 ]; then
     mkdir -p "$scratch/logs"
-    for log in "$home"/*/log "$scratch"/*.log; do
+    for log in "$home"/*/log "$scratch"/*.log "$scratch"/*/*.log; do
       test -f "$log" && cp "$log" "$scratch/logs/$(basename "$(dirname "$log")")-$(basename "$log")"
     done
   fi

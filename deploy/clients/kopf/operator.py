@@ -31,10 +31,14 @@ def recoloured(old, new, name, namespace, retry, **_):
     return {"from": old, "to": new, "tries": retry + 1}
 
 
-@kopf.on.delete("kopf.example.com", "v1", "beacons")
+@kopf.on.delete("kopf.example.com", "v1", "beacons", backoff=1)
 def deleted(name, namespace, **_):
-    kubernetes.client.CoreV1Api().create_namespaced_config_map(
-        namespace, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{name}-was-here"}})
+    try:
+        kubernetes.client.CoreV1Api().create_namespaced_config_map(
+            namespace, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{name}-was-here"}})
+    except kubernetes.client.ApiException as error:
+        if error.status != 409:  # A handler runs again when its end was not heard of.
+            raise
 
 
 @kopf.daemon("kopf.example.com", "v1", "beacons", cancellation_timeout=2)

@@ -37,8 +37,12 @@ denies "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)
   drain "$node" --pod-selector="story=$ns"
 tells "ignoring DaemonSet-managed Pods: $ns/agent-1" "evicting pod $ns/stray" "pod/stray evicted" \
   "node/$node drained" -- drain "$node" --pod-selector="story=$ns" --ignore-daemonsets --force --timeout=60s
-left() { [ -z "$(k get pods --field-selector=spec.nodeName="$node" --no-headers -l app!=agent 2>/dev/null)" ]; }
-check "$(title "only the DaemonSet's pod stays on $node")" within 30 left
+left() { k get pods --field-selector=spec.nodeName="$node" --no-headers -l "story=$ns,app!=agent"; }
+emptied() { [ -z "$(left 2>/dev/null)" ]; }
+if within 30 emptied; then pass "$(title "only the DaemonSet's pod stays on $node")"; else
+  left >"$scratch/output" 2>&1
+  fail "$(title "only the DaemonSet's pod stays on $node")" "$scratch/output"
+fi
 runs uncordon "$node"
 # A budget that allows nothing.
 runs run guarded --labels=app=guarded --image=registry.example/guarded:1 --overrides="{\"spec\":{\"nodeName\":\"$node\"}}"

@@ -38,7 +38,8 @@ tells "$node Ready" -- get nodes
 tells '"items":[]' -- get --raw "/api/v1/namespaces/$ns/pods?labelSelector=app%3Dnobody"
 
 # A watch sees what happens, in order.
-timeout 30 "$kubectl" -n "$ns" get configmaps --watch --output-watch-events --no-headers >"$scratch/watched" 2>/dev/null &
+: >"$scratch/watched"
+timeout 60 "$kubectl" -n "$ns" get configmaps --watch --output-watch-events --no-headers >"$scratch/watched" 2>/dev/null &
 watch=$!
 watching() { grep -q settings "$scratch/watched"; }
 within 20 watching
@@ -46,18 +47,19 @@ k create configmap watched --from-literal=a=1 >/dev/null
 k patch configmap watched -p '{"data":{"b":"2"}}' >/dev/null
 k delete configmap watched >/dev/null
 saw() { [ "$(awk '$2 == "watched" { print $1 ":" $3 }' "$scratch/watched" | tr '\n' ' ')" = "ADDED:1 MODIFIED:2 DELETED:2 " ]; }
-if within 10 saw; then pass "$(title "get configmaps --watch --output-watch-events")"; else
+if within 30 saw; then pass "$(title "get configmaps --watch --output-watch-events")"; else
   fail "$(title "get configmaps --watch --output-watch-events")" "$scratch/watched"
 fi
 kill "$watch"
 wait "$watch"
-timeout 30 "$kubectl" -n "$ns" get configmap settings --watch -o jsonpath='{.data.size}{"\n"}' >"$scratch/watched" 2>/dev/null &
+: >"$scratch/watched"
+timeout 60 "$kubectl" -n "$ns" get configmap settings --watch -o jsonpath='{.data.size}{"\n"}' >"$scratch/watched" 2>/dev/null &
 watch=$!
 watching() { grep -q 3 "$scratch/watched"; }
 within 20 watching
 k patch configmap settings -p '{"data":{"size":"4"}}' >/dev/null
 saw() { [ "$(tr '\n' ' ' <"$scratch/watched")" = "3 4 " ]; }
-if within 10 saw; then pass "$(title "get configmap settings --watch")"; else
+if within 30 saw; then pass "$(title "get configmap settings --watch")"; else
   fail "$(title "get configmap settings --watch")" "$scratch/watched"
 fi
 kill "$watch"
