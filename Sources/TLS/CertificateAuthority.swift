@@ -124,7 +124,7 @@ public struct CertificateAuthority: Sendable {
       notAfter: min(now + template.lifetime, certificate.notAfter))
     try builder.add(NID_basic_constraints, "critical,CA:FALSE")
     // TLS 1.3 signs only; RSA keys of TLS 1.2 clients may also wrap the session's key.
-    let isRSA = key.algorithm == .rs256
+    let isRSA = key.handle.family == .rsa
     try builder.add(NID_key_usage, "critical,digitalSignature" + (isRSA ? ",keyEncipherment" : ""))
     try builder.add(NID_subject_key_identifier, "hash")
     try builder.add(NID_authority_key_identifier, "keyid")

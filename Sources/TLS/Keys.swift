@@ -1,14 +1,6 @@
-// Keys: P-256 and RSA, in PEM and DER; signatures as JSON Web Tokens want them (RFC 7518).
+// Keys: RSA and NIST's curves, in PEM, DER and numbers; signatures as JSON Web Tokens want them (RFC 7518).
 
 import COpenSSL
-
-/// Signature algorithms of JSON Web Signature.
-public enum SignatureAlgorithm: String, Sendable {
-  /// ECDSA on P-256 with SHA-256; the signature is r and s, 32 bytes each.
-  case es256 = "ES256"
-  /// RSASSA-PKCS1-v1_5 with SHA-256.
-  case rs256 = "RS256"
-}
 
 /// Owns one `EVP_PKEY`; immutable after creation, so any thread may use it.
 final class KeyHandle: @unchecked Sendable {
@@ -16,12 +8,22 @@ final class KeyHandle: @unchecked Sendable {
   init(_ pointer: OpaquePointer) { self.pointer = pointer }
   deinit { EVP_PKEY_free(pointer) }
 
-  var algorithm: SignatureAlgorithm? {
+  /// Nil for a kind of key that tokens do not use.
+  var family: SignatureAlgorithm.Family? {
     switch EVP_PKEY_get_base_id(pointer) {
-    case EVP_PKEY_EC where EVP_PKEY_get_bits(pointer) == 256: .es256
-    case EVP_PKEY_RSA: .rs256
+    case EVP_PKEY_RSA: .rsa
+    case EVP_PKEY_EC: groupName.flatMap(EllipticCurve.init(groupName:)).map { .ecdsa($0) }
     default: nil
     }
+  }
+
+  private var groupName: String? {
+    var name = [CChar](repeating: 0, count: 64)
+    var length = 0
+    guard EVP_PKEY_get_utf8_string_param(pointer, OSSL_PKEY_PARAM_GROUP_NAME, &name, name.count, &length) == 1 else {
+      return nil
+    }
+    return String(decoding: name.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 }
 
@@ -32,8 +34,13 @@ public struct PrivateKey: Sendable {
   init(_ handle: KeyHandle) { self.handle = handle }
 
   /// A new key on P-256: what certificates and tokens of the cluster use.
-  public static func generateP256() throws(TLSError) -> PrivateKey {
-    guard let key = trireme_generate_p256() else { throw ErrorQueue.unusable("cannot make a P-256 key") }
+  public static func generateP256() throws(TLSError) -> PrivateKey { try generate(on: .p256) }
+
+  /// A new key on a curve.
+  public static func generate(on curve: EllipticCurve) throws(TLSError) -> PrivateKey {
+    guard let key = trireme_generate_ec(curve.rawValue) else {
+      throw ErrorQueue.unusable("cannot make a \(curve.rawValue) key")
+    }
     return PrivateKey(KeyHandle(key))
   }
 
@@ -59,23 +66,29 @@ public struct PrivateKey: Sendable {
 
   public var publicKey: PublicKey { PublicKey(handle) }
 
-  /// How this key signs tokens; nil for a kind of key that tokens do not use.
-  public var algorithm: SignatureAlgorithm? { handle.algorithm }
+  /// How this key signs tokens unless told otherwise; nil for a kind of key that tokens do not use.
+  public var algorithm: SignatureAlgorithm? { publicKey.algorithm }
 
-  /// Signs the SHA-256 of `message` in the form that JSON Web Signature wants for the kind of key.
-  public func sign(_ message: some Collection<UInt8>) throws(TLSError) -> [UInt8] {
-    guard let algorithm else { throw .unusable("this kind of key signs no tokens") }
+  /// Signs `message` in the form that JSON Web Signature wants; by the key's usual algorithm unless another is given.
+  /// Throws where the key is of another family.
+  public func sign(
+    _ message: some Collection<UInt8>, algorithm given: SignatureAlgorithm? = nil
+  ) throws(TLSError) -> [UInt8] {
+    guard let algorithm = given ?? self.algorithm, algorithm.family == handle.family else {
+      throw .unusable("this kind of key signs no tokens\(given.map { " by \($0.rawValue)" } ?? "")")
+    }
     let context = EVP_MD_CTX_new()
     defer { EVP_MD_CTX_free(context) }
     let message = Array(message)
-    var length = 0
     var signature = [UInt8](repeating: 0, count: Int(EVP_PKEY_get_size(handle.pointer)))
-    length = signature.count
-    guard EVP_DigestSignInit(context, nil, EVP_sha256(), nil, handle.pointer) == 1,
-      EVP_DigestSign(context, &signature, &length, message, message.count) == 1
+    var length = signature.count
+    var parameters: OpaquePointer?
+    guard EVP_DigestSignInit(context, &parameters, algorithm.digest, nil, handle.pointer) == 1,
+      algorithm.setPadding(of: parameters), EVP_DigestSign(context, &signature, &length, message, message.count) == 1
     else { throw ErrorQueue.unusable("cannot sign") }
     signature.removeLast(signature.count - length)
-    return algorithm == .es256 ? try ECDSASignature.raw(fromDER: signature) : signature
+    guard case .ecdsa(let curve) = algorithm.family else { return signature }
+    return try ECDSASignature.raw(fromDER: signature, curve)
   }
 }
 
@@ -108,18 +121,18 @@ public struct PublicKey: Sendable {
     String(decoding: output { PEM_write_bio_PUBKEY($0, handle.pointer) } ?? [], as: UTF8.self)
   }
 
-  /// What signs with the private half; nil for a kind of key that tokens do not use.
-  public var algorithm: SignatureAlgorithm? { handle.algorithm }
+  /// How the private half signs tokens unless told otherwise; nil for a kind of key that tokens do not use.
+  public var algorithm: SignatureAlgorithm? { handle.family?.usualAlgorithm }
 
   /// Whether `signature` is this key's over `message` by the given algorithm, which the caller chooses from what it
   /// trusts and never from the message itself.
   public func verify(
     _ signature: some Collection<UInt8>, of message: some Collection<UInt8>, algorithm: SignatureAlgorithm
   ) -> Bool {
-    guard algorithm == self.algorithm else { return false }
+    guard algorithm.family == handle.family else { return false }
     var signature = Array(signature)
-    if algorithm == .es256 {
-      guard let der = ECDSASignature.der(fromRaw: signature) else { return false }
+    if case .ecdsa(let curve) = algorithm.family {
+      guard let der = ECDSASignature.der(fromRaw: signature, curve) else { return false }
       signature = der
     }
     let message = Array(message)
@@ -128,24 +141,28 @@ public struct PublicKey: Sendable {
       EVP_MD_CTX_free(context)
       ERR_clear_error()
     }
-    return EVP_DigestVerifyInit(context, nil, EVP_sha256(), nil, handle.pointer) == 1
+    var parameters: OpaquePointer?
+    return EVP_DigestVerifyInit(context, &parameters, algorithm.digest, nil, handle.pointer) == 1
+      && algorithm.setPadding(of: parameters)
       && EVP_DigestVerify(context, signature, signature.count, message, message.count) == 1
   }
 
   /// The numbers of the key, big-endian, as a JSON Web Key lists them.
   public enum Parameters: Sendable, Hashable {
-    case ellipticCurveP256(x: [UInt8], y: [UInt8])
+    case ellipticCurve(EllipticCurve, x: [UInt8], y: [UInt8])
     case rsa(modulus: [UInt8], exponent: [UInt8])
   }
 
   /// Nil for a kind of key that tokens do not use.
   public var parameters: Parameters? {
-    switch algorithm {
-    case .es256?:
-      guard let x = number(OSSL_PKEY_PARAM_EC_PUB_X, width: 32), let y = number(OSSL_PKEY_PARAM_EC_PUB_Y, width: 32)
+    switch handle.family {
+    case .ecdsa(let curve)?:
+      let width = curve.coordinateBytes
+      guard let x = number(OSSL_PKEY_PARAM_EC_PUB_X, width: width),
+        let y = number(OSSL_PKEY_PARAM_EC_PUB_Y, width: width)
       else { return nil }
-      return .ellipticCurveP256(x: x, y: y)
-    case .rs256?:
+      return .ellipticCurve(curve, x: x, y: y)
+    case .rsa?:
       guard let modulus = number(OSSL_PKEY_PARAM_RSA_N), let exponent = number(OSSL_PKEY_PARAM_RSA_E) else {
         return nil
       }
@@ -179,15 +196,18 @@ extension PublicKey {
         OSSL_PARAM_BLD_push_BN(builder, Self.text("e"), numbers[1]) == 1
       else { throw ErrorQueue.unusable("not an RSA key") }
       handle = try Self.make("RSA", builder)
-    case .ellipticCurveP256(let x, let y):
-      guard x.count == 32, y.count == 32 else { throw .unusable("a P-256 key has two coordinates of 32 bytes") }
+    case .ellipticCurve(let curve, let x, let y):
+      let width = curve.coordinateBytes
+      guard x.count == width, y.count == width else {
+        throw .unusable("a \(curve.rawValue) key has two coordinates of \(width) bytes")
+      }
       // An uncompressed point: 4, x, y (SEC 1, 2.3.3).
-      let point = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 65)
+      let point = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 1 + 2 * width)
       defer { point.deallocate() }
       _ = point.initialize(fromContentsOf: [4] + x + y)
-      guard OSSL_PARAM_BLD_push_utf8_string(builder, Self.text("group"), Self.text("P-256"), 0) == 1,
+      guard OSSL_PARAM_BLD_push_utf8_string(builder, Self.text("group"), Self.text(curve.name), 0) == 1,
         OSSL_PARAM_BLD_push_octet_string(builder, Self.text("pub"), point.baseAddress, point.count) == 1
-      else { throw ErrorQueue.unusable("not a P-256 key") }
+      else { throw ErrorQueue.unusable("not a \(curve.rawValue) key") }
       handle = try Self.make("EC", builder)
     }
   }
@@ -208,39 +228,5 @@ extension PublicKey {
       trireme_EVP_PKEY_public_fromdata(context, &key, parameters) == 1, let key
     else { throw ErrorQueue.unusable("not a \(kind) key") }
     return KeyHandle(key)
-  }
-}
-
-/// The two forms of an ECDSA signature: OpenSSL's DER, and r and s side by side.
-private enum ECDSASignature {
-  private static let numberBytes = 32
-
-  static func raw(fromDER der: [UInt8]) throws(TLSError) -> [UInt8] {
-    var next: UnsafePointer<UInt8>?
-    let signature = der.withUnsafeBufferPointer { bytes in
-      next = bytes.baseAddress
-      return d2i_ECDSA_SIG(nil, &next, bytes.count)
-    }
-    defer { ECDSA_SIG_free(signature) }
-    var raw = [UInt8](repeating: 0, count: 2 * numberBytes)
-    let isWritten = raw.withUnsafeMutableBufferPointer { raw in
-      BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw.baseAddress, Int32(numberBytes)) == numberBytes
-        && BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw.baseAddress! + numberBytes, Int32(numberBytes)) == numberBytes
-    }
-    guard signature != nil, isWritten else { throw ErrorQueue.unusable("not an ECDSA signature") }
-    return raw
-  }
-
-  static func der(fromRaw raw: [UInt8]) -> [UInt8]? {
-    guard raw.count == 2 * numberBytes else { return nil }
-    let signature = ECDSA_SIG_new()
-    defer { ECDSA_SIG_free(signature) }
-    raw.withUnsafeBufferPointer { raw in
-      let r = BN_bin2bn(raw.baseAddress, Int32(numberBytes), nil)
-      let s = BN_bin2bn(raw.baseAddress! + numberBytes, Int32(numberBytes), nil)
-      // Takes ownership of both.
-      ECDSA_SIG_set0(signature, r, s)
-    }
-    return encodedDER { i2d_ECDSA_SIG(signature, $0) }
   }
 }

@@ -61,8 +61,10 @@ private final class Issuer: Sendable {
   private static func document(_ key: PrivateKey, id: String) -> JSONValue {
     func text(_ bytes: [UInt8]) -> JSONValue { .string(Crypto.base64URL(bytes)) }
     switch key.publicKey.parameters {
-    case .ellipticCurveP256(let x, let y)?:
-      return ["kty": "EC", "crv": "P-256", "use": "sig", "kid": .string(id), "x": text(x), "y": text(y)]
+    case .ellipticCurve(let curve, let x, let y)?:
+      return [
+        "kty": "EC", "crv": .string(curve.rawValue), "use": "sig", "kid": .string(id), "x": text(x), "y": text(y),
+      ]
     case .rsa(let modulus, let exponent)?:
       return ["kty": "RSA", "use": "sig", "kid": .string(id), "n": text(modulus), "e": text(exponent)]
     case nil: return .null
@@ -96,6 +98,22 @@ private final class Issuer: Sendable {
   private func user(_ cluster: SecurityCluster, _ token: String) async throws -> JSONValue {
     let reply = try await cluster.whoAmI(token: token)
     return reply.status == 201 ? reply.json["status"]["userInfo"] : .integer(Int64(reply.status))
+  }
+
+  @Test(arguments: EllipticCurve.allCases)
+  func everyCurveSignsTokensWhereItsAlgorithmIsAllowed(curve: EllipticCurve) async throws {
+    let issuer = try await Issuer.start()
+    let key = try PrivateKey.generate(on: curve)
+    issuer.publish(key, id: "curve")
+    let algorithm = try #require(key.algorithm).rawValue
+    let token = try issuer.token(key: key, id: "curve")
+    for (allowed, name) in [([algorithm], JSONValue.string("\(issuer.url)#ann")), (["RS256"], .null)] {
+      let cluster = try await cluster(
+        try OIDCConfiguration(
+          issuer: issuer.url, clientID: "kubernetes", algorithms: Set(allowed),
+          authorityPEM: issuer.server.authorityPEM))
+      #expect(try await user(cluster, token)["username"] == name)
+    }
   }
 
   @Test func tokensOfTheIssuerAreBelievedByTheirClaims() async throws {

@@ -68,26 +68,53 @@ import Testing
 }
 
 @Suite struct KeyTests {
-  @Test(arguments: [SignatureAlgorithm.es256, .rs256])
-  func aTokenIsSignedAndVerified(algorithm: SignatureAlgorithm) throws {
-    let key = try algorithm == .es256 ? PrivateKey.generateP256() : PrivateKey.generateRSA()
-    #expect(key.algorithm == algorithm)
-    let message = Array("header.payload".utf8)
-    for _ in 0..<20 {
-      let signature = try key.sign(message)
-      if algorithm == .es256 { #expect(signature.count == 64) }
-      #expect(key.publicKey.verify(signature, of: message, algorithm: algorithm))
-      #expect(!key.publicKey.verify(signature, of: message + [0], algorithm: algorithm))
-      #expect(!key.publicKey.verify(signature.dropLast(), of: message, algorithm: algorithm))
-      #expect(!key.publicKey.verify(signature, of: message, algorithm: algorithm == .es256 ? .rs256 : .es256))
-      let other = try PrivateKey.generateP256()
-      #expect(!other.publicKey.verify(signature, of: message, algorithm: algorithm))
+  /// A key that can sign so.
+  private func key(for algorithm: SignatureAlgorithm) throws -> PrivateKey {
+    switch algorithm {
+    case .es256: try .generateP256()
+    case .es384: try .generate(on: .p384)
+    case .es512: try .generate(on: .p521)
+    default: try .generateRSA()
     }
   }
 
-  @Test(arguments: [SignatureAlgorithm.es256, .rs256])
+  @Test(arguments: SignatureAlgorithm.allCases)
+  func aTokenIsSignedAndVerified(algorithm: SignatureAlgorithm) throws {
+    let key = try key(for: algorithm)
+    let stranger = try self.key(for: algorithm)
+    let message = Array("header.payload".utf8)
+    for _ in 0..<10 {
+      let signature = try key.sign(message, algorithm: algorithm)
+      #expect(key.publicKey.verify(signature, of: message, algorithm: algorithm))
+      #expect(!key.publicKey.verify(signature, of: message + [0], algorithm: algorithm))
+      #expect(!key.publicKey.verify(signature.dropLast(), of: message, algorithm: algorithm))
+      #expect(!stranger.publicKey.verify(signature, of: message, algorithm: algorithm))
+      for other in SignatureAlgorithm.allCases where other != algorithm {
+        #expect(!key.publicKey.verify(signature, of: message, algorithm: other))
+      }
+    }
+  }
+
+  @Test(arguments: [
+    (SignatureAlgorithm.es256, 64), (.es384, 96), (.es512, 132), (.rs256, 256), (.ps512, 256),
+  ])
+  func signaturesAreAsWideAsTheirStandardSays(algorithm: SignatureAlgorithm, bytes: Int) throws {
+    #expect(try key(for: algorithm).sign([1, 2, 3], algorithm: algorithm).count == bytes)
+  }
+
+  @Test func aKeySignsByAnAlgorithmOfItsFamily() throws {
+    #expect(try key(for: .ps384).algorithm == .rs256)
+    for algorithm in [SignatureAlgorithm.es256, .es384, .es512] {
+      let key = try key(for: algorithm)
+      #expect(key.algorithm == algorithm)
+      #expect(key.publicKey.algorithm == algorithm)
+      #expect(throws: TLSError.self) { _ = try key.sign([1], algorithm: .rs256) }
+    }
+  }
+
+  @Test(arguments: [SignatureAlgorithm.es256, .es384, .es512, .rs256])
   func keysSurviveTheirTextsAndNumbers(algorithm: SignatureAlgorithm) throws {
-    let key = try algorithm == .es256 ? PrivateKey.generateP256() : PrivateKey.generateRSA()
+    let key = try key(for: algorithm)
     let again = try PrivateKey(pem: key.pem)
     #expect(key.pem.hasPrefix("-----BEGIN PRIVATE KEY-----"))
     #expect(again.publicKey.der == key.publicKey.der)
@@ -99,12 +126,11 @@ import Testing
     #expect(rebuilt.verify(try key.sign([1, 2, 3]), of: [1, 2, 3], algorithm: algorithm))
   }
 
-  @Test func numbersThatAreNoKeyAreRefused() {
-    #expect(throws: TLSError.self) {
-      _ = try PublicKey(
-        parameters: .ellipticCurveP256(x: [UInt8](repeating: 1, count: 32), y: [UInt8](repeating: 1, count: 32)))
-    }
-    #expect(throws: TLSError.self) { _ = try PublicKey(parameters: .ellipticCurveP256(x: [1], y: [2])) }
+  @Test(arguments: EllipticCurve.allCases)
+  func numbersThatAreNoKeyAreRefused(curve: EllipticCurve) {
+    let ones = [UInt8](repeating: 1, count: curve == .p256 ? 32 : curve == .p384 ? 48 : 66)
+    #expect(throws: TLSError.self) { _ = try PublicKey(parameters: .ellipticCurve(curve, x: ones, y: ones)) }
+    #expect(throws: TLSError.self) { _ = try PublicKey(parameters: .ellipticCurve(curve, x: [1], y: [2])) }
   }
 
   @Test(arguments: ["", "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n", "hello"])

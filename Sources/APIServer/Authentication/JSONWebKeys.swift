@@ -60,9 +60,11 @@ struct JSONWebKeys: Sendable {
     case "RSA":
       guard let modulus = number("n"), let exponent = number("e") else { return nil }
       return .rsa(modulus: modulus, exponent: exponent)
-    case "EC" where key["crv"] == "P-256":
-      guard let x = number("x"), let y = number("y") else { return nil }
-      return .ellipticCurveP256(x: x, y: y)
+    case "EC":
+      guard let curve = key["crv"].string.flatMap(EllipticCurve.init(rawValue:)), let x = number("x"),
+        let y = number("y")
+      else { return nil }
+      return .ellipticCurve(curve, x: x, y: y)
     default: return nil
     }
   }

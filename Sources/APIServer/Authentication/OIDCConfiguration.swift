@@ -2,6 +2,7 @@
 import CEL
 import JSON
 import Schema
+import TLS
 
 /// One issuer of tokens.
 public struct OIDCConfiguration: Sendable {
@@ -32,8 +33,8 @@ public struct OIDCConfiguration: Sendable {
   public var claimRules: [ClaimRule] = []
   public var userRules: [(ClaimExpression, message: String)] = []
 
-  /// What signs tokens here; the other algorithms of RFC 7518 are not known.
-  public static let knownAlgorithms: Set<String> = ["RS256", "ES256"]
+  /// What signs tokens: RFC 7518's algorithms of public keys.
+  public static let knownAlgorithms = Set(SignatureAlgorithm.allCases.map(\.rawValue))
 
   /// As kube-apiserver's flags say it. `usernamePrefix` nil: the issuer's URL and "#" for every claim but email; "-":
   /// none. Throws what is wrong with them.
@@ -49,7 +50,8 @@ public struct OIDCConfiguration: Sendable {
     let unknown = algorithms.subtracting(Self.knownAlgorithms).sorted()
     guard unknown.isEmpty, !algorithms.isEmpty else {
       throw InvalidConfiguration(
-        "--oidc-signing-algs \(unknown.joined(separator: ",")): tokens are verified by RS256 and ES256")
+        "--oidc-signing-algs \(unknown.joined(separator: ",")): tokens are verified by "
+          + Self.knownAlgorithms.sorted().joined(separator: ", "))
     }
     self.issuer = issuer
     audiences = [clientID]

@@ -156,9 +156,9 @@ public struct ServiceAccountTokens: Sendable {
   var keySet: JSONValue {
     var key: JSONValue = ["use": "sig", "kid": .string(keyID), "alg": .string(publicKey.algorithm?.rawValue ?? "")]
     switch publicKey.parameters {
-    case .ellipticCurveP256(let x, let y):
+    case .ellipticCurve(let curve, let x, let y):
       key["kty"] = "EC"
-      key["crv"] = "P-256"
+      key["crv"] = .string(curve.rawValue)
       key["x"] = .string(Crypto.base64URL(x))
       key["y"] = .string(Crypto.base64URL(y))
     case .rsa(let modulus, let exponent):

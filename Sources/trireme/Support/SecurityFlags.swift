@@ -26,7 +26,7 @@ struct AuthenticationFlags: ParsableArguments {
   @Option(
     name: .customLong("oidc-required-claim"), help: "claim=value that tokens must have; once for each.")
   var oidcRequiredClaims: [String] = []
-  @Option(help: "Algorithms of its tokens: RS256, ES256; separated by commas.")
+  @Option(help: "Algorithms of its tokens: RS256, RS384, …, ES256, …, PS256, …; separated by commas.")
   var oidcSigningAlgs = "RS256"
   @Option(help: "AuthenticationConfiguration (apiserver.config.k8s.io/v1beta1); in place of the options --oidc-….")
   var authenticationConfig: String?
