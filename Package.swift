@@ -55,7 +55,7 @@ let package = Package(
     room("TLS", ["World", "EventLoop", "COpenSSL"]),
     room("HTTP", ["World", "EventLoop", "TLS", "CNghttp2", deque]),
     room("JSON"),
-    room("Schema", ["JSON", yams]),
+    room("Schema", ["World", "JSON", yams]),
     room("CEL", ["JSON", "Schema"]),
     room("Kinds", ["World", "CEL", "Schema", "JSON"]),
     room("Raft", exclude: ["DIVERGENCE.md"]),
@@ -108,7 +108,10 @@ let package = Package(
         "World", "TLS", "Replica", "APIServer", "Client", "HTTP", "Kinds", "Schema", "JSON", "Simulation", logging,
       ], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(name: "PackageTests", swiftSettings: settings),
-    tests("World"), tests("EventLoop", ["World"]), tests("TLS", ["EventLoop", "World"]),
+    // Loops of their own for the tests of what runs on loops.
+    .target(
+      name: "LoopSupport", dependencies: ["World", "EventLoop"], path: "Tests/LoopSupport", swiftSettings: settings),
+    tests("World"), tests("EventLoop", ["World", "LoopSupport"]), tests("TLS", ["EventLoop", "World", "LoopSupport"]),
     tests("HTTP", ["EventLoop", "TLS", "World"]), tests("JSON"), tests("Schema", ["JSON"]),
     tests("CEL", ["Schema", "JSON"]), tests("Kinds", ["Schema", "JSON"]), tests("Raft"), tests("Storage"),
     tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", logging]),

@@ -2,7 +2,6 @@
 import ArgumentParser
 import EventLoop
 import Glibc
-import World
 
 @main
 struct TriremeChaos: ParsableCommand {
@@ -15,27 +14,6 @@ struct TriremeChaos: ParsableCommand {
     signal(SIGPIPE, SIG_IGN)
     EventLoop.installAsDefaultExecutors([MainLoop.shared])
     Self.main(nil)
-  }
-}
-
-/// The loop of the main thread: everything of a run lives on it.
-enum MainLoop {
-  static let shared = EventLoop(name: "main")
-
-  /// Runs `body` to its end on the main thread.
-  static func run(_ body: @escaping @Sendable (EventLoop) async throws -> Void) throws {
-    let outcome = Outcome()
-    shared.spawn {
-      do { try await body(shared) } catch { outcome.error = error }
-      shared.stop()
-    }
-    shared.run()
-    if let error = outcome.error { throw error }
-  }
-
-  /// Written on the main loop, read when it has stopped.
-  private final class Outcome: @unchecked Sendable {
-    var error: (any Error)?
   }
 }
 

@@ -42,34 +42,16 @@ public struct WallTime: Hashable, Comparable, Sendable {
   /// Year, month, day, hour, minute, second in the proleptic Gregorian calendar.
   public var civil: (year: Int64, month: Int64, day: Int64, hour: Int64, minute: Int64, second: Int64) {
     let seconds = secondsSinceEpoch
-    var days = seconds / 86_400
-    var rest = seconds % 86_400
-    if rest < 0 {
-      rest += 86_400
-      days -= 1
-    }
-    // Days to civil date, by eras of 400 years that begin on 1 March (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-    let shifted = days + 719_468
-    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let monthFromMarch = (5 * dayOfYear + 2) / 153
-    let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    return (year, month, dayOfYear - (153 * monthFromMarch + 2) / 5 + 1, rest / 3600, rest / 60 % 60, rest % 60)
+    let (days, rest) = seconds.quotientAndRemainder(flooring: CivilDate.secondsPerDay)
+    let date = CivilDate(daysSinceEpoch: days)
+    return (date.year, date.month, date.day, rest / 3600, rest / 60 % 60, rest % 60)
   }
 
   /// The time of a civil date in UTC.
   public init(
     year: Int64, month: Int64, day: Int64, hour: Int64 = 0, minute: Int64 = 0, second: Int64 = 0, nanoseconds: Int64 = 0
   ) {
-    let shiftedYear = month <= 2 ? year - 1 : year
-    let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
-    let yearOfEra = shiftedYear - era * 400
-    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-    let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-    let days = era * 146_097 + dayOfEra - 719_468
+    let days = CivilDate(year: year, month: month, day: day).daysSinceEpoch
     self.init(
       secondsSinceEpoch: days * 86_400 + hour * 3600 + minute * 60 + second, nanoseconds: nanoseconds)
   }

@@ -1,5 +1,6 @@
 import EventLoop
 import Glibc
+import LoopSupport
 import Synchronization
 import Testing
 import World

@@ -1,4 +1,5 @@
 import EventLoop
+import LoopSupport
 import Synchronization
 import Testing
 import World

@@ -1,51 +1,7 @@
 import EventLoop
+import LoopSupport
 import TLS
 import World
-
-/// Runs `body` with a loop on its own thread, which is stopped and joined afterwards.
-func withLoop<Value>(_ body: (EventLoop) async throws -> Value) async throws -> Value {
-  let loop = EventLoop.start(name: "test")
-  defer {
-    loop.stop()
-    loop.join()
-  }
-  return try await body(loop)
-}
-
-extension EventLoop {
-  /// Runs `body` on the loop and returns what it returns.
-  func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-    try await withCheckedThrowingContinuation { continuation in
-      execute { continuation.resume(with: Result { try body() }) }
-    }
-  }
-
-  /// Waits until `condition`, asked on the loop, holds.
-  func wait(atMost limit: Duration = .seconds(20), until condition: @escaping @Sendable () -> Bool) async throws {
-    try await withDeadline(limit) {
-      while try await !self.run({ condition() }) { try await self.sleep(for: .milliseconds(1)) }
-    }
-  }
-}
-
-final class RecordingHandler: StreamHandler {
-  private(set) var received: [UInt8] = []
-  private(set) var drains = 0
-  private(set) var closes = 0
-  private(set) var closeError: StreamError?
-  var onReceive: ((UnsafeRawBufferPointer) -> Void)?
-
-  func streamDidReceive(_ bytes: UnsafeRawBufferPointer) {
-    received.append(contentsOf: bytes)
-    onReceive?(bytes)
-  }
-  func streamDidDrain() { drains += 1 }
-  func streamDidClose(_ error: StreamError?) {
-    closes += 1
-    closeError = error
-    onReceive = nil
-  }
-}
 
 /// One side of a TLS connection under test; used on its loop only.
 final class Side: @unchecked Sendable {

@@ -1,4 +1,5 @@
 import EventLoop
+import LoopSupport
 import TLS
 import Testing
 import World

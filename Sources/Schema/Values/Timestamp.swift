@@ -1,5 +1,6 @@
 // Points of time as `meta/v1` Time and MicroTime carry them. Any year from 0 to 9999: unlike 64-bit nanoseconds, so
 // that no text a client sends can overflow.
+import World
 
 /// Seconds and nanoseconds since 1970-01-01T00:00:00Z.
 public struct Timestamp: Sendable, Hashable, Comparable {
@@ -28,7 +29,7 @@ public struct Timestamp: Sendable, Hashable, Comparable {
       (1...12).contains(month), day >= 1, day <= Self.days(inMonth: month, of: year), hour <= 23, minute <= 59,
       second <= 59, let fraction = reader.fraction(), let offset = reader.offset(), reader.rest.isEmpty
     else { return nil }
-    let days = Self.daysSinceEpoch(year: year, month: month, day: day)
+    let days = CivilDate(year: year, month: month, day: day).daysSinceEpoch
     seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset
     nanoseconds = fraction
   }
@@ -90,15 +91,6 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     }
   }
 
-  /// By eras of 400 years that begin on 1 March (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-  private static func daysSinceEpoch(year: Int64, month: Int64, day: Int64) -> Int64 {
-    let shiftedYear = month <= 2 ? year - 1 : year
-    let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
-    let yearOfEra = shiftedYear - era * 400
-    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-  }
-
   /// "2025-01-01T00:00:00Z".
   public var rfc3339: String { text(microseconds: false) }
   /// "2025-01-01T00:00:00.000000Z".
@@ -106,21 +98,8 @@ public struct Timestamp: Sendable, Hashable, Comparable {
 
   private func text(microseconds: Bool) -> String {
     let clamped = min(max(seconds, Self.secondsRange.lowerBound), Self.secondsRange.upperBound)
-    var days = clamped / 86_400
-    var rest = clamped % 86_400
-    if rest < 0 {
-      rest += 86_400
-      days -= 1
-    }
-    let shifted = days + 719_468
-    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let monthFromMarch = (5 * dayOfYear + 2) / 153
-    let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    let day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
+    let (days, rest) = clamped.quotientAndRemainder(flooring: CivilDate.secondsPerDay)
+    let date = CivilDate(daysSinceEpoch: days)
     return String(unsafeUninitializedCapacity: 27) { buffer in
       var at = 0
       func put(_ value: Int64, digits: Int, then separator: Unicode.Scalar) {
@@ -132,9 +111,9 @@ public struct Timestamp: Sendable, Hashable, Comparable {
         buffer[at + digits] = UInt8(ascii: separator)
         at += digits + 1
       }
-      put(year, digits: 4, then: "-")
-      put(month, digits: 2, then: "-")
-      put(day, digits: 2, then: "T")
+      put(date.year, digits: 4, then: "-")
+      put(date.month, digits: 2, then: "-")
+      put(date.day, digits: 2, then: "T")
       put(rest / 3600, digits: 2, then: ":")
       put(rest / 60 % 60, digits: 2, then: ":")
       put(rest % 60, digits: 2, then: microseconds ? "." : "Z")
