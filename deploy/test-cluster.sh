@@ -15,108 +15,18 @@ network=${CLUSTER_NETWORK:-127.0.67}
 binaries=$(swift build -c release --show-bin-path)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/trireme-test.XXXXXX")
 home=$scratch/cluster
-passed=0
-failed=0
-background=()
+. deploy/reporting.sh
 
-# --- Reporting ------------------------------------------------------------------------------------------------------
-
-say() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }
-pass() { passed=$((passed + 1)); say "✓ $1"; }
-fail() {
-  failed=$((failed + 1))
-  say "✗ $1"
-  sed 's/^/          /' "${2:-/dev/null}" | tail -n 20
+clean_up() {
+  test -x "$binaries/trireme" || return
+  "$binaries/trireme" down --home "$home" >/dev/null 2>&1
+  "$binaries/trireme" down --home "$scratch/chaos" >/dev/null 2>&1
 }
-
-# check TITLE COMMAND…: the command succeeds.
-check() {
-  local title=$1
-  shift
-  if "$@" >"$scratch/output" 2>&1; then pass "$title"; else fail "$title" "$scratch/output"; fi
-}
-
-# shows TITLE TEXT COMMAND…: it succeeds and prints the text.
-shows() {
-  local title=$1 text=$2
-  shift 2
-  if "$@" >"$scratch/output" 2>&1 && grep -qF -- "$text" "$scratch/output"; then
-    pass "$title"
-  else
-    echo "(expected: $text)" >>"$scratch/output"
-    fail "$title" "$scratch/output"
-  fi
-}
-
-# refuses TITLE TEXT… -- COMMAND…: it fails and prints every text.
-refuses() {
-  local title=$1 texts=() text
-  shift
-  while [ "$1" != -- ]; do texts+=("$1") && shift; done
-  shift
-  if "$@" >"$scratch/output" 2>&1; then
-    echo "(succeeded; expected an error)" >>"$scratch/output"
-    fail "$title" "$scratch/output"
-    return
-  fi
-  for text in "${texts[@]}"; do
-    if ! grep -qF -- "$text" "$scratch/output"; then
-      echo "(expected: $text)" >>"$scratch/output"
-      fail "$title" "$scratch/output"
-      return
-    fi
-  done
-  pass "$title"
-}
-
-# within SECONDS COMMAND…: tries again until the command succeeds.
-within() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    [ "$SECONDS" -lt "$end" ] || return 1
-    sleep 0.2
-  done
-}
-
-finish() {
-  trap - EXIT INT TERM
-  for pid in "${background[@]}"; do kill "$pid" 2>/dev/null; done
-  test -x "$binaries/trireme" && "$binaries/trireme" down --home "$home" >/dev/null 2>&1
-  test -x "$binaries/trireme" && "$binaries/trireme" down --home "$scratch/chaos" >/dev/null 2>&1
-  if [ "$failed" -gt 0 ] && [ -d "$scratch/logs" ]; then
-    say "The logs of the servers are kept in $scratch/logs"
-    find "$scratch" -mindepth 1 -maxdepth 1 ! -name logs -exec rm -rf {} +
-  else
-    rm -rf "$scratch"
-  fi
-  echo "$passed passed, $failed failed"
-  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
-  exit $?
-}
-trap finish EXIT
-trap 'say interrupted; failed=$((failed + 1)); exit 130' INT TERM
-
-# keep_logs FOLDER NAME: what explains a failure outlives the cluster.
-keep_logs() {
-  local log
-  for log in "$1"/*/log "$1"/report.html; do
-    test -f "$log" || continue
-    mkdir -p "$scratch/logs/$2"
-    cp "$log" "$scratch/logs/$2/$(basename "$(dirname "$log")")-$(basename "$log")"
-  done
-}
+finish_at_exit
 
 # --- Programs -------------------------------------------------------------------------------------------------------
 
-# Always built: what is tested is what the sources say now.
-for product in trireme trireme-chaos; do
-  say "building $product (release)"
-  if ! swift build -c release --product "$product" >"$scratch/output" 2>&1; then
-    fail "$product builds" "$scratch/output"
-    exit 1
-  fi
-done
+build trireme trireme-chaos
 trireme=$binaries/trireme
 
 # A dispatcher named kubectl has the versions beside it; elsewhere kubectl is what it is.

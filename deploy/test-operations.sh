@@ -13,106 +13,17 @@ network=${OPERATIONS_NETWORK:-127.0.68}
 binaries=${TRIREME_BINARIES:-$(swift build -c release --show-bin-path)}
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/trireme-operations.XXXXXX")
 home=$scratch/cluster
-passed=0
-failed=0
-background=()
+. deploy/reporting.sh
 
-# --- Reporting ------------------------------------------------------------------------------------------------------
-
-say() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }
-pass() { passed=$((passed + 1)); say "✓ $1"; }
-fail() {
-  failed=$((failed + 1))
-  say "✗ $1"
-  sed 's/^/          /' "${2:-/dev/null}" | tail -n 20
-}
-
-# check TITLE COMMAND…: the command succeeds.
-check() {
-  local title=$1
-  shift
-  if "$@" >"$scratch/output" 2>&1; then pass "$title"; else fail "$title" "$scratch/output"; fi
-}
-
-# shows TITLE TEXT COMMAND…: it prints the text, whether it succeeds or not.
-shows() {
-  local title=$1 text=$2
-  shift 2
-  "$@" >"$scratch/output" 2>&1
-  if grep -qF -- "$text" "$scratch/output"; then
-    pass "$title"
-  else
-    echo "(expected: $text)" >>"$scratch/output"
-    fail "$title" "$scratch/output"
-  fi
-}
-
-# refuses TITLE TEXT… -- COMMAND…: it fails and prints every text.
-refuses() {
-  local title=$1 texts=() text
-  shift
-  while [ "$1" != -- ]; do texts+=("$1") && shift; done
-  shift
-  if timeout 90 "$@" >"$scratch/output" 2>&1; then
-    echo "(succeeded; expected an error)" >>"$scratch/output"
-    fail "$title" "$scratch/output"
-    return
-  fi
-  for text in "${texts[@]}"; do
-    if ! tr '\n' ' ' <"$scratch/output" | grep -qF -- "$text"; then
-      echo "(expected: $text)" >>"$scratch/output"
-      fail "$title" "$scratch/output"
-      return
-    fi
-  done
-  pass "$title"
-}
-
-# within SECONDS COMMAND…: tries again until the command succeeds.
-within() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    [ "$SECONDS" -lt "$end" ] || return 1
-    sleep 0.2
-  done
-}
-
-finish() {
-  trap - EXIT INT TERM
-  if [ "$failed" -gt 0 ]; then
-    mkdir -p "$scratch/logs"
-    for log in "$scratch"/*/*/log "$scratch"/*.log; do
-      test -f "$log" && cp "$log" "$scratch/logs/$(basename "$(dirname "$log")")-$(basename "$log")"
-    done
-  fi
-  for pid in "${background[@]}"; do kill "$pid" 2>/dev/null; done
+clean_up() {
+  if [ "$failed" -gt 0 ]; then keep_logs "$home" cluster && keep_logs "$scratch" others; fi
   test -x "$binaries/trireme" && "$binaries/trireme" down --home "$home" >/dev/null 2>&1
-  wait 2>/dev/null
-  if [ "$failed" -gt 0 ]; then
-    say "The logs are kept in $scratch/logs"
-    find "$scratch" -mindepth 1 -maxdepth 1 ! -name logs -exec rm -rf {} +
-  else
-    rm -rf "$scratch"
-  fi
-  echo "$passed passed, $failed failed"
-  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
-  exit $?
 }
-trap finish EXIT
-trap 'say interrupted; failed=$((failed + 1)); exit 130' INT TERM
+finish_at_exit
 
 # --- Programs -------------------------------------------------------------------------------------------------------
 
-if [ -z "${TRIREME_BINARIES:-}" ]; then
-  for product in trireme trireme-chaos; do
-    say "building $product (release)"
-    if ! swift build -c release --product "$product" >"$scratch/output" 2>&1; then
-      fail "$product builds" "$scratch/output"
-      exit 1
-    fi
-  done
-fi
+[ -n "${TRIREME_BINARIES:-}" ] || build trireme trireme-chaos
 t() { "$binaries/trireme" "$@"; }
 export TRIREME_HOME=$home HOME=$scratch/user
 mkdir -p "$HOME"
@@ -150,8 +61,8 @@ for servers in 3 5; do
   check "1 → 3 → 5: trireme up --servers $servers" t up --servers $servers
   check "$servers voters" within 20 voters $servers
 done
-shows "status: two may be lost" "You can lose 2 more servers" t status
-shows "status: every state is equal" "equal on server-1, server-2, server-3, server-4, server-5" t status
+tells "status: two may be lost" "You can lose 2 more servers" t status
+tells "status: every state is equal" "equal on server-1, server-2, server-3, server-4, server-5" t status
 check "leadership moves to server-5" t member transfer-leader server-5
 check "the leader is removed" t member remove server-5
 check "it is gone" within 20 voters 4
@@ -163,7 +74,7 @@ check "3 voters" within 20 voters 3
 
 # With a member down: kill -9, and the others go on; a new one joins and the dead one is removed meanwhile.
 kill -9 "$(pid_of server-3)"
-shows "status: server-3 does not answer" "does not answer" t status
+tells "status: server-3 does not answer" "does not answer" t status
 before=$(configuration)
 refuses "removing one of the two that are left" "server-2 is not removed" "writes would stop" "server-3" -- \
   "$binaries/trireme" member remove server-2
@@ -182,6 +93,74 @@ check "its process ends by itself" within 20 bash -c "! kill -0 $four 2>/dev/nul
 check "3 → 1: trireme up --servers 1" t up --servers 1
 check "1 voter" within 20 voters 1
 written "no write failed and none is lost" resize
+
+# --- Keys: changed on every server while it writes ---------------------------------------------------------------------
+
+check "1 → 3: trireme up --servers 3" t up --servers 3
+check "3 voters" within 20 voters 3
+check "writers begin" writers keys
+shows "keys status: every server has a key of its own" "everything is sealed with the key" t keys status
+keyed() { [ "$(t keys status -o json | grep -oE "\"key\":$1," | wc -l)" = "$2" ]; }
+check "all with key 1" keyed 1 3
+shows "keys rotate: every server, one after the other" \
+  "server-3: everything stored is sealed with key 2, and the old key is forgotten" t keys rotate
+check "all with key 2" keyed 2 3
+shows "keys rotate server-2" "server-2: everything stored is sealed with key 3" t keys rotate server-2
+check "one with key 3" keyed 3 1
+refuses "a server that is not there" "there is no member server-9; there are: server-1, server-2, server-3" -- \
+  t keys rotate server-9
+kill -9 "$(pid_of server-3)"
+tells "keys status: server-3 is silent" "silent" t keys status
+refuses "keys rotate with a server down" "server-3 does not answer" "Nothing was changed" -- t keys rotate
+check "nothing was changed" keyed 2 1
+shows "but the others may" "server-1: everything stored is sealed with key 3" t keys rotate server-1
+check "server-3 is started again" t up
+check "with its own key" within 20 keyed 2 1
+check "3 voters" within 20 voters 3
+written "no write failed while keys were changed" keys
+
+# --- The step back of the tables ---------------------------------------------------------------------------------------
+
+refuses "the step back under a server that runs" "runs: stop it first" -- t schema back --home "$home/server-3"
+stop() { # NAME: by SIGTERM, until it is gone
+  local pid
+  pid=$(pid_of "$1")
+  kill -TERM "$pid"
+  within 20 bash -c "! kill -0 $pid 2>/dev/null"
+}
+check "server-3 is stopped" stop server-3
+shows "schema: the versions of its tables" "takes the step forward at its next start" bash -c \
+  "'$binaries/trireme' schema --home '$home/server-3' && '$binaries/trireme' schema back --home '$home/server-3' && '$binaries/trireme' schema --home '$home/server-3'"
+user_version() { python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("PRAGMA user_version").fetchone()[0])' "$1"; }
+check "raft.db is of the version before" [ "$(user_version "$home/server-3/data/raft.db")" = 0 ]
+refuses "a second step back" "already" "Nothing was changed" -- t schema back --home "$home/server-3"
+check "this version takes the step forward" t up
+check "3 voters" within 20 voters 3
+within 20 bash -c "'$binaries/trireme' status --home '$home' | grep -q 'equal on server-1, server-2, server-3'"
+tells "its state is equal to the others'" "equal on server-1, server-2, server-3" t status
+check "it is stopped again" stop server-3
+mark() { # VERSION: as a program of that version would have left the tables
+  python3 - "$home/server-3/data" "$1" <<'PYTHON'
+import sqlite3, sys
+for name in ["raft.db", "state.db"]:
+    database = sqlite3.connect(f"{sys.argv[1]}/{name}")
+    database.execute("UPDATE meta SET value = ? WHERE name = 'format'", [sys.argv[2]])
+    database.execute(f"PRAGMA user_version={int(sys.argv[2])}")
+    database.commit()
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+PYTHON
+}
+mark 9
+sums() { sha256sum "$home/server-3/data/raft.db" "$home/server-3/data/state.db"; }
+before=$(sums)
+refuses "tables of a newer version" "was written by a newer version" "version 9" "nothing was changed" -- \
+  "$binaries/trireme" server --home "$home/server-3"
+refuses "their step back by an older program" "newer version" -- t schema back --home "$home/server-3"
+shows "schema says so" "refuses it: a newer one has written it" t schema --home "$home/server-3"
+check "nothing was changed" [ "$(sums)" = "$before" ]
+mark 2
+check "3 → 1: trireme up --servers 1" t up --servers 1
+check "1 voter" within 20 voters 1
 
 # --- Bad input: a clear error, and nothing changed --------------------------------------------------------------------
 
@@ -204,6 +183,40 @@ refuses "a member's name" "there is a member server-1 at $network.1:$port alread
 refuses "an address in use" "in use" -- "$scratch/join" "$scratch/j3" server-7 "$network.1:$port" "$token"
 refuses "an address of another machine" "does not have the address" -- "$scratch/join" "$scratch/j3" server-7 "192.0.2.1:$port" "$token"
 refuses "a bad name" "is no name for a server" -- "$scratch/join" "$scratch/j3" Server_7 "$network.7:$port" "$token"
+cat >"$scratch/ask" <<'PYTHON'
+# ask SERVER TOKEN FIELD=VALUE…: what a server that joins sends, with some of it changed; prints the answer's message.
+import datetime, json, ssl, subprocess, sys, urllib.error, urllib.request
+request = subprocess.run(
+    ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "/dev/null",
+     "-subj", "/CN=server"], check=True, capture_output=True, text=True).stdout
+body = {
+    "credential": sys.argv[2].split("::")[-1], "name": "server-7", "address": "127.0.0.7:7", "version": "0.1.0",
+    "time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "certificateRequest": request,
+    "node": None, "replace": False}
+for change in sys.argv[3:]:
+    name, value = change.split("=", 1)
+    body[name] = int(value) if value.isdigit() else value
+context = ssl._create_unverified_context()
+try:
+    urllib.request.urlopen(
+        urllib.request.Request(
+            f"https://{sys.argv[1]}/trireme/join", data=json.dumps(body).encode(),
+            headers={"content-type": "application/json"}), context=context, timeout=30)
+except urllib.error.HTTPError as error:
+    sys.exit(json.load(error)["message"])
+PYTHON
+refuses "a clock that is wrong" "the clocks differ by" "let NTP set them" -- \
+  python3 "$scratch/ask" "$network.1:$port" "$token" time=2031-01-01T00:00:00Z
+refuses "a version too new" "this server is trireme 0.9.0, the cluster runs 0.1.0: upgrade the cluster's servers first" -- \
+  python3 "$scratch/ask" "$network.1:$port" "$token" version=0.9.0
+refuses "a member's id" "the disk of server-7 belongs to server 1, which is the member server-1" -- \
+  python3 "$scratch/ask" "$network.1:$port" "$token" node=1
+refuses "an id that was used" "which is no member any more" -- \
+  python3 "$scratch/ask" "$network.1:$port" "$token" node=3
+refuses "a member's address" "is that of the member server-1" -- \
+  python3 "$scratch/ask" "$network.1:$port" "$token" "address=$network.1:$port"
+refuses "a request that cannot be understood" "no request to join" -- \
+  python3 "$scratch/ask" "$network.1:$port" "$token" time=yesterday
 refuses "a member that is not there" "there is no member server-9; there are: server-1" -- "$binaries/trireme" member remove server-9
 refuses "the last voter" "server-1 is not removed: it is the last voter" -- "$binaries/trireme" member remove server-1
 refuses "an existing member's place" "there is a member server-1" -- "$binaries/trireme" member add server-1
@@ -219,7 +232,7 @@ k create configmap kept --from-literal=value=before >/dev/null
 shows "a backup under load" "Verified: read back whole" t backup "$scratch/backup"
 k create configmap later --from-literal=value=after >/dev/null
 written "no write failed meanwhile" backup
-shows "status remembers it" "verified" t status
+tells "status remembers it" "verified" t status
 refuses "a backup over another" "exists already" -- "$binaries/trireme" backup "$scratch/backup"
 t backup key >"$scratch/backup.key"
 size=$(stat -c %s "$scratch/backup")
@@ -259,11 +272,8 @@ check "3 voters" within 20 voters 3
 k create configmap survivor --from-literal=value=yes >/dev/null
 say "kill -9 of two of three servers"
 kill -9 "$(pid_of server-2)" "$(pid_of server-3)"
-shows "status of the survivor says what to do" "No majority: 1 of 3 voters answers" t status --server "$network.1:$port"
-# The survivor hears that the others are gone a moment after they are.
-recovers() { t recover --home "$home/server-1" --yes >"$scratch/recovery" 2>&1; }
-check "recover, online" within 10 recovers
-shows "it says so" "takes writes again" cat "$scratch/recovery"
+tells "status of the survivor says what to do" "No majority: 1 of 3 voters answers" t status --server "$network.1:$port"
+shows "recover, online, at once" "takes writes again" t recover --home "$home/server-1" --yes
 seconds=$(grep -oE '[0-9.]+ s after' "$scratch/output" | grep -oE '^[0-9.]+')
 say "  $(tail -n 2 "$scratch/output" | head -n 1)"
 check "in less than 10 s" [ "$(printf '%.0f' "${seconds:-99}")" -lt 10 ]
@@ -276,6 +286,21 @@ equal() { t status | grep -q "equal on server-1, server-2, server-3"; }
 check "their states are equal" within 60 equal
 check "and they are voters again by themselves" within 60 voters 3
 [ "$failed" -gt 0 ] && t status
+
+# --- The end without a majority ---------------------------------------------------------------------------------------
+
+check "a leader that is left alone" t member transfer-leader server-1
+kill -9 "$(pid_of server-2)" "$(pid_of server-3)"
+# Somebody waits for what will not come.
+kubectl --kubeconfig "$home/kubeconfig" --server "https://$network.1:$port" create configmap lonely >/dev/null 2>&1 &
+background+=("$!")
+begun=$(date +%s%N)
+check "ends when it is asked to" stop server-1
+milliseconds=$((($(date +%s%N) - begun) / 1000000))
+say "  after $milliseconds ms"
+check "in less than 3 s" [ "$milliseconds" -lt 3000 ]
+check "all are started again" t up
+check "3 voters" within 60 voters 3
 
 # --- A wiped disk ----------------------------------------------------------------------------------------------------
 

@@ -147,8 +147,9 @@ public final class ControlPlaneServer: Sendable {
   /// Takes part in the group from here on.
   public func startReplica() { replica.start() }
 
-  /// Keeps what every cluster has, and stands for election as scheduler and controller manager.
-  public func startLoops() {
+  /// Keeps what every cluster has, and stands for election as scheduler and controller manager; unless `standing` is
+  /// false: those run elsewhere.
+  public func startLoops(standing: Bool = true) {
     let (bootstrap, replica, api, control) = (bootstrap, replica, api, worlds.control)
     let started = [
       control.spawn { await bootstrap.run { replica.leadership.isLeader } },
@@ -158,7 +159,7 @@ public final class ControlPlaneServer: Sendable {
       control.spawn { await api.followPolicies(on: control) { replica.leadership.isLeader } },
     ]
     tasks.withLock { $0 += started }
-    loops.start()
+    if standing { loops.start() }
   }
 
   /// Tells the load balancer first, then hands over what the loops hold, then sends watchers elsewhere. Requests may

@@ -39,6 +39,13 @@ extension Raft {
     return Proposal(term: currentTerm, indexes: configurationIndex...configurationIndex)
   }
 
+  /// Whether a change may be proposed now: this is a leader that has committed an entry of its term, and no change is
+  /// under way.
+  public var mayChangeMembership: Bool {
+    role == .leader && (hasCommittedInTerm || RaftMutant.configurationTooEarly.isActive)
+      && (isConfigurationSettled || RaftMutant.configurationsOverlap.isActive)
+  }
+
   /// Until then a leader cannot know whether a change of an earlier leader is still to be committed.
   private var hasCommittedInTerm: Bool { log.term(at: commitIndex) == currentTerm }
 

@@ -95,6 +95,7 @@ extension Raft {
       acknowledge(commitIndex, to: sender)
       return
     }
+    if RaftMutant.commitsUnverified.isActive { commit(through: min(leaderCommit, lastIndex)) }
     guard log.term(at: prevLogIndex) == prevLogTerm || RaftMutant.consistencyUnchecked.isActive else {
       let hintIndex = log.lastIndexThatCanMatch(index: min(prevLogIndex, lastIndex), term: prevLogTerm)
       let hintTerm = log.term(at: hintIndex) ?? 0
@@ -113,7 +114,7 @@ extension Raft {
       adopt(entry)
     }
     let lastNewIndex = prevLogIndex + LogIndex(entries.count)
-    commit(through: min(leaderCommit, RaftMutant.commitsUnverified.isActive ? lastIndex : lastNewIndex))
+    commit(through: min(leaderCommit, lastNewIndex))
     acknowledge(lastNewIndex, to: sender)
   }
 

@@ -35,7 +35,7 @@ public final class EncryptionKeyring: StorageCipher {
     var derived: [[UInt8]: [UInt8]] = [:]
   }
   private let state: Mutex<State>
-  private let resources: Set<String>
+  let resources: Set<String>
   private let path: String
   private let files: any FileSystem
 
@@ -121,6 +121,11 @@ public final class EncryptionKeyring: StorageCipher {
 
   /// Whether there are keys beside the current one: a rotation has not come to its end.
   public var hasOldKeys: Bool { state.withLock { $0.keys.count > 1 } }
+
+  /// The number of the current key, and those of the others in ascending order.
+  var numbers: (current: UInt64, old: [UInt64]) {
+    state.withLock { state in (state.current, state.keys.keys.filter { $0 != state.current }.sorted()) }
+  }
 
   /// Makes a new key, durably, and seals with it from here on. Returns its number. Blocks.
   func addKey() throws(StorageError) -> UInt64 {

@@ -18,6 +18,7 @@ public final class Replica: ObjectStore {
   let keyring: EncryptionKeyring?
   let stores: (log: any LogStore, state: any StateStorage)
   let needsResealing: Bool
+  let rotation = RotationDesk()
 
   /// Makes a replica of the state on `disk`; nothing runs before `start()`. Throws when what is stored cannot be read.
   public init(

@@ -115,6 +115,7 @@ final class ReplicaDriver: @unchecked Sendable {
     if raft.configuration.voters.isEmpty { for id in peers.keys { peers[id]?.isMember = false } }
     stateWriter.writtenIndex = machine.appliedIndex
     if disk.isDamaged {
+      options.observer?.foundDamaged(disk.damageDescription, node: options.node)
       repair = Repair(disk, peers: peers.keys.sorted(), configuration: options.firstConfiguration)
       status.repair = repair?.status
       shared.isBeingRepaired.store(true, ordering: .relaxed)
@@ -346,6 +347,10 @@ final class ReplicaDriver: @unchecked Sendable {
         }
         if let why = refusal() {
           answer.resume(returning: .failure(.noRoom(why)))
+          continue
+        }
+        if let why = refusal(ofVersion: entry) {
+          answer.resume(returning: .failure(.notUnderstood(why)))
           continue
         }
         status.proposalsTotal += 1

@@ -8,24 +8,90 @@ import World
 /// Why a rotation did not begin, or did not come to its end (it goes on at the next start).
 public enum RotationError: Error, Sendable, CustomStringConvertible {
   case notEncrypted
+  /// One at a time: a second one would forget the key that the first still seals with.
+  case underWay
   case failed(String)
 
   public var description: String {
     switch self {
     case .notEncrypted: "this server's disk is not encrypted"
+    case .underWay: "the key of this server's disk is being changed already"
     case .failed(let why): "the key cannot be changed: \(why)"
     }
   }
 }
 
+/// The keys of one server's disk, and how far what is stored is sealed with the newest.
+public struct EncryptionStatus: Sendable, Equatable {
+  /// What everything new is sealed with.
+  public var currentKey: UInt64
+  /// Keys that something stored may still need.
+  public var oldKeys: [UInt64]
+  /// Resources whose objects are sealed in the state. Of the log, everything is.
+  public var resources: [String]
+  /// What is stored is being sealed anew.
+  public var isRotating = false
+  /// What share of the log and of the state the walk has dealt with, from 0 to 1.
+  public var logShare = 1.0
+  public var stateShare = 1.0
+  /// Why the last walk did not come to its end; the next start begins it anew.
+  public var failure: String?
+}
+
+/// What a replica knows of a rotation. Any thread.
+final class RotationDesk: Sendable {
+  struct State {
+    var walksLeft = 0
+    var isUnderWay = false
+    var logShare = 1.0
+    var stateShare = 1.0
+    var failure: String?
+  }
+  let state = Mutex(State())
+
+  /// False: one is under way already.
+  func begin() -> Bool {
+    state.withLock { state in
+      guard !state.isUnderWay else { return false }
+      state = State(walksLeft: 2, isUnderWay: true, logShare: 0, stateShare: 0)
+      return true
+    }
+  }
+
+  /// The log's walk or the state's has ended; true with the second of them.
+  func walkEnded(_ failure: StorageError?) -> Bool {
+    state.withLock { state in
+      state.walksLeft -= 1
+      state.failure = state.failure ?? failure.map { "\($0)" }
+      return state.walksLeft == 0
+    }
+  }
+
+  func end(_ failure: String?) {
+    state.withLock { state in
+      state.isUnderWay = false
+      state.failure = failure
+    }
+  }
+}
+
 extension Replica {
+  /// The keys of this server's disk; nil where it is not encrypted.
+  public var encryption: EncryptionStatus? {
+    guard let keyring else { return nil }
+    let (current, old) = keyring.numbers
+    return rotation.state.withLock { state in
+      EncryptionStatus(
+        currentKey: current, oldKeys: old, resources: keyring.resources.sorted(), isRotating: state.isUnderWay,
+        logShare: state.logShare, stateShare: state.stateShare, failure: state.failure)
+    }
+  }
+
   /// Makes a new key for this server's disk and seals everything stored anew with it, in small steps beside the writes
   /// that go on; returns the new key's number when the old one is forgotten. Blocks the calling loop for the moment in
   /// which the keys' file is written.
   public func rotateEncryptionKey() async throws(RotationError) -> UInt64 {
-    guard let keyring else { throw .notEncrypted }
-    let number: UInt64
-    do throws(StorageError) { number = try keyring.addKey() } catch { throw .failed("\(error)") }
+    let (keyring, number) = try addKey()
     let failure = await withCheckedContinuation { continuation in
       reseal(keyring) { continuation.resume(returning: $0) }
     }
@@ -33,46 +99,39 @@ extension Replica {
     return number
   }
 
+  /// As `rotateEncryptionKey`, but returns when the new key is there: `encryption` tells how far it has come.
+  public func beginKeyRotation() throws(RotationError) -> UInt64 {
+    let (keyring, number) = try addKey()
+    reseal(keyring) { _ in }
+    return number
+  }
+
+  private func addKey() throws(RotationError) -> (EncryptionKeyring, UInt64) {
+    guard let keyring else { throw .notEncrypted }
+    guard rotation.begin() else { throw .underWay }
+    do throws(StorageError) { return (keyring, try keyring.addKey()) } catch {
+      rotation.end("\(error)")
+      throw .failed("\(error)")
+    }
+  }
+
   /// What a crash has interrupted, and what was stored in the clear and is to be sealed now.
   func finishRotation() {
-    guard let keyring, keyring.hasOldKeys || needsResealing else { return }
+    guard let keyring, keyring.hasOldKeys || needsResealing, rotation.begin() else { return }
     reseal(keyring) { _ in }
   }
 
   /// Both walks, then the old keys are dropped; `completion` gets the reason why not.
   private func reseal(_ keyring: EncryptionKeyring, _ completion: @escaping @Sendable (String?) -> Void) {
-    let left = Mutex<(walks: Int, failure: StorageError?)>((2, nil))
-    let walk = ResealWalk(left) { failure in
-      guard let failure else {
-        do throws(StorageError) { try keyring.dropOldKeys() } catch { return completion("\(error)") }
-        return completion(nil)
-      }
-      completion("\(failure)")
+    let rotation = rotation
+    let walkEnded = { @Sendable (failure: StorageError?) in
+      guard rotation.walkEnded(failure) else { return }
+      var reason = rotation.state.withLock { $0.failure }
+      if reason == nil { do throws(StorageError) { try keyring.dropOldKeys() } catch { reason = "\(error)" } }
+      rotation.end(reason)
+      completion(reason)
     }
-    stores.log.reseal { walk.finished($0) }
-    stores.state.reseal { walk.finished($0) }
-  }
-}
-
-/// Waits for the log's walk and the state's.
-private final class ResealWalk: Sendable {
-  private let left: Mutex<(walks: Int, failure: StorageError?)>
-  private let completion: @Sendable (StorageError?) -> Void
-
-  init(
-    _ left: consuming Mutex<(walks: Int, failure: StorageError?)>,
-    _ completion: @escaping @Sendable (StorageError?) -> Void
-  ) {
-    self.left = left
-    self.completion = completion
-  }
-
-  func finished(_ failure: StorageError?) {
-    let (isLast, first) = left.withLock { left in
-      left.walks -= 1
-      left.failure = left.failure ?? failure
-      return (left.walks == 0, left.failure)
-    }
-    if isLast { completion(first) }
+    stores.log.reseal(progress: { share in rotation.state.withLock { $0.logShare = share } }, walkEnded)
+    stores.state.reseal(progress: { share in rotation.state.withLock { $0.stateShare = share } }, walkEnded)
   }
 }

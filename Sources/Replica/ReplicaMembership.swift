@@ -141,6 +141,7 @@ extension ReplicaDriver {
     return Member(
       id: options.node, name: options.name.isEmpty ? listed?.name ?? "" : options.name,
       address: options.address.isEmpty ? listed?.address ?? "" : options.address, disk: disk,
+      version: options.commandVersion,
       isSpare: listed?.isSpare ?? false)
   }
 
@@ -291,7 +292,7 @@ extension ReplicaDriver {
     let readable = configuration.directory.filter { $0.version >= configuration.version }.map(\.id)
     return MembershipView(
       leader: options.node, configuration: configuration,
-      isSettled: raft.isConfigurationSettled && raft.term(at: raft.commitIndex) == raft.currentTerm,
+      isSettled: raft.mayChangeMembership,
       alive: Set(alive), caughtUp: Set(desk.catchUp.filter { $0.value.isCaughtUp }.keys).intersection(readable))
   }
 

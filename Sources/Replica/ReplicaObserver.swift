@@ -8,6 +8,8 @@ import Storage
 package protocol ReplicaObserver: AnyObject, Sendable {
   /// A replica was made of what its disk held; nothing has run yet.
   func restored(_ raft: Raft, _ state: ObservedState, node: NodeID)
+  /// What its disk held is not whole: it is repaired from its peers before it is made a replica of.
+  func foundDamaged(_ what: String, node: NodeID)
   /// Raft has taken its turn and wants this done: the state is the one after the turn.
   func performing(_ output: RaftOutput, _ raft: Raft, node: NodeID)
   /// The log's disk says that this write and all before it are durable.

@@ -16,6 +16,10 @@ public struct ReplicaOptions: Sendable {
   public var name: String
   public var address: String
 
+  /// The newest version of commands that this server says it understands. Lower than this build's own only in tests, and
+  /// to hold a new version back for as long as an upgrade may have to be undone.
+  public var commandVersion = Member.newestVersion
+
   /// Raft's unit of time. A tick that comes late is one tick: a loop that stood still does not start elections.
   public var tick: Duration = .milliseconds(10)
   /// 40 ms between heartbeats.
@@ -155,6 +159,14 @@ public struct ReplicaDisk: Sendable {
   var isDamaged: Bool {
     if directory.logContents.damage != nil || directory.stateContents.damage != nil { return true }
     return (try? storedMachine()) == nil
+  }
+
+  /// What of it is damaged, for whoever looks for the cause.
+  var damageDescription: String {
+    if let damage = directory.logContents.damage { return "the log: \(damage)" }
+    if let damage = directory.stateContents.damage { return "the state: \(damage)" }
+    do throws(CodecError) { _ = try storedMachine() } catch { return "\(error)" }
+    return "nothing"
   }
 
   /// The state machine as stored.

@@ -114,7 +114,7 @@ extension ReplicaDriver {
         raft.step(message)
       }
     case .forward(let entries):
-      let readable = entries.filter { $0.count > 33 && $0[0] == CommandEntry.version }
+      let readable = entries.filter { $0.count > 33 && $0[0] == CommandEntry.version && refusal(ofVersion: $0) == nil }
       // Refused ones are sent again by their origin, here or elsewhere.
       if raft.role == .leader, !readable.isEmpty { _ = try? raft.propose(readable) }
     case .repair(let message):

@@ -155,6 +155,8 @@ public enum StoreError: Error, Sendable {
   /// Too many servers have a full disk for anything to be written; nothing was. Reads go on, and writes will when there
   /// is room.
   case noRoom(String)
+  /// The command is of a version that a member of the group does not understand; nothing was written.
+  case notUnderstood(String)
 }
 
 /// The state at one revision. Immutable; holding one keeps a consistent view for paging.

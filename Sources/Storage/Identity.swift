@@ -98,7 +98,7 @@ struct MetaTable {
   }
 
   /// The tables' version as the file says; throws where it cannot be believed.
-  private func storedVersion() throws(StorageError) -> UInt64 {
+  func storedVersion() throws(StorageError) -> UInt64 {
     // `format` alone counts: a flipped bit in the file's head must not look like a newer program's work.
     if let format = try value("format").flatMap({ UInt64($0) }) { return format }
     guard try hasChecksums() else { throw .damaged("\(path): the version of its tables") }

@@ -92,15 +92,18 @@ public protocol LogStore: AnyObject, Sendable {
   /// To be called about once a second: looks for room after `full`, and does what is done in small steps.
   func maintain()
   /// Seals every stored entry with the cipher's current key, in small steps; calls `completion` on the store's thread,
-  /// with the reason if it could not be done.
-  func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void)
+  /// with the reason if it could not be done, and before it `progress`, with the share that is done (0 to 1).
+  func reseal(
+    progress: @escaping @Sendable (Double) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void)
   /// Performs what was handed in, then closes the files and calls `completion` on the store's thread.
   func close(_ completion: @escaping @Sendable () -> Void)
 }
 
 extension LogStore {
   public func maintain() {}
-  public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) { completion(nil) }
+  public func reseal(
+    progress: @escaping @Sendable (Double) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void
+  ) { completion(nil) }
 }
 
 /// What a log holds when it is opened.

@@ -1,7 +1,27 @@
 // Sealing anew what is stored, in steps small enough for commits to go between them.
 
+/// How far a walk over what is stored has come.
+struct ResealWalk: Sendable {
+  /// Where it begins and ends; nil where nothing is stored.
+  var places: ClosedRange<UInt64>?
+  /// Told the share that is done, from 0 to 1.
+  var progress: @Sendable (Double) -> Void
+
+  func reached(_ place: UInt64) {
+    guard let places, places.upperBound > places.lowerBound, place >= places.lowerBound else { return }
+    progress(min(1, Double(place - places.lowerBound) / Double(places.upperBound - places.lowerBound)))
+  }
+}
+
 extension LogDatabase {
   private static let entriesPerStep = 128
+
+  /// The indexes of the first and the last entry; nil without any.
+  func storedIndexes() throws(StorageError) -> ClosedRange<UInt64>? {
+    let first = try database.word("SELECT min(log_index) FROM log")
+    let last = try database.word("SELECT max(log_index) FROM log")
+    return first > 0 && first <= last ? first...last : nil
+  }
 
   /// Seals the next entries behind `index` with the current key; returns the last, nil when there are no more.
   func reseal(after index: UInt64) throws(StorageError) -> UInt64? {
@@ -37,6 +57,13 @@ extension LogDatabase {
 
 extension StateDatabase {
   private static let rowsPerStep: UInt64 = 256
+
+  /// The ids of the first and the last object's row; nil without any.
+  func storedRows() throws(StorageError) -> ClosedRange<UInt64>? {
+    let first = try database.word("SELECT min(rowid) FROM object NOT INDEXED")
+    let last = try database.word("SELECT max(rowid) FROM object NOT INDEXED")
+    return first > 0 && first <= last ? first...last : nil
+  }
 
   /// Seals the next objects behind the row `id` with the keys that are theirs now; returns the last row's id, nil when
   /// there are no more.

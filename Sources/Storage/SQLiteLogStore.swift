@@ -79,17 +79,28 @@ public final class SQLiteLogStore: LogStore {
     checkpointer.perform { self.scrub() }
   }
 
-  public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) {
-    writer.perform { self.reseal(after: 0, completion) }
+  public func reseal(
+    progress: @escaping @Sendable (Double) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void
+  ) {
+    writer.perform {
+      let walk = ResealWalk(places: (try? self.database?.storedIndexes()) ?? nil, progress: progress)
+      self.reseal(after: 0, walk, completion)
+    }
   }
 
-  private func reseal(after index: UInt64, _ completion: @escaping @Sendable (StorageError?) -> Void) {
+  private func reseal(
+    after index: UInt64, _ walk: ResealWalk, _ completion: @escaping @Sendable (StorageError?) -> Void
+  ) {
     guard let database else { return completion(.stopped("the log is closed")) }
     do throws(StorageError) {
       if let failure = state.withLock({ $0.failure }) { throw failure }
-      guard let next = try database.reseal(after: index) else { return completion(nil) }
+      guard let next = try database.reseal(after: index) else {
+        walk.progress(1)
+        return completion(nil)
+      }
+      walk.reached(next)
       // Behind whatever waits to be written.
-      writer.perform { self.reseal(after: next, completion) }
+      writer.perform { self.reseal(after: next, walk, completion) }
     } catch {
       if !error.isFull { fail(error) }
       completion(error)

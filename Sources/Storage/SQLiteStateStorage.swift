@@ -84,11 +84,18 @@ public final class SQLiteStateStorage: StateStorage {
     }
   }
 
-  public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) {
-    worker.perform { self.reseal(after: 0, completion) }
+  public func reseal(
+    progress: @escaping @Sendable (Double) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void
+  ) {
+    worker.perform {
+      let walk = ResealWalk(places: (try? self.database?.storedRows()) ?? nil, progress: progress)
+      self.reseal(after: 0, walk, completion)
+    }
   }
 
-  private func reseal(after id: UInt64, _ completion: @escaping @Sendable (StorageError?) -> Void) {
+  private func reseal(
+    after id: UInt64, _ walk: ResealWalk, _ completion: @escaping @Sendable (StorageError?) -> Void
+  ) {
     guard let database else { return completion(.stopped("the state is closed")) }
     do throws(StorageError) {
       if let failure = state.withLock({ $0.failure }) { throw failure }
@@ -96,9 +103,11 @@ public final class SQLiteStateStorage: StateStorage {
         try database.resealRequests()
         // No power cut takes it back: the old keys may be forgotten then.
         guard try database.database.checkpoint(.restart) else { throw .stopped("state.db cannot be checkpointed") }
+        walk.progress(1)
         return completion(nil)
       }
-      worker.perform { self.reseal(after: next, completion) }
+      walk.reached(next)
+      worker.perform { self.reseal(after: next, walk, completion) }
     } catch {
       if !error.isFull, case .stopped = error {
       } else if !error.isFull {

@@ -128,8 +128,9 @@ public protocol StateStorage: AnyObject, Sendable {
   /// To be called about once a second: looks for room after `full`, and does what is done in small steps.
   func maintain()
   /// Seals every stored row with the key that is its now, in small steps; calls `completion` on the storage's thread,
-  /// with the reason if it could not be done.
-  func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void)
+  /// with the reason if it could not be done, and before it `progress`, with the share that is done (0 to 1).
+  func reseal(
+    progress: @escaping @Sendable (Double) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void)
   /// Notes durably that what is stored cannot be trusted: the next start takes the whole state for lost
   /// (`StateDamage.isIncomplete`). Calls `completion` on the storage's thread, whether or not it could be written.
   func distrust(_ completion: @escaping @Sendable () -> Void)
@@ -140,7 +141,9 @@ public protocol StateStorage: AnyObject, Sendable {
 extension StateStorage {
   public func maintain() {}
   public func distrust(_ completion: @escaping @Sendable () -> Void) { completion() }
-  public func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) { completion(nil) }
+  public func reseal(
+    progress: @escaping @Sendable (Double) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void
+  ) { completion(nil) }
 }
 
 /// What a state storage holds when it is opened; rows are handed out one by one.

@@ -19,7 +19,7 @@ struct Trireme: ParsableCommand {
     version: Version.text,
     subcommands: [
       Up.self, Down.self, Status.self, Server.self, MemberCommand.self, Token.self, BackupCommand.self, Restore.self,
-      Recover.self, Agent.self, Bench.self, Sim.self,
+      Recover.self, KeysCommand.self, SchemaCommand.self, Agent.self, Bench.self, Sim.self,
     ])
 
   static func main() {

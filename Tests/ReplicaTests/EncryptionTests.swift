@@ -117,8 +117,12 @@ import Testing
       if round > 1 { #expect(try keyring.addKey() == round) }
       disk.directory.log.start { _ in }
       disk.directory.state.start { _ in }
-      let log = await withCheckedContinuation { done in disk.directory.log.reseal { done.resume(returning: $0) } }
-      let state = await withCheckedContinuation { done in disk.directory.state.reseal { done.resume(returning: $0) } }
+      let log = await withCheckedContinuation { done in
+        disk.directory.log.reseal(progress: { _ in }) { done.resume(returning: $0) }
+      }
+      let state = await withCheckedContinuation { done in
+        disk.directory.state.reseal(progress: { _ in }) { done.resume(returning: $0) }
+      }
       #expect(log == nil && state == nil)
       try keyring.dropOldKeys()
       #expect(keyring.currentKey == round && !keyring.hasOldKeys)
@@ -128,6 +132,21 @@ import Testing
       #expect(!disk.directory.logContents.needsResealing && !disk.directory.stateContents.needsResealing)
       await close(disk)
     }
+  }
+
+  /// Given a rotation under way, when another is asked for, then it is refused: its end would forget the key that the
+  /// first still seals with.
+  @Test func oneRotationAtATime() {
+    let desk = RotationDesk()
+    #expect(desk.begin())
+    #expect(!desk.begin())
+    #expect(!desk.walkEnded(nil))
+    #expect(!desk.begin())
+    #expect(desk.walkEnded(.stopped("the disk is full")))
+    desk.end("the disk is full")
+    #expect(desk.state.withLock { $0.failure } == "the disk is full")
+    #expect(desk.begin())
+    #expect(desk.state.withLock { $0.failure } == nil)
   }
 
   @Test func whatIsSealedOpensInItsPlaceOnly() throws {

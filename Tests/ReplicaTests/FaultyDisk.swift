@@ -64,7 +64,9 @@ final class FaultyLogStore: LogStore {
     for write in writes { store.append(write) }
     store.maintain()
   }
-  func reseal(_ completion: @escaping @Sendable (StorageError?) -> Void) { store.reseal(completion) }
+  func reseal(
+    progress: @escaping @Sendable (Double) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void
+  ) { store.reseal(progress: progress, completion) }
   func cut(to base: LogBase) { store.cut(to: base) }
   func close(_ completion: @escaping @Sendable () -> Void) { store.close(completion) }
 }

@@ -12,6 +12,7 @@ extension APIStatus {
     case .stopped(let why): self = .serviceUnavailable("the server is stopping: \(why)")
     case .tooLarge(let limit): self = .tooLarge(limit: limit)
     case .noRoom(let why): self = .insufficientStorage(why)
+    case .notUnderstood(let why): self = .serviceUnavailable(why)
     }
   }
 }

@@ -14,10 +14,14 @@ public final class InvariantMonitor: ReplicaObserver, @unchecked Sendable {
   private var objects = ControlPlaneChecker()
   /// Called with the first violation, once.
   public var onViolation: ((InvariantViolation) -> Void)?
+  /// Called when a snapshot has replaced a server's state.
+  var onInstalled: ((NodeID) -> Void)?
   public private(set) var violation: InvariantViolation?
   /// Every committed change of the resources that workloads follow, in order.
   public private(set) var changes: [String: [Change]] = [:]
   private let followed: Set<String>
+  /// Servers whose disks a run has damaged on purpose.
+  private var tamperedDisks: Set<NodeID> = []
   /// Turns of replicas that were checked, and entries.
   public private(set) var turns: UInt64 = 0
 
@@ -38,7 +42,10 @@ public final class InvariantMonitor: ReplicaObserver, @unchecked Sendable {
   public func diskWasReplaced(of node: NodeID) { consensus.forgetPromises(of: node) }
 
   /// Damage was put into the server's disk on purpose, or it has been read anew and is whole again.
-  func diskIsDamaged(of node: NodeID, _ isDamaged: Bool) { consensus.diskIsDamaged(of: node, isDamaged) }
+  func diskIsDamaged(of node: NodeID, _ isDamaged: Bool) {
+    tamperedDisks.insert(node)
+    consensus.diskIsDamaged(of: node, isDamaged)
+  }
 
   /// Something that others found: a verdict of a workload, a server that cannot start.
   public func report(_ violation: InvariantViolation) {
@@ -60,6 +67,12 @@ public final class InvariantMonitor: ReplicaObserver, @unchecked Sendable {
         baseIndex: raft.baseIndex, terms: (raft.baseIndex...raft.lastIndex).map { raft.term(at: $0) ?? 0 }))
     state.replaced(observed, node: node, by: "the disk")
     collect()
+  }
+
+  /// A crash leaves whole disks behind, wherever it strikes: what is damaged was damaged on purpose.
+  package func foundDamaged(_ what: String, node: NodeID) {
+    guard !tamperedDisks.contains(node) else { return }
+    report(InvariantViolation("a crash damages nothing (applied index and data are one)", node: node, what))
   }
 
   package func performing(_ output: RaftOutput, _ raft: Raft, node: NodeID) {
@@ -92,6 +105,7 @@ public final class InvariantMonitor: ReplicaObserver, @unchecked Sendable {
   package func installed(_ observed: ObservedState, node: NodeID) {
     state.replaced(observed, node: node, by: "the snapshot")
     collect()
+    onInstalled?(node)
   }
 
   package func handingOut(_ observed: ObservedState, node: NodeID) {

@@ -19,6 +19,8 @@ public final class SimulatedCluster: @unchecked Sendable {
     public var nodes = 0
     /// Scheduler and controllers stand for election on every server.
     public var runsLoops = true
+    /// Scheduler and controllers run beside the servers, as a workload: no server stands for election.
+    public var loopsAreRemote = false
     public var disk = DiskKind.memory
     /// A server whose replica stopped by itself is started again after so long, as systemd would; nil: never.
     public var restartDelay: Duration? = .seconds(1)
@@ -191,7 +193,7 @@ public final class SimulatedCluster: @unchecked Sendable {
         self.replaceStopped(server)
       }
       plane.startReplica()
-      if options.runsLoops { plane.startLoops() }
+      if options.runsLoops { plane.startLoops(standing: !options.loopsAreRemote) }
       journal.note("\(server.name) starts")
     } catch {
       process.kill()

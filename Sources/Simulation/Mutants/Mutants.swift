@@ -21,6 +21,20 @@ public enum Mutants {
   }
   public static var names: [String] { byRoom.flatMap(\.names) }
 
+  /// The run that aims at a mutant's kind of bug; nil: every run meets it, all of them in turn.
+  public static func run(for name: String) -> String? {
+    if let target = targets.first(where: { $0.mutants.contains(name) }) { return target.run }
+    return StorageMutant(rawValue: name) != nil ? "crashes" : nil
+  }
+
+  private static let targets: [(run: String, mutants: Set<String>)] = [
+    ("spares", ["learners-count"]), ("narrow", ["commits-unverified"]),
+    ("elections", ["configuration-too-early", "configurations-overlap"]),
+    ("snapshots", ["log-before-snapshot-state", "snapshot-keeps-deleted", "event-lost-at-compaction"]),
+    ("remote", ["relist-forgets-deletions", "queue-forgets", "expectations-ignored"]),
+    ("disks", ["damaged-tail-dropped"]), ("races", ["address-unguarded", "quota-unguarded"]),
+  ]
+
   /// Whether this build has them at all.
   public static var areBuiltIn: Bool {
     #if TRIREME_MUTANTS

@@ -2,7 +2,7 @@
 
 extension RunDescription {
   /// Every built-in run, the usual one first.
-  public static let builtIn: [RunDescription] = texts.map { name, text in
+  public static let builtIn: [RunDescription] = (texts + targetedTexts).map { name, text in
     do { return try RunDescription(name: name, parsing: text) } catch { preconditionFailure("\(error)") }
   }
 

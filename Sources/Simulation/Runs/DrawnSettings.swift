@@ -3,6 +3,16 @@
 import Raft
 import Replica
 
+/// Limits that a run may want small in every seed.
+public enum TightLimit: String, Sendable, CaseIterable {
+  /// One entry a message, few messages under way: logs differ by much when something breaks.
+  case messages
+  /// Little log is kept: whoever was away needs a snapshot.
+  case log
+  /// Little history is kept: whoever watches must list anew.
+  case history
+}
+
 /// Settings of a run's replicas, drawn by its seed. Every other run has production's.
 struct DrawnSettings: Sendable {
   private var retainedLogEntries: UInt64?
@@ -29,6 +39,24 @@ struct DrawnSettings: Sendable {
     guard random.chance(0.6) else { return }
     historyChanges = random.pick([16, 64, 512])
     historySegment = random.pick([2, 8, 64])
+  }
+
+  mutating func tighten(_ limits: Set<TightLimit>, _ random: inout SeededRandom) {
+    if limits.contains(.messages) {
+      messageBytes = 1
+      inflightMessages = random.pick([1, 2, 4])
+      outputBytes = random.pick([1, 10_000])
+    }
+    if limits.contains(.log) {
+      retainedLogEntries = random.pick([4, 16])
+      cutStep = 1
+      flushChanges = random.pick([4, 64])
+      flushAfter = .milliseconds(20)
+    }
+    if limits.contains(.history) {
+      historyChanges = random.pick([8, 32])
+      historySegment = random.pick([2, 4])
+    }
   }
 
   func apply(to options: inout ReplicaOptions) {

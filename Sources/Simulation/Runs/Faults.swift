@@ -63,6 +63,10 @@ public enum FaultKind: String, Sendable, CaseIterable {
   case replace
   /// One server more for a while, or one less.
   case resize
+  /// The power goes in the moment in which a snapshot takes the place of a server's state.
+  case killAtSnapshot = "kill-at-snapshot"
+  /// A learner that stands by comes, or goes; there are two at most.
+  case spare
 }
 
 /// Lets faults strike a cluster until it is told to stop; then takes everything back.
@@ -86,6 +90,9 @@ final class FaultInjector: @unchecked Sendable {
       for id in troubled.subtracting(oldValue) { monitor.diskIsDamaged(of: id, true) }
     }
   }
+  private var spares: [NodeID] = []
+  /// Servers that are to die at their next snapshots, and for how long.
+  private var snapshotDeaths: [Duration] = []
 
   init(_ cluster: SimulatedCluster, _ faults: [RunDescription.Fault], monitor: InvariantMonitor) {
     self.cluster = cluster
@@ -234,6 +241,14 @@ final class FaultInjector: @unchecked Sendable {
     case .replace:
       guard !isChanging, troubled.isEmpty, let one = random.pick(ids.filter(cluster.canSpare)) else { return }
       replace(one)
+    case .killAtSnapshot: snapshotDeaths.append(time)
+    case .spare:
+      guard !isChanging, troubled.isEmpty else { return }
+      isChanging = true
+      cluster.spawn { [self] in
+        await changeSpares()
+        isChanging = false
+      }
     case .resize:
       guard !isChanging, troubled.isEmpty else { return }
       let spare = ids.count > cluster.options.servers ? random.pick(ids.filter(cluster.canSpare)) : nil
@@ -259,6 +274,12 @@ final class FaultInjector: @unchecked Sendable {
       later(time) { [self] in if !isOver { cluster.start(id) } }
     }
     if let jobs { cluster.server(id).process?.afterJobs(jobs, crash) } else { crash() }
+  }
+
+  /// A snapshot has replaced a server's state in memory: its disk is about to follow.
+  func snapshotWasInstalled(by id: NodeID) {
+    guard !isOver, let time = snapshotDeaths.popLast() else { return }
+    later(random.duration(.zero...(.milliseconds(2)))) { [self] in kill(id, after: nil, powerLost: true, for: time) }
   }
 
   private func partition(_ one: [NodeID], _ other: [NodeID], for time: Duration) {
@@ -288,12 +309,25 @@ final class FaultInjector: @unchecked Sendable {
     }
   }
 
-  private func grow() async {
+  @discardableResult
+  private func grow(isSpare: Bool = false) async -> NodeID? {
     newcomers += 1
     let number = cluster.options.servers + newcomers
     let address = SimulatedCluster.address(NodeID(100 + number))
-    guard let member = await change(.add(name: "newcomer-\(number)", address: address, isSpare: false)) else { return }
+    guard let member = await change(.add(name: "newcomer-\(number)", address: address, isSpare: isSpare)) else {
+      return nil
+    }
     cluster.join(member)
+    return member.id
+  }
+
+  private func changeSpares() async {
+    spares.removeAll { cluster.server($0).isRetired }
+    if spares.count < 2 {
+      if let id = await grow(isSpare: true) { spares.append(id) }
+    } else if await change(.remove(spares[0])) != nil {
+      cluster.retire(spares.removeFirst())
+    }
   }
 
   /// Asks for a change at one server after the other, until it has happened. It outlives the faults: what was begun is

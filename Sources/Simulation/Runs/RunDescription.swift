@@ -9,6 +9,8 @@
 //     safety 30s                        how long faults strike
 //     liveness 120s                     how soon after them everything must be well again
 //     latency 100us..1ms
+//     loops remote                      off: no scheduler and controllers; remote: beside the servers, as a workload
+//     tight messages log history        these limits are small in every seed, not by chance
 //     fault kill every 8s lasting 200ms..6s
 import World
 
@@ -34,6 +36,9 @@ public struct RunDescription: Sendable {
   public var servers = [3]
   public var nodes = 0
   public var runsLoops = true
+  public var loopsAreRemote = false
+  /// Limits that are small whatever the seed.
+  public var tightLimits: Set<TightLimit> = []
   public var disks = [SimulatedCluster.DiskKind.memory]
   public var workloads: [String] = []
   /// How many of the workloads take part, drawn by seed; nil: all.
@@ -76,7 +81,17 @@ public struct RunDescription: Sendable {
       }
     case "nodes": nodes = try Self.number(values)
     case "in-turn": isInTurn = values == ["on"]
-    case "loops": runsLoops = values == ["on"]
+    case "loops":
+      guard values.count == 1, ["on", "off", "remote"].contains(values[0]) else {
+        throw SyntaxError(description: "loops are on, off or remote")
+      }
+      runsLoops = values != ["off"]
+      loopsAreRemote = values == ["remote"]
+    case "tight":
+      tightLimits = Set(values.compactMap { TightLimit(rawValue: $0) })
+      guard !tightLimits.isEmpty, tightLimits.count == values.count else {
+        throw SyntaxError(description: "limits that can be tight: \(TightLimit.allCases.map(\.rawValue))")
+      }
     case "disks":
       disks = values.compactMap { SimulatedCluster.DiskKind(rawValue: $0) }
       guard !disks.isEmpty, disks.count == values.count else {

@@ -52,7 +52,11 @@ public final class SimulationRun {
     let monitor = InvariantMonitor(following: types.reduce(into: []) { $0.formUnion($1.followed) })
     self.monitor = monitor
     var options = SimulatedCluster.Options()
-    let settings = DrawnSettings(&choice)
+    var drawn = DrawnSettings(&choice)
+    // Drawn apart: a run's words change nothing else of what its seed means.
+    var tightness = SeededRandom(seed: seed ^ 0x5449_4748_5400)
+    drawn.tighten(description.tightLimits, &tightness)
+    let settings = drawn
     options.tune = { replica in
       settings.apply(to: &replica)
       replica.observer = monitor
@@ -61,12 +65,14 @@ public final class SimulationRun {
     options.disk = choice.pick(description.disks) ?? .memory
     options.nodes = types.reduce(description.nodes) { max($0, $1.nodes) }
     options.runsLoops = description.runsLoops
+    options.loopsAreRemote = description.loopsAreRemote
     cluster = SimulatedCluster(seed: seed, options: options)
     cluster.network.latency = description.latency
     workloads = WorkloadSet(types, cluster, seed: seed)
     workloads.environment.think = description.think
     monitor.onViolation = { [unowned cluster] in cluster.violated("\($0)") }
     injector = FaultInjector(cluster, description.faults, monitor: monitor)
+    monitor.onInstalled = { [unowned injector] in injector.snapshotWasInstalled(by: $0) }
     cluster.journal.note(
       "\(description.name): \(options.servers) servers, disks \(options.disk.rawValue), \(names.joined(separator: " ")), seed \(seed)"
     )

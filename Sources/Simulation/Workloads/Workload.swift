@@ -102,7 +102,7 @@ public final class WorkloadSet: @unchecked Sendable {
   public static let all: [any Workload.Type] = [
     RegisterWorkload.self, CounterWorkload.self, CollectionWorkload.self, WatchWorkload.self, LeaseWorkload.self,
     ReplicaWorkload.self, DeletionWorkload.self, GeneratedNameWorkload.self, FinalizerWorkload.self,
-    QuotaWorkload.self, ServiceWorkload.self,
+    QuotaWorkload.self, ServiceWorkload.self, AddressRaceWorkload.self, RemoteLoopsWorkload.self, MirrorWorkload.self,
   ]
   public static var names: [String] { all.map { $0.name } }
 

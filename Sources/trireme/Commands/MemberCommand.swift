@@ -185,7 +185,7 @@ enum MemberTable {
         [
           member["name"].string ?? "", member["id"].integer.map(String.init) ?? "-", member["address"].string ?? "",
           member["role"].string ?? "-", member["answers"].bool == true ? "answers" : "silent",
-          member["lag"].integer.map { "\($0) entries" } ?? "-",
+          member["lag"].integer.map { "\($0) entr\($0 == 1 ? "y" : "ies")" } ?? "-",
         ]
       }
     ).text

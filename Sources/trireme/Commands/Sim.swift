@@ -105,6 +105,7 @@ struct Sim: ParsableCommand {
 
   /// Plays seeds one after the other and says what came of each, for the process that started this one.
   private func playSeeds(_ runs: [RunDescription], from first: UInt64, count: Int) {
+    SimulationProcess.boundMemory()
     for seed in first..<(first + UInt64(count)) {
       SimulationProcess.say("begin \(seed)")
       let report = SimulationRun(runs[Int(seed % UInt64(runs.count))], seed: seed).play()

@@ -132,7 +132,8 @@ struct StatusReport: Sendable {
 
   private static func state(_ server: JSONValue) -> String {
     if server["answers"].bool == true { return server["receivingSnapshot"].bool == true ? "catching up" : "ok" }
-    return "silent"
+    guard let silence = server["silentMilliseconds"].integer, silence >= 1000 else { return "silent" }
+    return "silent for \(TimeText.short(seconds: silence / 1000))"
   }
 
   private static func disk(_ seconds: JSONValue) -> String {
@@ -168,10 +169,16 @@ struct StatusReport: Sendable {
     guard let time = backup["time"].string.flatMap(WallTime.init(rfc3339:)) else {
       return "none. Make one: trireme backup FILE"
     }
-    let age = (now - time).wholeNanoseconds / 1_000_000_000
-    let words =
-      age < 120
-      ? "\(max(0, age)) s" : age < 7200 ? "\(age / 60) min" : age < 172_800 ? "\(age / 3600) h" : "\(age / 86_400) days"
-    return "\(time.rfc3339), \(words) ago, revision \(backup["revision"].string ?? "-"), verified"
+    let age = TimeText.short(seconds: (now - time).wholeNanoseconds / 1_000_000_000)
+    return "\(time.rfc3339), \(age) ago, revision \(backup["revision"].string ?? "-"), verified"
+  }
+}
+
+enum TimeText {
+  /// "40 s", "5 min", "3 h", "2 days".
+  static func short(seconds: Int64) -> String {
+    if seconds < 120 { return "\(max(0, seconds)) s" }
+    if seconds < 7200 { return "\(seconds / 60) min" }
+    return seconds < 172_800 ? "\(seconds / 3600) h" : "\(seconds / 86_400) days"
   }
 }

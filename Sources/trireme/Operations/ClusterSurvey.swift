@@ -18,19 +18,9 @@ struct ClusterSurvey: Sendable {
 
   func take() async -> JSONValue {
     let replica = operations.parts.replica.status
-    let members = operations.membership.members.sorted { left, right in
-      let (one, other) = (left.member.name, right.member.name)
-      return (one.count, one) < (other.count, other)
-    }
-    let answers = await ask(members)
-    let leaderName = answers.lazy.compactMap { $0.status["leader"].string }.first
+    let answers = await ask()
     let leaderView = answers.first { $0.status["role"].string == "leader" }?.status["members"].elements ?? []
-    let servers = answers.map { answer -> GroupHealth.Server in
-      GroupHealth.Server(
-        name: answer.member.member.name, address: answer.member.member.address, isVoter: answer.member.isVoter,
-        answers: !answer.status.isNull && !answer.member.isForeign, isWiped: answer.member.isForeign)
-    }
-    let health = GroupHealth(servers: servers, leader: leaderName)
+    let health = Self.health(answers)
     let agreement = await agreement(answers)
     var problems = health.problems
     if !agreement["differ"].elements.isEmpty {
@@ -41,7 +31,7 @@ struct ClusterSurvey: Sendable {
     let backup = await BackupRecord.read(operations.parts.replica)
     return [
       "cluster": .string(replica.cluster), "asked": .string(operations.parts.record.name),
-      "leader": leaderName.map { .string($0) } ?? .null,
+      "leader": health.leader.map { .string($0) } ?? .null,
       "servers": .array(answers.map { Self.describe($0, leaderView) }), "agreement": agreement,
       "voters": .integer(Int64(health.voters.count)), "answering": .integer(Int64(health.answering)),
       "majority": .integer(Int64(health.majority)), "tolerableLosses": .integer(Int64(health.tolerableLosses)),
@@ -49,25 +39,29 @@ struct ClusterSurvey: Sendable {
     ]
   }
 
-  private func ask(_ members: [MemberStatus]) async -> [Answer] {
-    let link = operations.parts.link
-    return await withTaskGroup(of: (Int, Answer).self) { group in
-      for (index, member) in members.enumerated() {
-        group.addTask {
-          do {
-            let answer = try await link.json(
-              "GET", "/trireme/status", to: member.member.address, within: Operations.patience)
-            guard answer.status == 200 else {
-              return (index, Answer(member: member, status: .null, error: "answers \(answer.status)"))
-            }
-            return (index, Answer(member: member, status: answer.body, error: ""))
-          } catch {
-            return (index, Answer(member: member, status: .null, error: "\(error)"))
-          }
-        }
+  private func ask() async -> [Answer] {
+    await operations.askMembers("/trireme/status").map { member, answer in
+      switch answer {
+      case .success(let status): Answer(member: member, status: status, error: "")
+      case .failure(let silence): Answer(member: member, status: .null, error: silence.why)
       }
-      return await group.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }.map(\.1)
     }
+  }
+
+  /// Who answers at this moment.
+  func health() async -> GroupHealth { Self.health(await ask()) }
+
+  private static func health(_ answers: [Answer]) -> GroupHealth {
+    let servers = answers.map { answer -> GroupHealth.Server in
+      GroupHealth.Server(
+        name: answer.member.member.name, address: answer.member.member.address, isVoter: answer.member.isVoter,
+        answers: !answer.status.isNull && !answer.member.isForeign, isWiped: answer.member.isForeign)
+    }
+    // Who does not answer does not lead any more, whatever the others have heard so far.
+    let leader = answers.lazy.compactMap { $0.status["leader"].string }.first { name in
+      servers.contains { $0.name == name && $0.answers }
+    }
+    return GroupHealth(servers: servers, leader: leader)
   }
 
   /// Compares the state hashes after the last entry that all who answer have applied.

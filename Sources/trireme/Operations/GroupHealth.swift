@@ -75,6 +75,14 @@ struct GroupHealth: Sendable {
     return problems
   }
 
+  /// Why there is nothing to recover by force; nil where a majority does not answer.
+  var refusalToRecover: String? {
+    guard hasMajority else { return nil }
+    let names = voters.filter(\.answers).map(\.name).joined(separator: ", ")
+    return "there is nothing to recover: \(answering) of \(voters.count) voters answer (\(names)), and \(majority) "
+      + "\(majority == 1 ? "is" : "are") enough"
+  }
+
   func isLastVoter(_ name: String) -> Bool { voters.count == 1 && voters[0].name == name }
 
   /// Why a server must not be taken away as things are; nil when it may.

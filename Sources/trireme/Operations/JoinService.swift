@@ -143,6 +143,10 @@ extension Operations {
     if let known = membership.members.first(where: { $0.member.name == request.name }) {
       if known.member.id == request.node, known.member.address == request.address { return known.member }
       try await makeRoom(for: request, known)
+    } else if let node = request.node, let owner = membership.members.first(where: { $0.member.id == node }) {
+      throw APIStatus.refused(
+        "the disk of \(request.name) belongs to server \(node), which is the member \(owner.member.name) at "
+          + "\(owner.member.address): one disk is one server. Wipe this data folder, then join anew")
     } else if let node = request.node {
       throw APIStatus.refused(
         "the disk of \(request.name) belongs to server \(node), which is no member any more. Wipe its data folder, then join anew"

@@ -60,7 +60,8 @@ final class Operations: Sendable {
     case (_, "members"): return try await members(request, target, Array(path.dropFirst()))
     case (_, "backup"): return try await backup(request, target, Array(path.dropFirst()))
     case (_, "tokens"): return try await tokens(request, Array(path.dropFirst()))
-    case ("POST", "recover"): return try recover(target)
+    case (_, "keys"): return try await keys(request, target, Array(path.dropFirst()))
+    case ("POST", "recover"): return try await recover(target)
     case ("GET", "cluster"): return OperationsPaths.response(await ClusterSurvey(self).take())
     case ("POST", "drain"):
       guard user.groups.contains(ServerIdentity.organization) else {
@@ -188,12 +189,10 @@ final class Operations: Sendable {
   /// Called once, when this server is to be made the only voter of its group: it must stop, and start again.
   func onRecover(_ body: @escaping @Sendable () -> Void) { recovery.withLock { $0 = body } }
 
-  private func recover(_ target: RequestTarget) throws -> HTTPResponse {
-    let health = GroupHealth(parts.replica.status)
-    if health.hasMajority, target[query: "force"] != "true" {
-      throw APIStatus.refused(
-        "there is nothing to recover: \(health.answering) of \(health.voters.count) voters answer, and \(health.majority) are enough"
-      )
+  private func recover(_ target: RequestTarget) async throws -> HTTPResponse {
+    // The others are asked now: what is known of them may be of a moment ago, when they still lived.
+    if target[query: "force"] != "true", let refusal = await ClusterSurvey(self).health().refusalToRecover {
+      throw APIStatus.refused(refusal)
     }
     guard let begin = recovery.withLock({ $0.take() }) else { throw APIStatus.refused("it is under way already") }
     // The answer leaves first.

@@ -18,6 +18,10 @@ final class ServerProcess: Sendable {
   private static let drainDeadline = Duration.seconds(8)
 
   private static let answerDeadline = Duration.seconds(3)
+  /// Too few voters are connected: a broken connection stands again before, if its server lives.
+  private static let silencePatience = Duration.milliseconds(400)
+  /// No leader is known: an election takes less.
+  private static let electionPatience = Duration.milliseconds(1200)
 
   private let configuration: ServerConfiguration
   private let certificates: ServerCertificates
@@ -186,11 +190,28 @@ final class ServerProcess: Sendable {
     while end == .removed, server.requestCount > 0, controlLoop.now - start < Self.answerDeadline {
       try? await controlLoop.sleep(for: .milliseconds(20))
     }
-    // Without a leader requests wait for what will not come, and the loops' last words with them: the replica ends them.
-    if !isHopeless, control.replica.leadership.leader == nil { await control.stopReplica() }
+    let vigil = controlLoop.spawn { await self.endWhatWaitsInVain() }
     if !isHopeless { await control.stopLoops() }
     await server.shutdown(deadline: isHopeless ? .milliseconds(300) : Self.shutdownDeadline)
+    vigil.cancel()
+    await vigil.wait()
     await control.stopReplica()
+  }
+
+  /// While this server ends: without a majority its requests wait for what will not come, and the loops' last words with
+  /// them. The replica, when it stops, ends them all.
+  private func endWhatWaitsInVain() async {
+    var (silent, leaderless) = (controlLoop.now, controlLoop.now)
+    while !Task.isCancelled {
+      let status = control.replica.status
+      let now = controlLoop.now
+      if GroupHealth(status).hasMajority { silent = now }
+      if status.leadership.leader != nil { leaderless = now }
+      if now - silent > Self.silencePatience || now - leaderless > Self.electionPatience {
+        return await control.stopReplica()
+      }
+      try? await controlLoop.sleep(for: .milliseconds(50))
+    }
   }
 
   /// The server leaves the group: clients are sent to other servers while this one can still answer them. Nobody new is

@@ -72,9 +72,10 @@ final class MutationScore {
     }
   }
 
-  /// The run in which a mutant can show at all, where not every run will do: storage is the production one there.
+  /// The run that aims at it, unless the command line says otherwise.
   private func run(for trial: Trial) -> [String] {
-    arguments.isEmpty && trial.room == "Storage" ? ["--workload", "crashes"] : arguments
+    guard arguments.isEmpty, let run = Mutants.run(for: trial.mutant) else { return arguments }
+    return ["--workload", run]
   }
 
   private func start(_ trial: Int) throws {

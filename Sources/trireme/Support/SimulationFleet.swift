@@ -25,6 +25,15 @@ enum SimulationProcess {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  /// Far more than a few dozen seeds need; a run that grows without end dies of it, and not the machine.
+  private static let memoryBytes: rlim_t = 6 << 30
+
+  static func boundMemory() {
+    var limit = rlimit(rlim_cur: memoryBytes, rlim_max: memoryBytes)
+    guard setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) != 0 else { return }
+    say("memory cannot be bounded: errno \(errno)")
+  }
+
   static func seconds() -> Double {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
