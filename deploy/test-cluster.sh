@@ -5,6 +5,7 @@
 #   deploy/test-cluster.sh              all of it, about three minutes
 #   deploy/test-cluster.sh --no-chaos   without killing leaders
 #   CLUSTER_PORT=… CLUSTER_NETWORK=127.0.x   other addresses than the usual 9643 and 127.0.67
+#   TRIREME_BINARIES=DIR                do not build: test the programs in this folder
 set -u
 cd "$(dirname "$0")/.."
 
@@ -12,7 +13,7 @@ chaos=yes
 test "${1:-}" = --no-chaos && chaos=no
 port=${CLUSTER_PORT:-9643}
 network=${CLUSTER_NETWORK:-127.0.67}
-binaries=$(swift build -c release --show-bin-path)
+binaries=${TRIREME_BINARIES:-$(swift build -c release --show-bin-path)}
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/trireme-test.XXXXXX")
 home=$scratch/cluster
 . deploy/reporting.sh
@@ -26,7 +27,7 @@ finish_at_exit
 
 # --- Programs -------------------------------------------------------------------------------------------------------
 
-build trireme trireme-chaos
+[ -n "${TRIREME_BINARIES:-}" ] || build trireme trireme-chaos
 trireme=$binaries/trireme
 
 # A dispatcher named kubectl has the versions beside it; elsewhere kubectl is what it is.

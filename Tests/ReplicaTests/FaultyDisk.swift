@@ -15,6 +15,9 @@ final class FaultyLogStore: LogStore {
     var isBroken = false
     var isFull = false
     var waiting: [LogWrite] = []
+    var areResealsHeld = false
+    var hasHeldReseal = false
+    var heldReseals: [@Sendable () -> Void] = []
     var onEvent: (@Sendable (LogStoreEvent) -> Void)?
   }
   private let state = Mutex(State())
@@ -66,7 +69,32 @@ final class FaultyLogStore: LogStore {
   }
   func reseal(
     progress: @escaping @Sendable (Double) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void
-  ) { store.reseal(progress: progress, completion) }
+  ) {
+    let (isFirst, waits) = state.withLock { state in
+      guard state.areResealsHeld else { return (false, false) }
+      defer { state.hasHeldReseal = true }
+      if state.hasHeldReseal { state.heldReseals.append { self.store.reseal(progress: progress, completion) } }
+      return (!state.hasHeldReseal, true)
+    }
+    if isFirst {
+      store.reseal(progress: progress) { failure in
+        self.state.withLock { $0.heldReseals.append { completion(failure) } }
+      }
+    } else if !waits {
+      store.reseal(progress: progress, completion)
+    }
+  }
+  /// From here on the first walk is done but not told of, and those after it do not begin.
+  func holdReseals() { state.withLock { $0.areResealsHeld = true } }
+  var holdsReseal: Bool { state.withLock { !$0.heldReseals.isEmpty } }
+  func releaseReseals() {
+    let held = state.withLock { state in
+      defer { state.heldReseals = [] }
+      state.areResealsHeld = false
+      return state.heldReseals
+    }
+    for reseal in held { reseal() }
+  }
   func cut(to base: LogBase) { store.cut(to: base) }
   func close(_ completion: @escaping @Sendable () -> Void) { store.close(completion) }
 }

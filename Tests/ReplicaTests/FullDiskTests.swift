@@ -105,6 +105,36 @@ import World
     await cluster.killAll()
   }
 
+  /// Given a rotation whose walk over the log is done and whose walk over the state is not, when another is asked for, then
+  /// it is refused: the end of the first would forget the key that the log is sealed with, and the disk with it.
+  @Test func aSecondRotationDuringTheFirstLosesNothing() async throws {
+    let cluster = try TestCluster(1, isEncrypted: true)
+    try await cluster.start()
+    try await cluster.leader()
+    let server = await cluster.server(1)
+    let log = await cluster.log(1)
+    for index in 0..<40 { try await server.create("pod-\(index)") }
+    log.holdReseals()
+    #expect(try server.beginKeyRotation() == 2)
+    try await eventually("the log to be sealed") { log.holdsReseal }
+    #expect(server.encryption?.isRotating == true)
+    let refusal = #expect(throws: RotationError.self) { try server.beginKeyRotation() }
+    #expect(refusal.map { "\($0)" } == "the key of this server's disk is being changed already")
+    log.releaseReseals()
+    try await eventually("the rotation to end") { server.encryption?.isRotating == false }
+    #expect(server.encryption?.failure == nil)
+    try await server.create("after")
+    await cluster.kill(1)
+    try await cluster.start()
+    try await cluster.leader()
+    let again = await cluster.server(1)
+    #expect(
+      try await again.linearizableState().objects(resource: "pods", namespace: "", after: nil, limit: 0).objects.count
+        == 41)
+    #expect(again.keyring?.currentKey == 2 && again.keyring?.hasOldKeys == false)
+    await cluster.killAll()
+  }
+
   @Test func aDiskInTheClearHasNoKeysToChange() async throws {
     let cluster = try TestCluster(1)
     try await cluster.start()

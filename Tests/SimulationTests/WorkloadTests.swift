@@ -13,7 +13,9 @@ import Testing
     let monitor = InvariantMonitor(following: types.reduce(into: []) { $0.formUnion($1.followed) })
     var options = SimulatedCluster.Options()
     options.nodes = types.map { $0.nodes }.max() ?? 0
-    options.runsLoops = options.nodes > 0
+    // Beside the servers or in them; never both.
+    options.loopsAreRemote = names.contains(RemoteLoopsWorkload.name)
+    options.runsLoops = options.nodes > 0 || options.loopsAreRemote
     options.tune = { $0.observer = monitor }
     let cluster = SimulatedCluster(seed: seed, options: options)
     monitor.onViolation = { cluster.violated("\($0)") }

@@ -23,9 +23,12 @@ extension WorkloadEnvironment {
 }
 
 /// The scheduler and the controllers, as `trireme scheduler` and `trireme controller-manager` would run them. They go on
-/// after the faults: what other workloads wait for, they bring about.
+/// after the faults: what other workloads wait for, they bring about. Of their own they have namespaces that come and
+/// go: in the end each that is there has what the controllers give it, and none hangs half deleted.
 public final class RemoteLoopsWorkload: Workload, @unchecked Sendable {
   public static let name = "remote-loops"
+  private static let prefix = "remote-loops-"
+  private static let names = 6
 
   private let environment: WorkloadEnvironment
   private var hasStarted = false
@@ -55,7 +58,34 @@ public final class RemoteLoopsWorkload: Workload, @unchecked Sendable {
     world.spawn { await Scheduler(client: client, logger: logger).run() }
   }
 
-  public func run() async {}
+  public func run() async {
+    while !environment.isOver {
+      let client = environment.client(environment.anyServer())
+      let name = "\(Self.prefix)\(environment.random.next(below: Self.names))"
+      if environment.random.chance(0.3) {
+        _ = try? await client.delete(.namespaces, name: name)
+      } else {
+        _ = try? await client.create(
+          .namespaces, ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(name)]])
+      }
+      await environment.pause(.milliseconds(500)...(.seconds(3)))
+    }
+  }
+
+  public func missing() async throws -> String? {
+    let client = environment.client(0)
+    for namespace in try await client.list(.namespaces).items {
+      guard let name = namespace["metadata"]["name"].string, name.hasPrefix(Self.prefix) else { continue }
+      guard namespace["metadata"]["deletionTimestamp"].isNull else { return "\(name) is still being deleted" }
+      guard try await client.find(.serviceAccounts, namespace: name, name: "default") != nil else {
+        return "\(name) has no default service account"
+      }
+      guard try await client.find(.configMaps, namespace: name, name: "kube-root-ca.crt") != nil else {
+        return "\(name) has no certificate of the cluster"
+      }
+    }
+    return nil
+  }
 }
 
 /// A controller as anybody might write one: for every source it keeps a copy with the same value, by an informer and a
