@@ -52,7 +52,7 @@ let package = Package(
 
     room("World"),
     room("EventLoop", ["World", "CLibuv"]),
-    room("TLS", ["World", "EventLoop", "COpenSSL"]),
+    room("TLS", ["World", "EventLoop", "COpenSSL", deque]),
     room("HTTP", ["World", "EventLoop", "TLS", "CNghttp2", deque]),
     room("JSON"),
     room("Schema", ["World", "JSON", yams]),
@@ -78,6 +78,10 @@ let package = Package(
       ]),
     // What a history of operations must satisfy; the simulator's runs and chaos/'s are judged by the same code.
     .target(name: "ChaosChecker", dependencies: ["World"], path: "chaos/Checker", swiftSettings: settings),
+    // Requests that a server must bear, by seed: sent over sockets by trireme-chaos, in memory by FuzzTests.
+    .target(
+      name: "RequestFuzzer", dependencies: ["World", "HTTP", "JSON", "Schema", "Kinds"], path: "chaos/Fuzzer",
+      swiftSettings: settings),
     room(
       "Simulation",
       [
@@ -96,10 +100,10 @@ let package = Package(
     .executableTarget(
       name: "trireme-chaos",
       dependencies: [
-        "ChaosChecker", "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Client", argumentParser,
-        logging,
+        "ChaosChecker", "RequestFuzzer", "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Client",
+        argumentParser, logging,
       ],
-      path: "chaos", exclude: ["Checker"], swiftSettings: settings),
+      path: "chaos", exclude: ["Checker", "Fuzzer"], swiftSettings: settings),
 
     // Virtual time, and an API server in memory: what the stories of the control loops are told with.
     .target(
@@ -128,6 +132,18 @@ let package = Package(
     .testTarget(
       name: "ConformanceTests",
       dependencies: ["APIServer", "Client", "Controllers", "HTTP", "Schema", "JSON", "World", "TestSupport", logging],
+      swiftSettings: settings),
+    // Each class of known attacks by its name, against a whole server, over sockets where it is about connections.
+    .testTarget(
+      name: "SecurityTests",
+      dependencies: [
+        "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Replica", "APIServer", "TestSupport",
+      ],
+      swiftSettings: settings),
+    // Bad input of every kind against a server in memory.
+    .testTarget(
+      name: "FuzzTests",
+      dependencies: ["RequestFuzzer", "APIServer", "HTTP", "JSON", "Schema", "World", "TestSupport"],
       swiftSettings: settings),
     .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "World"], swiftSettings: settings),
   ]

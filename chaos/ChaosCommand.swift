@@ -8,7 +8,7 @@ struct TriremeChaos: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trireme-chaos",
     abstract: "Break a real Trireme cluster under load, and check what its clients saw.",
-    subcommands: [Run.self, List.self, Writes.self])
+    subcommands: [Run.self, List.self, Writes.self, Fuzz.self])
 
   static func main() {
     signal(SIGPIPE, SIG_IGN)

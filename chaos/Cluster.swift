@@ -51,7 +51,7 @@ struct ServerStatus: Sendable {
 struct Cluster: Sendable {
   let plan: ClusterPlan
   let loop: EventLoop
-  private let tls: TLSConfiguration
+  let tls: TLSConfiguration
   private let statusClients: [HTTPClient]
 
   /// `trireme up` needs this long on a starved machine.
@@ -68,7 +68,8 @@ struct Cluster: Sendable {
     return try Cluster(plan: plan, loop: loop)
   }
 
-  private init(plan: ClusterPlan, loop: EventLoop) throws {
+  /// A cluster that runs already.
+  init(plan: ClusterPlan, loop: EventLoop) throws {
     self.plan = plan
     self.loop = loop
     let authority = try Certificate(pem: FileSystem.readText("\(plan.home)/pki/ca.crt"))
@@ -111,6 +112,9 @@ struct Cluster: Sendable {
     APIClient(
       transport: Self.connect(member, tls, loop, limits), world: loop, userAgent: "trireme-chaos/1 (linux)")
   }
+
+  /// As `client(of:)`, for those who say requests themselves.
+  func transport(of member: ClusterPlan.Member) -> any HTTPTransport { Self.connect(member, tls, loop) }
 
   private static func connect(
     _ member: ClusterPlan.Member, _ tls: TLSConfiguration, _ loop: EventLoop,

@@ -24,6 +24,8 @@ public final class APIServer: HTTPHandler {
     /// Requests answered at the same time (spec/2 §2.11): together the seats that priority levels share.
     public var readsMaximum = 400
     public var writesMaximum = 200
+    /// Bytes of lists in other forms than the stored one that may wait for slow readers; latecomers get 429.
+    public var responseBytesMaximum = 256 << 20
     public init() {}
   }
 
@@ -62,6 +64,7 @@ public final class APIServer: HTTPHandler {
   let watches = WatchRegistry()
   let inFlight = InFlightRequests()
   let flowControl: FlowControl
+  let responseBudget: ResponseBudget
   let serviceRanges: ServiceRanges
   private let documents: Mutex<ServerDocuments>
   /// What is served without any CustomResourceDefinition.
@@ -86,6 +89,7 @@ public final class APIServer: HTTPHandler {
     serviceRanges = ServiceRanges(network: network, nodePorts: configuration.nodePorts)
     flowControl = FlowControl(
       store: store, total: configuration.readsMaximum + configuration.writesMaximum, metrics: metrics)
+    responseBudget = ResponseBudget(maximum: configuration.responseBytesMaximum)
     builtInRegistry = registry
     documents = Mutex(ServerDocuments(registry: registry, configuration: configuration))
   }

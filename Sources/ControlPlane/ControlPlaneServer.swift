@@ -52,6 +52,10 @@ public final class ControlPlaneServer: Sendable {
     public var aggregation: any AggregationTransport = UnreachableAPIs()
     /// Makes the authority by which those know this cluster.
     public var keepsFrontProxyAuthority = false
+    /// The way to kubelets and pods.
+    public var kubelets: any KubeletConnector = UnreachableKubelets()
+    /// Admission plugins beside the usual ones, by name.
+    public var enabledPlugins: Set<String> = []
     /// A log for each part, by its name.
     public var makeLogger: @Sendable (String) -> Logger = { Logger(label: $0) }
 
@@ -110,10 +114,12 @@ public final class ControlPlaneServer: Sendable {
     apiConfiguration.gitVersion = configuration.versions.kubernetes
     apiConfiguration.advertisedAddress = configuration.endpoint
     apiConfiguration.serviceNetwork = configuration.serviceNetwork
-    let security = SecurityParts(
+    var security = SecurityParts(
       store: replica, tokenKey: configuration.tokenKey, world: worlds.control, options: configuration.security,
       webhooks: configuration.webhooks)
+    security.enabledPlugins = configuration.enabledPlugins
     var dependencies = security.dependencies { health.checks() }
+    dependencies.kubelets = configuration.kubelets
     dependencies.paths["/trireme/status"] = StatusPath(
       name: configuration.name, version: configuration.versions.trireme, replica: replica)
     dependencies.paths["/trireme/servers"] = ServersPath(replica: replica)

@@ -154,6 +154,8 @@ public struct HTTPResponse: Sendable {
   public var body: HTTPBody
   /// Set with status 101: from here on both directions are raw bytes (WebSocket, SPDY).
   public var tunnel: HTTPTunnel?
+  /// Lives until the body has been taken by the peer, or dropped: whoever made the body counts what waits.
+  public var retained: (any AnyObject & Sendable)?
 
   public init(status: Int, headers: HTTPHeaders = [:], body: HTTPBody = .empty, tunnel: HTTPTunnel? = nil) {
     self.status = status

@@ -41,6 +41,7 @@ public final class TLSStream: Stream, StreamHandler {
   private let configuration: TLSConfiguration
   private let ssl: OpaquePointer
   private let buffers: TLSBuffers
+  private let pacer: HandshakePacer
   private var state = State.handshaking
   private var onHandshake: ((Result<TLSHandshake, TLSError>) -> Void)?
   private var handshakeTimer: (any ScheduledTimer)?
@@ -51,6 +52,8 @@ public final class TLSStream: Stream, StreamHandler {
   private var stash: [UInt8] = []
   private var isPaused = false
   private var isPumping = false
+  /// Others' handshakes come first.
+  private var isWaitingForTurn = false
 
   /// Ciphertext on its way from OpenSSL to the transport, within one call.
   private var output: UnsafeMutableRawBufferPointer?
@@ -105,6 +108,8 @@ public final class TLSStream: Stream, StreamHandler {
     self.transport = transport
     self.onHandshake = onHandshake
     buffers = loop.local(TLSBuffers.self) { TLSBuffers() }
+    let shared = transport.loop
+    pacer = shared.local(HandshakePacer.self) { HandshakePacer(loop: shared) }
     guard let ssl = SSL_new(configuration.context), let bio = BIO_new(StreamBIO.method) else {
       preconditionFailure("out of memory")
     }
@@ -168,7 +173,29 @@ public final class TLSStream: Stream, StreamHandler {
     loop.executeConfined { self.receive(UnsafeRawBufferPointer(start: nil, count: 0)) }
   }
 
-  public func streamDidReceive(_ bytes: UnsafeRawBufferPointer) { receive(bytes) }
+  public func streamDidReceive(_ bytes: UnsafeRawBufferPointer) {
+    guard state == .handshaking, configuration.side == .server else { return receive(bytes) }
+    guard !isWaitingForTurn else {
+      stash.append(contentsOf: bytes)
+      return
+    }
+    guard pacer.mayGoOn(self) else {
+      isWaitingForTurn = true
+      transport.pauseReading()
+      stash.append(contentsOf: bytes)
+      return
+    }
+    receive(bytes)
+  }
+
+  /// The turn of a handshake that waited has come; false when it is over already.
+  func goOn() -> Bool {
+    isWaitingForTurn = false
+    guard state == .handshaking else { return false }
+    transport.resumeReading()
+    receive(UnsafeRawBufferPointer(start: nil, count: 0))
+    return true
+  }
 
   private func receive(_ bytes: UnsafeRawBufferPointer) {
     if stash.isEmpty {

@@ -11,7 +11,7 @@ import Testing
     return [
       "World": [],
       "EventLoop": system.union(["World", "CLibuv"]),
-      "TLS": system.union(["World", "EventLoop", "COpenSSL"]),
+      "TLS": system.union(["World", "EventLoop", "COpenSSL", "DequeModule"]),
       "HTTP": ["World", "EventLoop", "TLS", "CNghttp2", "DequeModule"],
       "JSON": [],
       // libyaml itself, out of Yams: its events can be bounded, a finished tree of nodes cannot.
@@ -37,7 +37,7 @@ import Testing
         "EventLoop", "TLS", "CEL", "Raft", "Storage", "Replica", "APIServer", "ControlPlane", "Kubelet", "Simulation",
         "ArgumentParser",
       ]),
-      "chaos": loop.union(system).union(["ChaosChecker", "EventLoop", "TLS", "ArgumentParser"]),
+      "chaos": loop.union(system).union(["ChaosChecker", "RequestFuzzer", "EventLoop", "TLS", "ArgumentParser"]),
     ]
   }()
 

@@ -23,6 +23,8 @@ public struct SecurityParts: Sendable {
   private let world: any World
   private let webhooks: WebhookCaller
   private let options: SecurityOptions
+  /// Those of `optionalPlugins` that run, by name.
+  public var enabledPlugins: Set<String> = []
 
   /// The checks that /livez counts. Others fail for reasons that starting the process again would not cure.
   public static let livenessChecks: Set<String> = ["ping", "log"]
@@ -80,22 +82,28 @@ public struct SecurityParts: Sendable {
     return dependencies
   }
 
+  /// Plugins that run only where a server is told so (`enabledPlugins`).
+  public static let optionalPlugins: [any ValidatingAdmission] = [DenyServiceExternalIPs()]
+
   /// In the reference's order (spec/8 §8.4): those that change, then those that refuse.
   public var admission: Admission {
     let world = world
+    var validating: [any ValidatingAdmission] = [
+      NamespaceLifecycle(), LimitRangeBounds(), MountableSecrets(), NodeRestriction(), PodSecurityAdmission(),
+      ClaimResize(), CertificateAdmission(authorizer: authorizer),
+      EscalationCheck(rbac: rbac, authorizer: authorizer),
+    ]
+    validating += Self.optionalPlugins.filter { enabledPlugins.contains($0.name) }
+    validating += [
+      ExpressionValidation(), ParameterAccess(authorizer: authorizer),
+      ValidatingAdmissionPolicies(authorizer: authorizer), ValidatingWebhooks(webhooks), ResourceQuotaAdmission(),
+    ]
     return Admission(
       mutating: [
         LimitRangeDefaults(), ServiceAccountAdmission { world.randomBits() }, TaintNewNodes(), PriorityAdmission(),
         DefaultTolerations(), DefaultStorageClass(), StorageObjectInUseProtection(), RuntimeClassAdmission(),
         DefaultIngressClass(),
-      ],
-      validating: [
-        NamespaceLifecycle(), LimitRangeBounds(), NodeRestriction(), PodSecurityAdmission(), ClaimResize(),
-        CertificateAdmission(authorizer: authorizer), EscalationCheck(rbac: rbac, authorizer: authorizer),
-        ExpressionValidation(), ParameterAccess(authorizer: authorizer),
-        ValidatingAdmissionPolicies(authorizer: authorizer), ValidatingWebhooks(webhooks),
-        ResourceQuotaAdmission(),
-      ], webhooks: MutatingWebhooks(webhooks))
+      ], validating: validating, webhooks: MutatingWebhooks(webhooks))
   }
 
   private var rulesReview: RulesReviewResource {

@@ -187,13 +187,16 @@ extension APIServer {
       if presenter.kind.custom == nil { typePrefix = presenter.typePrefix }
       listKind = (kind.listKind, kind.kind.apiVersion)
     }
+    var response = HTTPResponse(status: 200, headers: headers)
+    response.retained = try responseBudget.charge(page.objects.reduce(0) { $0 + $1.bytes.count })
     if presenter.format.encoding == .protobuf {
-      return HTTPResponse(status: 200, headers: headers, body: .chunks(try presenter.protobufList(page)))
+      response.body = .chunks(try presenter.protobufList(page))
+      return response
     }
     guard let items else {
       let tree = presenter.shaped(page.objects.map { presenter.tree($0) }, at: page.position)
-      return HTTPResponse(
-        status: 200, headers: headers, body: .bytes(try presenter.codec.encode(tree, presenter.format)))
+      response.body = .bytes(try presenter.codec.encode(tree, presenter.format))
+      return response
     }
     let head: JSONValue = [
       "kind": .string(listKind.kind), "apiVersion": .string(listKind.apiVersion), "metadata": page.position.json,
@@ -218,6 +221,7 @@ extension APIServer {
       }
     }
     chunks.append(chunk + Self.listEnd)
-    return HTTPResponse(status: 200, headers: headers, body: .chunks(chunks))
+    response.body = .chunks(chunks)
+    return response
   }
 }

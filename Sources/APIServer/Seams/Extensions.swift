@@ -45,6 +45,19 @@ public protocol KubeletConnector: Sendable {
   /// Forwards a request to the kubelet of `node` (a Node object as a tree); `path` begins with "/containerLogs/…",
   /// "/exec/…", … and carries its query. Throws 502-like statuses when the kubelet cannot be reached.
   func forward(_ request: HTTPRequest, to node: JSONValue, path: String) async throws(APIStatus) -> HTTPResponse
+
+  /// Sends a request on to a pod. `host` is an address that `ProxyAddress` allows. Throws 503 when nobody answers there.
+  func reach(
+    _ request: HTTPRequest, host: String, port: UInt16, isSecure: Bool, path: String
+  ) async throws(APIStatus) -> HTTPResponse
+}
+
+extension KubeletConnector {
+  public func reach(
+    _ request: HTTPRequest, host: String, port: UInt16, isSecure: Bool, path: String
+  ) async throws(APIStatus) -> HTTPResponse {
+    throw .serviceUnavailable("error trying to reach service: no route from this server to the pod network")
+  }
 }
 
 /// Reaches no kubelet: the answer is what the reference says when nothing listens at the kubelet's port.
@@ -52,15 +65,6 @@ public struct UnreachableKubelets: KubeletConnector {
   public init() {}
   public func forward(_ request: HTTPRequest, to node: JSONValue, path: String) async throws(APIStatus) -> HTTPResponse
   {
-    let addresses = node["status"]["addresses"].elements
-    let address =
-      addresses.first { $0["type"] == "InternalIP" }?["address"].string ?? addresses.first?["address"].string
-      ?? node["metadata"]["name"].string ?? ""
-    let told = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].integer ?? 0
-    let port = told == 0 ? 10250 : told
-    let endpoint = "\(address.contains(":") ? "[\(address)]" : address):\(port)"
-    throw APIStatus(
-      code: 500, reason: "",
-      message: "Get \"https://\(endpoint)\(path)\": dial tcp \(endpoint): connect: connection refused")
+    throw KubeletEndpoint(node).unreachable(path, "connect: connection refused")
   }
 }

@@ -3,11 +3,18 @@ import HTTP
 import JSON
 import Replica
 import Schema
+import World
 
 extension APIServer {
   func connect(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
     let objects = ObjectLookup(state: try await linearizableState(), store: store)
-    guard let stored = objects.state.object(request.key) else { throw .notFound(request.resource, request.name) }
+    // A pod or service that is proxied to may be named with a scheme and a port.
+    let proxied = request.info.subresource == "proxy" && request.kind.isNamespaced ? ProxiedName(request.name) : nil
+    if request.info.subresource == "proxy", request.kind.isNamespaced, proxied == nil {
+      throw .badRequest("invalid \(request.kind.singular) request \"\(request.name)\"")
+    }
+    let key = request.key(proxied?.name ?? request.name)
+    guard let stored = objects.state.object(key) else { throw .notFound(request.resource, key.name) }
     var options: JSONValue = [:]
     for item in request.query.items { options[item.name] = .string(item.value) }
     if request.info.subresource != "log" {
@@ -16,16 +23,33 @@ extension APIServer {
       try await admission.mutate(&admitted, objects: objects)
       _ = try await admission.validate(admitted, objects: objects)
     }
+    let rest = RequestTarget(segments: request.info.rest).path
     switch (request.kind.resource, request.info.subresource) {
     case ("nodes", "proxy"):
-      return try await forward(request, node: stored.tree, path: "/" + request.info.rest.joined(separator: "/"))
-    case ("pods", "proxy"), ("services", "proxy"):
-      throw .serviceUnavailable(
-        "error trying to reach service: no route from this server to the pod network")
+      try ProxyAddress.check(KubeletEndpoint(stored.tree).host)
+      return try await forward(request, node: stored.tree, path: rest)
+    case ("pods", "proxy"):
+      guard let proxied else { throw .unknownResource }
+      return try await reach(request, try proxied.place(ofPod: stored.tree), proxied, path: rest)
+    case ("services", "proxy"):
+      guard let proxied else { throw .unknownResource }
+      let place = try proxied.place(
+        ofService: stored.tree, namespace: request.namespace, objects, choice: request.world.randomBits())
+      return try await reach(request, place, proxied, path: rest)
     case ("pods", let subresource):
       return try await connect(request, pod: stored.tree, subresource, objects)
     default: throw .methodNotAllowed
     }
+  }
+
+  private func reach(
+    _ request: ResourceRequest, _ place: (host: String, port: UInt16), _ proxied: ProxiedName, path: String
+  ) async throws(APIStatus) -> HTTPResponse {
+    try ProxyAddress.check(place.host)
+    let query = request.path.rawQuery
+    return try await dependencies.kubelets.reach(
+      request.http, host: place.host, port: place.port, isSecure: proxied.isSecure,
+      path: query.isEmpty ? path : "\(path)?\(query)")
   }
 
   private func connect(

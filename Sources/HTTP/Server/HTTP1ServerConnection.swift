@@ -139,6 +139,7 @@ final class HTTP1ServerConnection: ServerConnection, @unchecked Sendable {
       stream.write(bytes)
       discard(response)
     }
+    withExtendedLifetime(response.retained) {}
     finish(keepAlive: keepAlive && isWhole)
   }
 

@@ -20,6 +20,8 @@ private final class ServerExchange: @unchecked Sendable {
   var stall: (since: MonotonicTime, takenBytes: Int)?
   var isClosed = false
   var isEndingForShutdown = false
+  /// What the response wants kept until it is sent.
+  var retained: (any AnyObject & Sendable)?
 
   init(started: MonotonicTime) { self.started = started }
 }
@@ -197,6 +199,7 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
       response, on: stream, length: declared ?? response.body.count, hasBody: hasBody && response.body.count != 0)
     scheduleFlush()
     guard hasBody else { return discard(response) }
+    exchange.retained = response.retained
     switch response.body {
     case .empty: break
     case .bytes(let bytes): send([bytes], on: stream)
@@ -254,6 +257,7 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
 
   private func close(_ exchange: ServerExchange) {
     exchange.isClosed = true
+    exchange.retained = nil
     dropBody(exchange)
     exchange.task?.cancel()
     exchange.task = nil

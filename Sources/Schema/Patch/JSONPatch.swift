@@ -8,6 +8,9 @@ public struct JSONPatch: Sendable {
   /// Bytes that all `copy` operations of one patch may add: a patch that doubles a value with every operation would
   /// grow a small body beyond any memory.
   public static let maximumCopiedBytes = 3 * 1024 * 1024
+  /// Members looked at and moved by all operations of one patch: ten thousand operations on a large list or map would
+  /// keep a server busy for a minute. An honest patch stays far below.
+  public static let maximumWork = 50_000_000
   /// How deeply a patched document may nest: every walk over a tree is recursive.
   public static let maximumDepth = JSONLimits.depthMaximum
 
@@ -23,6 +26,25 @@ public struct JSONPatch: Sendable {
   typealias Pointer = [String]
   /// Why a patch does not fit its document; the client hears only of the failure itself.
   struct Mismatch: Error {}
+
+  /// What the operations of one application have cost.
+  private struct Budget {
+    var copiedBytes = 0
+    private var work = 0
+
+    /// Accounts for members that are looked at or moved.
+    mutating func spend(_ members: Int) throws {
+      work += members
+      guard work <= JSONPatch.maximumWork else { throw Mismatch() }
+    }
+
+    /// Accounts for a value that is walked over, and checks how deeply a document would nest that has it at `path`.
+    mutating func place(_ value: JSONValue, at path: Pointer) throws {
+      let measure = value.measure
+      try spend(measure.nodes)
+      guard path.count + measure.depth <= maximumDepth else { throw Mismatch() }
+    }
+  }
 
   let operations: [Operation]
 
@@ -47,9 +69,9 @@ public struct JSONPatch: Sendable {
   /// The patched document. Throws 422 when an operation does not fit it.
   public func apply(to document: JSONValue) throws(APIStatus) -> JSONValue {
     var document = document
-    var copiedBytes = 0
+    var budget = Budget()
     do {
-      for operation in operations { try Self.perform(operation, on: &document, copiedBytes: &copiedBytes) }
+      for operation in operations { try Self.perform(operation, on: &document, &budget) }
     } catch {
       throw Self.unprocessable
     }
@@ -132,30 +154,31 @@ extension JSONPatch {
 // MARK: - Performing
 
 extension JSONPatch {
-  private static func perform(_ operation: Operation, on document: inout JSONValue, copiedBytes: inout Int) throws {
+  private static func perform(_ operation: Operation, on document: inout JSONValue, _ budget: inout Budget) throws {
     switch operation {
-    case .add(let path, let value): try add(value, at: path, to: &document)
-    case .replace(let path, let value): try replace(path, with: value, in: &document)
-    case .remove(let path): _ = try remove(path, from: &document)
+    case .add(let path, let value): try add(value, at: path, to: &document, &budget)
+    case .replace(let path, let value): try replace(path, with: value, in: &document, &budget)
+    case .remove(let path): _ = try remove(path, from: &document, &budget)
     case .test(let path, let value):
-      guard (lookup(path, in: document) ?? .null).isSame(as: value) else { throw Mismatch() }
+      guard (try lookup(path, in: document, &budget) ?? .null).isSame(as: value) else { throw Mismatch() }
     case .move(let source, let target):
       // A value cannot move into itself.
       guard source == target || !target.starts(with: source) else { throw Mismatch() }
-      try add(try remove(source, from: &document), at: target, to: &document)
+      try add(try remove(source, from: &document, &budget), at: target, to: &document, &budget)
     case .copy(let source, let target):
-      guard let value = lookup(source, in: document) else { throw Mismatch() }
-      copiedBytes += value.approximateSize
-      guard copiedBytes <= maximumCopiedBytes else { throw Mismatch() }
-      try add(value, at: target, to: &document)
+      guard let value = try lookup(source, in: document, &budget) else { throw Mismatch() }
+      budget.copiedBytes += value.approximateSize
+      guard budget.copiedBytes <= maximumCopiedBytes else { throw Mismatch() }
+      try add(value, at: target, to: &document, &budget)
     }
   }
 
-  private static func lookup(_ path: Pointer, in document: JSONValue) -> JSONValue? {
+  private static func lookup(_ path: Pointer, in document: JSONValue, _ budget: inout Budget) throws -> JSONValue? {
     var value = document
     for token in path {
       switch value {
       case .object(let object):
+        try budget.spend(object.count)
         guard let member = object[token] else { return nil }
         value = member
       case .array(let array):
@@ -167,10 +190,12 @@ extension JSONPatch {
     return value
   }
 
-  private static func add(_ value: JSONValue, at path: Pointer, to document: inout JSONValue) throws {
+  private static func add(
+    _ value: JSONValue, at path: Pointer, to document: inout JSONValue, _ budget: inout Budget
+  ) throws {
     guard !path.isEmpty else { return document = value }
-    guard path.count + value.depth <= maximumDepth else { throw Mismatch() }
-    try editParent(of: path[...], in: &document) { parent, token in
+    try budget.place(value, at: path)
+    try editParent(of: path[...], in: &document, &budget) { parent, token in
       switch parent {
       case .object(var object):
         parent = .null
@@ -187,10 +212,12 @@ extension JSONPatch {
     }
   }
 
-  private static func replace(_ path: Pointer, with value: JSONValue, in document: inout JSONValue) throws {
+  private static func replace(
+    _ path: Pointer, with value: JSONValue, in document: inout JSONValue, _ budget: inout Budget
+  ) throws {
     guard !path.isEmpty else { return document = value }
-    guard path.count + value.depth <= maximumDepth else { throw Mismatch() }
-    try editParent(of: path[...], in: &document) { parent, token in
+    try budget.place(value, at: path)
+    try editParent(of: path[...], in: &document, &budget) { parent, token in
       switch parent {
       case .object(var object):
         guard object.index(of: token) != nil else { throw Mismatch() }
@@ -207,10 +234,12 @@ extension JSONPatch {
     }
   }
 
-  private static func remove(_ path: Pointer, from document: inout JSONValue) throws -> JSONValue {
+  private static func remove(
+    _ path: Pointer, from document: inout JSONValue, _ budget: inout Budget
+  ) throws -> JSONValue {
     guard !path.isEmpty else { throw Mismatch() }
     var removed = JSONValue.null
-    try editParent(of: path[...], in: &document) { parent, token in
+    try editParent(of: path[...], in: &document, &budget) { parent, token in
       switch parent {
       case .object(var object):
         guard let value = object[token] else { throw Mismatch() }
@@ -231,21 +260,27 @@ extension JSONPatch {
 
   /// Calls `edit` with the container that the last token of `path` is looked up in.
   private static func editParent(
-    of path: ArraySlice<String>, in value: inout JSONValue, _ edit: (inout JSONValue, String) throws -> Void
+    of path: ArraySlice<String>, in value: inout JSONValue, _ budget: inout Budget,
+    _ edit: (inout JSONValue, String) throws -> Void
   ) throws {
-    guard path.count > 1 else { return try edit(&value, path[path.startIndex]) }
     let token = path[path.startIndex]
+    switch value {
+    case .object(let object): try budget.spend(object.count)
+    case .array(let array) where path.count == 1: try budget.spend(array.count)
+    default: break
+    }
+    guard path.count > 1 else { return try edit(&value, token) }
     switch value {
     case .object(var object):
       guard object.index(of: token) != nil else { throw Mismatch() }
       value = .null
       defer { value = .object(object) }
-      try editParent(of: path.dropFirst(), in: &object[token]!, edit)
+      try editParent(of: path.dropFirst(), in: &object[token]!, &budget, edit)
     case .array(var array):
       guard let position = index(token), position < array.count else { throw Mismatch() }
       value = .null
       defer { value = .array(array) }
-      try editParent(of: path.dropFirst(), in: &array[position], edit)
+      try editParent(of: path.dropFirst(), in: &array[position], &budget, edit)
     default: throw Mismatch()
     }
   }
@@ -283,12 +318,24 @@ extension JSONValue {
     }
   }
 
-  /// Levels of nesting: 0 for a scalar.
-  fileprivate var depth: Int {
-    switch self {
-    case .array(let values): 1 + (values.lazy.map(\.depth).max() ?? 0)
-    case .object(let object): 1 + (object.lazy.map(\.value.depth).max() ?? 0)
-    default: 0
+  /// Levels of nesting, 0 for a scalar, and values in it.
+  fileprivate var measure: (depth: Int, nodes: Int) {
+    var depth = 0
+    var nodes = 1
+    func add(_ value: JSONValue) {
+      let inner = value.measure
+      depth = max(depth, 1 + inner.depth)
+      nodes += inner.nodes
     }
+    switch self {
+    case .array(let values):
+      depth = 1
+      values.forEach(add)
+    case .object(let object):
+      depth = 1
+      for member in object { add(member.value) }
+    default: break
+    }
+    return (depth, nodes)
   }
 }

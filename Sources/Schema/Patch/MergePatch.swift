@@ -12,21 +12,20 @@ public enum MergePatch {
   /// Merges in place.
   public static func merge(_ patch: JSONValue, into target: inout JSONValue) {
     guard case .object(let changes) = patch else { return target = patch }
-    var object = target.object ?? JSONObject()
+    var object = JSONObjectEditor(target.object ?? JSONObject())
     target = .null
     for (key, value) in changes {
       if value.isNull {
         object[key] = nil
       } else if case .object = value {
-        var member = object[key] ?? .null
-        object[key] = .null
+        var member = object.take(key) ?? .null
         merge(value, into: &member)
         object[key] = member
       } else {
         object[key] = value
       }
     }
-    target = .object(object)
+    target = .object(object.object)
   }
 
   /// The merge patch that turns `old` into `new`. Null members of `new` cannot be expressed and count as absent.

@@ -74,23 +74,29 @@ extension StrategicMergePatch {
       default: throw .badRequest("unknown $patch type \(directive)")
       }
     }
-    var result = target
+    var result = JSONObjectEditor(target)
     if let retained = patch[PatchDirective.retainKeys] {
       patch[PatchDirective.retainKeys] = nil
       try retainKeys(retained, patch, &result)
     }
-    for (key, order) in patch where key.hasPrefix(PatchDirective.setElementOrder) {
-      let name = String(key.dropFirst(PatchDirective.setElementOrder.count))
-      try mergeOrdered(name, patch[name], order, into: &result, shape)
-      patch[key] = nil
-      if patch[name]?.array != nil { patch[name] = nil }
+    // Lists that come with their order are merged with it, not a second time as members.
+    var ordered: Set<String> = []
+    if patch.keys.contains(where: { $0.hasPrefix(PatchDirective.setElementOrder) }) {
+      var members = JSONObjectEditor(patch)
+      for (key, order) in patch where key.hasPrefix(PatchDirective.setElementOrder) {
+        let name = String(key.dropFirst(PatchDirective.setElementOrder.count))
+        let changes = ordered.contains(name) ? nil : members[name]
+        try mergeOrdered(name, changes, order, into: &result, shape)
+        ordered.insert(key)
+        if changes?.array != nil { ordered.insert(name) }
+      }
     }
-    for (key, value) in patch { try mergeMember(key, value, into: &result, shape) }
-    return result
+    for (key, value) in patch where !ordered.contains(key) { try mergeMember(key, value, into: &result, shape) }
+    return result.object
   }
 
   private static func mergeMember(
-    _ key: String, _ value: JSONValue, into result: inout JSONObject, _ shape: Shape
+    _ key: String, _ value: JSONValue, into result: inout JSONObjectEditor, _ shape: Shape
   ) throws(APIStatus) {
     if key.hasPrefix(PatchDirective.deleteFromPrimitiveList) {
       return try deleteFromPrimitiveList(key, value, &result)
@@ -117,7 +123,7 @@ extension StrategicMergePatch {
 
   /// Drops the members that the patch does not list, so that one alternative of a union takes the place of another.
   private static func retainKeys(
-    _ directive: JSONValue, _ patch: JSONObject, _ result: inout JSONObject
+    _ directive: JSONValue, _ patch: JSONObject, _ result: inout JSONObjectEditor
   ) throws(APIStatus) {
     let message = "invalid patch format of retainKeys: every member of the patch must be listed"
     guard case .array(let listed) = directive else { throw .badRequest(message) }
@@ -126,18 +132,19 @@ extension StrategicMergePatch {
     for (key, value) in patch where !value.isNull && !PatchDirective.isDirective(key) && !kept.contains(key) {
       throw .badRequest(message)
     }
-    for (key, _) in result where !kept.contains(key) { result[key] = nil }
+    result.keep { kept.contains($0) }
   }
 
   private static func deleteFromPrimitiveList(
-    _ key: String, _ value: JSONValue, _ result: inout JSONObject
+    _ key: String, _ value: JSONValue, _ result: inout JSONObjectEditor
   ) throws(APIStatus) {
     let name = String(key.dropFirst(PatchDirective.deleteFromPrimitiveList.count))
     guard case .array(let unwanted) = value, !name.isEmpty else {
       throw .badRequest("invalid patch format of primitive list")
     }
     guard case .array(let existing) = result[name] else { return }
-    result[name] = .array(existing.filter { !unwanted.contains($0) })
+    let deleted = Set(unwanted)
+    result[name] = .array(existing.filter { !deleted.contains($0) })
   }
 
   // MARK: - Lists
@@ -145,7 +152,7 @@ extension StrategicMergePatch {
   /// Merges a list and puts it in the order that `$setElementOrder` asks for; items that only the server knows keep
   /// their place between their neighbours as well as that is possible.
   private static func mergeOrdered(
-    _ name: String, _ changes: JSONValue?, _ order: JSONValue, into result: inout JSONObject, _ shape: Shape
+    _ name: String, _ changes: JSONValue?, _ order: JSONValue, into result: inout JSONObjectEditor, _ shape: Shape
   ) throws(APIStatus) {
     guard case .array(let order) = order, !name.isEmpty else {
       throw .badRequest("invalid patch format of setElementOrder list")
@@ -197,8 +204,8 @@ extension StrategicMergePatch {
     let holdsObjects = [target, changes].contains { list in list.contains { $0.object != nil } }
     guard holdsObjects else {
       // A union: what the server has, then what is new.
-      var merged: [JSONValue] = []
-      for item in target + changes where !merged.contains(item) { merged.append(item) }
+      var seen: Set<JSONValue> = []
+      let merged = (target + changes).filter { seen.insert($0).inserted }
       return try arranged(merged, by: changes, formerly: target, mergeKey: nil)
     }
     guard let mergeKey else {
@@ -206,14 +213,21 @@ extension StrategicMergePatch {
       return withoutDirectives(changes)
     }
     var (merged, items) = try performingItemDirectives(changes, on: target, mergeKey: mergeKey)
+    // Of several items with one key the first counts.
+    var positions: [JSONValue: Int] = [:]
+    for (index, item) in merged.enumerated() {
+      let key = item[mergeKey]
+      if positions[key] == nil { positions[key] = index }
+    }
     for item in items {
       guard let key = item[mergeKey] else {
         throw .badRequest("map: \(JSONValue.object(item).goText) does not contain declared merge key: \(mergeKey)")
       }
-      if let position = merged.firstIndex(where: { $0[mergeKey] == key }) {
+      if let position = positions[key] {
         let existing = merged[position].object ?? JSONObject()
         merged[position] = .object(try merge(item, into: existing, shape: shape))
       } else {
+        positions[key] = merged.count
         merged.append(.object(withoutDirectives(item)))
       }
     }
@@ -225,7 +239,7 @@ extension StrategicMergePatch {
   private static func performingItemDirectives(
     _ changes: [JSONValue], on target: [JSONValue], mergeKey: String
   ) throws(APIStatus) -> (target: [JSONValue], items: [JSONObject]) {
-    var remaining = target
+    var deleted: Set<JSONValue> = []
     var items: [JSONObject] = []
     var replaces = false
     for change in changes {
@@ -241,7 +255,7 @@ extension StrategicMergePatch {
         guard let key = item[mergeKey] else {
           throw .badRequest("map: \(change.goText) does not contain declared merge key: \(mergeKey)")
         }
-        remaining.removeAll { $0[mergeKey] == key }
+        deleted.insert(key)
       case "replace": replaces = true
       case "merge":
         item[PatchDirective.patch] = nil
@@ -249,7 +263,8 @@ extension StrategicMergePatch {
       default: throw .badRequest("unknown $patch type \(directive)")
       }
     }
-    return (replaces ? [] : remaining, items)
+    if replaces { return ([], items) }
+    return (deleted.isEmpty ? target : target.filter { !deleted.contains($0[mergeKey]) }, items)
   }
 
   /// `items` with those in `order` in that order, and the others put between them: each before the first of the

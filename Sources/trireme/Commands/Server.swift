@@ -56,6 +56,8 @@ struct Server: ParsableCommand {
   var encryptedResources: [String] = []
   @Option(help: "EncryptionConfiguration (apiserver.config.k8s.io/v1) that names these resources instead.")
   var encryptionProviderConfig: String?
+  @Option(help: "Admission plugins beside the usual ones, separated by commas: DenyServiceExternalIPs.")
+  var enableAdmissionPlugins: String?
   @OptionGroup(title: "Audit") var audit: AuditOptions
   @OptionGroup(title: "Authentication") var authentication: AuthenticationFlags
   @OptionGroup(title: "Authorization") var authorization: AuthorizationFlags
@@ -70,6 +72,9 @@ struct Server: ParsableCommand {
     }
     for address in join where Address(address) == nil {
       throw ValidationError("--join \(address) is not of the form address:port")
+    }
+    for plugin in enabledPlugins where !SecurityParts.optionalPlugins.contains(where: { $0.name == plugin }) {
+      throw ValidationError("--enable-admission-plugins: \(plugin) is unknown")
     }
     guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level \(logLevel) is unknown") }
     if encryptionProviderConfig != nil, !encryptedResources.isEmpty {
@@ -86,6 +91,8 @@ struct Server: ParsableCommand {
     _ = try parsedMembers()
     if let name, let problem = ServerName.problem(name) { throw ValidationError(problem) }
   }
+
+  private var enabledPlugins: [String] { (enableAdmissionPlugins ?? "").split(separator: ",").map(String.init) }
 
   private func parsedMembers() throws -> [Member] {
     let parsed = members.enumerated().map { index, member in
@@ -122,6 +129,7 @@ struct Server: ParsableCommand {
         guard let address = Address(record.listen) else { throw CommandFailure("\(record.listen) is no address") }
         var configuration = ServerConfiguration(home: home, record: record, listen: address, apiLoops: loops)
         configuration.encryptedResources = try command.encrypted(logger)
+        configuration.enabledPlugins = Set(command.enabledPlugins)
         configuration.audit = try command.audit.open()
         configuration.security = { loop in
           var options = SecurityOptions()

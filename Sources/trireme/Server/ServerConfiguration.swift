@@ -17,6 +17,8 @@ struct ServerConfiguration: Sendable {
   var apiLoops: Int
   /// Resources whose objects are encrypted on this server's disk.
   var encryptedResources = EncryptionKeyring.defaultResources
+  /// Admission plugins beside the usual ones.
+  var enabledPlugins: Set<String> = []
 }
 
 /// The certificates of one server, read from its folder.

@@ -84,6 +84,9 @@ final class ServerProcess: Sendable {
     plane.aggregation = FrontProxyConnections(loop: controlLoop)
     plane.keepsFrontProxyAuthority = true
     plane.certificateAuthority = certificates.authority
+    plane.enabledPlugins = configuration.enabledPlugins
+    let own = Set(record.members.map(\.address) + [record.endpoint, record.listen])
+    plane.kubelets = KubeletConnections(loop: controlLoop, identity: certificates.identity, servers: { own })
     let paths = OperationsPaths()
     plane.paths["/trireme/"] = paths
     plane.authorizers = [ServersAuthorizer()]

@@ -1,0 +1,113 @@
+// The way to kubelets and pods over sockets: logs, exec, attach, port forwarding, proxying (spec/7).
+import EventLoop
+import HTTP
+import JSON
+import Schema
+import Synchronization
+import TLS
+
+public final class KubeletConnections: KubeletConnector {
+  private struct Place: Hashable {
+    var host: String
+    var port: UInt16
+    var isSecure: Bool
+  }
+
+  /// Places with connections at one time; beyond that those of all others are closed when their requests are done.
+  private static let clientsMaximum = 256
+
+  private let loop: EventLoop
+  private let identity: Identity?
+  /// Addresses of this cluster's own servers, "10.0.0.1:6443": nobody is proxied to them.
+  private let servers: @Sendable () -> Set<String>
+  private let clients = Mutex<[Place: HTTPClient]>([:])
+
+  /// `identity`: the certificate by which kubelets know the API server.
+  public init(loop: EventLoop, identity: Identity?, servers: @escaping @Sendable () -> Set<String>) {
+    self.loop = loop
+    self.identity = identity
+    self.servers = servers
+  }
+
+  public func forward(
+    _ request: HTTPRequest, to node: JSONValue, path: String
+  ) async throws(APIStatus) -> HTTPResponse {
+    let endpoint = KubeletEndpoint(node)
+    do {
+      return try await send(request, path, endpoint.host, endpoint.port, isSecure: true)
+    } catch {
+      throw endpoint.unreachable(path, "\(error)")
+    }
+  }
+
+  public func reach(
+    _ request: HTTPRequest, host: String, port: UInt16, isSecure: Bool, path: String
+  ) async throws(APIStatus) -> HTTPResponse {
+    do {
+      return try await send(request, path, host, port, isSecure: isSecure)
+    } catch {
+      throw .serviceUnavailable("error trying to reach service: \(error)")
+    }
+  }
+
+  private func send(
+    _ request: HTTPRequest, _ path: String, _ host: String, _ port: UInt16, isSecure: Bool
+  ) async throws -> HTTPResponse {
+    guard !servers().contains("\(host):\(port)") else {
+      throw HTTPError.connectFailed("dial tcp \(host):\(port): address not allowed")
+    }
+    let client = try client(Place(host: host, port: port, isSecure: isSecure))
+    return try await Self.relay(request, path: path, through: client)
+  }
+
+  /// Sends a request on without what is the client's own, and returns what may go back.
+  public static func relay(
+    _ request: HTTPRequest, path: String, through client: HTTPClient
+  ) async throws -> HTTPResponse {
+    BackendHeaders.response(try await client.send(BackendHeaders.request(request, target: path)))
+  }
+
+  private func client(_ place: Place) throws -> HTTPClient {
+    if let known = clients.withLock({ $0[place] }) { return known }
+    // Kubelets sign for themselves unless told otherwise; pods as they like.
+    let tls =
+      place.isSecure ? try TLSConfiguration.client(trust: .anything, identity: identity, minimumVersion: .tls12) : nil
+    let client = HTTPClient(
+      loop: loop, endpoint: .ip(place.host, port: place.port), tls: tls, serverName: place.host)
+    let surplus: [HTTPClient] = clients.withLock { clients in
+      var surplus: [HTTPClient] = []
+      if clients.count >= Self.clientsMaximum {
+        surplus = Array(clients.values)
+        clients = [:]
+      }
+      clients[place] = client
+      return surplus
+    }
+    for client in surplus { client.close() }
+    return client
+  }
+}
+
+/// Where a node says that its kubelet listens.
+struct KubeletEndpoint {
+  var host: String
+  var port: UInt16
+
+  init(_ node: JSONValue) {
+    let addresses = node["status"]["addresses"].elements
+    // In the order in which the reference prefers them; nothing here resolves names.
+    let found = ["InternalIP", "ExternalIP", "Hostname"].lazy.compactMap { type in
+      addresses.first { $0["type"].string == type }?["address"].string
+    }.first
+    host = found ?? addresses.first?["address"].string ?? node["metadata"]["name"].string ?? ""
+    let told = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].integer ?? 0
+    port = UInt16(clamping: told > 0 ? told : 10_250)
+  }
+
+  private var text: String { "\(host.contains(":") ? "[\(host)]" : host):\(port)" }
+
+  /// What the reference answers when nothing listens at the kubelet's port.
+  func unreachable(_ path: String, _ why: String) -> APIStatus {
+    APIStatus(code: 500, reason: "", message: "Get \"https://\(text)\(path)\": dial tcp \(text): \(why)")
+  }
+}

@@ -1,0 +1,67 @@
+// What an answer must be, whatever was asked.
+import HTTP
+import JSON
+
+public enum FuzzJudge {
+  /// Answers of the 500s that Kubernetes gives as well, each with its reason.
+  private static let known: [(code: Int, text: String, why: String)] = [
+    (500, "resourceVersion should not be set on objects to be created", "spec/2 §2.7: the reference's own answer"),
+    (504, "Too large resource version", "the client asks for a revision of the future"),
+    (503, "no route from this server to the pod network", "a proxy to pods that run nowhere"),
+    (500, "dial tcp", "a kubelet that does not exist"),
+    (500, "more than one PodDisruptionBudget", "spec/3 §3.7: the reference's own answer"),
+    (500, "please try again", "others write the same object all the time"),
+  ]
+
+  /// What is wrong with an answer; nil when nothing is.
+  public static func check(_ request: FuzzRequest, status: Int, headers: HTTPHeaders, body: [UInt8]) -> String? {
+    if request.method == "HEAD" {
+      if !body.isEmpty { return "an answer to HEAD has a body" }
+      return status >= 500 ? "status \(status)" : nil
+    }
+    let text = String(decoding: body.prefix(2000), as: UTF8.self)
+    if status >= 500 {
+      let isKnown = known.contains { $0.code == status && text.contains($0.text) }
+      guard isKnown else { return "status \(status): \(text)" }
+    }
+    if (300..<400).contains(status) { return "a redirection: \(status)" }
+    if status < 200 { return "status \(status)" }
+    if status >= 400 { return checkStatus(status, headers, body, text, request) }
+    guard headers["content-type"]?.hasPrefix("application/json") == true, !isStream(request) else { return nil }
+    do { _ = try JSONValue(parsing: body) } catch { return "the answer is no JSON (\(error)): \(text)" }
+    return nil
+  }
+
+  private static func isStream(_ request: FuzzRequest) -> Bool {
+    request.target.contains("watch") || request.target.contains("follow")
+  }
+
+  private static func checkStatus(
+    _ status: Int, _ headers: HTTPHeaders, _ body: [UInt8], _ text: String, _ request: FuzzRequest
+  ) -> String? {
+    guard headers["content-type"]?.hasPrefix("application/json") == true else {
+      // Health, metrics and documents answer in text.
+      let isResource = request.target.hasPrefix("/api/v1/") || request.target.hasPrefix("/apis/")
+      return isResource ? "an error that is no Status: \(headers["content-type"] ?? "no type"): \(text)" : nil
+    }
+    guard let json = try? JSONValue(parsing: body) else { return "a Status that is no JSON: \(text)" }
+    guard json["kind"] == "Status", json["apiVersion"] == "v1", json["status"] == "Failure",
+      json["metadata"].object != nil
+    else { return "an error that is no Status: \(text)" }
+    guard json["code"].integer == Int64(status) else { return "the Status says another code than \(status): \(text)" }
+    guard let message = json["message"].string, !message.isEmpty else { return "a Status without message: \(text)" }
+    // A value that is refused is shown, a few times.
+    guard message.utf8.count < 100_000 + 8 * request.body.count else {
+      return "a message of \(message.utf8.count) bytes"
+    }
+    guard json["reason"].string != nil || status == 500 else { return "a Status without reason: \(text)" }
+    if status == 422, request.method != "PATCH", json["details"]["causes"].elements.isEmpty {
+      return "422 without causes: \(text)"
+    }
+    for cause in json["details"]["causes"].elements where cause["message"].string == nil {
+      return "a cause without message: \(text)"
+    }
+    if status == 429 || status == 503, headers["retry-after"] == nil { return "\(status) without Retry-After" }
+    return nil
+  }
+}
