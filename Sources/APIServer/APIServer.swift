@@ -24,8 +24,8 @@ public final class APIServer: HTTPHandler {
     /// Requests answered at the same time (spec/2 §2.11): together the seats that priority levels share.
     public var readsMaximum = 400
     public var writesMaximum = 200
-    /// Bytes of lists in other forms than the stored one that may wait for slow readers; latecomers get 429.
-    public var responseBytesMaximum = 256 << 20
+    /// Bytes of lists that may wait for slow readers; latecomers get 429.
+    public var responseBytesMaximum = 512 << 20
     public init() {}
   }
 

@@ -249,6 +249,11 @@ import Testing
     let protobuf = try await cluster.send(
       "POST", cronTabs, cronTab("a"), ["content-type": "application/vnd.kubernetes.protobuf"])
     #expect(protobuf.status == 415)
+    try await cluster.post(cronTabs, cronTab("a"))
+    for path in [cronTabs, "\(cronTabs)/a"] {
+      let read = try await cluster.send("GET", path, nil, ["accept": "application/vnd.kubernetes.protobuf"])
+      #expect(read.status == 406, "\(read.text)")
+    }
   }
 
   @Test func patchesWorkButForStrategicOnes() async throws {

@@ -48,9 +48,11 @@ private func residentBytes() -> Int {
     let served = responses.filter { $0.status == 200 }
     let late = responses.filter { $0.status == 429 }
     #expect(served.count + late.count == 1000, "\(Set(responses.map(\.status))) of \(responses.count)")
-    #expect(served.count >= 5)
+    #expect((5...12).contains(served.count), "\(served.count)")
     #expect(!late.isEmpty && late.allSatisfy { $0.headers["retry-after"] == "1" })
     #expect(residentBytes() - before < 400 << 20, "\((residentBytes() - before) >> 20) MiB")
+    // What is small is given meanwhile.
+    #expect(try await server.inside("GET", "/api/v1/namespaces").status == 200)
     for response in responses { if case .stream(let pipe) = response.body { pipe.cancel() } }
     // And when they have gone, there is room again.
     try await eventually("no room") {
@@ -89,7 +91,8 @@ private struct Probe {
     return times.sorted()[count * 99 / 100]
   }
 
-  /// Twice what it was, or what one turn of a busy machine takes.
+  /// Twice what it was, or what a few turns of a busy machine take: an attack that starves others makes them wait for as
+  /// long as it lasts.
   func expectServed(_ server: SocketServer, during attack: @escaping @Sendable () async throws -> Void) async throws {
     let calm = try await p99(of: 200)
     let stop = Shared(false)
@@ -99,7 +102,7 @@ private struct Probe {
     let attacked = try await p99(of: 200)
     stop.update { $0 = true }
     await attacker.value
-    #expect(attacked < max(calm * 2, .milliseconds(500)), "calm \(calm), attacked \(attacked)")
+    #expect(attacked < max(calm * 2, .seconds(3)), "calm \(calm), attacked \(attacked)")
   }
 
   func stop() {

@@ -12,6 +12,8 @@ struct FuzzSample: Sendable {
   /// Whether what is sent may be stored. Some kinds change how every other request is answered (a webhook that nobody
   /// serves, a policy that denies): they are sent as dry runs only.
   var isStored = true
+  /// Questions have no names.
+  var isNamed: Bool { !kind.hasSuffix("AccessReview") }
 
   init(_ apiVersion: String, _ kind: String, _ text: String, isStored: Bool = true) {
     let parts = apiVersion.split(separator: "/")

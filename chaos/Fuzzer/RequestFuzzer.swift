@@ -128,7 +128,7 @@ public struct RequestFuzzer: Sendable {
     var object = target.sample.object
     object["apiVersion"] = .string(target.apiVersion)
     object["kind"] = .string(target.sample.kind)
-    object["metadata"]["name"] = .string(name)
+    if target.sample.isNamed { object["metadata"]["name"] = .string(name) }
     return object
   }
 

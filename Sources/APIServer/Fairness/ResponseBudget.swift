@@ -3,9 +3,12 @@
 import Schema
 import Synchronization
 
-/// Bytes of lists that were made for one client each and are not sent yet. What is stored is shared by all answers and costs
-/// nothing here.
+/// Bytes of lists that are not sent yet: each is a copy made for one client.
 final class ResponseBudget: Sendable {
+  /// An answer of this size costs no more than a single object may, and whoever fills the room must not keep others from
+  /// their small lists.
+  private static let smallSize = 64 << 10
+
   let maximum: Int
   private let used = Atomic<Int>(0)
 
@@ -20,7 +23,9 @@ final class ResponseBudget: Sendable {
   }
 
   /// Throws 429 when others' answers take the room. An answer larger than all the room is given when nothing else is.
-  func charge(_ bytes: Int) throws(APIStatus) -> Charge {
+  /// nil for a small one.
+  func charge(_ bytes: Int) throws(APIStatus) -> Charge? {
+    guard bytes > Self.smallSize else { return nil }
     let before = used.add(bytes, ordering: .relaxed).oldValue
     let charge = Charge(self, bytes)
     guard before == 0 || before + bytes <= maximum else {

@@ -19,8 +19,10 @@ struct Codec: Sendable {
     }
   }
 
-  /// Whether answers of this kind can be had in protobuf.
-  func encodesProtobuf(_ kind: KindDescriptor) -> Bool { registry.structure(kind.kind) != nil }
+  /// Whether answers of this kind can be had in protobuf: a definition says nothing of field numbers.
+  func encodesProtobuf(_ kind: KindDescriptor) -> Bool {
+    kind.custom == nil && registry.structure(kind.kind) != nil
+  }
 
   /// A DeleteOptions, which clients send under many names: "v1", "meta.k8s.io/v1" or the group version of the object.
   func decodeOptions(_ body: [UInt8], contentType: String?) throws(APIStatus) -> JSONValue {

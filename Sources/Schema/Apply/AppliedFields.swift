@@ -98,13 +98,13 @@ enum AppliedMerge {
   private static func members(
     _ applied: JSONObject, _ live: JSONObject, _ shape: MergeShape, _ scope: OwnershipScope
   ) -> JSONObject {
-    var result = live
+    var result = JSONObjectEditor(live)
     for (name, value) in applied {
       // A null creationTimestamp and its like are noise of clients' encoders, not a wish.
       if value.isNull, scope.ignores(name) { continue }
       result[name] = merge(value, result[name], shape.member(name).shape, scope.entering(name))
     }
-    return result
+    return result.object
   }
 
   private static func merge(

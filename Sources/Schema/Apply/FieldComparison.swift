@@ -41,19 +41,17 @@ struct FieldComparison {
   ) {
     var matched = 0
     if let new {
-      for (index, member) in new.members.enumerated() {
-        var previous: JSONValue?
-        if let old {
-          let isInPlace = index < old.count && old.members[index].key == member.key
-          previous = isInPlace ? old.members[index].value : old[member.key]
-          if previous != nil { matched += 1 }
-        }
+      var former = old.map { JSONObjectIndex($0) }
+      for member in new {
+        let previous = former?[member.key]
+        if previous != nil { matched += 1 }
         if previous == member.value || scope.ignores(member.key) { continue }
         compareMember(member.key, previous, member.value, shape, hasOld: old != nil, hasNew: true, scope)
       }
     }
     guard let old, matched < old.count else { return }
-    for member in old where new?.index(of: member.key) == nil && !scope.ignores(member.key) {
+    var present = new.map { JSONObjectIndex($0) }
+    for member in old where present?.position(of: member.key) == nil && !scope.ignores(member.key) {
       compareMember(member.key, member.value, nil, shape, hasOld: true, hasNew: new != nil, scope)
     }
   }

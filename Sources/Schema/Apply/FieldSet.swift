@@ -107,6 +107,17 @@ extension FieldSet {
     return result
   }
 
+  /// The union of many: each path is walked a few times, not once for every set.
+  static func union(of sets: [FieldSet]) -> FieldSet {
+    var sets = sets
+    while sets.count > 1 {
+      sets = stride(from: 0, to: sets.count, by: 2).map { index in
+        index + 1 < sets.count ? sets[index].union(sets[index + 1]) : sets[index]
+      }
+    }
+    return sets.first ?? FieldSet()
+  }
+
   /// The paths of both.
   public func intersection(_ other: FieldSet) -> FieldSet {
     var result = FieldSet()
@@ -205,8 +216,9 @@ extension FieldSet {
   /// Whether every path of this set is in the set that `fieldsV1` writes.
   func isSubset(ofFieldsV1 fieldsV1: JSONObject, isRoot: Bool = true) -> Bool {
     if isMember, isRoot || !(fieldsV1.isEmpty || fieldsV1["."] != nil) { return false }
+    var written = JSONObjectIndex(fieldsV1)
     return children.allSatisfy { child in
-      guard case .object(let inner)? = fieldsV1[child.element] else { return false }
+      guard case .object(let inner)? = written[child.element] else { return false }
       return child.subset.isSubset(ofFieldsV1: inner, isRoot: false)
     }
   }
@@ -214,8 +226,9 @@ extension FieldSet {
   /// Whether a path of this set is in the set that `fieldsV1` writes.
   func intersects(fieldsV1: JSONObject, isRoot: Bool = true) -> Bool {
     if isMember, !isRoot, fieldsV1.isEmpty || fieldsV1["."] != nil { return true }
+    var written = JSONObjectIndex(fieldsV1)
     return children.contains { child in
-      guard case .object(let inner)? = fieldsV1[child.element] else { return false }
+      guard case .object(let inner)? = written[child.element] else { return false }
       return child.subset.intersects(fieldsV1: inner, isRoot: false)
     }
   }

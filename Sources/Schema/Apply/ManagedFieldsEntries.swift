@@ -74,11 +74,19 @@ struct ManagedFieldsEntries: Sendable {
       }
     }
 
-    /// Whether this is the entry of that actor. An applier has one whatever version it speaks.
-    func belongs(to other: Entry) -> Bool {
-      manager == other.manager && operation == other.operation && subresource == other.subresource
-        && (operation == .apply || apiVersion == other.apiVersion)
+    /// Whose entry it is. An applier has one whatever version it speaks.
+    struct Actor: Hashable {
+      var manager: String
+      var operation: Operation
+      var subresource: String
+      var apiVersion: String
     }
+    var actor: Actor {
+      Actor(
+        manager: manager, operation: operation, subresource: subresource,
+        apiVersion: operation == .apply ? "" : apiVersion)
+    }
+    func belongs(to other: Entry) -> Bool { actor == other.actor }
 
     var json: JSONValue {
       var members: [JSONObject.Member] = []
@@ -112,12 +120,14 @@ struct ManagedFieldsEntries: Sendable {
   init?(_ value: JSONValue) {
     guard case .array(let elements) = value, !elements.isEmpty else { return nil }
     entries.reserveCapacity(elements.count)
+    var positions: [Entry.Actor: Int] = [:]
     for element in elements {
       guard let entry = Entry(element) else { return nil }
       // Of twins the last wins, as in a map.
-      if let twin = entries.firstIndex(where: { $0.belongs(to: entry) }) {
+      if let twin = positions[entry.actor] {
         entries[twin] = entry
       } else {
+        positions[entry.actor] = entries.count
         entries.append(entry)
       }
     }
@@ -156,26 +166,39 @@ struct ManagedFieldsEntries: Sendable {
 
   mutating func cap() {
     var count = entries.count { $0.operation == .update }
+    let applierCount = entries.count - count
     guard count > Self.maximumUpdateEntries else { return }
     let oldestFirst = entries.filter { $0.operation == .update }.sorted {
       ($0.time ?? "", $0.manager) < ($1.time ?? "", $1.manager)
     }
-    /// By version: the first entry seen, until there are two to merge.
-    var buckets: [String: Entry] = [:]
+    /// By version: the entries seen, merged into one as soon as there are two.
+    var buckets: [String: [Entry]] = [:]
+    var kept = Dictionary(entries.map { ($0.actor, $0) }) { $1 }
     for entry in oldestFirst where count > Self.maximumUpdateEntries {
-      guard let bucket = buckets[entry.apiVersion] else {
-        buckets[entry.apiVersion] = entry
-        continue
-      }
-      entries.removeAll { $0.belongs(to: bucket) || $0.belongs(to: entry) }
-      let merged = Entry(
-        manager: Self.ancientChanges, operation: .update, apiVersion: entry.apiVersion, time: entry.time,
-        subresource: "", set: bucket.set.union(entry.set))
-      if let index = index(of: merged) { entries.remove(at: index) }
-      entries.append(merged)
-      buckets[entry.apiVersion] = merged
-      count = self.entries.count { $0.operation == .update }
+      buckets[entry.apiVersion, default: []].append(entry)
+      guard let first = buckets[entry.apiVersion]?.first, first.actor != entry.actor else { continue }
+      kept[first.actor] = nil
+      kept[entry.actor] = nil
+      // It stands for all of them; what it holds is put together at the end.
+      let merged = Self.ancient(entry)
+      kept[merged.actor] = merged
+      count = kept.count - applierCount
     }
+    for (_, bucket) in buckets where bucket.count > 1 {
+      var merged = Self.ancient(bucket[bucket.count - 1])
+      merged.set = .union(of: bucket.map(\.set))
+      kept[merged.actor] = merged
+    }
+    // In the order in which they stood, what is new last.
+    let left = entries.compactMap { kept.removeValue(forKey: $0.actor) }
+    entries = left + kept.values.sorted(by: Entry.precedes)
+  }
+
+  /// An entry that stands for many, of the time of the last.
+  private static func ancient(_ entry: Entry) -> Entry {
+    Entry(
+      manager: ancientChanges, operation: .update, apiVersion: entry.apiVersion, time: entry.time, subresource: "",
+      set: FieldSet())
   }
 }
 

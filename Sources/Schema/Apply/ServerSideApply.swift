@@ -115,8 +115,7 @@ private struct Operation {
     func everything(_ object: JSONValue) -> FieldSet { named(AppliedFields(of: object, structure: structure).set) }
     let last = named(last)
     let all = everything(merged)
-    var owned = actor.set
-    for entry in entries.entries where !entry.belongs(to: actor) { owned = owned.union(entry.set) }
+    let owned = FieldSet.union(of: [actor.set] + entries.entries.filter { !$0.belongs(to: actor) }.map(\.set))
 
     let bare = AppliedMerge.removing(last, from: merged, structure: structure)
     let withOwned = AppliedMerge.removing(

@@ -156,8 +156,13 @@ extension Checks {
 
   mutating func topologySpread(_ constraints: JSONValue, _ path: String) {
     let all = constraints.elements
+    func identity(_ constraint: JSONValue) -> [JSONValue] {
+      [constraint["topologyKey"], constraint["whenUnsatisfiable"]]
+    }
+    var following = Dictionary(grouping: all, by: identity).mapValues(\.count)
     for (index, constraint) in all.enumerated() {
       let place = "\(path)[\(index)]"
+      following[identity(constraint), default: 0] -= 1
       if (constraint["maxSkew"].integer ?? 0) <= 0 {
         invalid("\(place).maxSkew", .integer(constraint["maxSkew"].integer ?? 0), "must be greater than zero")
       }
@@ -166,10 +171,7 @@ extension Checks {
       if !["DoNotSchedule", "ScheduleAnyway"].contains(action.text) {
         notSupported("\(place).whenUnsatisfiable", action, ["DoNotSchedule", "ScheduleAnyway"])
       }
-      let isRepeated = all[(index + 1)...].contains {
-        $0["topologyKey"] == constraint["topologyKey"] && $0["whenUnsatisfiable"] == action
-      }
-      if isRepeated {
+      if following[identity(constraint)] != 0 {
         duplicate(
           "\(place).{topologyKey, whenUnsatisfiable}",
           .string("{\(constraint["topologyKey"].text), \(action.text)}"))
