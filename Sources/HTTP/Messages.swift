@@ -175,6 +175,10 @@ public struct HTTPTunnel: Sendable {
     self.inbound = inbound
     self.outbound = outbound
   }
+
+  /// The same connection as the other side sees it: what a client got from one server, for a server to pass on to a
+  /// client of its own.
+  public var reversed: HTTPTunnel { HTTPTunnel(inbound: outbound, outbound: inbound) }
 }
 
 /// Answers requests. Called on the loop of the connection; must not block it.

@@ -223,7 +223,7 @@ struct ApplyServerSideTests {
     }
     #expect(managed.code == 400 && managed.message == "metadata.managedFields must be nil")
     let unknown = failure { () throws(APIStatus) in try apply(nil, configuration(#"{"bogus":1}"#)) }
-    #expect(unknown.code == 400)
+    #expect(unknown.code == 500)
     #expect(
       unknown.message
         == "failed to create typed patch object (/web; apps/v1, Kind=Deployment): .spec.bogus: field not declared in schema"

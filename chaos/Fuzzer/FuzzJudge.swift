@@ -10,6 +10,7 @@ public enum FuzzJudge {
     (503, "no route from this server to the pod network", "a proxy to pods that run nowhere"),
     (500, "dial tcp", "a kubelet that does not exist"),
     (500, "more than one PodDisruptionBudget", "spec/3 §3.7: the reference's own answer"),
+    (500, "failed to create typed patch object", "kubernetes issue 139253: the reference's own answer"),
     (500, "please try again", "others write the same object all the time"),
   ]
 

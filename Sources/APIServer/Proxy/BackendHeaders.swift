@@ -48,6 +48,7 @@ enum BackendHeaders {
       response.headers[name] = nil
     }
     if response.status != 101 { response.headers["connection"] = nil }
+    response.tunnel = response.tunnel?.reversed
     return response
   }
 

@@ -48,14 +48,15 @@ public enum ServerSideApply {
     guard problems.isEmpty else { throw misfit(applied, problems) }
   }
 
-  /// What the reference answers to a configuration that its schema cannot type; it calls that a 500, which clients
-  /// take for a reason to try again (kubernetes issue 139253).
+  /// What the reference answers to a configuration that its schema cannot type: 500 without a reason (kubernetes issue
+  /// 139253), which the conformance tests see.
   private static func misfit(_ applied: JSONValue, _ problems: [String]) -> APIStatus {
     let (namespace, name) = (applied["metadata"]["namespace"].string ?? "", applied["metadata"]["name"].string ?? "")
     let kind = "\(applied["apiVersion"].string ?? ""), Kind=\(applied["kind"].string ?? "")"
     let list = problems.count == 1 ? problems[0] : "errors:\n" + problems.map { "  \($0)" }.joined(separator: "\n")
-    return .badRequest(
-      "failed to create typed patch object (\(namespace)/\(name); \(kind)): \(list)")
+    return APIStatus(
+      code: 500, reason: "",
+      message: "failed to create typed patch object (\(namespace)/\(name); \(kind)): \(list)")
   }
 }
 
