@@ -226,17 +226,6 @@ gone() { [ -z "$(k get pods --no-headers 2>/dev/null)" ]; }
 check "its pods go" within 60 gone
 check "delete the namespace" k delete namespace guestbook --timeout=90s
 refuses "it is gone" "NotFound" -- k get namespace guestbook
-
-# --- Bad input ------------------------------------------------------------------------------------------------------
-
-say "half a minute of bad requests, seed ${FUZZ_SEED:=$RANDOM}"
-if "$binaries/trireme-chaos" fuzz --home "$home" --minutes 0.5 --seed "$FUZZ_SEED" 2>&1 | tee "$scratch/output" |
-  sed 's/^/          /' && [ "${PIPESTATUS[0]}" -eq 0 ]; then
-  pass "fuzz: no problem"
-else
-  fail "fuzz" "$scratch/output"
-fi
-
 [ "$failed" -gt 0 ] && keep_logs "$home" cluster
 check "trireme down" "$trireme" down --home "$home"
 check "nothing of it is left" [ ! -e "$home" ]
