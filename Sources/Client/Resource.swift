@@ -56,6 +56,9 @@ extension ResourceReference {
     "certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", namespaced: false)
   public static let subjectAccessReviews = Self(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced: false)
+  public static let podDisruptionBudgets = Self("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+  public static let clusterRoles = Self(
+    "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced: false)
   public static let priorityClasses = Self(
     "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced: false)
 }

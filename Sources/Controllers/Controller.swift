@@ -73,6 +73,9 @@ public final class SharedInformers: Sendable {
   public let nodeLeases: Informer<LeaseObject>
   public let claims: Informer<PersistentVolumeClaim>
   public let volumes: Informer<PersistentVolume>
+  public let budgets: Informer<PodDisruptionBudget>
+  public let clusterRoles: Informer<ClusterRole>
+  private let all: [any Following]
 
   public init(client: APIClient, logger: Logger) {
     func owned<Object: APIObject>(_ type: Object.Type) -> [String: Informer<Object>.Indexer] {
@@ -100,42 +103,24 @@ public final class SharedInformers: Sendable {
     nodeLeases = Informer(client: client, namespace: "kube-node-lease", logger: logger)
     claims = Informer(client: client, logger: logger)
     volumes = Informer(client: client, logger: logger)
+    budgets = Informer(client: client, indexers: [IndexName.namespace: { [$0.metadata.namespace] }], logger: logger)
+    clusterRoles = Informer(client: client, logger: logger)
+    all = [
+      pods, nodes, namespaces, services, endpoints, endpointSlices, replicaSets, replicationControllers, deployments,
+      serviceAccounts, rootCertificates, nodeLeases, claims, volumes, budgets, clusterRoles,
+    ]
   }
 
-  public func start() {
-    pods.start()
-    nodes.start()
-    namespaces.start()
-    services.start()
-    endpoints.start()
-    endpointSlices.start()
-    replicaSets.start()
-    replicationControllers.start()
-    deployments.start()
-    serviceAccounts.start()
-    rootCertificates.start()
-    nodeLeases.start()
-    claims.start()
-    volumes.start()
-  }
-
-  public func stop() {
-    pods.stop()
-    nodes.stop()
-    namespaces.stop()
-    services.stop()
-    endpoints.stop()
-    endpointSlices.stop()
-    replicaSets.stop()
-    replicationControllers.stop()
-    deployments.stop()
-    serviceAccounts.stop()
-    rootCertificates.stop()
-    nodeLeases.stop()
-    claims.stop()
-    volumes.stop()
-  }
+  public func start() { for informer in all { informer.start() } }
+  public func stop() { for informer in all { informer.stop() } }
 }
+
+/// An informer of whatever kind.
+private protocol Following: Sendable {
+  func start()
+  func stop()
+}
+extension Informer: Following {}
 
 /// Runs `body` for each of `count` numbers in batches that double from one (1, 2, 4, …) while all goes well, so that a
 /// failure that would meet every one of them (a quota, a webhook) is met once. Returns how many succeeded, and the

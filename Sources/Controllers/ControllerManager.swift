@@ -27,6 +27,8 @@ public struct ControllerManager: Sendable {
       PodGarbageCollector(context: context, informers: informers),
       ClaimProtectionController(context: context, informers: informers),
       VolumeProtectionController(context: context, informers: informers),
+      DisruptionController(context: context, informers: informers),
+      ClusterRoleAggregationController(context: context, informers: informers),
     ]
     if let certificates = CertificateController(context: context) { controllers.append(certificates) }
     informers.start()

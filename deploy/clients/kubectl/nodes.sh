@@ -24,11 +24,7 @@ spec:
   containers: [{name: agent, image: "registry.example/agent:1"}]
 YAML
 runs run stray --labels=app=stray --image=registry.example/stray:1 --overrides="{\"spec\":{\"nodeName\":\"$node\"}}"
-# Budgets have no controller here yet: the story counts for it.
-counted() {
-  k patch pdb "$1" --subresource=status --type=merge -p "{\"status\":{\"observedGeneration\":1,\"disruptionsAllowed\":$2,\"currentHealthy\":$3,\"desiredHealthy\":1,\"expectedPods\":$3}}"
-}
-check "$(title "the budget of web is counted")" counted web 3 3
+becomes 3 '{.status.currentHealthy}' pdb web
 # Only this story's pods: others use the node as well.
 runs cordon "$node"
 check "$(title "label pods -l app!=alone")" k label pods -l app!=alone "story=$ns"
@@ -48,7 +44,7 @@ runs uncordon "$node"
 runs run guarded --labels=app=guarded --image=registry.example/guarded:1 --overrides="{\"spec\":{\"nodeName\":\"$node\"}}"
 runs create poddisruptionbudget guarded --selector=app=guarded --min-available=1
 runs wait pod/guarded --for=condition=Ready --timeout=30s
-check "$(title "the budget is counted")" counted guarded 0 1
+becomes "0 1" '{.status.disruptionsAllowed} {.status.currentHealthy}' pdb guarded
 denies "Cannot evict pod as it would violate the pod's disruption budget" "timeout" -- \
   drain "$node" --force --pod-selector=app=guarded --timeout=2s
 runs uncordon "$node"
