@@ -61,7 +61,12 @@ struct KeysCommand: ParsableCommand {
       try MainLoop.run { loop in
         let cluster = try options.connect(on: loop)
         let servers = try await Self.chosen(names, cluster)
-        for name in servers { try await Self.rotate(name, waits, cluster, loop) }
+        for (index, name) in servers.enumerated() {
+          do { try await Self.rotate(name, waits, cluster, loop) } catch let failure as CommandFailure {
+            let rest = servers[(index + 1)...].joined(separator: " ")
+            throw rest.isEmpty ? failure : CommandFailure("\(failure). Not begun, with the keys they had: \(rest)")
+          }
+        }
       }
     }
 
@@ -76,7 +81,7 @@ struct KeysCommand: ParsableCommand {
       for server in servers where chosen.contains(server["name"].string ?? "") {
         let name = server["name"].string ?? ""
         if let why = server["error"].string {
-          let others = known.filter { $0 != name }.joined(separator: " ")
+          let others = servers.filter { $0["error"].isNull }.compactMap { $0["name"].string }.joined(separator: " ")
           throw CommandFailure(
             "\(name) does not answer (\(why)). Nothing was changed. Start it first, or name the others: trireme keys rotate "
               + others)
@@ -88,6 +93,8 @@ struct KeysCommand: ParsableCommand {
       return chosen
     }
 
+    private static let silencePatience = Duration.seconds(10)
+
     private static func rotate(
       _ name: String, _ waits: Bool, _ cluster: ClusterConnection, _ loop: EventLoop
     ) async throws {
@@ -95,15 +102,22 @@ struct KeysCommand: ParsableCommand {
       let key = try await cluster.json("POST", "/trireme/keys/\(name)/rotate")["key"].integer ?? 0
       guard waits else { return Terminal.say("\(name): everything new is sealed with key \(key) from now on") }
       var said = ""
+      var lastHeard = loop.now
       while true {
         let servers = try await cluster.json("GET", "/trireme/keys")["servers"].elements
         let server = servers.first { $0["name"].string == name } ?? .null
         if let failure = server["failure"].string {
           throw CommandFailure("\(name): \(failure). What is missing is made good at its next start")
         }
+        // A server that is busy, or that was started again and goes on by itself, answers soon.
         guard server["error"].isNull else {
-          throw CommandFailure("\(name) does not answer any more. It goes on at its next start: trireme keys status")
+          guard loop.now - lastHeard < Self.silencePatience else {
+            throw CommandFailure("\(name) does not answer any more. It goes on at its next start: trireme keys status")
+          }
+          try await loop.sleep(for: .milliseconds(200))
+          continue
         }
+        lastHeard = loop.now
         if server["rotating"].bool != true { break }
         let progress = KeyTable.progress(server)
         if Terminal.isInteractive {

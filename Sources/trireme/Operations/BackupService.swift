@@ -30,6 +30,8 @@ extension Operations {
 
   private func begin(isLocal: Bool) async throws -> Backup {
     let (replica, key) = (parts.replica, parts.certificates.backupKey)
+    let advice = "What \(parts.record.name) itself holds can be backed up all the same: trireme backup --local"
+    if !isLocal { try await requireMajority("no backup was made. \(advice)") }
     do throws(StoreError) {
       if isLocal { return try await replica.backupOfThisServer(sealedWith: key) }
       return try await replica.backup(sealedWith: key)
@@ -37,9 +39,8 @@ extension Operations {
       if case .stopped(let why) = error {
         throw APIStatus.serviceUnavailable("\(parts.record.name) has stopped: \(why)")
       }
-      throw APIStatus.serviceUnavailable(
-        GroupHealth(replica.status).problems.joined(separator: " ")
-          + " A backup of what \(parts.record.name) itself holds is made all the same by: trireme backup --local")
+      let problems = GroupHealth(replica.status).problems.joined(separator: " ")
+      throw APIStatus.serviceUnavailable("no backup was made: \(error). \(advice). \(problems)")
     }
   }
 

@@ -179,6 +179,7 @@ struct Joining: Sendable {
   ) async throws -> (server: String, body: JSONValue) {
     let start = loop.now
     var lastError = ""
+    var isTold = false
     while true {
       for server in options.servers {
         guard let endpoint = Address(server) else { throw CommandFailure("\(server) is no address") }
@@ -201,6 +202,10 @@ struct Joining: Sendable {
         throw CommandFailure(
           "no server of \(options.servers.joined(separator: ", ")) can let this one in: \(lastError). The same command "
             + "goes on where this one ended")
+      }
+      if !isTold {
+        isTold = true
+        Terminal.say("  … \(lastError); tried again for \(Self.deadline)")
       }
       try await loop.sleep(for: .milliseconds(500))
     }

@@ -29,6 +29,8 @@ final class Operations: Sendable {
   static let patience = Duration.milliseconds(1500)
   /// How long a leader is waited for before the operator is told that there is none.
   private static let leaderPatience = Duration.seconds(8)
+  /// Broken connections stand again before; and load balancers wait longer before they turn elsewhere.
+  private static let majorityPatience = Duration.seconds(3)
   /// A change of members may wait for a member to catch up, to drain, and for elections in between.
   static let changePatience = Duration.seconds(60)
 
@@ -216,6 +218,7 @@ final class Operations: Sendable {
         throw APIStatus.badRequest("a token lives between a second and \(Self.longestLife / 86_400) days")
       }
       let token = JoinToken.generate(authority: parts.certificates.authority.certificate)
+      try await requireMajority("no token was made")
       let end = now + .seconds(seconds)
       try await tokens.create(
         token, expires: end, server: body["server"].string ?? "", description: body["description"].string ?? "")
@@ -229,6 +232,19 @@ final class Operations: Sendable {
       guard try await tokens.delete(path[0]) else { throw APIStatus.absent("there is no token \(path[0])") }
       return OperationsPaths.response(["deleted": .string(path[0])])
     default: throw APIStatus(code: 405, reason: "MethodNotAllowed", message: "\(request.method) is not for tokens")
+    }
+  }
+
+  /// What is to be written would only wait, and fail without saying why: waits a little for a majority, then says so.
+  func requireMajority(_ outcome: String) async throws {
+    let start = parts.world.now
+    while true {
+      let health = GroupHealth(parts.replica.status)
+      if health.hasMajority { return }
+      guard parts.world.now - start < Self.majorityPatience else {
+        throw APIStatus.serviceUnavailable("\(outcome). \(health.problems.joined(separator: " "))")
+      }
+      try await parts.world.sleep(for: .milliseconds(100))
     }
   }
 
