@@ -70,6 +70,9 @@ struct TabledRules: KindRules {
   }
   func validate(_ object: JSONValue) -> [FieldError] { rules.validate(object) }
   func validateCreate(_ object: JSONValue) -> [FieldError] { rules.validateCreate(object) }
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] {
+    rules.validate(object, replacing: old)
+  }
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] { rules.validateUpdate(object, old: old) }
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     rules.validateStatusUpdate(object, old: old)

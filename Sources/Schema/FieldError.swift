@@ -65,6 +65,7 @@ public struct FieldError: Error, Sendable, Hashable {
     if case .array(let items) = value, items.allSatisfy({ $0.string != nil }) {
       return "[]string{\(items.map(\.description).joined(separator: ", "))}"
     }
-    return value.description
+    // What is absent is called so, in quotes.
+    return value.isNull ? "\"null\"" : value.description
   }
 }

@@ -123,7 +123,10 @@ public protocol KindRules: Sendable {
   func validate(_ object: JSONValue) -> [FieldError]
   /// Everything wrong with a new object beside `validate` that would be fine in an object that exists already.
   func validateCreate(_ object: JSONValue) -> [FieldError]
-  /// Everything wrong with an update beside `validate(new)`: immutable fields and transitions.
+  /// Everything wrong with the new state of an object that exists: `validate`, unless the kind forgives what the old
+  /// state did wrong already, or looks twice (the reference then tells of every mistake twice, and so do we).
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError]
+  /// Everything wrong with an update beside `validate(_:replacing:)`: immutable fields and transitions.
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError]
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError]
   /// Warning headers for an object that is legal but unwise.
@@ -191,4 +194,5 @@ public struct KindDescriptor: Sendable {
 
 extension KindRules {
   public func validateCreate(_ object: JSONValue) -> [FieldError] { [] }
+  public func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validate(object) }
 }

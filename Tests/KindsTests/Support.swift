@@ -60,4 +60,10 @@ extension KindDescriptor {
   func updateProblems(_ object: JSONValue, _ old: JSONValue) -> [String] {
     rules.validateUpdate(object, old: old).map { "\($0.field): \($0.message)" }
   }
+  func replacementProblems(_ object: JSONValue, _ old: JSONValue) -> [String] {
+    rules.validate(object, replacing: old).map { "\($0.field): \($0.message)" }
+  }
+  func statusProblems(_ object: JSONValue, _ old: JSONValue) -> [String] {
+    rules.validateStatusUpdate(object, old: old).map { "\($0.field): \($0.message)" }
+  }
 }

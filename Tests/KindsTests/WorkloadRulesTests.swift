@@ -142,7 +142,11 @@ import Testing
       ("*/5 * * * *", nil), ("0 9 1-5 jan,feb mon", nil), ("@hourly", nil),
       ("@sometimes", "unrecognized descriptor: @sometimes"),
       ("* * * *", "expected exactly 5 fields, found 4: [* * * *]"),
-      ("61 * * * *", "end of range (61) above maximum (59): 61"), ("x * * * *", "failed to parse int from x"),
+      ("61 * * * *", "end of range (61) above maximum (59): 61"),
+      ("x * * * *", "failed to parse int from x: strconv.Atoi: parsing \"x\": invalid syntax"), ("1,,2 * * * *", nil),
+      ("5/2 * * * *", nil), ("@every 1h", nil), ("1/0 * * * *", "step of range should be a positive number: 1/0"),
+      ("1-2-3 * * * *", "too many hyphens: 1-2-3"),
+      ("-1 * * * *", "failed to parse int from : strconv.Atoi: parsing \"\": invalid syntax"),
     ] as [(String, String?)])
   func `a schedule is five fields or a name`(schedule: String, problem: String?) {
     #expect(CronSchedule.problem(with: schedule) == problem)

@@ -270,7 +270,7 @@ enum UpdateRules {
     var errors = ObjectMetaValidation.update(object["metadata"], old: old["metadata"])
     switch surface {
     case .object, .scale:
-      errors += kind.rules.validate(object) + kind.rules.validateUpdate(object, old: old)
+      errors += kind.rules.validate(object, replacing: old) + kind.rules.validateUpdate(object, old: old)
     case .status, .approval: errors += kind.rules.validateStatusUpdate(object, old: old)
     case .finalize, .binding: break
     case .ephemeralContainers: errors += kind.rules.validate(object) + ephemeralErrors(object, old: old)

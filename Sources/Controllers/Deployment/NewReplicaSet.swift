@@ -52,7 +52,9 @@ extension DeploymentController {
   private func note(revision: Int64, on deployment: Deployment) async throws {
     guard deployment.annotatedRevision != "\(revision)" else { return }
     try await client.modify(
-      .deployments, namespace: deployment.namespace, name: deployment.name, uid: deployment.metadata.uid
+      .deployments, namespace: deployment.namespace, name: deployment.name, uid: deployment.metadata.uid,
+      // (By way of the status: it is no change of what is wanted, so no new generation.)
+      subresource: "status"
     ) { $0["metadata"]["annotations"][DeploymentNames.revision] = .string("\(revision)") }
   }
 

@@ -16,12 +16,23 @@ struct Checks {
   }
   /// A value as Go prints it, where that is what people know from the reference.
   mutating func invalid(_ path: String, goValue: String, _ detail: String) {
-    errors.append(FieldError(.invalid, field: path, message: "Invalid value: \(goValue): \(detail)"))
+    let end = detail.isEmpty ? "" : ": \(detail)"
+    errors.append(FieldError(.invalid, field: path, message: "Invalid value: \(goValue)\(end)"))
   }
   mutating func forbidden(_ path: String, _ detail: String) { errors.append(.forbidden(path, detail)) }
   mutating func duplicate(_ path: String, _ value: JSONValue) { errors.append(.duplicate(path, value)) }
   mutating func notSupported(_ path: String, _ value: JSONValue, _ supported: [String]) {
     errors.append(.notSupported(path, value.isNull ? "" : value, supported: supported))
+  }
+  mutating func notSupported(_ path: String, goValue: String, _ supported: [String]) {
+    let list = supported.map(GoSyntax.quoted).joined(separator: ", ")
+    errors.append(
+      FieldError(
+        .notSupported, field: path, message: "Unsupported value: \(goValue): supported values: \(list)"))
+  }
+  /// Wrong as a whole: no value is shown.
+  mutating func invalid(_ path: String, _ detail: String) {
+    errors.append(FieldError(.invalid, field: path, message: "Invalid value: \(detail)"))
   }
 
   // MARK: Shapes of single values

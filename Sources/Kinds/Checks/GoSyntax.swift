@@ -65,5 +65,26 @@ enum GoSyntax {
       + "}"
   }
 
+  /// `apps.DeploymentStrategy{…}` and its like: a type and what belongs to one of the types.
+  static func strategy(_ value: JSONValue, _ type: String, _ rollingUpdate: String) -> String {
+    // (Of what is there the reference prints the address, which says nothing.)
+    let update = value["rollingUpdate"].isNull ? "(*\(rollingUpdate))(nil)" : "&\(rollingUpdate){…}"
+    return "\(type){Type:\(quoted(value["type"].text)), RollingUpdate:\(update)}"
+  }
+
+  /// `[]int32{1, 2}`.
+  static func integers(_ value: JSONValue) -> String {
+    guard case .array(let items) = value else { return "[]int32(nil)" }
+    return "[]int32{" + items.map { String($0.integer ?? 0) }.joined(separator: ", ") + "}"
+  }
+
+  /// A time as Go's `String` shows one of UTC.
+  static func time(_ value: JSONValue) -> String {
+    value.text.replacing("T", with: " ").replacing("Z", with: " +0000 UTC")
+  }
+
+  /// `["a" "b"]`: texts as %q prints them.
+  static func quotedList(_ texts: [String]) -> String { "[\(texts.map(quoted).joined(separator: " "))]" }
+
   static func quoted(_ text: String) -> String { JSONValue.string(text).description }
 }

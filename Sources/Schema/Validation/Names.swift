@@ -199,6 +199,23 @@ public enum Validate {
     return []
   }
 
+  /// Why a condition is as it is: one word.
+  public static func conditionReason(_ text: String) -> [String] {
+    func isLetter(_ byte: UInt8) -> Bool { isAlphanumeric(byte) && !(0x30...0x39).contains(byte) }
+    let bytes = text.utf8
+    guard let first = bytes.first, let last = bytes.last, isLetter(first), isAlphanumeric(last) || last == 0x5f,
+      bytes.allSatisfy({ isAlphanumeric($0) || $0 == 0x5f || $0 == 0x2c || $0 == 0x3a })
+    else {
+      return [
+        pattern(
+          "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and must end with an alphanumeric character or '_'",
+          "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", "my_name", "MY_NAME", "MyName", "ReasonA,ReasonB",
+          "ReasonA:ReasonB")
+      ]
+    }
+    return []
+  }
+
   // MARK: Names of objects
 
   /// A name that can stand as one segment of a URL path (RBAC kinds: "system:node").

@@ -23,11 +23,15 @@ struct RoleRules: KindRules {
           "at least one clusterRoleSelector required if aggregationRule is non-nil")
       }
       for (index, selector) in selectors.enumerated() {
-        checks.labelSelector(selector, "aggregationRule.clusterRoleSelectors[\(index)]")
+        let place = "aggregationRule.clusterRoleSelectors[\(index)]"
+        checks.labelSelector(selector, place)
+        if (try? LabelSelector(selector)) == nil { checks.invalid(place, .null, "invalid label selector.") }
       }
     }
     return checks.errors
   }
+
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validatedTwice(object) }
 
   private func rule(_ rule: JSONValue, _ place: String, _ checks: inout Checks) {
     if rule["verbs"].isEmptyValue {
@@ -75,11 +79,8 @@ struct RoleBindingRules: KindRules {
     var checks = Checks()
     let role = object["roleRef"]
     let kinds = isClusterBinding ? ["ClusterRole"] : ["Role", "ClusterRole"]
-    if role["apiGroup"].text != rbacGroup {
-      checks.notSupported("roleRef.apiGroup", role["apiGroup"], [rbacGroup])
-    } else if !kinds.contains(role["kind"].text) {
-      checks.notSupported("roleRef.kind", role["kind"], kinds)
-    }
+    checks.choice(role["apiGroup"], "roleRef.apiGroup", [rbacGroup])
+    checks.choice(role["kind"], "roleRef.kind", kinds)
     checks.requiredText(role["name"], "roleRef.name") { Validate.pathSegmentName($0) }
     for (index, subject) in object["subjects"].elements.enumerated() {
       self.subject(subject, "subjects[\(index)]", &checks)
@@ -96,12 +97,14 @@ struct RoleBindingRules: KindRules {
         checks.text(subject["name"], "\(place).name") { Validate.nameIsDNSSubdomain($0) }
       }
       if !group.isEmptyValue { checks.notSupported("\(place).apiGroup", group, [""]) }
-      if subject["namespace"].isEmptyValue { checks.required("\(place).namespace") }
+      if isClusterBinding, subject["namespace"].isEmptyValue { checks.required("\(place).namespace") }
     case "User", "Group":
       if group.text != rbacGroup { checks.notSupported("\(place).apiGroup", group, [rbacGroup]) }
     default: checks.notSupported("\(place).kind", subject["kind"], ["ServiceAccount", "User", "Group"])
     }
   }
+
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validatedTwice(object) }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     guard object["roleRef"] != old["roleRef"] else { return [] }

@@ -47,6 +47,20 @@ struct IngressRules: KindRules {
     ]
   }
 
+  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    for (index, ingress) in object["status"]["loadBalancer"]["ingress"].elements.enumerated() {
+      let place = "status.loadBalancer.ingress[\(index)]"
+      if !ingress["ip"].isEmptyValue { checks.address(ingress["ip"], "\(place).ip") }
+      guard !ingress["hostname"].isEmptyValue else { continue }
+      checks.text(ingress["hostname"], "\(place).hostname", Validate.dns1123Subdomain)
+      if IPAddress(ingress["hostname"].text) != nil {
+        checks.invalid("\(place).hostname", ingress["hostname"], "must be a DNS name, not an IP address")
+      }
+    }
+    return checks.errors
+  }
+
   private func host(_ host: JSONValue, _ place: String, _ checks: inout Checks) {
     guard let name = host.string, !name.isEmpty else { return }
     if IPAddress(name) != nil { checks.invalid(place, host, "must be a DNS name, not an IP address") }
@@ -136,20 +150,26 @@ struct IngressClassRules: KindRules {
     let parameters = object["spec"]["parameters"]
     guard !parameters.isNull else { return checks.errors }
     reference(parameters, "spec.parameters", &checks)
-    checks.oneOf(parameters["scope"], "spec.parameters.scope", ["Cluster", "Namespace"])
-    if parameters["scope"] == "Namespace", parameters["namespace"].isEmptyValue {
-      checks.required(
-        "spec.parameters.namespace", "`parameters.scope` is set to 'Namespace'")
-    } else if parameters["scope"] == "Cluster", !parameters["namespace"].isNull {
-      checks.forbidden("spec.parameters.namespace", "`parameters.scope` is set to 'Cluster'")
+    let place = "spec.parameters.namespace"
+    switch parameters["scope"] {
+    case .null: checks.required("spec.parameters.scope")
+    case "Namespace":
+      if let namespace = parameters["namespace"].string {
+        checks.text(.string(namespace), place) { Validate.nameIsDNSLabel($0) }
+      } else {
+        checks.required(place, "`parameters.scope` is set to 'Namespace'")
+      }
+    case "Cluster":
+      if !parameters["namespace"].isNull { checks.forbidden(place, "`parameters.scope` is set to 'Cluster'") }
+    default: checks.notSupported("spec.parameters.scope", parameters["scope"], ["Cluster", "Namespace"])
     }
     return checks.errors
   }
 
-  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] {
     var checks = Checks()
     checks.immutable(object["spec"]["controller"], old["spec"]["controller"], "spec.controller")
-    return checks.errors
+    return checks.errors + validate(object)
   }
 }
 
@@ -176,7 +196,9 @@ struct NetworkPolicyRules: KindRules {
     }
     let types = spec["policyTypes"].elements
     if types.count > 2 {
-      checks.invalid("spec.policyTypes", spec["policyTypes"], "may not specify more than two policyTypes")
+      checks.invalid(
+        "spec.policyTypes", goValue: GoSyntax.strings(spec["policyTypes"], of: "networking.PolicyType"),
+        "may not specify more than two policyTypes")
     } else {
       for (index, type) in types.enumerated() where type != "Ingress" && type != "Egress" {
         checks.notSupported("spec.policyTypes[\(index)]", type, ["Ingress", "Egress"])
@@ -186,23 +208,24 @@ struct NetworkPolicyRules: KindRules {
   }
 
   private func port(_ port: JSONValue, _ place: String, _ checks: inout Checks) {
-    checks.oneOf(port["protocol"], "\(place).protocol", ["SCTP", "TCP", "UDP"], orAbsent: true)
+    if !port["protocol"].isNull { checks.choice(port["protocol"], "\(place).protocol", ["TCP", "UDP", "SCTP"]) }
     guard !port["port"].isNull else {
       if !port["endPort"].isNull {
         checks.invalid("\(place).endPort", port["endPort"], "may not be specified when `port` is not specified")
       }
       return
     }
-    checks.portOrName(port["port"], "\(place).port")
-    guard let end = port["endPort"].integer else { return }
-    if let first = port["port"].integer {
-      if end < first {
-        checks.invalid("\(place).endPort", .integer(end), "must be greater than or equal to `port`")
-      }
-      checks.port(.integer(end), "\(place).endPort")
-    } else {
+    let end = port["endPort"].integer
+    if let end, port["port"].string != nil {
       checks.invalid("\(place).endPort", .integer(end), "may not be specified when `port` is non-numeric")
     }
+    checks.portOrName(port["port"], "\(place).port")
+    guard let end, let first = port["port"].integer else { return }
+    if end < first {
+      // (The reference shows the port here.)
+      checks.invalid("\(place).endPort", .integer(first), "must be greater than or equal to `port`")
+    }
+    checks.port(.integer(end), "\(place).endPort")
   }
 
   private func peer(_ peer: JSONValue, _ place: String, _ checks: inout Checks) {

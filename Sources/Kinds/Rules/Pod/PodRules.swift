@@ -160,6 +160,7 @@ struct PodTemplateRules: KindRules {
     checks.podTemplate(object["template"], "template")
     return checks.errors
   }
+  func warnings(for object: JSONValue) -> [String] { PodWarnings.ofSpec(object["template"]["spec"], "template.spec") }
 }
 
 /// What is legal in a pod but unwise.

@@ -115,13 +115,23 @@ extension Checks {
   mutating func workloadTemplate(
     _ template: JSONValue, _ path: String, selector: LabelSelector?, deadlineMessage: String
   ) {
+    if let selector, !selector.isEverything { templateLabels(template, path, selector: selector) }
+    podTemplate(template, path)
+    runsForever(template, path, deadlineMessage: deadlineMessage)
+  }
+
+  /// Who makes pods must find them again.
+  mutating func templateLabels(_ template: JSONValue, _ path: String, selector: LabelSelector) {
     let labels = template["metadata"]["labels"]
-    if let selector, !selector.isEverything, !selector.matches(labels) {
+    if !selector.matches(labels) {
       invalid(
         "\(path).metadata.labels", goValue: GoSyntax.stringMap(labels),
         "`selector` does not match template `labels`")
     }
-    podTemplate(template, path)
+  }
+
+  /// Pods that are replaced when they end have no reason to.
+  mutating func runsForever(_ template: JSONValue, _ path: String, deadlineMessage: String) {
     let policy = template["spec"]["restartPolicy"]
     if policy != "Always" { notSupported("\(path).spec.restartPolicy", policy, ["Always"]) }
     if !template["spec"]["activeDeadlineSeconds"].isNull {

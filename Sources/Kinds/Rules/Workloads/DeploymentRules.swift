@@ -15,8 +15,7 @@ struct DeploymentRules: KindRules {
     var checks = Checks()
     let spec = object["spec"]
     checks.nonNegative(spec["replicas"], "spec.replicas")
-    checks.workloadSelectorAndTemplate(
-      spec, emptyMessage: "empty selector is invalid for deployment", kind: "ReplicaSet")
+    checks.replicaSelectorAndTemplate(spec)
     strategy(spec["strategy"], &checks)
     for name in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
       checks.nonNegative(spec[name], "spec.\(name)")
@@ -44,7 +43,10 @@ struct DeploymentRules: KindRules {
           "may not be 0 when `maxSurge` is 0")
       }
       checks.noMoreThanAll(update["maxUnavailable"], "\(path).rollingUpdate.maxUnavailable")
-    default: checks.notSupported("\(path).type", strategy["type"], ["Recreate", "RollingUpdate"])
+    default:
+      checks.notSupported(
+        path, goValue: GoSyntax.strategy(strategy, "apps.DeploymentStrategy", "apps.RollingUpdateDeployment"),
+        ["Recreate", "RollingUpdate"])
     }
   }
 
@@ -52,6 +54,11 @@ struct DeploymentRules: KindRules {
     var checks = Checks()
     checks.immutableSelector(object, old)
     return checks.errors
+  }
+
+  /// Labels of a deployment are not its controller's to change.
+  func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    object["metadata"]["labels"] = old["metadata"]["labels"]
   }
 
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
@@ -64,15 +71,19 @@ struct DeploymentRules: KindRules {
       checks.nonNegative(status[name], "status.\(name)")
     }
     checks.noMoreThan(status, "replicas", ["updatedReplicas", "readyReplicas", "availableReplicas"])
-    checks.noMoreThan(status, "readyReplicas", ["availableReplicas"])
-    if let count = status["collisionCount"].integer, count < old["status"]["collisionCount"].integer ?? 0 {
-      checks.invalid("status.collisionCount", .integer(count), "cannot be decremented")
-    }
+    checks.noMoreAvailableThanReady(status)
+    checks.collisionCountStays(object, old)
     return checks.errors
   }
 
   func warnings(for object: JSONValue) -> [String] {
     PodWarnings.ofSpec(object["spec"]["template"]["spec"], "spec.template.spec")
+  }
+
+  /// Annotations count here: replica sets get those of their deployment.
+  func generationChanged(_ object: JSONValue, old: JSONValue) -> Bool {
+    object["spec"] != old["spec"]
+      || (object["metadata"]["annotations"].object ?? [:]) != (old["metadata"]["annotations"].object ?? [:])
   }
 }
 
@@ -86,10 +97,11 @@ struct ReplicaSetRules: KindRules {
     let spec = object["spec"]
     checks.nonNegative(spec["replicas"], "spec.replicas")
     checks.nonNegative(spec["minReadySeconds"], "spec.minReadySeconds")
-    checks.workloadSelectorAndTemplate(
-      spec, emptyMessage: "empty selector is invalid for deployment", kind: "ReplicaSet")
+    checks.replicaSelectorAndTemplate(spec)
     return checks.errors
   }
+
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validatedTwice(object) }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
@@ -102,26 +114,40 @@ struct ReplicaSetRules: KindRules {
     checks.replicaStatus(object["status"])
     return checks.errors
   }
+
+  func warnings(for object: JSONValue) -> [String] {
+    PodWarnings.ofSpec(object["spec"]["template"]["spec"], "spec.template.spec")
+  }
+}
+
+extension KindRules {
+  /// Of kinds whose updates the reference checks as new objects and again as updates.
+  func validatedTwice(_ object: JSONValue) -> [FieldError] {
+    let errors = validate(object)
+    return errors + errors
+  }
 }
 
 extension Checks {
-  /// Selector and template of the kinds of apps/v1.
-  mutating func workloadSelectorAndTemplate(_ spec: JSONValue, emptyMessage: String, kind: String) {
+  /// Selector and template of deployments and replica sets, which the reference tells of in the same words.
+  mutating func replicaSelectorAndTemplate(_ spec: JSONValue) {
     let selector = spec["selector"]
-    if selector.isNull {
-      required("spec.selector")
-    } else {
-      labelSelector(selector, "spec.selector")
-      if selector["matchLabels"].isEmptyValue, selector["matchExpressions"].isEmptyValue {
-        invalid("spec.selector", goValue: GoSyntax.labelSelector(selector), emptyMessage)
-      }
-    }
+    ownSelector(selector, emptyMessage: "empty selector is invalid for deployment")
     guard let parsed = try? LabelSelector(selector) else {
       return invalid("spec.selector", goValue: GoSyntax.labelSelector(selector), "invalid label selector")
     }
     workloadTemplate(
       spec["template"], "spec.template", selector: parsed,
-      deadlineMessage: "activeDeadlineSeconds in \(kind) is not Supported")
+      deadlineMessage: "activeDeadlineSeconds in ReplicaSet is not Supported")
+  }
+
+  /// A selector that must be there and select something.
+  mutating func ownSelector(_ selector: JSONValue, emptyMessage: String) {
+    guard !selector.isNull else { return required("spec.selector") }
+    labelSelector(selector, "spec.selector")
+    if selector["matchLabels"].isEmptyValue, selector["matchExpressions"].isEmptyValue {
+      invalid("spec.selector", goValue: GoSyntax.labelSelector(selector), emptyMessage)
+    }
   }
 
   mutating func immutableSelector(_ object: JSONValue, _ old: JSONValue) {
@@ -131,18 +157,15 @@ extension Checks {
     }
   }
 
-  /// An integer of at least 0, or a percentage of at most 100.
-  mutating func rollingPace(_ value: JSONValue, _ path: String) {
-    nonNegativeIntOrPercent(value, path)
-    noMoreThanAll(value, path)
-  }
+  /// At most all of them.
   mutating func noMoreThanAll(_ value: JSONValue, _ path: String) {
     if let percent = value.string.flatMap(Self.percent), percent > 100 {
       invalid(path, goValue: GoSyntax.intOrString(value), "must not be greater than 100%")
     }
   }
+  /// Text that is no percentage counts as the number that it is, if it is one.
   static func isZeroPace(_ value: JSONValue) -> Bool {
-    (value.integer ?? value.string.flatMap(percent) ?? 0) == 0
+    (value.integer ?? value.string.flatMap { percent($0) ?? Int64($0) } ?? 0) == 0
   }
 
   /// Counts of a status that may not exceed another of it.
@@ -155,12 +178,28 @@ extension Checks {
     }
   }
 
+  /// As above, in other words.
+  mutating func noMoreAvailableThanReady(_ status: JSONValue) {
+    if let count = status["availableReplicas"].integer, count > status["readyReplicas"].integer ?? 0 {
+      invalid("status.availableReplicas", .integer(count), "cannot be greater than readyReplicas")
+    }
+  }
+
+  /// A count of collisions of names only grows.
+  mutating func collisionCountStays(_ object: JSONValue, _ old: JSONValue) {
+    guard let before = old["status"]["collisionCount"].integer else { return }
+    let count = object["status"]["collisionCount"].integer
+    if count.map({ $0 < before }) ?? true {
+      invalid("status.collisionCount", .integer(count ?? 0), "cannot be decremented")
+    }
+  }
+
   /// The status of replica sets and replication controllers.
   mutating func replicaStatus(_ status: JSONValue) {
     for name in ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"] {
       nonNegative(status[name], "status.\(name)")
     }
     noMoreThan(status, "replicas", ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"])
-    noMoreThan(status, "readyReplicas", ["availableReplicas"])
+    noMoreAvailableThanReady(status)
   }
 }

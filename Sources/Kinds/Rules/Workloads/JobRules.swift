@@ -3,8 +3,11 @@ import JSON
 import Schema
 
 struct JobRules: KindRules {
-  /// Completions and parallelism of indexed jobs; more would not fit the status.
-  private static let maximumIndexedParallelism: Int64 = 100_000
+  static let uidLabel = "batch.kubernetes.io/controller-uid"
+  static let nameLabel = "batch.kubernetes.io/job-name"
+  /// The same without a domain, as older clients look for them.
+  private static let legacyUIDLabel = "controller-uid"
+  private static let legacyNameLabel = "job-name"
 
   func applyDefaults(to object: inout JSONValue) {
     PodDefaults.applyToSpec(&object["spec"]["template"]["spec"])
@@ -18,140 +21,95 @@ struct JobRules: KindRules {
     spec["manualSelector"].setDefault(false)
     let hasFailurePolicy = !spec["podFailurePolicy"].isNull
     spec["podReplacementPolicy"].setDefaultText(hasFailurePolicy ? "Failed" : "TerminatingOrFailed")
-    let labels = spec["template"]["metadata"]["labels"]
-    if object["metadata"]["labels"].isEmptyValue, !labels.isEmptyValue { object["metadata"]["labels"] = labels }
     object["spec"] = spec
+    // Before the template has its generated labels, a new job waits for them (`prepareForCreate`).
+    if !spec["template"]["metadata"]["labels"][Self.uidLabel].isNull { Self.defaultLabels(&object) }
+  }
+
+  /// A job that has no labels has those of its pods.
+  private static func defaultLabels(_ object: inout JSONValue) {
+    let labels = object["spec"]["template"]["metadata"]["labels"]
+    if object["metadata"]["labels"].isEmptyValue, !labels.isEmptyValue { object["metadata"]["labels"] = labels }
   }
 
   /// A job finds its pods by its own UID, unless told to find them otherwise.
   func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
-    guard object["spec"]["manualSelector"].bool != true else { return }
-    let uid = object["metadata"]["uid"]
-    let name = object["metadata"]["name"]
-    let labels: [(String, JSONValue)] = [
-      ("controller-uid", uid), ("job-name", name), ("batch.kubernetes.io/controller-uid", uid),
-      ("batch.kubernetes.io/job-name", name),
-    ]
-    for (key, value) in labels where object["spec"]["template"]["metadata"]["labels"][key].isNull {
-      object["spec"]["template"]["metadata"]["labels"][key] = value
+    if object["spec"]["manualSelector"].bool != true {
+      for (key, value) in Self.generatedLabels(object)
+      where object["spec"]["template"]["metadata"]["labels"][key].isNull {
+        object["spec"]["template"]["metadata"]["labels"][key] = value
+      }
+      let uid = object["metadata"]["uid"]
+      object["spec"]["selector"]["matchLabels"][Self.uidLabel].setDefault(uid)
     }
-    object["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"].setDefault(uid)
+    Self.defaultLabels(&object)
+  }
+
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    Self.defaultLabels(&object)
+  }
+
+  /// In the order in which the reference misses them.
+  private static func generatedLabels(_ object: JSONValue) -> [(key: String, value: JSONValue)] {
+    let (uid, name) = (object["metadata"]["uid"], object["metadata"]["name"])
+    return [(legacyUIDLabel, uid), (legacyNameLabel, name), (uidLabel, uid), (nameLabel, name)]
   }
 
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
-    Self.validate(object["spec"], "spec", &checks)
-    let selector = object["spec"]["selector"]
+    let spec = object["spec"]
+    let selector = spec["selector"]
+    if spec["manualSelector"].bool != true, !selector.isNull { generatedSelector(object, &checks) }
+    checks.jobSpec(spec, "spec")
     if selector.isNull {
       checks.required("spec.selector")
     } else {
       checks.labelSelector(selector, "spec.selector")
     }
-    let labels = object["spec"]["template"]["metadata"]["labels"]
-    if object["spec"]["manualSelector"].bool != true {
-      generatedLabels(object, labels, &checks)
+    if let parsed = try? LabelSelector(selector) {
+      checks.templateLabels(spec["template"], "spec.template", selector: parsed)
     }
-    if let parsed = try? LabelSelector(selector), !parsed.matches(labels) {
-      checks.invalid(
-        "spec.template.metadata.labels", goValue: GoSyntax.stringMap(labels),
-        "`selector` does not match template `labels`")
+    if spec["completionMode"] == "Indexed", let completions = spec["completions"].integer, completions > 0 {
+      // What the last of its pods is called.
+      let host = "\(object["metadata"]["name"].text)-\(completions - 1)"
+      if !Validate.dns1123Label(host).isEmpty {
+        checks.invalid(
+          "metadata.name", object["metadata"]["name"], "will not able to create pod with invalid DNS label: \(host)")
+      }
     }
     return checks.errors
   }
 
-  private func generatedLabels(_ object: JSONValue, _ labels: JSONValue, _ checks: inout Checks) {
-    for (keys, expected) in [
-      (["controller-uid", "batch.kubernetes.io/controller-uid"], object["metadata"]["uid"]),
-      (["job-name", "batch.kubernetes.io/job-name"], object["metadata"]["name"]),
-    ] {
-      for key in keys where labels[key] != expected {
-        if labels[key].isNull {
-          checks.required("spec.template.metadata.labels[\(key)]", "must be '\(expected.text)'")
-        } else {
-          checks.invalid("spec.template.metadata.labels[\(key)]", labels[key], "must be '\(expected.text)'")
-        }
+  private func generatedSelector(_ object: JSONValue, _ checks: inout Checks) {
+    let labels = object["spec"]["template"]["metadata"]["labels"]
+    let generated = Self.generatedLabels(object)
+    for (key, expected) in generated {
+      let place = "spec.template.metadata.labels[\(key)]"
+      if labels[key].isNull {
+        checks.required(place, "must be '\(expected.text)'")
+      } else if labels[key] != expected {
+        checks.invalid(place, goValue: GoSyntax.stringMap(labels), "must be '\(expected.text)'")
       }
+    }
+    let selector = object["spec"]["selector"]
+    let known = Dictionary(uniqueKeysWithValues: generated.map { ($0.key, $0.value.text) })
+    if let parsed = try? LabelSelector(selector), !parsed.matches(known) {
+      checks.invalid("spec.selector", goValue: GoSyntax.labelSelector(selector), "`selector` not auto-generated")
     }
   }
 
-  /// The spec but for its selector: what the template of a CronJob has as well.
-  static func validate(_ spec: JSONValue, _ path: String, _ checks: inout Checks) {
-    for name in [
-      "parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished",
-      "backoffLimitPerIndex", "maxFailedIndexes",
-    ] {
-      checks.nonNegative(spec[name], "\(path).\(name)")
-    }
-    checks.oneOf(spec["completionMode"], "\(path).completionMode", ["Indexed", "NonIndexed"], orAbsent: true)
-    if spec["completionMode"] == "Indexed" {
-      if spec["completions"].isNull {
-        checks.required("\(path).completions", "when completion mode is Indexed")
-      }
-      if let parallelism = spec["parallelism"].integer, parallelism > maximumIndexedParallelism {
-        checks.invalid(
-          "\(path).parallelism", .integer(parallelism),
-          "must be less than or equal to \(maximumIndexedParallelism) when completion mode is Indexed")
-      }
-    } else if !spec["backoffLimitPerIndex"].isNull {
-      checks.invalid(
-        "\(path).backoffLimitPerIndex", spec["backoffLimitPerIndex"],
-        "requires indexed completion mode")
-    }
-    checks.oneOf(
-      spec["podReplacementPolicy"], "\(path).podReplacementPolicy", ["Failed", "TerminatingOrFailed"], orAbsent: true)
-    if !spec["podFailurePolicy"].isNull {
-      failurePolicy(spec["podFailurePolicy"], "\(path).podFailurePolicy", &checks)
-      if spec["template"]["spec"]["restartPolicy"] != "Never" {
-        checks.invalid(
-          "\(path).template.spec.restartPolicy", spec["template"]["spec"]["restartPolicy"],
-          "only \"Never\" is supported when podFailurePolicy is specified")
-      }
-    }
-    checks.podTemplate(spec["template"], "\(path).template")
-    let policy = spec["template"]["spec"]["restartPolicy"]
-    if policy != "OnFailure", policy != "Never" {
-      if policy == "" || policy == "Always" {
-        checks.required("\(path).template.spec.restartPolicy", "valid values: \"OnFailure\", \"Never\"")
-      } else {
-        checks.notSupported("\(path).template.spec.restartPolicy", policy, ["OnFailure", "Never"])
-      }
-    }
-  }
-
-  private static func failurePolicy(_ policy: JSONValue, _ path: String, _ checks: inout Checks) {
-    for (index, rule) in policy["rules"].elements.enumerated() {
-      let place = "\(path).rules[\(index)]"
-      checks.oneOf(rule["action"], "\(place).action", ["Count", "FailIndex", "FailJob", "Ignore"])
-      let codes = rule["onExitCodes"]
-      let hasPatterns = !rule["onPodConditions"].isEmptyValue
-      if codes.isNull, !hasPatterns {
-        checks.invalid(place, rule, "specifying one of OnExitCodes and OnPodConditions is required")
-      } else if !codes.isNull, hasPatterns {
-        checks.invalid(place, rule, "specifying both OnExitCodes and OnPodConditions is not supported")
-      }
-      guard !codes.isNull else { continue }
-      checks.oneOf(codes["operator"], "\(place).onExitCodes.operator", ["In", "NotIn"])
-      if codes["values"].isEmptyValue {
-        checks.invalid("\(place).onExitCodes.values", codes["values"], "at least one value is required")
-      }
-    }
-  }
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validatedTwice(object) }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]
     let before = old["spec"]
-    let isElastic =
-      spec["completionMode"] == "Indexed" && spec["completions"] == spec["parallelism"] && !spec["completions"].isNull
-    if !isElastic { checks.immutable(spec["completions"], before["completions"], "spec.completions") }
+    completions(spec, before, &checks)
     checks.immutableSelector(object, old)
     var template = spec["template"]
     // A job that never ran may still be told where to run.
     if before["suspend"] == true, old["status"]["startTime"].isNull {
-      for name in ["nodeSelector", "tolerations", "affinity", "schedulingGates"] {
-        template["spec"][name] = before["template"]["spec"][name]
-      }
-      for name in ["labels", "annotations"] { template["metadata"][name] = before["template"]["metadata"][name] }
+      Self.forgetScheduling(&template, before["template"])
     }
     if template != before["template"] {
       checks.invalid("spec.template", spec["template"], Checks.immutableMessage)
@@ -162,11 +120,51 @@ struct JobRules: KindRules {
     return checks.errors
   }
 
-  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    for name in ["active", "succeeded", "failed", "ready", "terminating"] {
-      checks.nonNegative(object["status"][name], "status.\(name)")
+  /// Indexed jobs grow and shrink, with as many pods at once as there are indexes.
+  private func completions(_ spec: JSONValue, _ before: JSONValue, _ checks: inout Checks) {
+    guard spec["completionMode"] == "Indexed" else {
+      return checks.immutable(spec["completions"], before["completions"], "spec.completions")
     }
-    return checks.errors
+    guard spec["completions"] != before["completions"], !spec["completions"].isNull,
+      spec["completions"] != spec["parallelism"]
+    else { return }
+    checks.invalid("spec.completions", spec["completions"], "can only be modified in tandem with spec.parallelism")
+  }
+
+  /// Makes equal what may differ: where pods run, how they are called and what is said of them.
+  private static func forgetScheduling(_ template: inout JSONValue, _ before: JSONValue) {
+    for name in ["nodeSelector", "tolerations", "schedulingGates"] {
+      template["spec"][name] = before["spec"][name]
+    }
+    for name in ["labels", "annotations"] { template["metadata"][name] = before["metadata"][name] }
+    var affinity = template["spec"]["affinity"]
+    let oldAffinity = before["spec"]["affinity"]
+    guard affinity["nodeAffinity"] != oldAffinity["nodeAffinity"] else { return }
+    affinity["nodeAffinity"] = oldAffinity["nodeAffinity"]
+    // No affinity at all and one that says nothing else are the same here.
+    if affinity.isEmptyValue, oldAffinity.isNull { affinity = .null }
+    template["spec"]["affinity"] = affinity
+  }
+
+  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = JobStatusChecks(job: object, old: old)
+    return checks.run()
+  }
+
+  func warnings(for object: JSONValue) -> [String] {
+    Self.warnings(ofSpec: object["spec"], "spec")
+  }
+
+  /// Also of the template of a cron job.
+  static func warnings(ofSpec spec: JSONValue, _ path: String) -> [String] {
+    var warnings: [String] = []
+    if spec["completionMode"] == "Indexed", spec["completions"].integer ?? 0 > 100_000,
+      spec["parallelism"].integer ?? 0 > 10_000
+    {
+      warnings.append(
+        "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes "
+          + "might not be able to track completedIndexes when a big number of indexes fail")
+    }
+    return warnings + PodWarnings.ofSpec(spec["template"]["spec"], "\(path).template.spec")
   }
 }

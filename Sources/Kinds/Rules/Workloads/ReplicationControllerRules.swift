@@ -27,6 +27,13 @@ struct ReplicationControllerRules: KindRules {
     return checks.errors
   }
 
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validatedTwice(object) }
+
+  func warnings(for object: JSONValue) -> [String] {
+    // (The reference leaves `spec` out of this path.)
+    PodWarnings.ofSpec(object["spec"]["template"]["spec"], "template.spec")
+  }
+
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
     checks.replicaStatus(object["status"])

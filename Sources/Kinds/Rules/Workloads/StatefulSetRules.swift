@@ -22,37 +22,79 @@ struct StatefulSetRules: KindRules {
     }
   }
 
+  /// How many pods may be missing at once is a feature that is off.
+  func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
+    guard !object["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"].isNull else { return }
+    object["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] = .null
+  }
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    guard old["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"].isNull else { return }
+    prepareForCreate(&object, context: context)
+  }
+
+  /// Its pods are called after it, and numbered.
+  func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
+    NameRule.label.check(name, isGeneratePrefix: isGeneratePrefix)
+  }
+
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]
-    checks.oneOf(spec["podManagementPolicy"], "spec.podManagementPolicy", ["OrderedReady", "Parallel"])
-    let strategy = spec["updateStrategy"]
+    let management = spec["podManagementPolicy"]
+    if management.isEmptyValue {
+      checks.required("spec.podManagementPolicy")
+    } else if !["OrderedReady", "Parallel"].contains(management.text) {
+      checks.invalid("spec.podManagementPolicy", management, "must be 'OrderedReady' or 'Parallel'")
+    }
+    strategy(spec["updateStrategy"], &checks)
+    for name in ["whenDeleted", "whenScaled"] {
+      checks.choice(
+        spec["persistentVolumeClaimRetentionPolicy"][name], "spec.persistentVolumeClaimRetentionPolicy.\(name)",
+        ["Retain", "Delete"])
+    }
+    for name in ["replicas", "minReadySeconds"] { checks.nonNegative(spec[name], "spec.\(name)") }
+    checks.nonNegative(spec["ordinals"]["start"], "spec.ordinals.start")
+    let selector = spec["selector"]
+    checks.ownSelector(selector, emptyMessage: "empty selector is invalid for statefulset")
+    if let parsed = try? LabelSelector(selector) {
+      template(spec["template"], selector: parsed, &checks)
+    } else {
+      checks.invalid("spec.selector", goValue: GoSyntax.labelSelector(selector), "")
+    }
+    checks.runsForever(
+      spec["template"], "spec.template", deadlineMessage: "activeDeadlineSeconds in StatefulSet is not Supported")
+    return checks.errors
+  }
+
+  /// What its pods are made of is not looked at before they are made: their volumes come from claims yet to be.
+  private func template(_ template: JSONValue, selector: LabelSelector, _ checks: inout Checks) {
+    checks.templateLabels(template, "spec.template", selector: selector)
+    checks.labels(template["metadata"]["labels"], "spec.template.labels")
+    checks.annotations(template["metadata"]["annotations"], "spec.template.annotations")
+    checks.podAnnotations(template, "spec.template.annotations")
+  }
+
+  private func strategy(_ strategy: JSONValue, _ checks: inout Checks) {
+    let path = "spec.updateStrategy"
+    let update = strategy["rollingUpdate"]
     switch strategy["type"].text {
-    case "": checks.required("spec.updateStrategy")
+    case "": checks.required(path)
     case "OnDelete":
-      if !strategy["rollingUpdate"].isNull {
+      if !update.isNull {
         checks.invalid(
-          "spec.updateStrategy.rollingUpdate", strategy["rollingUpdate"],
+          "\(path).rollingUpdate",
+          goValue: "apps.RollingUpdateStatefulSetStrategy{Partition:\(update["partition"].integer ?? 0), "
+            + "MaxUnavailable:(*intstr.IntOrString)(nil)}",
           "only allowed for updateStrategy 'RollingUpdate'")
       }
-    case "RollingUpdate":
-      checks.nonNegative(
-        strategy["rollingUpdate"]["partition"], "spec.updateStrategy.rollingUpdate.partition")
+    case "RollingUpdate": checks.nonNegative(update["partition"], "\(path).rollingUpdate.partition")
     default:
-      checks.invalid("spec.updateStrategy", strategy, "must be 'RollingUpdate' or 'OnDelete'")
+      checks.invalid(
+        path,
+        goValue: GoSyntax.strategy(
+          strategy, "apps.StatefulSetUpdateStrategy", "apps.RollingUpdateStatefulSetStrategy"),
+        "must be 'RollingUpdate' or 'OnDelete'")
     }
-    for name in ["whenDeleted", "whenScaled"] {
-      checks.oneOf(
-        spec["persistentVolumeClaimRetentionPolicy"][name], "spec.persistentVolumeClaimRetentionPolicy.\(name)",
-        ["Delete", "Retain"])
-    }
-    for name in ["replicas", "minReadySeconds", "revisionHistoryLimit"] {
-      checks.nonNegative(spec[name], "spec.\(name)")
-    }
-    checks.nonNegative(spec["ordinals"]["start"], "spec.ordinals.start")
-    checks.workloadSelectorAndTemplate(
-      spec, emptyMessage: "empty selector is invalid for statefulset", kind: "StatefulSet")
-    return checks.errors
   }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
@@ -83,7 +125,13 @@ struct StatefulSetRules: KindRules {
     }
     checks.noMoreThan(
       status, "replicas", ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"])
+    checks.noMoreThan(status, "readyReplicas", ["availableReplicas"])
+    checks.collisionCountStays(object, old)
     return checks.errors
+  }
+
+  func warnings(for object: JSONValue) -> [String] {
+    PodWarnings.ofSpec(object["spec"]["template"]["spec"], "spec.template.spec")
   }
 }
 
@@ -100,7 +148,8 @@ struct DaemonSetRules: KindRules {
   }
 
   func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
-    object["metadata"]["annotations"][Self.generationAnnotation] = "1"
+    let given = Int64(object["metadata"]["annotations"][Self.generationAnnotation].text) ?? 0
+    object["metadata"]["annotations"][Self.generationAnnotation] = .string(String(max(given, 1)))
   }
 
   func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
@@ -112,31 +161,47 @@ struct DaemonSetRules: KindRules {
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]
-    checks.workloadSelectorAndTemplate(
-      spec, emptyMessage: "empty selector is invalid for daemonset", kind: "DaemonSet")
+    let selector = spec["selector"]
+    checks.labelSelector(selector, "spec.selector")
+    if let parsed = try? LabelSelector(selector) {
+      checks.templateLabels(spec["template"], "spec.template", selector: parsed)
+    }
+    if !selector.isNull, selector["matchLabels"].isEmptyValue, selector["matchExpressions"].isEmptyValue {
+      checks.invalid(
+        "spec.selector", goValue: GoSyntax.labelSelector(selector), "empty selector is invalid for daemonset")
+    }
+    checks.podTemplate(spec["template"], "spec.template")
+    checks.runsForever(
+      spec["template"], "spec.template", deadlineMessage: "activeDeadlineSeconds in DaemonSet is not Supported")
     checks.nonNegative(spec["minReadySeconds"], "spec.minReadySeconds")
-    let strategy = spec["updateStrategy"]
+    strategy(spec["updateStrategy"], &checks)
+    checks.nonNegative(spec["revisionHistoryLimit"], "spec.revisionHistoryLimit")
+    return checks.errors
+  }
+
+  private func strategy(_ strategy: JSONValue, _ checks: inout Checks) {
     let path = "spec.updateStrategy"
     switch strategy["type"].text {
     case "OnDelete": break
     case "RollingUpdate":
-      let update = strategy["rollingUpdate"]
-      checks.rollingPace(update["maxUnavailable"], "\(path).rollingUpdate.maxUnavailable")
-      checks.rollingPace(update["maxSurge"], "\(path).rollingUpdate.maxSurge")
-      let unavailableIsZero = Checks.isZeroPace(update["maxUnavailable"])
-      let surgeIsZero = Checks.isZeroPace(update["maxSurge"])
-      if unavailableIsZero, surgeIsZero {
-        checks.required("\(path).rollingUpdate.maxUnavailable", "cannot be 0 when maxSurge is 0")
-      } else if !unavailableIsZero, !surgeIsZero {
+      let paces = ["maxUnavailable", "maxSurge"].map { ("\(path).rollingUpdate.\($0)", strategy["rollingUpdate"][$0]) }
+      for (place, pace) in paces { checks.nonNegativeIntOrPercent(pace, place) }
+      for (place, pace) in paces { checks.noMoreThanAll(pace, place) }
+      switch (Checks.isZeroPace(paces[0].1), Checks.isZeroPace(paces[1].1)) {
+      case (true, true): checks.required(paces[0].0, "cannot be 0 when maxSurge is 0")
+      case (false, false):
         checks.invalid(
-          "\(path).rollingUpdate.maxSurge", goValue: GoSyntax.intOrString(update["maxSurge"]),
-          "may not be set when maxUnavailable is non-zero")
+          paces[1].0, goValue: GoSyntax.intOrString(paces[1].1), "may not be set when maxUnavailable is non-zero")
+      default: break
       }
-    default: checks.notSupported("\(path).type", strategy["type"], ["RollingUpdate", "OnDelete"])
+    default:
+      checks.notSupported(
+        path, goValue: GoSyntax.strategy(strategy, "apps.DaemonSetUpdateStrategy", "apps.RollingUpdateDaemonSet"),
+        ["RollingUpdate", "OnDelete"])
     }
-    checks.nonNegative(spec["revisionHistoryLimit"], "spec.revisionHistoryLimit")
-    return checks.errors
   }
+
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validatedTwice(object) }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
@@ -152,7 +217,12 @@ struct DaemonSetRules: KindRules {
     ] {
       checks.nonNegative(object["status"][name], "status.\(name)")
     }
+    checks.collisionCountStays(object, old)
     return checks.errors
+  }
+
+  func warnings(for object: JSONValue) -> [String] {
+    PodWarnings.ofSpec(object["spec"]["template"]["spec"], "spec.template.spec")
   }
 }
 
