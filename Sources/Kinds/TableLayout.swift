@@ -77,6 +77,9 @@ struct TabledRules: KindRules {
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     rules.validateStatusUpdate(object, old: old)
   }
+  func validateApproval(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    rules.validateApproval(object, old: old)
+  }
   func warnings(for object: JSONValue) -> [String] { rules.warnings(for: object) }
   func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
     rules.validateName(name, isGeneratePrefix: isGeneratePrefix)

@@ -129,6 +129,8 @@ public protocol KindRules: Sendable {
   /// Everything wrong with an update beside `validate(_:replacing:)`: immutable fields and transitions.
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError]
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError]
+  /// Everything wrong with a change through `approval`.
+  func validateApproval(_ object: JSONValue, old: JSONValue) -> [FieldError]
   /// Warning headers for an object that is legal but unwise.
   func warnings(for object: JSONValue) -> [String]
   /// The name's own rule (spec/3 §2.7); nil when it is fine, else what is wrong.
@@ -195,4 +197,7 @@ public struct KindDescriptor: Sendable {
 extension KindRules {
   public func validateCreate(_ object: JSONValue) -> [FieldError] { [] }
   public func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validate(object) }
+  public func validateApproval(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    validateStatusUpdate(object, old: old)
+  }
 }

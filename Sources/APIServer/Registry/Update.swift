@@ -271,7 +271,8 @@ enum UpdateRules {
     switch surface {
     case .object, .scale:
       errors += kind.rules.validate(object, replacing: old) + kind.rules.validateUpdate(object, old: old)
-    case .status, .approval: errors += kind.rules.validateStatusUpdate(object, old: old)
+    case .status: errors += kind.rules.validateStatusUpdate(object, old: old)
+    case .approval: errors += kind.rules.validateApproval(object, old: old)
     case .finalize, .binding: break
     case .ephemeralContainers: errors += kind.rules.validate(object) + ephemeralErrors(object, old: old)
     }

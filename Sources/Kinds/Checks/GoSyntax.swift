@@ -78,6 +78,12 @@ enum GoSyntax {
     return "[]int32{" + items.map { String($0.integer ?? 0) }.joined(separator: ", ") + "}"
   }
 
+  /// `[]byte{0x2d, 0x2d}`.
+  static func bytes(_ bytes: [UInt8]) -> String {
+    guard !bytes.isEmpty else { return "[]byte(nil)" }
+    return "[]byte{" + bytes.map { "0x" + String($0, radix: 16) }.joined(separator: ", ") + "}"
+  }
+
   /// A time as Go's `String` shows one of UTC.
   static func time(_ value: JSONValue) -> String {
     value.text.replacing("T", with: " ").replacing("Z", with: " +0000 UTC")

@@ -205,10 +205,14 @@ struct PriorityClassRules: KindRules {
       checks.forbidden(
         "value", "maximum allowed value of a user defined priority is \(Self.highestUserValue)")
     }
-    checks.oneOf(
-      object["preemptionPolicy"], "preemptionPolicy", ["PreemptLowerPriority", "Never"], orAbsent: true)
+    if !object["preemptionPolicy"].isNull {
+      checks.oneOf(object["preemptionPolicy"], "preemptionPolicy", ["PreemptLowerPriority", "Never"])
+    }
     return checks.errors
   }
+
+  /// Nothing that could be wrong can change.
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { [] }
 
   private func systemProblem(_ name: String, _ value: Int64, _ object: JSONValue) -> String? {
     guard let known = ClusterBootstrap.systemPriorities.first(where: { $0.name == name }) else {
@@ -235,9 +239,9 @@ struct RuntimeClassRules: KindRules {
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     checks.text(object["handler"], "handler", Validate.dns1123Label)
-    for (name, value) in object["overhead"]["podFixed"].object ?? [:] {
-      checks.resourceName(name, "overhead.podFixed[\(name)]")
-      checks.resourceQuantity(name, value, "overhead.podFixed[\(name)]")
+    // (Told of as the limits that it is added to.)
+    if !object["overhead"].isNull {
+      checks.resources(["limits": object["overhead"]["podFixed"]], "overhead", claims: [])
     }
     checks.labels(object["scheduling"]["nodeSelector"], "scheduling.nodeSelector")
     checks.tolerations(object["scheduling"]["tolerations"], "scheduling.tolerations")

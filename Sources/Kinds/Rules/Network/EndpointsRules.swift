@@ -49,6 +49,18 @@ struct EndpointSliceRules: KindRules {
   private static let maximumEndpoints = 1000
   private static let maximumAddresses = 100
   private static let maximumPorts = 20000
+  private static let maximumTopologyLabels = 16
+  private static let maximumZoneHints = 8
+
+  /// Topology by labels is of v1beta1; what writers of v1 say of it is dropped.
+  func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
+    object["endpoints"].mutateElements { endpoint in
+      if !endpoint["deprecatedTopology"].isNull { endpoint["deprecatedTopology"] = .null }
+    }
+  }
+  func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    if object["endpoints"] != old["endpoints"] { prepareForCreate(&object, context: context) }
+  }
 
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
@@ -57,10 +69,10 @@ struct EndpointSliceRules: KindRules {
     let endpoints = object["endpoints"].elements
     if endpoints.count > Self.maximumEndpoints {
       checks.report(.tooMany("endpoints", actual: endpoints.count, maximum: Self.maximumEndpoints))
-      return checks.errors
-    }
-    for (index, endpoint) in endpoints.enumerated() {
-      self.endpoint(endpoint, "endpoints[\(index)]", type, &checks)
+    } else {
+      for (index, endpoint) in endpoints.enumerated() {
+        self.endpoint(endpoint, "endpoints[\(index)]", type, &checks)
+      }
     }
     ports(object["ports"].elements, &checks)
     return checks.errors
@@ -89,11 +101,26 @@ struct EndpointSliceRules: KindRules {
     if let node = endpoint["nodeName"].string {
       checks.text(.string(node), "\(place).nodeName") { Validate.nameIsDNSSubdomain($0) }
     }
+    let topology = endpoint["deprecatedTopology"].object?.count ?? 0
+    if topology > Self.maximumTopologyLabels {
+      checks.report(
+        .tooMany("\(place).deprecatedTopology", actual: topology, maximum: Self.maximumTopologyLabels))
+    }
+    checks.labels(endpoint["deprecatedTopology"], "\(place).deprecatedTopology")
     if let host = endpoint["hostname"].string {
       checks.text(.string(host), "\(place).hostname", Validate.dns1123Label)
     }
-    for (index, zone) in endpoint["hints"]["forZones"].elements.enumerated() {
-      checks.text(zone["name"], "\(place).hints.forZones[\(index)].name", Validate.labelValue)
+    hints(endpoint["hints"]["forZones"].elements, "\(place).hints.forZones", &checks)
+  }
+
+  private func hints(_ zones: [JSONValue], _ place: String, _ checks: inout Checks) {
+    if zones.count > Self.maximumZoneHints {
+      return checks.report(.tooMany(place, actual: zones.count, maximum: Self.maximumZoneHints))
+    }
+    var names: Set<String> = []
+    for (index, zone) in zones.enumerated() {
+      if !names.insert(zone["name"].text).inserted { checks.duplicate("\(place)[\(index)].name", zone["name"]) }
+      checks.text(zone["name"], "\(place)[\(index)].name", Validate.labelValue)
     }
   }
 

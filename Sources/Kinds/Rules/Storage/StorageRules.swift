@@ -1,4 +1,4 @@
-// Persistent volumes and claims, storage classes, CSI objects.
+// Persistent volumes and claims.
 import JSON
 import Schema
 
@@ -62,6 +62,8 @@ struct PersistentVolumeRules: KindRules {
       }
     }
   }
+
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validatedTwice(object) }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
@@ -154,127 +156,5 @@ struct PersistentVolumeClaimRules: KindRules {
       checks.notSupported("status.allocatedResourceStatus", .string(name), states.sorted())
     }
     return checks.errors
-  }
-}
-
-struct StorageClassRules: KindRules {
-  func validate(_ object: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    checks.requiredText(.string(object["provisioner"].text.lowercased()), "provisioner", Validate.qualifiedName)
-    for key in object["parameters"].object?.keys.map({ $0 }) ?? [] where key.isEmpty {
-      checks.invalid("parameters", .string(key), "field can not be empty.")
-    }
-    checks.oneOf(object["reclaimPolicy"], "reclaimPolicy", ["Delete", "Retain"], orAbsent: true)
-    checks.oneOf(object["volumeBindingMode"], "volumeBindingMode", ["Immediate", "WaitForFirstConsumer"])
-    return checks.errors
-  }
-
-  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    for name in ["parameters", "provisioner", "reclaimPolicy"] where object[name] != old[name] {
-      checks.forbidden(name, "updates to \(name) are forbidden.")
-    }
-    checks.immutable(object["volumeBindingMode"], old["volumeBindingMode"], "volumeBindingMode")
-    return checks.errors
-  }
-}
-
-struct CSIDriverRules: KindRules {
-  func applyDefaults(to object: inout JSONValue) {
-    if !object["spec"].isNull { object["spec"]["seLinuxMount"].setDefault(false) }
-  }
-
-  func validate(_ object: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    let spec = object["spec"]
-    checks.driverName(object["metadata"]["name"], "metadata.name")
-    for name in ["attachRequired", "podInfoOnMount", "storageCapacity"] where spec[name].isNull {
-      checks.required("spec.\(name)")
-    }
-    checks.oneOf(
-      spec["fsGroupPolicy"], "spec.fsGroupPolicy", ["File", "None", "ReadWriteOnceWithFSType"], orAbsent: true)
-    for mode in spec["volumeLifecycleModes"].elements where mode != "Persistent" && mode != "Ephemeral" {
-      checks.notSupported("spec.volumeLifecycleModes", mode, ["Ephemeral", "Persistent"])
-    }
-    var audiences: Set<String> = []
-    for (index, request) in spec["tokenRequests"].elements.enumerated() {
-      if !audiences.insert(request["audience"].text).inserted {
-        checks.duplicate("spec.tokenRequests[\(index)].audience", request["audience"])
-      }
-      checks.inRange(
-        request["expirationSeconds"], "spec.tokenRequests[\(index)].expirationSeconds", 600...(1 << 32))
-    }
-    return checks.errors
-  }
-  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    for name in ["attachRequired", "volumeLifecycleModes"] {
-      checks.immutable(object["spec"][name], old["spec"][name], "spec.\(name)")
-    }
-    return checks.errors
-  }
-}
-
-struct CSINodeRules: KindRules {
-  func validate(_ object: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    var names: Set<String> = []
-    for (index, driver) in object["spec"]["drivers"].elements.enumerated() {
-      let place = "spec.drivers[\(index)]"
-      checks.requiredText(driver["name"], "\(place).name")
-      checks.requiredText(driver["nodeID"], "\(place).nodeID")
-      if !names.insert(driver["name"].text).inserted { checks.duplicate("\(place).name", driver["name"]) }
-      checks.nonNegative(driver["allocatable"]["count"], "\(place).allocatable.count")
-    }
-    return checks.errors
-  }
-  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    for before in old["spec"]["drivers"].elements {
-      for (index, driver) in object["spec"]["drivers"].elements.enumerated()
-      where driver["name"] == before["name"] && driver != before {
-        checks.invalid("spec.drivers[\(index)]", driver, Checks.immutableMessage)
-      }
-    }
-    return checks.errors
-  }
-}
-
-struct CSIStorageCapacityRules: KindRules {
-  func validate(_ object: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    checks.requiredText(object["storageClassName"], "storageClassName") { Validate.nameIsDNSSubdomain($0) }
-    for name in ["capacity", "maximumVolumeSize"] where !object[name].isNull {
-      checks.resourceQuantity("storage", object[name], name)
-    }
-    if !object["nodeTopology"].isNull { checks.labelSelector(object["nodeTopology"], "nodeTopology") }
-    return checks.errors
-  }
-  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    checks.immutable(object["nodeTopology"], old["nodeTopology"], "nodeTopology")
-    checks.immutable(object["storageClassName"], old["storageClassName"], "storageClassName")
-    return checks.errors
-  }
-}
-
-struct VolumeAttachmentRules: KindRules {
-  func validate(_ object: JSONValue) -> [FieldError] {
-    var checks = Checks()
-    let spec = object["spec"]
-    checks.requiredText(spec["attacher"], "spec.attacher")
-    checks.requiredText(spec["nodeName"], "spec.nodeName") { Validate.nameIsDNSSubdomain($0) }
-    let hasName = !spec["source"]["persistentVolumeName"].isNull
-    let hasInline = !spec["source"]["inlineVolumeSpec"].isNull
-    if !hasName, !hasInline {
-      checks.required("spec.source", "must specify one of inlineVolumeSpec and persistentVolumeName")
-    } else if hasName, hasInline {
-      checks.forbidden("spec.source", "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
-    }
-    return checks.errors
-  }
-  func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
-    guard object["spec"] != old["spec"] else { return [] }
-    return [.invalid("spec", object["spec"], Checks.immutableMessage)]
   }
 }
