@@ -308,7 +308,7 @@ struct LifecycleStory {
 
   /// What writes the status of these leaves their metadata alone.
   private static let keepTheirMetadata: Set<String> = [
-    "flowschemas", "prioritylevelconfigurations", "volumeattachments",
+    "flowschemas", "prioritylevelconfigurations",
   ]
 
   private func hasAStatus() async throws {

@@ -38,10 +38,6 @@ struct AdmissionPolicyRules: KindRules {
     return checks.errors
   }
 
-  func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
-    keepMetadata(of: old, in: &object)
-  }
-
   private func paramKind(_ kind: JSONValue, _ place: String, _ checks: inout Checks) {
     let version = kind["apiVersion"].text
     let parts = version.split(separator: "/", omittingEmptySubsequences: false).map(String.init)

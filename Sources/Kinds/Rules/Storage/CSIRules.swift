@@ -257,9 +257,5 @@ struct VolumeAttachmentRules: KindRules {
     return [.invalid("spec", object["spec"], Checks.immutableMessage)]
   }
 
-  func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
-    keepMetadata(of: old, in: &object)
-  }
-
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] { validatedTwice(object) }
 }
