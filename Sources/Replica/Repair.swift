@@ -44,6 +44,9 @@ struct Repair: Sendable {
   static let snapshotPatience = Duration.seconds(5)
   /// So many questions in a row without an answer, and a peer counts as one that cannot help.
   static let maxSilences = 3
+  /// The same for rows, of all peers together: then a whole state is asked for, which may be an older one. A peer that
+  /// has not applied as much as this server had cannot know the rows, and may need this server to apply more.
+  static let maxRowSilences = 30
   /// More lost rows than this are not fetched one by one.
   static let maxRows = 4096
 
@@ -71,6 +74,8 @@ struct Repair: Sendable {
   private var base: LogBase
   private var entries: [LogIndex: LogEntry]
   private var fetched: [LogIndex: LogEntry] = [:]
+  /// Stored, and perhaps not what followed the state that came from elsewhere: asked for anew.
+  private var doubted: LogEntry?
   /// The last entry that was acknowledged; nil when it is not known: then only a leader can say.
   private var end: LogPosition?
   private var truncateFrom: LogIndex?
@@ -84,6 +89,9 @@ struct Repair: Sendable {
   private var refusals: [NodeID: EntriesAnswer.Authority] = [:]
   private var silences: [NodeID: Int] = [:]
   private var rowRefusals: Set<NodeID> = []
+  private var rowSilences = 0
+  /// An entry that is to be had only as a part of a state: an earlier one is of no use.
+  private var stateThrough: LogIndex = 0
   private(set) var askedTotal: UInt64 = 0
 
   /// `configuration`: where the stored log does not say.
@@ -165,7 +173,13 @@ struct Repair: Sendable {
     guard !peers.isEmpty else { return nil }
     if let asked {
       guard now - asked.at >= (asked.isState ? Self.snapshotPatience : Self.patience) else { return nil }
-      if case .whole = state { noteSilence(of: asked.peer) }
+      switch state {
+      case .whole: noteSilence(of: asked.peer)
+      case .partial:
+        rowSilences += 1
+        if rowSilences >= Self.maxRowSilences { state = .lost }
+      case .lost: break
+      }
     }
     guard let message = question() else { return nil }
     let peer = peers[nextPeer % peers.count]
@@ -215,8 +229,12 @@ struct Repair: Sendable {
   }
 
   func wantsState(asOf index: LogIndex) -> Bool {
-    if case .lost = state { return index >= base.index }
-    return false
+    switch state {
+    case .whole: return false
+    // Rows that have changed since can only come with the rest.
+    case .partial: return index >= max(base.index, mark?.appliedIndex ?? 0)
+    case .lost: return index >= max(base.index, stateThrough)
+    }
   }
 
   mutating func stateIsArriving(_ now: MonotonicTime) {
@@ -237,6 +255,7 @@ struct Repair: Sendable {
   private mutating func takeRows(_ objects: [StoredObject?], at revision: Revision, from peer: NodeID) {
     guard case .partial(let keys, var found) = state, revision == mark?.revision, asked?.peer == peer else { return }
     asked = nil
+    rowSilences = 0
     let open = keys.filter { found[$0] == nil }.prefix(RepairMessage.rowsPerRequest)
     guard objects.count == open.count,
       zip(open, objects).allSatisfy({ key, object in object.map { $0.key == key && $0.revision <= revision } ?? true })
@@ -272,6 +291,9 @@ struct Repair: Sendable {
     case .sameLog where !answer.entries.isEmpty && leaderEnd == nil:
       let limit = check(first)
       for entry in answer.entries where entry.index <= limit?.index ?? 0 { keep(entry) }
+    case .leader where leaderEnd != nil && answer.entries.isEmpty && answer.lastIndex == first - 1:
+      // Another leads now, and its log ends where ours does.
+      leaderEnd = answer.lastIndex
     case .leader where leaderEnd == nil || !answer.entries.isEmpty:
       if leaderEnd == nil {
         // What is behind the hole was never committed, or this is its only true form.
@@ -290,6 +312,7 @@ struct Repair: Sendable {
 
   private mutating func keep(_ entry: Entry) {
     guard entries[entry.index] == nil else { return }
+    if let doubted, doubted.index == entry.index, doubted.term == entry.term { return entries[entry.index] = doubted }
     let kept = LogEntry(index: entry.index, term: entry.term, kind: entry.kind.rawValue, payload: entry.payload)
     entries[entry.index] = kept
     fetched[entry.index] = kept
@@ -299,6 +322,7 @@ struct Repair: Sendable {
   private mutating func giveUpLog() {
     refusals = [:]
     silences = [:]
+    stateThrough = leaderEnd == nil ? firstMissing ?? 0 : 0
     state = .lost
     if let truncateFrom, leaderEnd != nil {
       // What one leader began another cannot end: only a whole log of one counts.
@@ -316,33 +340,51 @@ struct Repair: Sendable {
     state = .whole(machine)
     isStateNew = true
     self.metadata = metadata
-    // An entry of another term there, or of an earlier one behind it: what follows it here was never committed.
-    let next = entries.keys.filter { $0 > metadata.index }.min().flatMap { entries[$0] }
-    let isOther = entries[metadata.index].map { $0.term != metadata.term } ?? false
-    if isOther || next.map({ $0.term < metadata.term }) ?? false {
-      truncateFrom = min(truncateFrom ?? .max, metadata.index + 1)
-      entries = entries.filter { $0.key < metadata.index }
-      if end != nil { end = LogPosition(index: metadata.index, term: metadata.term) }
-    }
+    takeBoundary(metadata)
     entries = entries.filter { $0.key > metadata.index }
     fetched = fetched.filter { $0.key > metadata.index }
     base = LogBase(index: metadata.index, term: metadata.term, configuration: metadata.configuration.encoded())
     isBaseNew = true
   }
 
+  /// What of this log may stand behind a state that came from elsewhere.
+  private mutating func takeBoundary(_ metadata: SnapshotMetadata) {
+    let next = entries.keys.filter { $0 > metadata.index }.min().flatMap { entries[$0] }
+    let nextTerm = next?.term ?? end.flatMap { $0.index > metadata.index && $0.term != 0 ? $0.term : nil }
+    let isOther = entries[metadata.index].map { $0.term != metadata.term } ?? false
+    // An entry of another term there, or of an earlier one behind it: what follows it here was never committed.
+    if isOther || nextTerm.map({ $0 < metadata.term }) ?? false {
+      truncateFrom = min(truncateFrom ?? .max, metadata.index + 1)
+      entries = entries.filter { $0.key < metadata.index }
+      if end != nil { end = LogPosition(index: metadata.index, term: metadata.term) }
+    } else if entries[metadata.index] == nil, let nextTerm, nextTerm > metadata.term {
+      // What stood there is lost: if it was another entry, what follows it was never committed either. Asked for anew,
+      // it comes from a log that holds the one before as well, or a leader says that it was nothing. (Behind an entry
+      // of the same term stood the same one: one leader wrote both.)
+      doubted = entries.removeValue(forKey: metadata.index + 1)
+      if fetched.removeValue(forKey: metadata.index + 1) != nil { doubted = nil }
+    }
+  }
+
   // MARK: For others that are repaired
+
+  /// The state of this disk, if it is whole: a peer may need it while this one's log has holes of its own.
+  var wholeState: (machine: StateMachine, configuration: Configuration)? {
+    guard case .whole(let machine) = state else { return nil }
+    if let metadata { return (machine, metadata.configuration) }
+    guard let mark, let configuration = try? Configuration(stored: mark.configuration) else { return nil }
+    return (machine, configuration)
+  }
 
   /// What this disk can say of another's hole; nil: nothing.
   func answer(_ message: RepairMessage) -> RepairMessage? {
     switch message {
     case .entries(let request):
-      guard let check = request.check, term(at: check.index) == check.term, request.first > base.index else {
-        return nil
-      }
-      let found = consecutive(from: request.first, through: check.index)
-      if found.isEmpty { return nil }
+      if let answer = answer(request) { return .entriesAnswer(answer) }
+      // Entries that are let go of, or lost and not missed: the state includes them.
+      guard request.first <= appliedIndex ?? 0, wholeState != nil else { return nil }
       return .entriesAnswer(
-        EntriesAnswer(first: request.first, authority: .sameLog, lastIndex: check.index, entries: found))
+        EntriesAnswer(first: request.first, authority: .compacted, lastIndex: base.index, entries: []))
     case .rows(let revision, let keys):
       guard let mark, mark.revision >= revision else { return nil }
       var lost: Set<ObjectKey> = []
@@ -356,6 +398,16 @@ struct Repair: Sendable {
       return .rowsAnswer(revision: revision, objects: keys.map { stored[$0] })
     case .entriesAnswer, .rowsAnswer, .state: return nil
     }
+  }
+
+  private func answer(_ request: EntriesRequest) -> EntriesAnswer? {
+    let last = max(end?.index ?? 0, entries.keys.max() ?? 0)
+    guard request.first > base.index, let common = request.commonEnd(lastIndex: last, term: { term(at: $0) }) else {
+      return nil
+    }
+    let found = consecutive(from: request.first, through: common)
+    if found.isEmpty { return nil }
+    return EntriesAnswer(first: request.first, authority: .sameLog, lastIndex: common, entries: found)
   }
 
   private func consecutive(from first: LogIndex, through last: LogIndex) -> [Entry] {

@@ -63,7 +63,7 @@ extension ReplicaDriver {
 
   /// Asks what is to be asked; goes on when all is whole.
   func stepRepair() {
-    guard repair != nil, repairWriting == nil, !isStopped else { return }
+    guard isRepairing, repairWriting == nil, !isStopped else { return }
     repair?.peers = peers.keys.sorted()
     status.repair = repair?.status
     if let result = repair?.result() {
@@ -113,6 +113,7 @@ extension ReplicaDriver {
         configuration: Configuration(voters: []), options: options.raftOptions(seed: world.randomBits()))
       precondition(rebased == nil, "a repaired log begins where it says")
       raft = restored
+      forgetConfiguration()
     } catch { return fail("what was repaired cannot be read: \(error)") }
     machine = result.machine
     hashes = HashHistory(after: machine.appliedIndex)
@@ -141,6 +142,7 @@ extension ReplicaDriver {
   func answerRepair(_ message: RepairMessage, from peer: NodeID) {
     if let repair {
       if let answer = repair.answer(message) { reply(.repair(answer), to: peer) }
+      if case .state = message { startSnapshot(to: peer, isForRepair: true) }
       return
     }
     switch message {
@@ -161,18 +163,21 @@ extension ReplicaDriver {
 
   private func answer(_ request: EntriesRequest) -> EntriesAnswer {
     var answer = EntriesAnswer(first: request.first, authority: .none, lastIndex: raft.lastIndex, entries: [])
-    if let check = request.check, raft.term(at: check.index) == check.term {
-      answer.authority = .sameLog
-      answer.lastIndex = check.index
-    } else if raft.role == .leader, raft.currentTerm >= request.term {
-      answer.authority = .leader
-    } else {
+    // Let go of here, which only the committed is: whatever is known of the rest, the state includes it.
+    guard request.first > raft.baseIndex else {
+      answer.authority = .compacted
       return answer
     }
-    guard request.first > raft.baseIndex,
-      answer.authority == .sameLog || raft.term(at: request.first - 1) == request.previousTerm
-    else {
-      answer.authority = .compacted
+    if let last = request.commonEnd(lastIndex: raft.lastIndex, term: raft.term(at:)) {
+      answer.authority = .sameLog
+      answer.lastIndex = last
+    } else if raft.role == .leader, raft.currentTerm >= request.term {
+      guard raft.term(at: request.first - 1) == request.previousTerm else {
+        answer.authority = .compacted
+        return answer
+      }
+      answer.authority = .leader
+    } else {
       return answer
     }
     var bytes = 0

@@ -36,18 +36,36 @@ struct EntriesRequest: Sendable, Equatable {
   var check: LogPosition?
   /// The asker's term: a leader of a lower one cannot speak for what the asker acknowledged.
   var term: Term
+
+  /// Through where another log holds the very entries that the asker had from `first` on; nil: it does not, or cannot
+  /// tell. `term`: of that log's entries; nil where it does not know.
+  func commonEnd(lastIndex: LogIndex, term: (LogIndex) -> Term?) -> LogIndex? {
+    guard let check else { return nil }
+    if term(check.index) == check.term {
+      // What stands before the hole may have come with another server's state: a log that holds the entry behind it and
+      // another before it shows that the asker's end was never committed. That is for a leader to say.
+      return term(first - 1) ?? previousTerm == previousTerm ? check.index : nil
+    }
+    // Terms do not fall along a log: what lay between two entries of one term was of that term, and an index and a term
+    // name one entry (§5.3).
+    guard check.term == previousTerm else { return nil }
+    var last = first - 1
+    while last < min(lastIndex, check.index), term(last + 1) == previousTerm { last += 1 }
+    return last >= first ? last : nil
+  }
 }
 
 struct EntriesAnswer: Sendable, Equatable {
   enum Authority: UInt8, Sendable {
-    /// The log holds `check`: these are the entries that the asker had.
+    /// These are the entries that the asker had: the log holds `check`, or what lies between is of one term.
     case sameLog = 1
     /// The log of a leader whose term is not below the asker's, which holds `previousTerm` before `first` and does not
     /// hold `check`: whatever the asker had from `first` on and this log has not was never committed.
     case leader = 2
     /// Nothing can be said.
     case none = 3
-    /// Entries from `first` on have been let go of: there is only the state they led to.
+    /// Entries from `first` on have been let go of, or what stands before them is not what the leader has there: there is
+    /// only the state they led to.
     case compacted = 4
   }
   var first: LogIndex

@@ -50,9 +50,15 @@ extension ReplicaDriver {
 
   func startSnapshot(to peer: NodeID, isForRepair: Bool = false) {
     if isForRepair, sending[peer] != nil { return }
+    var (machine, configuration) = (machine, raft.configuration(at: machine.appliedIndex))
+    if let repair {
+      // This server's log is being repaired, and its state is whole.
+      guard let whole = repair.wholeState else { return }
+      (machine, configuration) = whole
+    }
     let transfer = SnapshotTransfer(
-      id: world.randomBits(), machine: machine, configuration: raft.configuration(at: machine.appliedIndex),
-      isForRepair: isForRepair, lastProgress: world.now, lastSent: world.now)
+      id: world.randomBits(), machine: machine, configuration: configuration, isForRepair: isForRepair,
+      lastProgress: world.now, lastSent: world.now)
     logger.info("sending a snapshot", metadata: ["to": "\(peer)", "index": "\(machine.appliedIndex)"])
     options.observer?.handingOut(ObservedState(machine), node: options.node)
     sending[peer] = transfer
@@ -67,7 +73,8 @@ extension ReplicaDriver {
   func resume(_ id: UInt64, from places: [StatePlace], _ peer: NodeID) {
     guard var transfer = sending[peer], transfer.id == id, transfer.source == nil else { return }
     var resuming: (place: StatePlace, changes: [Change])?
-    for place in places where resuming == nil && place.revision <= transfer.machine.revision {
+    // While this server is repaired it has no history.
+    for place in places where repair == nil && resuming == nil && place.revision <= transfer.machine.revision {
       guard let changes = hub.changes(since: place.revision) else { continue }
       resuming = (place, changes.filter { $0.revision <= transfer.machine.revision })
     }
@@ -102,6 +109,7 @@ extension ReplicaDriver {
 
   /// Sends again what went unanswered; gives up what nobody takes.
   func watchTransfers(_ now: MonotonicTime) {
+    guard !sending.isEmpty else { return }
     for (peer, transfer) in sending.sorted(by: { $0.key < $1.key }) {
       if !transfer.isForRepair, raft.role != .leader {
         sending[peer] = nil

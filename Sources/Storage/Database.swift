@@ -66,11 +66,19 @@ final class Database {
     do throws(StorageError) {
       let check = try prepare("PRAGMA quick_check(1)")
       defer { check.reset() }
-      return try !check.step() || check.text(0) != "ok"
+      if try !check.step() || check.text(0) != "ok" { return true }
     } catch {
       guard error.isDamage else { throw error }
       return true
     }
+    // A file that lost its end may read well while the write-ahead log holds what is read, and could never be written.
+    do throws(StorageError) { _ = try checkpoint(.passive) } catch {
+      // A full disk is no damage; a sync that failed must be heard of now.
+      if error.isFull { return false }
+      guard error.isDamage, !error.isReadError else { throw error }
+      return true
+    }
+    return false
   }
 
   /// Runs `body` in a transaction that is committed if it returns and undone if it throws.

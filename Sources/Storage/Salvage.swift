@@ -137,6 +137,9 @@ struct OpenedLog {
         try LogDatabase(path: site.path, system: site.system, cipher: site.cipher, check: site.check)
       }
     opened.begin(base: judgement.contents.base?.index ?? 0, extent: judgement.extent, promises: promises)
+    // How far the log goes is known better now than it was noted: a power cut takes back the last second of notes, and
+    // the next damage must find the end. Durable with the promise that every start makes.
+    if judgement.contents.damage.map({ $0.lastAcknowledged != nil }) ?? true { try promises.note(judgement.extent) }
     self.database = opened
     self.values = values
     contents = judgement.contents

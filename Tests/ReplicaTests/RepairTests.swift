@@ -272,6 +272,153 @@ import World
     #expect(result.log.entries.isEmpty && result.logWrite.truncateFrom == 11)
   }
 
+  /// Given a hole between entries of one term, when a peer has what was lost and nothing behind it, then that is it.
+  @Test func whatLayBetweenEntriesOfOneTermIsKnownByItsTerm() throws {
+    var random = SeededGenerator(seed: 7)
+    var group = try Group(&random, entries: 40)
+    let whole = try #require(group.logs.values.max { $0.entries.count < $1.entries.count })
+    let hole = try #require(
+      (20..<30).first { whole.entries[$0 - 2].term == whole.entries[$0].term }, "no three entries of one term")
+    group.machines = group.machines.mapValues { _ in StateMachine() }
+    group.logs[1]?.entries = whole.entries
+    group.logs[2]?.entries = Array(whole.entries.prefix(hole))
+    group.open(1, lostEntries: [UInt64(hole)], lostObjects: [])
+    group.open(2, lostEntries: [], lostObjects: [])
+    try group.run(silent: [3])
+    let result = try #require(group.repairs[1]?.result())
+    #expect(result.log.entries == whole.entries && result.logWrite.entries.map(\.index) == [UInt64(hole)])
+  }
+
+  /// Where two logs are one: by the entry behind the hole and the one before it, or by a term alone.
+  @Test func whatTwoLogsHaveInCommonIsSeenByTerms() {
+    let log: [LogIndex: Term] = [4: 2, 5: 2, 6: 3, 7: 3]
+    func common(_ first: LogIndex, previous: Term, _ check: LogPosition?) -> LogIndex? {
+      EntriesRequest(first: first, previousTerm: previous, check: check, term: 9)
+        .commonEnd(lastIndex: 7, term: { log[$0] })
+    }
+    #expect(common(5, previous: 2, LogPosition(index: 6, term: 3)) == 6)
+    #expect(common(5, previous: 2, nil) == nil)
+    // The entry behind is there, and another before it: the asker's came from elsewhere.
+    #expect(common(6, previous: 1, LogPosition(index: 7, term: 3)) == nil)
+    #expect(common(6, previous: 2, LogPosition(index: 7, term: 4)) == nil)
+    // Of one term, as far as that reaches here.
+    #expect(common(5, previous: 2, LogPosition(index: 8, term: 2)) == 5)
+    #expect(common(7, previous: 3, LogPosition(index: 9, term: 3)) == 7)
+    #expect(common(6, previous: 2, LogPosition(index: 8, term: 2)) == nil)
+    // What stands before is lost there as well.
+    #expect(common(4, previous: 1, LogPosition(index: 6, term: 3)) == 6)
+  }
+
+  /// Given a state of an entry that is lost here, when an entry of a later term stood behind it, then that is believed
+  /// only when another log has both.
+  @Test func anEntryBehindAStateIsAskedForAnew() throws {
+    var random = SeededGenerator(seed: 1)
+    var group = try Group(&random, entries: 20)
+    let entries = try #require(group.logs[3]?.entries)
+    let last = try #require((11..<20).first { entries[$0 - 1].term > entries[$0 - 2].term })
+    group.logs[3]?.entries = Array(entries.prefix(last))
+    group.machines[3] = StateMachine()
+    group.open(3, lostEntries: [UInt64(last - 1)], lostObjects: [])
+    var repair = try #require(group.repairs[3])
+    var now = MonotonicTime(nanoseconds: 0)
+    for _ in 0..<2 {
+      now = now + Repair.patience
+      guard let (peer, question) = repair.ask(now), case .entries(let request) = question else { continue }
+      repair.take(
+        .entriesAnswer(EntriesAnswer(first: request.first, authority: .compacted, lastIndex: 20, entries: [])),
+        from: peer)
+    }
+    var changes: [Change] = []
+    var machine = StateMachine()
+    for entry in entries.prefix(last - 1) {
+      _ = try machine.apply(entry.payload, index: entry.index, term: entry.term, changes: &changes)
+    }
+    repair.take(
+      machine,
+      SnapshotMetadata(index: UInt64(last - 1), term: machine.appliedTerm, configuration: Group.configuration))
+    #expect(repair.result() == nil)
+    now = now + Repair.snapshotPatience
+    let asked = repair.ask(now)
+    let (peer, question) = try #require(asked)
+    guard case .entries(let request) = question else { throw CodecError("another question") }
+    let stored = entries[last - 1]
+    #expect(
+      request.first == UInt64(last) && request.previousTerm == machine.appliedTerm
+        && request.check == LogPosition(index: UInt64(last), term: stored.term))
+    repair.take(
+      .entriesAnswer(
+        EntriesAnswer(
+          first: UInt64(last), authority: .sameLog, lastIndex: UInt64(last),
+          entries: [Entry(term: stored.term, index: stored.index, payload: stored.payload)])), from: peer)
+    let result = try #require(repair.result())
+    // It is on the disk already.
+    #expect(result.log.entries == [stored] && result.logWrite.entries.isEmpty && result.logWrite.truncateFrom == nil)
+  }
+
+  /// Given a log that one leader began to replace, when another leads whose log ends earlier, then that is the end.
+  @Test func anotherLeadersShorterLogIsTheEnd() throws {
+    var random = SeededGenerator(seed: 1)
+    var group = try Group(&random, entries: 20)
+    group.machines[3] = StateMachine()
+    group.open(3, lostEntries: [10], lostObjects: [])
+    var repair = try #require(group.repairs[3])
+    var now = MonotonicTime(nanoseconds: 0)
+    for (lastIndex, entries) in [
+      (12 as LogIndex, [Entry(term: 1000, index: 10, payload: [1])]), (10, []),
+    ] {
+      now = now + Repair.patience
+      let asked = repair.ask(now)
+      let (peer, question) = try #require(asked)
+      guard case .entries(let request) = question else { throw CodecError("another question") }
+      repair.take(
+        .entriesAnswer(
+          EntriesAnswer(first: request.first, authority: .leader, lastIndex: lastIndex, entries: entries)), from: peer)
+    }
+    let result = try #require(repair.result())
+    #expect(result.log.entries.last?.index == 10 && result.log.entries.last?.term == 1000)
+  }
+
+  /// Seed 2014 of the simulator's "rot": of two voters one had lost rows of a state that the other could not come to
+  /// without it.
+  @Test func whenNobodyKnowsTheRowsAnOlderStateWillDo() throws {
+    var random = SeededGenerator(seed: 6)
+    var group = try Group(&random, entries: 40)
+    let entries = try #require(group.logs.values.max { $0.entries.count < $1.entries.count }).entries
+    var changes: [Change] = []
+    var states = [StateMachine()]
+    for entry in entries {
+      var machine = states[states.count - 1]
+      _ = try machine.apply(entry.payload, index: entry.index, term: entry.term, changes: &changes)
+      states.append(machine)
+    }
+    let (mine, older) = (states[30], states[25])
+    let victim = try #require(mine.map.objects(at: 0..<1).first)
+    group.logs[1]?.entries = entries
+    group.machines[1] = mine
+    group.open(1, lostEntries: [], lostObjects: [victim.key])
+    var repair = try #require(group.repairs[1])
+    func metadata(_ machine: StateMachine) -> SnapshotMetadata {
+      SnapshotMetadata(
+        index: machine.appliedIndex, term: machine.appliedTerm, configuration: Group.configuration)
+    }
+    // A newer state has the rows in it, whoever offers it.
+    #expect(repair.wantsState(asOf: 30) && !repair.wantsState(asOf: 25))
+    var newer = repair
+    newer.take(states[35], metadata(states[35]))
+    #expect(newer.result()?.machine.stateHash == states[35].stateHash)
+    // Given peers that know nothing of the rows, then an older one is asked for, and the log leads on from there.
+    var now = MonotonicTime(nanoseconds: 0)
+    var asksForState = false
+    for _ in 0..<Repair.maxRowSilences + 2 where !asksForState {
+      now = now + Repair.patience
+      if case .state? = repair.ask(now)?.1 { asksForState = true }
+    }
+    #expect(asksForState && repair.wantsState(asOf: 25))
+    repair.take(older, metadata(older))
+    let result = try #require(repair.result())
+    #expect(result.machine.stateHash == older.stateHash && result.log.entries.last == entries.last)
+  }
+
   @Test func damagedMessagesAreRefused() throws {
     let message = PeerMessage.repair(
       .entriesAnswer(

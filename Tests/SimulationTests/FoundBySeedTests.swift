@@ -30,4 +30,74 @@ import Testing
     // then it is.
     #expect(try Life(disk).directory.logContents.hardState.currentTerm == 5)
   }
+
+  /// Seed 1032 of "disks": damage of a log whose power had been lost took entries that nobody knew of any more. What a
+  /// start finds it notes, durably.
+  @Test(arguments: UInt64(1)...20)
+  func howFarALogGoesIsKnownFromTheStartOn(seed: UInt64) throws {
+    let disk = SimulatedDisk(seed: seed)
+    // Given a log whose end was noted and not synced when the power was lost
+    let first = try Life(disk)
+    for token in 1...40 as ClosedRange<UInt64> {
+      var write = LogWrite(token: token, hardState: LogHardState(currentTerm: 1, votedFor: 1, commitIndex: 0))
+      write.entries = [LogEntry(index: token, term: 1, kind: 0, payload: [UInt8](repeating: UInt8(token), count: 600))]
+      first.directory.log.append(write)
+      first.pump.run()
+    }
+    #expect(first.durableToken == 40)
+    disk.crash()
+    #expect(try Life(disk).directory.logContents.entries.count == 40)
+    // when much of it is damaged after the next start
+    disk.kill()
+    _ = disk.flipBits(60, inFilesEndingWith: "raft.db")
+    // then everything is there or known to be missing.
+    let contents = try Life(disk).directory.logContents
+    let damage = try #require(contents.damage)
+    #expect(damage.lastAcknowledged == LogPosition(index: 40, term: 1))
+    let beyond = damage.entriesBeyond.map(\.index)
+    let known = Set(contents.entries.map(\.index) + beyond).union(damage.missing.flatMap { Array($0) })
+    #expect(known.isSuperset(of: 1...40))
+  }
+
+  /// Seed 1049 of "liars": a database that had lost its end, where nothing was in use, read well and could not be written.
+  @Test func aDatabaseThatLostAnEndThatNothingUsesIsMadeAnew() throws {
+    let disk = SimulatedDisk(seed: 1)
+    func write(_ life: Life, _ index: UInt64, _ names: Range<Int>, json: [UInt8]?) {
+      let changes = names.map { number in
+        let name = "object-\(1000 + number)"
+        return ObjectRowChange(
+          resource: "pods", namespace: "default", name: name,
+          row: json.map {
+            ObjectRow(
+              resource: "pods", namespace: "default", name: name, revision: index, uid: "u", labels: [:], fence: 0,
+              revisionOffset: 0, json: $0)
+          })
+      }
+      let mark = StateMark(
+        appliedIndex: index, appliedTerm: 1, revision: index, stateHash: 0, configuration: [])
+      life.directory.state.write(StateWrite(mark: mark) { StateRows(changes: changes, requests: [:]) })
+      life.pump.run()
+    }
+    // Given a file most of whose pages are free
+    let big = [UInt8](repeating: 7, count: 3000)
+    for (index, names, json) in [(1, 0..<200, big), (2, 1..<200, nil)] as [(UInt64, Range<Int>, [UInt8]?)] {
+      let life = try Life(disk)
+      write(life, index, names, json: json)
+      life.close()
+      disk.kill()
+    }
+    let last = try Life(disk)
+    write(last, 3, 0..<1, json: [1, 2, 3])
+    disk.kill()
+    // when a disk that lied has lost its end
+    let path = "\(disk.path)/state.db"
+    let file = try disk.attach().open(path, create: false).file
+    let size = try file.size()
+    #expect(size > 500_000)
+    try file.truncate(to: size - 400_000 / 4096 * 4096)
+    disk.kill()
+    // then the server starts, and has what it had.
+    let life = try Life(disk)
+    #expect(life.rows.map(\.json) == [[1, 2, 3]] && life.directory.stateContents.mark?.appliedIndex == 3)
+  }
 }
