@@ -113,10 +113,45 @@ import Testing
     #expect(group.found == nil)
   }
 
+  /// Seed 1008 of "disks": the end of a leader's log that nobody else had was lost, and its successor's log took its
+  /// place, which is shorter.
+  @Test func aDamagedEndMayGoWhenAnotherLeadsUnlessItWasCommitted() {
+    for (hasSuccessor, wasCommitted) in [(true, false), (false, false), (true, true)] {
+      var group = Group(group)
+      group.oneEntryCommitted()
+      group.turn(1, .leader, term: 1, commit: 1, durable: 2, entries: [Self.entry(2, term: 1)])
+      if wasCommitted {
+        group.turn(2, term: 1, commit: 1, entries: [Self.entry(2, term: 1)])
+        group.turn(2, term: 1, commit: 1, durable: 2, messages: [Self.accepted(2, from: 2, to: 1, term: 1)])
+        group.turn(1, .leader, term: 1, commit: 2, durable: 2, committed: [Self.entry(2, term: 1)])
+      }
+      group.checker.diskIsDamaged(of: 1, true)
+      if hasSuccessor { group.turn(2, .leader, term: 2, commit: 1, durable: wasCommitted ? 2 : 1) }
+      group.checker.restored(restored(1, term: 2, commit: 1, terms: [0, 1]))
+      let isRight = hasSuccessor && !wasCommitted
+      #expect(group.found == (isRight ? nil : "acknowledged entries survive a crash (§5.3)"))
+    }
+  }
+
+  /// Seed 400000191 of "liars": the word of an acknowledgement was on its way when the disk forgot what it was of.
+  @Test func anAcknowledgementOnItsWayCountsAfterItsDiskHasForgotten() {
+    var group = Group(group)
+    group.turn(1, .leader, term: 1, entries: [Self.entry(1, term: 1)])
+    group.turn(2, term: 1, entries: [Self.entry(1, term: 1)])
+    group.turn(2, term: 1, durable: 1, messages: [Self.accepted(1, from: 2, to: 1, term: 1)])
+    group.checker.forgetPromises(of: 2)
+    group.checker.restored(restored(2, term: 1))
+    group.turn(1, .leader, term: 1, commit: 1, durable: 1, committed: [Self.entry(1, term: 1)])
+    #expect(group.found == nil)
+    group.turn(1, .leader, term: 1, commit: 2, durable: 2, entries: [Self.entry(2, term: 1)])
+    #expect(group.found == "the committed is on a quorum's disks (§5.3)")
+  }
+
   /// Seed 400000006 of "disks": a damaged entry of a leader that was cut off came back as its successor's.
   @Test func aDamagedEntryMayComeBackAsALaterLeadersUnlessItWasCommitted() {
     var group = Group(group)
     group.turn(1, .leader, term: 1, durable: 1, entries: [Self.entry(1, term: 1)])
+    group.turn(2, .leader, term: 2, durable: 1, entries: [Self.entry(1, term: 2)])
     group.checker.diskIsDamaged(of: 1, true)
     group.checker.restored(restored(1, term: 2, terms: [0, 2]))
     #expect(group.found == nil)

@@ -74,9 +74,12 @@ struct ConsensusChecker {
     var hardState = HardState()
   }
 
-  private struct Server {
+  private final class Server {
     var shadow = Shadow()
     var promises = Promises()
+    /// What it had acknowledged when its disk forgot: the word of it may still be on its way to the leader, who cannot
+    /// know that it is not true any more.
+    var lost = LogPosition(index: 0, term: 0)
     var role: Role = .follower
     var term: Term = 0
     var commitIndex: LogIndex = 0
@@ -100,6 +103,7 @@ struct ConsensusChecker {
   private var servers: [NodeID: Server] = [:]
   private var damagedDisks: Set<NodeID> = []
   private var leaders: [Term: NodeID] = [:]
+  private var lastLeaderTerm: Term = 0
   private var seen: [LogIndex: [SeenEntry]] = [:]
   /// Terms of committed entries, from index 1 on.
   private var committedTerms: [Term] = []
@@ -123,7 +127,11 @@ struct ConsensusChecker {
 
   /// The server's disk is not what it was, and the server is not bound by what it said: it was wiped, or damage was put
   /// into it on purpose.
-  mutating func forgetPromises(of node: NodeID) { servers[node]?.promises = Promises() }
+  mutating func forgetPromises(of node: NodeID) {
+    guard let promises = servers[node]?.promises else { return }
+    servers[node]?.lost = LogPosition(index: promises.index, term: promises.term)
+    servers[node]?.promises = Promises()
+  }
 
   /// The server's disk has lost what it can get back from others. That is less than a wipe: votes, terms and entries bind
   /// it still. How far the log was known to be committed it may forget: the leader will tell.
@@ -134,7 +142,7 @@ struct ConsensusChecker {
   /// A server starts, with what its disk holds.
   mutating func restored(_ restored: RestoredServer) {
     let node = restored.node
-    var server = servers[node] ?? Server()
+    let server = servers[node] ?? Server()
     let promises = server.promises
     if restored.term < promises.votedTerm
       || (restored.term == promises.votedTerm && promises.votedTerm > 0 && restored.votedFor != promises.votedFor)
@@ -154,7 +162,7 @@ struct ConsensusChecker {
         "the commit index survives a crash", node,
         "\(promises.hardState.commitIndex) was durable, came back with \(restored.commitIndex)")
     }
-    let isOvertaken = isOvertaken(promises, by: restored)
+    let isOvertaken = isOvertaken(server, by: restored)
     if restored.baseIndex < promises.index, restored.term(at: promises.index) != promises.term, !isOvertaken {
       report(
         "acknowledged entries survive a crash (§5.3)", node,
@@ -167,7 +175,14 @@ struct ConsensusChecker {
         "only the committed is taken for committed", node,
         "came back with commit index \(restored.commitIndex); \(committedThrough) were committed")
     }
-    if isOvertaken { server.promises.term = restored.term(at: promises.index) ?? 0 }
+    // What the damage took of that is known no more, and the leader will tell of it anew.
+    if damagedDisks.contains(node) {
+      server.promises.hardState.commitIndex = min(promises.hardState.commitIndex, restored.commitIndex)
+    }
+    if isOvertaken {
+      server.promises.index = min(promises.index, restored.lastIndex)
+      server.promises.term = restored.term(at: server.promises.index) ?? 0
+    }
     server.shadow = Shadow(baseIndex: restored.baseIndex, terms: restored.terms)
     server.role = .follower
     server.term = restored.term
@@ -177,12 +192,18 @@ struct ConsensusChecker {
     servers[node] = server
   }
 
-  /// An entry that was damaged and read anew from others may be another by then: a later leader's, who has overwritten what
-  /// was acknowledged and never committed, as an append would have.
-  private func isOvertaken(_ promises: Promises, by restored: RestoredServer) -> Bool {
-    guard damagedDisks.contains(restored.node), let term = restored.term(at: promises.index), term > promises.term
-    else { return false }
-    return promises.index > committedThrough || committedTerms[Int(promises.index) - 1] != promises.term
+  /// A log that was damaged and read anew from others may be another by then, as after appends of a later leader: what was
+  /// acknowledged and never committed is overwritten, or gone. There must have been such a leader, and every entry that
+  /// this server held as it was committed must have come back.
+  private func isOvertaken(_ server: Server, by restored: RestoredServer) -> Bool {
+    let promises = server.promises
+    guard damagedDisks.contains(restored.node), lastLeaderTerm > promises.term else { return false }
+    let through = min(promises.index, committedThrough)
+    guard through > restored.baseIndex else { return true }
+    return ((restored.baseIndex + 1)...through).allSatisfy { index in
+      let committed = committedTerms[Int(index) - 1]
+      return server.shadow.term(at: index) != committed || restored.term(at: index) == committed
+    }
   }
 
   /// The disk has this write and all before it.
@@ -197,18 +218,18 @@ struct ConsensusChecker {
 
   mutating func step(_ step: ServerStep) {
     let node = step.node
-    var server = servers.removeValue(forKey: node) ?? Server()
-    checkTerms(step, server)
-    if let persist = step.output.persist { write(persist, step, &server) }
-    promise(step, &server)
+    let server = servers[node] ?? Server()
     servers[node] = server
+    checkTerms(step, server)
+    if let persist = step.output.persist { write(persist, step, server) }
+    promise(step, server)
     checkCommitment(step, server)
     if step.role == .leader && (server.role != .leader || server.term != step.term) { elected(step, server) }
     for entry in step.output.committed { checkCommitted(entry, node) }
-    servers[node]?.role = step.role
-    servers[node]?.term = step.term
-    servers[node]?.commitIndex = step.commitIndex
-    servers[node]?.configuration = step.configuration
+    server.role = step.role
+    server.term = step.term
+    server.commitIndex = step.commitIndex
+    server.configuration = step.configuration
   }
 
   private mutating func checkTerms(_ step: ServerStep, _ server: Server) {
@@ -219,7 +240,7 @@ struct ConsensusChecker {
   }
 
   /// Takes over what goes to the disk: log matching, truncation, a leader's restraint.
-  private mutating func write(_ persist: Persist, _ step: ServerStep, _ server: inout Server) {
+  private mutating func write(_ persist: Persist, _ step: ServerStep, _ server: Server) {
     let node = step.node
     if let hardState = persist.hardState { server.writes.append((persist.token, hardState)) }
     if let snapshot = persist.snapshot {
@@ -296,25 +317,25 @@ struct ConsensusChecker {
   }
 
   /// Notes what messages and durable writes promise.
-  private mutating func promise(_ step: ServerStep, _ server: inout Server) {
+  private mutating func promise(_ step: ServerStep, _ server: Server) {
     for message in step.output.messages {
       switch message.body {
       case .requestVoteReply(granted: true, preVote: false):
-        vote(for: message.to, in: message.term, step.node, &server)
+        vote(for: message.to, in: message.term, step.node, server)
       case .requestVote(_, _, preVote: true, _): server.askedTerm = max(server.askedTerm, message.term)
       case .requestVote(_, _, preVote: false, let transfer):
-        vote(for: step.node, in: message.term, step.node, &server)
+        vote(for: step.node, in: message.term, step.node, server)
         if expectsPreVote, !transfer, server.askedTerm < message.term {
           report("candidates ask before they stand (dissertation §9.6)", step.node, "in term \(message.term)")
         }
-      case .appendAccepted(let matchIndex): acknowledged(matchIndex, &server)
+      case .appendAccepted(let matchIndex): acknowledged(matchIndex, server)
       default: break
       }
     }
-    acknowledged(step.durableIndex, &server)
+    acknowledged(step.durableIndex, server)
   }
 
-  private mutating func vote(for candidate: NodeID, in term: Term, _ node: NodeID, _ server: inout Server) {
+  private mutating func vote(for candidate: NodeID, in term: Term, _ node: NodeID, _ server: Server) {
     if term == server.promises.votedTerm, server.promises.votedFor != candidate {
       report("one vote a term (§5.2)", node, "for \(server.promises.votedFor) and \(candidate) in term \(term)")
     }
@@ -323,7 +344,7 @@ struct ConsensusChecker {
     server.promises.votedFor = candidate
   }
 
-  private func acknowledged(_ index: LogIndex, _ server: inout Server) {
+  private func acknowledged(_ index: LogIndex, _ server: Server) {
     guard index > server.promises.index, let term = server.shadow.term(at: index) else { return }
     server.promises.index = index
     server.promises.term = term
@@ -336,6 +357,7 @@ struct ConsensusChecker {
       report("election safety (§5.2)", step.node, "servers \(other) and \(step.node) lead in term \(step.term)")
     }
     leaders[step.term] = step.node
+    lastLeaderTerm = max(lastLeaderTerm, step.term)
     // Everything committed in earlier terms is in the new leader's log: by log matching the last of it tells.
     let through = committed(by: step.term - 1)
     guard through > server.shadow.baseIndex else { return }
@@ -389,6 +411,8 @@ struct ConsensusChecker {
     func majority(of voters: Set<NodeID>) -> Bool {
       let storing = voters.filter { voter in
         guard let server = servers[voter] else { return false }
+        // An acknowledgement counts in its leader's term alone; a log that ends with that leader's entry is its log.
+        if server.lost.term == term, server.lost.index >= index { return true }
         return server.promises.index >= index && (server.shadow.term(at: index) ?? term) == term
       }
       return storing.count > voters.count / 2

@@ -49,9 +49,9 @@ extension RunDescription {
       in-turn off
       servers 3
       nodes 3
-      workloads registers watches replicas
-      safety 60s
-      think 500ms..1500ms
+      workloads registers
+      safety 600s
+      think 1s..3s
       """
     ),
     (
@@ -127,7 +127,7 @@ extension RunDescription {
       "rot",
       """
       # Disks that rot, run full, are wiped, under stores in memory: how a group repairs itself.
-      # Some seeds still fail (docs/simulation.md, "Open"): until they hold, only by name.
+      # New as it is now: by name only, until it has held for thousands of seeds.
       in-turn off
       servers 3 3 5
       nodes 1
@@ -150,7 +150,7 @@ extension RunDescription {
       "disks",
       """
       # Disks that rot, misdirect, fail, run full, are wiped or set back, under the production stores.
-      # Some seeds still fail (docs/simulation.md, "Open"): until they hold, only by name.
+      # New as it is now: by name only, until it has held for thousands of seeds.
       in-turn off
       servers 3 3 5
       nodes 1
@@ -173,7 +173,7 @@ extension RunDescription {
       "liars",
       """
       # Disks that say that they have synced and have not, and disks that are set back to an earlier day.
-      # Some seeds still fail (docs/simulation.md, "Open"): until they hold, only by name.
+      # New as it is now: by name only, until it has held for thousands of seeds.
       in-turn off
       servers 3
       nodes 1

@@ -21,6 +21,12 @@ extension FaultInjector {
     guard troubled.isEmpty, !isChanging, cluster.remaining.count >= 3 else { return }
     let server = cluster.server(one)
     switch kind {
+    // Damage of the end of a log whose last second of notes is lost with the power: nobody can know that there was more.
+    // Every start notes it anew, durably.
+    case .rot where isDark(server), .misdirect where isDark(server): return
+    case .rot where !canBeDamaged, .misdirect where !canBeDamaged, .readFailure where !canBeDamaged,
+      .rotEverywhere where !canBeDamaged:
+      return
     case .rot:
       guard let struck = server.disk.rot() else { return }
       spoiled(server, "rots: \(struck)", for: time)
@@ -38,6 +44,16 @@ extension FaultInjector {
     default: return
     }
   }
+
+  /// Whether the group can do without any of its disks for a while. Of two voters neither can be missed: what only the
+  /// one had at its log's end, and lost, no leader can say to have been nothing.
+  private var canBeDamaged: Bool {
+    let known = cluster.remaining.map(\.configuration).filter { !$0.voters.isEmpty }
+    return known.allSatisfy { $0.voters.count >= 3 && ($0.outgoingVoters.isEmpty || $0.outgoingVoters.count >= 3) }
+  }
+
+  /// Whether the server's disk has lost what was not synced, and has not been opened since.
+  private func isDark(_ server: SimulatedServer) -> Bool { darkened[server.id] == server.starts }
 
   // MARK: Damage that is found and repaired
 

@@ -90,6 +90,8 @@ final class FaultInjector: @unchecked Sendable {
       for id in troubled.subtracting(oldValue) { monitor.diskIsDamaged(of: id, true) }
     }
   }
+  /// Servers that lost their power or failed a sync, and in which of their lives (DiskFaults.swift).
+  var darkened: [NodeID: Int] = [:]
   private var spares: [NodeID] = []
   /// Servers that are to die at their next snapshots, and for how long.
   private var snapshotDeaths: [Duration] = []
@@ -215,7 +217,9 @@ final class FaultInjector: @unchecked Sendable {
       cluster.server(one).disk.pace.slowProbability = random.chance(0.3) ? 1 : 0.2
       later(time) { [cluster] in cluster.server(one).disk.pace = DiskPace() }
     case .syncFailure:
-      guard cluster.server(one).isAlive else { return }
+      // What a failed sync drops may be the note of how far the log goes, as a power cut takes it.
+      guard cluster.server(one).isAlive, !troubled.contains(one) else { return }
+      darkened[one] = cluster.server(one).starts
       cluster.journal.note("\(cluster.server(one).name)'s next sync fails")
       cluster.server(one).disk.failNextSync()
     case .diskFull:
@@ -269,8 +273,10 @@ final class FaultInjector: @unchecked Sendable {
     let crash = { [self] in
       guard !isOver else { return }
       // How far a log went is durable a second later than the log: a disk that loses the end of the log and the power
-      // within that second cannot know.
-      cluster.crash(id, powerLost: powerLost && !troubled.contains(id))
+      // within that second cannot know. (The other way round: `darkened`.)
+      let powerLost = powerLost && !troubled.contains(id)
+      cluster.crash(id, powerLost: powerLost)
+      if powerLost { darkened[id] = cluster.server(id).starts }
       later(time) { [self] in if !isOver { cluster.start(id) } }
     }
     if let jobs { cluster.server(id).process?.afterJobs(jobs, crash) } else { crash() }

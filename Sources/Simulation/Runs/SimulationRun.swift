@@ -35,8 +35,8 @@ public final class SimulationRun {
   private let injector: FaultInjector
   private let monitor: InvariantMonitor
   private let workloads: WorkloadSet
-  /// How far from a full second runs are looked at.
-  private static let step = Duration.milliseconds(100)
+  /// How often it is looked whether all is well again: the look is what takes real time.
+  private static let lookInterval = Duration.milliseconds(20)
 
   public init(_ description: RunDescription, seed: UInt64) {
     self.description = description
@@ -100,10 +100,14 @@ public final class SimulationRun {
     workloads.stop()
     cluster.journal.note("faults are over")
     let probe = WriteProbe(cluster)
+    var nextLook = cluster.simulator.now
+    var hasBeenWell = false
     let isWell = cluster.run(within: description.liveness) {
-      guard probe.isDone else { return false }
+      guard !hasBeenWell, probe.isDone, cluster.simulator.now >= nextLook else { return hasBeenWell }
+      nextLook = cluster.simulator.now + Self.lookInterval
       workloads.look()
-      return workloads.isSettled && hasConverged
+      hasBeenWell = workloads.isSettled && hasConverged
+      return hasBeenWell
     }
     if isWell, let found = workloads.verdict(monitor) { cluster.violated("\(found)") }
     if !isWell, cluster.violation == nil {
