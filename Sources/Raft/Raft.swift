@@ -30,9 +30,11 @@ public struct Raft: Sendable {
   /// Committed entries up to here have been handed out.
   var emittedIndex: LogIndex
   /// The latest configuration in the log and those before it.
-  var configurations: ConfigurationHistory
+  var configurations: ConfigurationHistory { didSet { configurationChanges &+= 1 } }
+  /// Rises whenever the latest configuration or its place in the log may have changed: cheap to look at.
+  public private(set) var configurationChanges: UInt64 = 0
   /// A leader has said that this server was removed.
-  var wasToldRemoved = false
+  public internal(set) var wasToldRemoved = false
 
   // Time, in ticks.
   var electionElapsed = 0

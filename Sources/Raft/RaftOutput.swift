@@ -10,6 +10,10 @@ extension Raft {
     } else {
       askLeaderForReads()
     }
+    guard hasOutput else {
+      checkInvariants()
+      return nil
+    }
     var output = RaftOutput()
     output.persist = durability.takeWrite(hardState, log: log)
     swap(&output.messages, &messages)
@@ -26,8 +30,20 @@ extension Raft {
     return output.isEmpty ? nil : output
   }
 
+  /// Whether there can be anything to do: after most ticks there is not.
+  private var hasOutput: Bool {
+    !messages.isEmpty || readyIndex > emittedIndex || durability.isDirty(hardState, lastIndex: log.lastIndex)
+      || !reads.confirmed.isEmpty || !reads.abandoned.isEmpty || !snapshotRequests.isEmpty
+      || Leadership(term: currentTerm, role: role, leader: leader) != emittedLeadership
+  }
+
+  /// Committed entries up to here may be handed out.
+  private var readyIndex: LogIndex {
+    options.emitsCommittedBeforeDurable ? commitIndex : min(commitIndex, durability.durableIndex)
+  }
+
   private mutating func takeCommitted() -> [Entry] {
-    let ready = options.emitsCommittedBeforeDurable ? commitIndex : min(commitIndex, durability.durableIndex)
+    let ready = readyIndex
     if ready <= emittedIndex { return [] }
     let entries = log.entries(
       from: emittedIndex + 1, through: ready, maxBytes: options.maxCommittedBytesPerOutput)

@@ -150,6 +150,7 @@ extension MembershipView {
 
   /// Learners that have caught up become voters.
   func automaticPromotion() -> [MembershipStep]? {
+    guard !configuration.learners.isEmpty else { return nil }
     let ready = configuration.directory.filter {
       configuration.learners.contains($0.id) && !$0.isSpare && caughtUp.contains($0.id)
     }

@@ -81,6 +81,7 @@ struct ProposalQueue {
   /// Whatever was placed before `time` may have been lost with a leader or a connection: place it again. The state
   /// machine sees to it that it happens once.
   mutating func placeAgain(before time: MonotonicTime) {
+    guard !outstanding.isEmpty else { return }
     let lost = outstanding.filter { $0.value.isPlaced && $0.value.placedAt <= time }.keys.sorted()
     if ReplicaMutant.retriedUnderNewNumber.isActive {
       for sequence in lost {

@@ -48,7 +48,9 @@ final class ReplicaDriver: @unchecked Sendable {
   var sending: [NodeID: SnapshotTransfer] = [:]
   var arrival = SnapshotArrival()
   /// Set while the disk is repaired (RepairDriving.swift): `raft` and `machine` only stand in for what is to come.
-  var repair: Repair?
+  var repair: Repair? { didSet { isRepairing = repair != nil } }
+  /// Asked all the time: it spares the look at a large value.
+  private(set) var isRepairing = false
   var repairWriting: RepairWriting?
   /// The state has been found wrong, and the server is about to stop (StateDisputes.swift).
   var isDistrusted = false
@@ -82,8 +84,8 @@ final class ReplicaDriver: @unchecked Sendable {
   private static let handOverLimit = Duration.milliseconds(1500)
   /// Ticks between two publications of the status, and between two claims of the state hash.
   private static let statusTicks: UInt64 = 10
-  /// Between two walks over the state in memory, 5 s: a small state would else be hashed ten times a second.
-  private static let scrubRestTicks: UInt64 = 500
+  /// Between two walks over the state in memory, 30 s: a small state would else be hashed ten times a second.
+  private static let scrubRestTicks: UInt64 = 3000
   private static let hashTicks: UInt64 = 100
   private static let paceTicks: UInt64 = 50
   private static let reportTicks: UInt64 = 50
@@ -112,11 +114,12 @@ final class ReplicaDriver: @unchecked Sendable {
     proposals = ProposalQueue(origin: options.node, incarnation: disk.directory.incarnation)
     status = shared.status
     for member in options.members where member.id != options.node { peers[member.id] = Peer(member: member) }
-    if raft.configuration.voters.isEmpty { for id in peers.keys { peers[id]?.isMember = false } }
+    if raft.configuration.voters.isEmpty { for peer in peers.values { peer.isMember = false } }
     stateWriter.writtenIndex = machine.appliedIndex
     if disk.isDamaged {
       options.observer?.foundDamaged(disk.damageDescription, node: options.node)
       repair = Repair(disk, peers: peers.keys.sorted(), configuration: options.firstConfiguration)
+      isRepairing = true
       status.repair = repair?.status
       shared.isBeingRepaired.store(true, ordering: .relaxed)
       return
@@ -150,7 +153,7 @@ final class ReplicaDriver: @unchecked Sendable {
         "revision": "\(machine.revision)", "objects": "\(machine.map.count)",
       ])
     scheduleTick()
-    if repair != nil { return beginRepair() }
+    if isRepairing { return beginRepair() }
     scheduleTurn()
   }
 
@@ -166,7 +169,7 @@ final class ReplicaDriver: @unchecked Sendable {
     if let lastTick { pace.observe(now - lastTick - options.tick) }
     lastTick = now
     if ticks % Self.paceTicks == 0 { adaptTimeouts() }
-    if repair == nil { raft.tick() }
+    if !isRepairing { raft.tick() }
     for answer in proposals.expired(now) { answer.resume(returning: .failure(.timedOut)) }
     for answer in reads.expired(now) { answer.resume(returning: .failure(.timedOut)) }
     // A forwarded command may have been dropped with nobody noticing; in a leader's own log it is safe.
@@ -279,7 +282,7 @@ final class ReplicaDriver: @unchecked Sendable {
 
   private func turn() {
     isTurnScheduled = false
-    guard !isStopped, repair == nil else { return }
+    guard !isStopped, !isRepairing else { return }
     placeProposals()
     startReads()
     while !isStopped, let output = raft.takeOutput() {
@@ -474,7 +477,7 @@ final class ReplicaDriver: @unchecked Sendable {
     status.pendingProposals = proposals.count
     status.pendingReads = reads.count
     status.members = memberStatus()
-    status.isRemoved = raft.isRemoved
+    status.isRemoved = isRemoved
     shared.publish(status)
   }
 }

@@ -22,6 +22,9 @@ extension Replica {
     (driver.machine.appliedIndex, driver.machine.stateHash)
   }
 
+  /// What the state machine includes. On its own loop only.
+  package var appliedIndex: LogIndex { driver.machine.appliedIndex }
+
   /// Calls `body` with the replica as it is. On its own loop only, or while that stands still.
   public func inspect<Outcome>(_ body: (borrowing ReplicaInspection) -> Outcome) -> Outcome {
     body(

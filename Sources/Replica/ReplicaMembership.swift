@@ -26,8 +26,17 @@ struct MembershipDesk {
 
   var requests: [Request] = []
   var catchUp: [NodeID: CatchUp] = [:]
-  /// The configuration that the driver has acted on: index and term of its entry.
+  /// The configuration that the driver has acted on: index and term of its entry, and when it was last looked at
+  /// (`Raft.configurationChanges`).
   var followed: (index: LogIndex, term: Term)?
+  var followedChanges: UInt64?
+  /// The latest configuration has no place for this server, though it had one before.
+  var isLeftOut = false
+  /// Reports that were heard, and what was found to be as members say: after so many, of that configuration.
+  var reportsHeard: UInt64 = 0
+  var confirmed: (changes: UInt64, reports: UInt64)?
+  /// The members as of `Raft.configurationChanges`.
+  var directory: (changes: UInt64, members: [Member])?
   /// What the transport was told.
   var announced: [Member] = []
   /// Since when this server knows that it was removed.
@@ -49,20 +58,41 @@ extension ReplicaDriver {
           + "Remove the member, then let the server join anew under another id")
       return false
     }
-    guard let known = peers[peer]?.member.disk, known != 0, fromDisk != 0, fromDisk != known else {
+    guard let known = peers[peer], known.member.disk != 0, fromDisk != 0, fromDisk != known.member.disk else {
       peers[peer]?.isForeign = false
       return true
     }
-    if peers[peer]?.isForeign == false {
+    if !known.isForeign {
       logger.error(
         "a server with another disk uses a member's id: it is not heard", metadata: ["member": "\(peer)"])
     }
-    peers[peer]?.isForeign = true
+    known.isForeign = true
     return false
+  }
+
+  /// Every member of the latest configuration, in ascending order of ids.
+  var directory: [Member] {
+    if let known = desk.directory, known.changes == raft.configurationChanges { return known.members }
+    let members = raft.configuration.directory
+    desk.directory = (raft.configurationChanges, members)
+    return members
+  }
+
+  /// Whether this server was removed for good.
+  var isRemoved: Bool { (raft.wasToldRemoved || desk.isLeftOut) && raft.isRemoved }
+
+  /// Another Raft has taken the place of the one before: nothing is known of its configuration.
+  func forgetConfiguration() {
+    desk.followedChanges = nil
+    desk.directory = nil
+    desk.confirmed = nil
   }
 
   /// Acts on the latest configuration: who is a peer, and where.
   func followConfiguration() {
+    guard desk.followedChanges != raft.configurationChanges else { return }
+    desk.followedChanges = raft.configurationChanges
+    desk.isLeftOut = raft.configuration.hasRemoved(options.node)
     let index = raft.configurationIndex
     let entry = (index, raft.term(at: index) ?? 0)
     guard desk.followed.map({ $0 != entry }) ?? true else { return }
@@ -101,7 +131,7 @@ extension ReplicaDriver {
   /// was removed. Answered for a while, in bounded number.
   func noteContact(_ id: NodeID) {
     guard peers[id] == nil, peers.values.count(where: { !$0.isMember }) < Peer.maxContacts else { return }
-    var contact = Peer(member: Member(id: id, name: "", address: ""))
+    let contact = Peer(member: Member(id: id, name: "", address: ""))
     contact.isMember = false
     contact.contactUntil = world.now + Peer.contactTime
     peers[id] = contact
@@ -163,10 +193,11 @@ extension ReplicaDriver {
 
   func receive(_ report: PeerReport, from peer: NodeID) {
     let now = world.now
-    guard report.member.id == peer, var known = peers[peer] else { return }
-    if repair == nil, report.promised.exceeds(currentTerm: raft.currentTerm, lastIndex: raft.lastIndex) {
+    guard report.member.id == peer, let known = peers[peer] else { return }
+    if !isRepairing, report.promised.exceeds(currentTerm: raft.currentTerm, lastIndex: raft.lastIndex) {
       return stopForgetting(report.promised, to: peer)
     }
+    desk.reportsHeard += 1
     known.report = report
     known.reportedAt = now
     if report.echo != 0 {
@@ -177,7 +208,6 @@ extension ReplicaDriver {
       known.member.name = report.member.name
       known.member.address = report.member.address
     }
-    peers[peer] = known
     announcePeers()
   }
 
@@ -289,7 +319,7 @@ extension ReplicaDriver {
     let configuration = raft.configuration
     let alive = configuration.members.filter { $0 == options.node || silence(of: $0, now) < options.aliveWithin }
     // Who cannot read the commands that the others write must not be counted on.
-    let readable = configuration.directory.filter { $0.version >= configuration.version }.map(\.id)
+    let readable = directory.filter { $0.version >= configuration.version }.map(\.id)
     return MembershipView(
       leader: options.node, configuration: configuration,
       isSettled: raft.mayChangeMembership,
@@ -318,12 +348,12 @@ extension ReplicaDriver {
   func tendMembership(_ now: MonotonicTime) {
     if raft.role == .leader { observeLearners(now) } else { desk.catchUp = [:] }
     serveRequests(now)
-    guard raft.role == .leader else { return }
+    guard raft.role == .leader, raft.mayChangeMembership else { return }
+    if let steps = directoryCorrections() { return propose(steps, "what members say of themselves") }
+    // The rest is about learners.
+    guard !raft.configuration.learners.isEmpty else { return }
     let view = membershipView(now)
-    guard view.isSettled else { return }
-    if let steps = directoryCorrections(view.configuration) {
-      propose(steps, "what members say of themselves")
-    } else if options.promotesLearners, let steps = view.automaticPromotion() {
+    if options.promotesLearners, let steps = view.automaticPromotion() {
       propose(steps, "a learner has caught up")
     } else if let limit = options.replacesLostVoterAfter {
       let lost = view.configuration.voters.sorted().filter {
@@ -346,10 +376,13 @@ extension ReplicaDriver {
 
   /// What members say of themselves and the directory does not: a disk seen for the first time, another address, a newer
   /// version; and the version that all of them have in common.
-  private func directoryCorrections(_ configuration: Configuration) -> [MembershipStep]? {
+  private func directoryCorrections() -> [MembershipStep]? {
+    let seen = (raft.configurationChanges, desk.reportsHeard)
+    guard desk.confirmed.map({ $0 != seen }) ?? true else { return nil }
+    let configuration = raft.configuration
     var steps: [MembershipStep] = []
     var versions: [UInt64] = []
-    for listed in configuration.directory {
+    for listed in directory {
       var said = listed
       let known =
         listed.id == options.node
@@ -366,7 +399,9 @@ extension ReplicaDriver {
     }
     let common = versions.min() ?? 0
     if steps.isEmpty, common > configuration.version { steps = [.raiseVersion(common)] }
-    return steps.isEmpty ? nil : steps
+    guard steps.isEmpty else { return steps }
+    desk.confirmed = seen
+    return nil
   }
 
   /// A leader that is much slower than another server lets that one lead. Noise and single pauses do not count: it must
@@ -395,7 +430,7 @@ extension ReplicaDriver {
 
   /// This server was removed: what waits may still leave, then it ends.
   func watchRemoval(_ now: MonotonicTime) {
-    guard raft.isRemoved else { return }
+    guard isRemoved else { return }
     if let since = desk.removedSince {
       if now - since > .milliseconds(500) {
         fail(

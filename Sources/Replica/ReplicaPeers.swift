@@ -6,8 +6,8 @@ import Raft
 import Storage
 import World
 
-/// What is known of another server.
-struct Peer {
+/// What is known of another server. On the driver's loop alone.
+final class Peer {
   /// How long a server that is no member is answered after it was heard.
   static let contactTime = Duration.seconds(10)
   /// Most servers that are no members and are answered.
@@ -29,6 +29,8 @@ struct Peer {
   var lastHeard: MonotonicTime?
   /// Its absence has been reported.
   var isLost = false
+
+  init(member: Member) { self.member = member }
 }
 
 extension ReplicaDriver {
@@ -36,11 +38,17 @@ extension ReplicaDriver {
 
   func send(_ messages: [Message]) {
     guard !messages.isEmpty else { return }
-    var frames: [NodeID: [[UInt8]]] = [:]
-    for message in messages { frames[message.to, default: []].append(frame(.raft(message), to: message.to)) }
-    // In the order of ids, not of a hash table: a simulated run must repeat itself.
-    for (peer, frames) in frames.sorted(by: { $0.key < $1.key })
-    where !transport.send(frames, to: peer, lane: .control) {
+    var addressed: [(peer: NodeID, frames: [[UInt8]])] = []
+    for message in messages {
+      let frame = frame(.raft(message), to: message.to)
+      if let place = addressed.firstIndex(where: { $0.peer == message.to }) {
+        addressed[place].frames.append(frame)
+      } else {
+        addressed.append((message.to, [frame]))
+      }
+    }
+    addressed.sort { $0.peer < $1.peer }
+    for (peer, frames) in addressed where !transport.send(frames, to: peer, lane: .control) {
       raft.peerUnreachable(peer)
     }
   }
@@ -87,10 +95,11 @@ extension ReplicaDriver {
   }
 
   private func heard(_ peer: NodeID) {
-    peers[peer]?.lastHeard = world.now
-    peers[peer]?.isConnected = true
-    peers[peer]?.disconnectedAt = nil
-    peers[peer]?.isLost = false
+    guard let peer = peers[peer] else { return }
+    peer.lastHeard = world.now
+    peer.isConnected = true
+    peer.disconnectedAt = nil
+    peer.isLost = false
   }
 
   private func receive(_ frame: [UInt8], from peer: NodeID) {
@@ -104,7 +113,7 @@ extension ReplicaDriver {
       return
     }
     heard(peer)
-    if repair != nil, !message.concernsRepair { return }
+    if isRepairing, !message.concernsRepair { return }
     switch message {
     case .raft(let message):
       // A peer speaks for itself only.
@@ -137,12 +146,16 @@ extension ReplicaDriver {
   func watchPeers(_ now: MonotonicTime) {
     watchTransfers(now)
     guard raft.role == .leader else { return }
-    for (id, peer) in peers.sorted(by: { $0.key < $1.key }) where peer.isMember && !peer.isLost {
+    let lost = peers.filter { _, peer in
+      guard peer.isMember, !peer.isLost else { return false }
       // Nobody but the leader hears from everyone: before this server led, silence meant nothing.
       let heard = max(peer.lastHeard ?? leadershipBegan, leadershipBegan)
       let isGone = peer.disconnectedAt.map { now - $0 > options.disconnectedMemberLostAfter } ?? false
-      guard isGone || now - heard > options.memberLostAfter else { continue }
-      peers[id]?.isLost = true
+      return isGone || now - heard > options.memberLostAfter
+    }
+    guard !lost.isEmpty else { return }
+    for (id, peer) in lost.sorted(by: { $0.key < $1.key }) {
+      peer.isLost = true
       logger.warning("a member has stopped answering", metadata: ["member": "\(peer.member.name)"])
       for observer in memberLostObservers { observer(id) }
     }
@@ -152,7 +165,7 @@ extension ReplicaDriver {
     let now = world.now
     let configuration = raft.configuration
     let isLeader = raft.role == .leader
-    return configuration.directory.map { listed in
+    return directory.map { listed in
       let isSelf = listed.id == options.node
       let peer = peers[listed.id]
       let member = isSelf && listed.address.isEmpty ? ownMember : peer?.member ?? listed

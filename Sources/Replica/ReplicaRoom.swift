@@ -23,9 +23,6 @@ struct FullDisks {
 }
 
 extension ReplicaDriver {
-  /// Between two attempts to hand leadership over: writes wait during each.
-  private static let handOverRest = Duration.seconds(10)
-
   private func isFull(_ member: NodeID) -> Bool {
     member == options.node ? fullDisks.isFull : fullDisks.isFull(member, now: world.now)
   }
@@ -53,13 +50,8 @@ extension ReplicaDriver {
     logger.error("the disk is full: free space, or make it larger", metadata: ["error": "\(error)"])
     status.isDiskFull = true
     tellRoom()
-    handOverForRoom()
-  }
-
-  /// Whoever leads must write; others with room can do without this server.
-  private func handOverForRoom() {
+    // Whoever leads must write; others with room can do without this server.
     guard raft.role == .leader else { return }
-    logWrites.lastHandOver = world.now
     let configuration = raft.configuration
     let best = configuration.voters.sorted().filter { peers[$0]?.isConnected == true && !isFull($0) }.max {
       (raft.progress(of: $0)?.matchIndex ?? 0) < (raft.progress(of: $1)?.matchIndex ?? 0)
@@ -83,10 +75,7 @@ extension ReplicaDriver {
   func maintainDisk() {
     log.maintain()
     storage.maintain()
-    guard fullDisks.isFull else { return }
-    tellRoom()
-    // It may have come to lead since, or the other could not take over.
-    if world.now - logWrites.lastHandOver > Self.handOverRest { handOverForRoom() }
+    if fullDisks.isFull { tellRoom() }
   }
 
   private func tellRoom() {

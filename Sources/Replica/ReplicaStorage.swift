@@ -70,7 +70,7 @@ extension ReplicaDriver {
   func handle(_ event: LogStoreEvent) {
     guard !isStopped else { return }
     switch event {
-    case .durable where repair != nil: repairIsDurable(log: true)
+    case .durable where isRepairing: repairIsDurable(log: true)
     case .durable(let token, let nanoseconds):
       guard token > 0 else { return }
       let seconds = Double(nanoseconds) / 1e9
@@ -192,7 +192,7 @@ extension ReplicaDriver {
   func handle(_ event: StateStorageEvent) {
     guard !isStopped else { return }
     switch event {
-    case .written where repair != nil: repairIsDurable(log: false)
+    case .written where isRepairing: repairIsDurable(log: false)
     case .written(_, let durableIndex):
       foundRoom(\.isStateFull)
       stateWriter.isWriting = false

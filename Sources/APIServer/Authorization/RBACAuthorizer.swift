@@ -12,6 +12,8 @@ public final class RBACAuthorizer: Authorizer {
   private struct State {
     var policy: RBACPolicy?
     var fingerprint = Fingerprint()
+    /// The policy that `fingerprint` tells of, also when it has been voided.
+    var compiled: RBACPolicy?
     var subscriptions: [any WatchSubscription] = []
     var watchesAll = false
     /// Counts what voids the policy, so that one compiled meanwhile is not taken for a new one.
@@ -23,7 +25,7 @@ public final class RBACAuthorizer: Authorizer {
     var newest: Revision = 0
     var count = -1
   }
-  /// Compiled anew at least this often, whatever the watches said.
+  /// Looked at anew at least this often, whatever the watches said: compiled anew when the fingerprint is another.
   private static let lifetime = Duration.seconds(30)
 
   private let store: any ObjectStore
@@ -67,11 +69,13 @@ public final class RBACAuthorizer: Authorizer {
     subscribe(now)
     let voids = state.withLock(\.voids)
     let view = store.current
-    let compiled = RBACPolicy(view)
     let fingerprint = Self.fingerprint(view)
+    let known = state.withLock { $0.fingerprint == fingerprint ? $0.compiled : nil }
+    let compiled = known ?? RBACPolicy(view)
     state.withLock { state in
       guard state.watchesAll, state.voids == voids else { return }
       state.policy = compiled
+      state.compiled = compiled
       state.fingerprint = fingerprint
       state.compiledAt = now
     }

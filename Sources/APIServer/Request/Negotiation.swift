@@ -27,8 +27,12 @@ struct AcceptClause: Sendable, Hashable {
     return String(Substring(utf8))
   }
 
+  private static let plainJSON = [AcceptClause("application/json")]
+
   /// The clauses of an Accept header, best quality first, order kept among equals.
   static func clauses(_ header: String) -> [AcceptClause] {
+    // As programs ask that want nothing special.
+    if header == "application/json" { return plainJSON }
     let all = header.split(separator: ",").map { AcceptClause($0) }
     return all.enumerated().sorted { left, right in
       left.element.quality != right.element.quality

@@ -59,8 +59,6 @@ public final class SimulatedCluster: @unchecked Sendable {
     do { return try .generateP256() } catch { preconditionFailure("no key: \(error)") }
   }()
   public private(set) var kubelets: [SimulatedProcess] = []
-  private var byWorld: [UInt64: SimulatedServer] = [:]
-  private var appliedNoted: [NodeID: LogIndex] = [:]
 
   public init(seed: UInt64, options: Options = Options()) {
     self.seed = seed
@@ -77,19 +75,20 @@ public final class SimulatedCluster: @unchecked Sendable {
       servers.append(SimulatedServer(id: NodeID(number), host: host, disk: disk))
     }
     simulator.afterStep = { [unowned self] world in
-      guard let server = byWorld[world.number] else { return }
-      stepped(server)
+      // What runs on behalf of a life that is over runs in vain.
+      if let life = world.servedLife { stepped(life) }
     }
   }
 
-  private func stepped(_ server: SimulatedServer) {
-    let (applied, hash) = server.replica?.appliedMark ?? (0, 0)
-    if appliedNoted[server.id] != applied {
-      appliedNoted[server.id] = applied
+  private func stepped(_ life: SimulatedServer.Life) {
+    let server = life.server
+    let applied = life.plane.replica.appliedIndex
+    if life.appliedNoted != applied {
+      life.appliedNoted = applied
       simulator.note(server.id << 48 ^ applied)
-      simulator.note(hash)
+      simulator.note(life.plane.replica.appliedMark.stateHash)
     }
-    for check in everyStep { check(self, server) }
+    if !everyStep.isEmpty { for check in everyStep { check(self, server) } }
   }
 
   /// Says that something is as it must never be; the first word counts, and the run ends.
@@ -184,8 +183,10 @@ public final class SimulatedCluster: @unchecked Sendable {
         worlds: ControlPlaneServer.Worlds(
           consensus: consensus, control: control, current: { simulator.current ?? control }),
         reachedAt: { ServerEndpoint(address: "10.0.0.\($0.id)", port: 6443) })
-      server.life = SimulatedServer.Life(process: process, consensus: consensus, control: control, plane: plane)
-      byWorld[consensus.number] = server
+      let life = SimulatedServer.Life(
+        of: server, process: process, consensus: consensus, control: control, plane: plane)
+      server.life = life
+      consensus.servedLife = life
       network.httpStations[id] = HTTPStation(process: process, handler: plane.api, loops: api)
       plane.replica.onStopped { reason in
         guard let reason else { return }
@@ -221,8 +222,7 @@ public final class SimulatedCluster: @unchecked Sendable {
     journal.note("\(server.name) is killed\(powerLost ? " with its power" : "")")
     server.life = nil
     server.stoppedBecause = nil
-    byWorld[life.consensus.number] = nil
-    appliedNoted[id] = nil
+    life.consensus.servedLife = nil
     life.process.kill()
     Graveyard.bury(life)
     server.disk.crash(powerLost: powerLost)

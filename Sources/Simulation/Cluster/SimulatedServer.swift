@@ -13,12 +13,19 @@ import World
 public final class SimulatedServer: @unchecked Sendable {
   /// One life of the server, from its start to its death.
   final class Life {
+    unowned let server: SimulatedServer
     let process: SimulatedProcess
     let consensus: VirtualWorld
     let control: VirtualWorld
     let plane: ControlPlaneServer
+    /// The last applied index that was made a part of the run's identity.
+    var appliedNoted: LogIndex?
 
-    init(process: SimulatedProcess, consensus: VirtualWorld, control: VirtualWorld, plane: ControlPlaneServer) {
+    init(
+      of server: SimulatedServer, process: SimulatedProcess, consensus: VirtualWorld, control: VirtualWorld,
+      plane: ControlPlaneServer
+    ) {
+      self.server = server
       self.process = process
       self.consensus = consensus
       self.control = control

@@ -16,7 +16,11 @@ public final class SimulatedPeerTransport: PeerTransport, @unchecked Sendable {
   private let network: SimulatedNetwork
   let node: NodeID
   let world: VirtualWorld
-  private var lanes: [NodeID: [PeerLane: Lane]] = [:]
+  private struct Lanes {
+    let control: Lane
+    let bulk: Lane
+  }
+  private var lanes: [NodeID: Lanes] = [:]
   fileprivate var onEvent: (@Sendable (PeerEvent) -> Void)?
 
   public init(node: NodeID, world: VirtualWorld, network: SimulatedNetwork) {
@@ -28,34 +32,35 @@ public final class SimulatedPeerTransport: PeerTransport, @unchecked Sendable {
   public func start(peers: [Member], onEvent: @escaping @Sendable (PeerEvent) -> Void) {
     self.onEvent = onEvent
     network.peerStations[node] = PeerStation(world: world, onEvent: onEvent) { [unowned self] peer in
-      lanes[peer]?[.control]?.connectNow()
+      lanes[peer]?.control.connectNow()
     }
     update(peers: peers)
   }
 
   public func update(peers: [Member]) {
     for peer in lanes.keys.sorted() where !peers.contains(where: { $0.id == peer }) {
-      lanes[peer]?[.control]?.stop()
-      lanes[peer]?[.bulk]?.stop()
+      lanes[peer]?.control.stop()
+      lanes[peer]?.bulk.stop()
       lanes[peer] = nil
     }
     for peer in peers where lanes[peer.id] == nil {
       let control = Lane(.control, to: peer.id, of: self, network)
-      lanes[peer.id] = [.control: control, .bulk: Lane(.bulk, to: peer.id, of: self, network)]
+      lanes[peer.id] = Lanes(control: control, bulk: Lane(.bulk, to: peer.id, of: self, network))
       control.connect()
     }
   }
 
   public func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool {
-    lanes[peer]?[lane]?.send(frames) ?? false
+    guard let lanes = lanes[peer] else { return false }
+    return (lane == .control ? lanes.control : lanes.bulk).send(frames)
   }
 
   public func stop() {
     onEvent = nil
     if network.peerStations[node]?.world === world { network.peerStations[node] = nil }
     for peer in lanes.keys.sorted() {
-      lanes[peer]?[.control]?.stop()
-      lanes[peer]?[.bulk]?.stop()
+      lanes[peer]?.control.stop()
+      lanes[peer]?.bulk.stop()
     }
     lanes = [:]
   }

@@ -15,10 +15,10 @@ public final class Simulator: @unchecked Sendable {
   /// Pieces of work that ran.
   @exclusivity(unchecked) public private(set) var steps: UInt64 = 0
   /// Called after every piece of work, with the loop it ran on.
-  public var afterStep: ((VirtualWorld) -> Void)?
+  @exclusivity(unchecked) public var afterStep: ((VirtualWorld) -> Void)?
 
   /// Called with a description of every timer and message, when somebody wants to know.
-  public var onEvent: ((String) -> Void)?
+  @exclusivity(unchecked) public var onEvent: ((String) -> Void)?
 
   @exclusivity(unchecked) var trace = TraceHash()
   @exclusivity(unchecked) private var timers = TimerHeap()
@@ -155,69 +155,85 @@ final class SimulatedTimer: ScheduledTimer, @unchecked Sendable {
     defer { body = nil }
     return body
   }
-
-  static func precedes(_ one: SimulatedTimer, _ other: SimulatedTimer) -> Bool {
-    if one.at != other.at { return one.at < other.at }
-    return one.tie == other.tie ? one.order < other.order : one.tie < other.tie
-  }
 }
 
 /// Timers by due time: a binary heap that forgets the cancelled ones when they are many.
 struct TimerHeap {
-  private var items: [SimulatedTimer] = []
+  /// What is compared lies in the heap itself: to look for the next timer touches no timer but that.
+  private struct Item {
+    var at: MonotonicTime
+    var tie: UInt64
+    var order: UInt64
+    var timer: SimulatedTimer
+
+    init(_ timer: SimulatedTimer) {
+      at = timer.at
+      tie = timer.tie
+      order = timer.order
+      self.timer = timer
+    }
+
+    static func precedes(_ one: Item, _ other: Item) -> Bool {
+      if one.at != other.at { return one.at < other.at }
+      return one.tie == other.tie ? one.order < other.order : one.tie < other.tie
+    }
+  }
+  private var items: [Item] = []
   private var cancelled = 0
   /// Below this many it is not worth looking for cancelled ones.
   private static let sweepMinimum = 256
 
-  var live: Int { items.count { !$0.isCancelled } }
+  var live: Int { items.count { !$0.timer.isCancelled } }
 
   mutating func noteCancelled() {
     cancelled += 1
     guard cancelled > Self.sweepMinimum, cancelled > items.count / 2 else { return }
-    items.removeAll(where: \.isCancelled)
+    items.removeAll(where: \.timer.isCancelled)
     cancelled = 0
     // Sorted is a heap.
-    items.sort(by: SimulatedTimer.precedes)
+    items.sort(by: Item.precedes)
   }
 
   mutating func insert(_ timer: SimulatedTimer) {
-    items.append(timer)
-    var child = items.count - 1
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard SimulatedTimer.precedes(timer, items[parent]) else { break }
-      items[child] = items[parent]
-      child = parent
+    items.append(Item(timer))
+    items.withUnsafeMutableBufferPointer { items in
+      var child = items.count - 1
+      while child > 0 {
+        let parent = (child - 1) / 2
+        guard Item.precedes(items[child], items[parent]) else { break }
+        items.swapAt(child, parent)
+        child = parent
+      }
     }
-    items[child] = timer
   }
 
   mutating func popFirst(until end: MonotonicTime) -> SimulatedTimer? {
     while let first = items.first {
-      if first.isCancelled {
+      if first.timer.isCancelled {
         cancelled = max(0, cancelled - 1)
         removeFirst()
         continue
       }
       guard first.at <= end else { return nil }
       removeFirst()
-      return first
+      return first.timer
     }
     return nil
   }
 
   private mutating func removeFirst() {
-    let last = items.removeLast()
-    guard !items.isEmpty else { return }
-    var parent = 0
-    while true {
-      var child = parent * 2 + 1
-      guard child < items.count else { break }
-      if child + 1 < items.count, SimulatedTimer.precedes(items[child + 1], items[child]) { child += 1 }
-      guard SimulatedTimer.precedes(items[child], last) else { break }
-      items[parent] = items[child]
-      parent = child
+    items.swapAt(0, items.count - 1)
+    items.removeLast()
+    items.withUnsafeMutableBufferPointer { items in
+      var parent = 0
+      while true {
+        var child = parent * 2 + 1
+        guard child < items.count else { break }
+        if child + 1 < items.count, Item.precedes(items[child + 1], items[child]) { child += 1 }
+        guard Item.precedes(items[child], items[parent]) else { break }
+        items.swapAt(parent, child)
+        parent = child
+      }
     }
-    items[parent] = last
   }
 }

@@ -34,6 +34,8 @@ public final class VirtualWorld: World, @unchecked Sendable {
   // On the simulator's thread alone, and used all the time: nobody need check who else looks.
   @exclusivity(unchecked) var ready: Deque<Work> = []
   @exclusivity(unchecked) var isListed = false
+  /// Set for the loop of a server's consensus, while that lives: the cluster holds the life, and takes this back first.
+  @exclusivity(unchecked) unowned(unsafe) var servedLife: SimulatedServer.Life?
   @exclusivity(unchecked) private var random: SeededRandom
   private let jobs = Executor()
 

@@ -89,17 +89,17 @@ struct Sim: ParsableCommand {
     let run = SimulationRun(description, seed: seed)
     if trace || events { run.cluster.journal.onLine = { print($0) } }
     if events { run.cluster.simulator.onEvent = { print($0) } }
-    let begun = SimulationProcess.seconds()
+    let begun = SimulationProcess.processorSeconds()
     let report = run.play()
-    let took = SimulationProcess.seconds() - begun
+    let took = SimulationProcess.processorSeconds() - begun
     if report.violation != nil, !trace { for line in report.journal.suffix(60) { print(line) } }
     print(
       "seed \(seed) of \(report.name): \(report.violation.map { "VIOLATION: \($0)" } ?? "all invariants hold")")
     print(
       "trace \(hexadecimal(report.traceHash)) over \(report.events) events; \(report.steps) steps, \(report.answered) requests, "
         + "\(report.faults) faults, "
-        + "\(report.virtualTime.inSeconds.rounded()) s of virtual time in \(took) s: "
-        + "\((report.virtualTime.inSeconds / took).rounded()) times real time")
+        + "\(report.virtualTime.inSeconds.rounded()) s of virtual time in "
+        + SimulationSpeed(virtualSeconds: report.virtualTime.inSeconds, processorSeconds: took).description)
     if report.violation != nil { throw ExitCode(1) }
   }
 
@@ -107,8 +107,12 @@ struct Sim: ParsableCommand {
   private func playSeeds(_ runs: [RunDescription], from first: UInt64, count: Int) {
     SimulationProcess.boundMemory()
     for seed in first..<(first + UInt64(count)) {
+      // The rest is for a process with memory that is not full of dead servers.
+      if seed > first, SimulationProcess.residentBytes() > SimulationProcess.enoughBytes { return }
       SimulationProcess.say("begin \(seed)")
+      let begun = SimulationProcess.processorSeconds()
       let report = SimulationRun(runs[Int(seed % UInt64(runs.count))], seed: seed).play()
+      let took = Int((SimulationProcess.processorSeconds() - begun) * 1e9)
       if let violation = report.violation {
         SimulationProcess.say("bad \(seed) \(violation.replacing("\n", with: " "))")
         for line in report.journal.suffix(25) { SimulationProcess.say("| \(line)") }
@@ -117,7 +121,7 @@ struct Sim: ParsableCommand {
         SimulationProcess.say("struck \(count) \(kind.rawValue)")
       }
       SimulationProcess.say(
-        "end \(seed) \(report.virtualTime.wholeNanoseconds) \(report.steps) \(report.faults) \(report.answered) \(report.name)"
+        "end \(seed) \(report.virtualTime.wholeNanoseconds) \(report.steps) \(report.faults) \(report.answered) \(took) \(report.name)"
       )
     }
   }

@@ -24,6 +24,8 @@ final class MutationScore {
     var trial: Int
     var pending: [UInt8] = []
     var seed: UInt64?
+    /// The last one that it came to the end of.
+    var played: UInt64?
     var lastWords: [String] = []
   }
 
@@ -111,6 +113,7 @@ final class MutationScore {
       case "bad": caught(children[index], by: words.count > 2 ? String(words[2]) : "a violation")
       case "end":
         trials[children[index].trial].seedsPlayed += 1
+        children[index].played = children[index].seed
         children[index].seed = nil
         children[index].lastWords = []
       case "|": break
@@ -137,6 +140,8 @@ final class MutationScore {
       caught(child, by: "the code's own invariant, \(Self.place(child.lastWords))")
       // Seeds that the process did not come to are played by another.
       trials[child.trial].begun = Int(seed - first) + 1
+    } else if child.seed == nil, let played = child.played {
+      trials[child.trial].begun = Int(played - first) + 1
     }
     let trial = trials[child.trial]
     if trial.caughtBy != nil || trial.begun >= budget { SimulationProcess.say(Self.line(trial)) }
