@@ -90,10 +90,17 @@ extension Raft {
   mutating func accept(
     _ entries: [Entry], prevLogIndex: LogIndex, prevLogTerm: Term, leaderCommit: LogIndex, from sender: NodeID
   ) {
-    // Overtaken by what came later: what is committed here is in every leader's log.
+    // Overtaken by what came later: what is committed here is in every leader's log. Only what follows can be news: to a
+    // leader that was never answered, for this disk is full, all of it is sent again and again.
     if prevLogIndex < commitIndex {
-      acknowledge(commitIndex, to: sender)
-      return
+      let known = Int(commitIndex - prevLogIndex)
+      guard entries.count > known, let term = log.term(at: commitIndex) else {
+        acknowledge(commitIndex, to: sender)
+        return
+      }
+      return accept(
+        Array(entries[known...]), prevLogIndex: commitIndex, prevLogTerm: term, leaderCommit: leaderCommit, from: sender
+      )
     }
     if RaftMutant.commitsUnverified.isActive { commit(through: min(leaderCommit, lastIndex)) }
     guard log.term(at: prevLogIndex) == prevLogTerm || RaftMutant.consistencyUnchecked.isActive else {

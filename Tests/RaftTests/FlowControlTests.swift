@@ -23,6 +23,31 @@ private func appends(_ messages: [Message], to peer: NodeID = 2) -> [[LogIndex]]
     #expect(leader.raft.progress(of: 2)?.state == .replicate)
   }
 
+  /// A follower whose disk is full does not answer: what its leader sends begins at the same place every time, and what
+  /// has been committed since lies behind that.
+  @Test func aFollowerThatCannotWriteTakesWhatFollowsItsCommitIndex() {
+    var follower = TestServer(2, log: [1], commit: 1)
+    follower.isDiskStopped = true
+    func append(_ last: LogIndex, commit: LogIndex) -> Message.Body {
+      .appendEntries(
+        prevLogIndex: 1, prevLogTerm: 1, leaderCommit: commit,
+        entries: (2...last).map { Entry(term: 2, index: $0, payload: [UInt8($0)]) })
+    }
+    _ = follower.receive(append(3, commit: 3), from: 1, term: 2)
+    #expect(follower.raft.commitIndex == 3)
+    _ = follower.receive(append(5, commit: 4), from: 1, term: 2)
+    #expect(follower.raft.lastIndex == 5 && follower.raft.commitIndex == 4 && follower.logTerms == [1, 2, 2, 2, 2])
+    // What is old news altogether changes nothing; when there is room, all is acknowledged.
+    _ = follower.receive(append(3, commit: 3), from: 1, term: 2)
+    #expect(follower.raft.lastIndex == 5)
+    follower.isDiskStopped = false
+    follower.completeWrites()
+    let answers = follower.drain().compactMap { message -> LogIndex? in
+      if case .appendAccepted(let index) = message.body { index } else { nil }
+    }
+    #expect(answers.max() == 5)
+  }
+
   @Test func messagesAreSentAheadOfAnswersUpToTheLimitOfMessages() throws {
     var leader = TestServer { $0.maxInflightMessages = 3 }
     leader.becomeEstablishedLeader()
