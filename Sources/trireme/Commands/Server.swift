@@ -10,10 +10,13 @@ struct Server: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run one server of the group: API, consensus, storage, scheduler and controllers.",
     discussion: """
-      The folder holds the certificates (pki/), the data (data/) and, after the first start, everything else that was \
-      said here (server.json): a server starts again with nothing but its folder.
+      The folder holds the certificates (pki/), the data (data/) and, after the first start, what this server is in \
+      its cluster (server.json): it starts again with nothing but its folder.
 
         trireme server --home /var/lib/trireme
+
+      Only what is asked of it beyond the usual is said at every start: options of audit, authentication, \
+      authorization, admission and encryption, best in the service's own file.
 
       To join a running cluster, from an empty folder to a voter (make the token there: trireme token create):
 
