@@ -81,17 +81,24 @@ private let exec = "GET /api/v1/namespaces/default/pods/p/exec?command=ls&contai
     backend.stop()
   }
 
-  @Test func anUpgradeThatIsGrantedIsATunnelAndCarriesNoCredentials() async throws {
+  @Test(arguments: ["websocket", "SPDY/3.1"])
+  func anUpgradeThatIsGrantedIsATunnelAndCarriesNoCredentials(language: String) async throws {
     let backend = try await FakeBackend.start(
-      answer: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nwelcome")
+      answer: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: \(language)\r\nConnection: Upgrade\r\n\r\nwelcome")
     let server = try await makeServer(with: backend)
+    let method = language == "websocket" ? "GET" : "POST"
+    let asked =
+      language == "websocket"
+      ? exec + upgrade
+      : exec.replacing("GET", with: "POST") + "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n"
     let client = try await server.connection(
-      saying: exec + upgrade + "X-Remote-User: root\r\nCookie: a=b\r\nX-Stream: 1\r\n\r\n")
+      saying: asked + "X-Remote-User: root\r\nCookie: a=b\r\nX-Stream: 1\r\n\r\n")
     try await eventually("no tunnel: \(client.text)") { client.text.hasSuffix("welcome") }
     client.send("through")
     try await eventually("nothing came through") { backend.heard.first?.hasSuffix("through") == true }
     let head = backend.heard[0].lowercased()
-    #expect(head.hasPrefix("get /exec/default/p/c?command=ls&container=c http/1.1"))
+    #expect(head.hasPrefix("\(method.lowercased()) /exec/default/p/c?command=ls&container=c http/1.1"))
+    #expect(head.contains("\r\nupgrade: \(language.lowercased())\r\n") && client.text.hasPrefix("HTTP/1.1 101 "))
     #expect(!head.contains("x-remote-user") && !head.contains("cookie") && head.contains("x-stream: 1"))
     client.abort()
     try await eventually("the backend's connection is open") { backend.closed == [true] }

@@ -8,9 +8,9 @@ import World
 extension APIServer {
   func connect(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
     let objects = ObjectLookup(state: try await linearizableState(), store: store)
-    // A pod or service that is proxied to may be named with a scheme and a port.
-    let proxied = request.info.subresource == "proxy" && request.kind.isNamespaced ? ProxiedName(request.name) : nil
-    if request.info.subresource == "proxy", request.kind.isNamespaced, proxied == nil {
+    // What is proxied to may be named with a scheme and a port.
+    let proxied = request.info.subresource == "proxy" ? ProxiedName(request.name) : nil
+    if request.info.subresource == "proxy", proxied == nil {
       throw .badRequest("invalid \(request.kind.singular) request \"\(request.name)\"")
     }
     let key = request.key(proxied?.name ?? request.name)
@@ -26,8 +26,17 @@ extension APIServer {
     let rest = RequestTarget(segments: request.info.rest).path
     switch (request.kind.resource, request.info.subresource) {
     case ("nodes", "proxy"):
-      try ProxyAddress.check(KubeletEndpoint(stored.tree).host)
-      return try await forward(request, node: stored.tree, path: rest)
+      guard let proxied else { throw .unknownResource }
+      let kubelet = KubeletEndpoint(stored.tree)
+      try ProxyAddress.check(kubelet.host)
+      guard !proxied.port.isEmpty, proxied.port != String(kubelet.port) else {
+        return try await forward(request, node: stored.tree, path: rest)
+      }
+      // Another port than the kubelet's is some other program of the node.
+      guard let port = UInt16(proxied.port), port > 0 else {
+        throw .badRequest("invalid node request \"\(request.name)\"")
+      }
+      return try await reach(request, (kubelet.host, port), proxied, path: rest)
     case ("pods", "proxy"):
       guard let proxied else { throw .unknownResource }
       return try await reach(request, try proxied.place(ofPod: stored.tree), proxied, path: rest)
@@ -65,7 +74,10 @@ extension APIServer {
     }
     let nodes = GroupResource(group: "", resource: "nodes")
     guard let node = objects.object(nodes, name: nodeName) else { throw .notFound(nodes, nodeName) }
-    return try await forward(request, node: node, path: PodConnection.path(subresource, request, container))
+    let response = try await forward(request, node: node, path: PodConnection.path(subresource, request, container))
+    // A log is bytes or a reason why there are none; in a tunnel the kubelet has its own say.
+    guard subresource == "log", !(200...206).contains(response.status) else { return response }
+    throw await PodConnection.failure(response, request)
   }
 
   private func forward(
@@ -102,6 +114,34 @@ enum PodConnection {
       message += " or one of the init containers: [\(initContainers.joined(separator: " "))]"
     }
     throw .badRequest(message)
+  }
+
+  /// Bytes of a kubelet's answer that may become part of a message.
+  private static let failureTextMaximum = 50_000
+
+  /// What a kubelet says in its own words, as a Status.
+  static func failure(_ response: HTTPResponse, _ request: ResourceRequest) async -> APIStatus {
+    let bytes = (try? await response.body.collect(upTo: failureTextMaximum)) ?? []
+    let text = String(decoding: bytes, as: UTF8.self)
+    let place = "( pods/log \(request.name))"
+    switch response.status {
+    case 400: return .badRequest(text)
+    case 500: return .internalError(text)
+    case 401: return .unauthorized
+    case 403: return APIStatus(code: 403, reason: "Forbidden", message: text.isEmpty ? "forbidden \(place)" : text)
+    case 404:
+      return APIStatus(
+        code: 404, reason: "NotFound", message: "the server could not find the requested resource \(place)")
+    case let code where code > 500:
+      return APIStatus(
+        code: code, reason: "InternalError",
+        message: "an error on the server (\(JSONValue.string(text))) has prevented the request from succeeding \(place)"
+      )
+    case let code:
+      return APIStatus(
+        code: code < 400 ? 502 : code, reason: "Unknown",
+        message: "the server responded with the status code \(code) but did not return more information \(place)")
+    }
   }
 
   static func path(_ subresource: String, _ request: ResourceRequest, _ container: String) -> String {
