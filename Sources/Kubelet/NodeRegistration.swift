@@ -145,7 +145,6 @@ struct NodeRegistration: Sendable {
         ["type": "InternalIP", "address": .string(description.address)],
         ["type": "Hostname", "address": .string(description.name)],
       ],
-      "daemonEndpoints": ["kubeletEndpoint": ["Port": 10250]],
       "nodeInfo": [
         "machineID": .string(machineID), "systemUUID": .string(machineID), "bootID": .string(bootID),
         "kernelVersion": .string(description.kernelVersion), "osImage": .string(description.osImage),

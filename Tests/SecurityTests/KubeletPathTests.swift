@@ -121,6 +121,20 @@ private struct Kubelet: HTTPHandler {
     }
   }
 
+  @Test func aNodeThatNamesNoPortIsNotLookedFor() async throws {
+    try await withKubelet { server, _ in
+      let patched = try await server.inside(
+        "PATCH", "/api/v1/nodes/n/status", ["status": ["daemonEndpoints": .null]],
+        type: "application/merge-patch+json")
+      #expect(patched.status == 200)
+      for path in ["namespaces/default/pods/p/log", "namespaces/default/pods/p/exec?command=ls"] {
+        let reply = try await server.inside("GET", "/api/v1/\(path)")
+        #expect(reply.status == 500)
+        #expect(reply.message.hasSuffix("dial tcp 127.0.0.1:10250: connect: connection refused"), "\(reply.text)")
+      }
+    }
+  }
+
   /// Names with a scheme and a port reach what is not the kubelet.
   @Test func aNodesOtherPortsAreReachedByName() async throws {
     let backend = try await FakeBackend.start(

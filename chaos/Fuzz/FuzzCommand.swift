@@ -13,7 +13,7 @@ struct Fuzz: ParsableCommand {
       must be a Status; what was accepted must be readable and writable again unchanged; and at the end all servers \
       must hold the same state. The exit status is 1 when any of that is not so.
 
-        trireme-chaos fuzz --home /tmp/fuzz --minutes 10 --seed 7     starts three servers of its own
+        trireme-chaos fuzz --home /tmp/fuzz --minutes 10 --seed 7     starts three servers of its own, cut off  (root)
         trireme-chaos fuzz --home .trireme --minutes 0.5              a cluster that runs (trireme up)
         trireme-chaos fuzz --home .trireme --seed 7 --case 1234       one case again
       """)
@@ -50,6 +50,7 @@ struct Fuzz: ParsableCommand {
       ?? ClusterPlan(
         executable: trireme ?? Paths.beside("trireme"), home: folder, servers: 3, nodes: 1, port: port, network: network
       )
+    if running == nil { try Self.leaveTheNetwork() }
     let options = FuzzOptions(
       seed: seed, duration: .seconds(minutes * 60), number: number, workers: workers, growth: growth << 20)
     let verdict = FuzzVerdict()
@@ -66,4 +67,18 @@ struct Fuzz: ParsableCommand {
     }
     if !verdict.isGood { throw ExitCode(1) }
   }
+
+  /// The servers of this run, and whatever they are talked into, stay in a network of their own: nodes and webhooks
+  /// that are made up have addresses that may be somebody's. Starts this program again there, once.
+  private static func leaveTheNetwork() throws {
+    guard getenv(isCutOff) == nil else { return }
+    setenv(isCutOff, "1", 1)
+    guard let own = realpath("/proc/self/exe", nil) else { throw RunFailure("/proc/self/exe: errno \(errno)") }
+    let words = ["unshare", "--net", "sh", "-c", #"ip link set lo up && exec "$0" "$@""#, String(cString: own)]
+    var arguments = (words + CommandLine.arguments.dropFirst()).map { strdup($0) }
+    arguments.append(nil)
+    execvp("unshare", &arguments)
+    throw RunFailure("servers that are sent bad requests are cut off from the network by `unshare`: errno \(errno)")
+  }
+  private static let isCutOff = "TRIREME_FUZZ_IS_CUT_OFF"
 }

@@ -33,6 +33,7 @@ public final class KubeletConnections: KubeletConnector {
     _ request: HTTPRequest, to node: JSONValue, path: String
   ) async throws(APIStatus) -> HTTPResponse {
     let endpoint = KubeletEndpoint(node)
+    guard endpoint.isServed else { throw endpoint.unreachable(path, "connect: connection refused") }
     do {
       return try await send(request, path, endpoint.host, endpoint.port, isSecure: true)
     } catch {
@@ -92,6 +93,8 @@ public final class KubeletConnections: KubeletConnector {
 struct KubeletEndpoint {
   var host: String
   var port: UInt16
+  /// A node that names no port has no kubelet that listens: hollow ones have addresses that nobody has, or somebody else.
+  var isServed: Bool
 
   init(_ node: JSONValue) {
     let addresses = node["status"]["addresses"].elements
@@ -101,7 +104,8 @@ struct KubeletEndpoint {
     }.first
     host = found ?? addresses.first?["address"].string ?? node["metadata"]["name"].string ?? ""
     let told = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].integer ?? 0
-    port = UInt16(clamping: told > 0 ? told : 10_250)
+    isServed = told > 0
+    port = UInt16(clamping: isServed ? told : 10_250)
   }
 
   private var text: String { "\(host.contains(":") ? "[\(host)]" : host):\(port)" }
