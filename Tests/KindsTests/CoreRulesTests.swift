@@ -160,6 +160,12 @@ import Testing
         "spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid"
       ])
     let taint: JSONValue = ["key": "a", "effect": "NoSchedule"]
+    for (blocks, count): (JSONValue, Int) in [
+      (["10.1.0.0/24", "fd00:1::/64"], 0), (["fd00:1::/64"], 0), (["fd00:1::/64", "fd00:1::/64"], 1),
+      (["10.1.0.0/24", "10.2.0.0/24"], 1), (["10.1.0.0/24", "fd00:1::/64", "10.2.0.0/24"], 1),
+    ] {
+      #expect(kind.problems(["spec": ["podCIDRs": blocks]]).count == count, "\(blocks)")
+    }
     #expect(kind.problems(["spec": ["taints": [taint, taint]]]).count == 1)
     #expect(kind.problems(["spec": ["taints": [["key": "a", "effect": "Odd"]]]]).first?.contains("NoExecute") == true)
   }

@@ -103,10 +103,10 @@ struct NodeRules: KindRules {
     let spec = object["spec"]
     taints(spec, &checks)
     resources(object["status"], &checks)
-    for (index, block) in spec["podCIDRs"].elements.enumerated() {
-      checks.addressBlock(block, "spec.podCIDRs[\(index)]")
-    }
-    if spec["podCIDRs"].elements.count > 2 {
+    let blocks = spec["podCIDRs"].elements
+    for (index, block) in blocks.enumerated() { checks.addressBlock(block, "spec.podCIDRs[\(index)]") }
+    let sixes = blocks.count { $0.string?.contains(":") ?? false }
+    if sixes > 1 || blocks.count - sixes > 1 {
       checks.invalid(
         "spec.podCIDRs", spec["podCIDRs"], "may specify no more than one CIDR for each IP family")
     }
