@@ -31,3 +31,25 @@ public enum KindConversion {
     return [stored] + path.dropFirst()
   }
 }
+
+extension KindConversion {
+  /// The versions in which kinds were served before 1.32. Objects that have come a long way may have managers that
+  /// spoke them.
+  private static let formerVersions: [String: Set<String>] = [
+    "admissionregistration.k8s.io": ["v1alpha1", "v1beta1"], "apiextensions.k8s.io": ["v1beta1"],
+    "apiregistration.k8s.io": ["v1beta1"], "apps": ["v1beta1", "v1beta2"], "autoscaling": ["v2beta1", "v2beta2"],
+    "batch": ["v1beta1"], "certificates.k8s.io": ["v1beta1"], "coordination.k8s.io": ["v1beta1"],
+    "discovery.k8s.io": ["v1beta1"], "events.k8s.io": ["v1beta1"], "extensions": ["v1beta1"],
+    "flowcontrol.apiserver.k8s.io": ["v1beta1", "v1beta2", "v1beta3"], "networking.k8s.io": ["v1beta1"],
+    "node.k8s.io": ["v1beta1"], "policy": ["v1beta1"], "rbac.authorization.k8s.io": ["v1alpha1", "v1beta1"],
+    "scheduling.k8s.io": ["v1beta1"], "storage.k8s.io": ["v1alpha1", "v1beta1"],
+  ]
+  /// The groups that took kinds over from `extensions`.
+  private static let heirsOfExtensions: Set<String> = ["apps", "networking.k8s.io"]
+
+  /// Whether that is a version, no longer served, of this kind.
+  public static func wasServed(_ kind: GroupVersionKind, in former: GroupVersionKind) -> Bool {
+    guard formerVersions[former.group]?.contains(former.version) == true else { return false }
+    return former.group == kind.group || (former.group == "extensions" && heirsOfExtensions.contains(kind.group))
+  }
+}

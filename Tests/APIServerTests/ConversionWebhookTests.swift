@@ -47,7 +47,10 @@ private func review(
     let caller = WebhookCaller(transport: WebhookConnections(loop: testLoop)) { testLoop.randomBits() }
     let cluster = TestServer {
       $0.webhooks = caller
-      $0.admission = Admission(validating: [ValidatingWebhooks(caller)], webhooks: MutatingWebhooks(caller))
+      $0.admission = Admission(
+        validating: [
+          ValidatingAdmissionPolicies(authorizer: AuthorizerChain([]), webhooks: caller), ValidatingWebhooks(caller),
+        ], webhooks: MutatingWebhooks(caller))
     }
     try await cluster.createService("hook", port: service.port)
     try await cluster.define(convertedCronTabs(service))
@@ -136,6 +139,80 @@ private func review(
     #expect(changed.status == 200 && changed.json["spec"]["host"] == "c", "\(changed.text)")
     #expect(try await cluster.get("\(Self.v1)/b").json["spec"]["hostPort"] == "c:1")
     #expect(try await cluster.delete("\(Self.v2)/b").json["status"] == "Success")
+    await service.stop()
+  }
+
+  @Test func managersOfDifferentVersionsMeetThroughTheWebhook() async throws {
+    let service = try await service()
+    let cluster = try await cluster(service)
+    func apply(_ path: String, _ manager: String, _ object: JSONValue, force: Bool = false) async throws -> Reply {
+      try await cluster.patch("\(path)/a?fieldManager=\(manager)&force=\(force)", object, "apply-patch+yaml")
+    }
+    // Given a manager of v1 that owns what v2 has as two fields,
+    #expect(try await apply(Self.v1, "one", cronTab("a", ["hostPort": "a:1"])).status == 201)
+    let second = cronTab("a", ["port": "2"], version: "v2")
+    // then one of v2 meets it there under the name it has in v1,
+    let refused = try await apply(Self.v2, "two", second)
+    #expect(refused.message == #"Apply failed with 1 conflict: conflict with "one": .spec.hostPort"#)
+    // takes it by force,
+    let forced = try await apply(Self.v2, "two", second, force: true)
+    #expect(forced.json["spec"] == ["host": "a", "port": "2"], "\(forced.text)")
+    #expect(forced.json["metadata"]["managedFields"].elements.map { $0["manager"] } == ["two"])
+    // and is overtaken by an update through v1.
+    let updated = try await cluster.patch("\(Self.v1)/a?fieldManager=three", ["spec": ["hostPort": "a:3"]])
+    #expect(updated.json["metadata"]["managedFields"].elements.map { $0["manager"] } == ["three"])
+    await service.stop()
+  }
+
+  @Test func policiesAndConditionsOfOneVersionJudgeObjectsOfAnother() async throws {
+    let service = try await service()
+    let cluster = try await cluster(service)
+    let rule: JSONValue = [
+      "apiGroups": ["stable.example.com"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["crontabs"],
+    ]
+    // Given a policy for v1,
+    let registration = "/apis/admissionregistration.k8s.io/v1"
+    try await cluster.post(
+      "\(registration)/validatingadmissionpolicies",
+      [
+        "metadata": ["name": "ports"],
+        "spec": [
+          "matchConstraints": ["resourceRules": [rule]],
+          "validations": [["expression": "!object.spec.hostPort.endsWith(':0')"]],
+        ],
+      ])
+    try await cluster.post(
+      "\(registration)/validatingadmissionpolicybindings",
+      ["metadata": ["name": "ports"], "spec": ["policyName": "ports", "validationActions": ["Deny"]]])
+    // and a webhook for v1 with a condition that says so of v1,
+    try await cluster.post(
+      "\(registration)/validatingwebhookconfigurations",
+      [
+        "metadata": ["name": "hosts"],
+        "webhooks": [
+          [
+            "name": "hosts.example.com", "rules": [rule], "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "matchConditions": [["name": "bad", "expression": "object.spec.hostPort.startsWith('bad')"]],
+            "clientConfig": [
+              "caBundle": service.caBundle,
+              "service": ["namespace": "default", "name": "hook", "path": "/admit"],
+            ],
+          ]
+        ],
+      ])
+    // then objects of v2 are judged as those of v1 that they are.
+    let denied = try await cluster.post(Self.v2, cronTab("a", ["host": "good", "port": "0"], version: "v2"))
+    #expect(denied.status == 422, "\(denied.text)")
+    #expect(denied.message.contains("failed expression: !object.spec.hostPort.endsWith(':0')"), "\(denied.message)")
+    let good = try await cluster.post(Self.v2, cronTab("a", ["host": "good", "port": "1"], version: "v2"))
+    #expect(good.status == 201, "\(good.text)")
+    #expect(!service.calls.contains { $0.target.hasPrefix("/admit") })
+    _ = try await cluster.post(Self.v2, cronTab("b", ["host": "bad", "port": "1"], version: "v2"))
+    let call = try #require(service.calls.last { $0.target.hasPrefix("/admit") }).json["request"]
+    #expect(call["object"]["spec"] == ["hostPort": "bad:1"])
+    #expect(call["object"]["apiVersion"] == "stable.example.com/v1")
+    #expect(call["kind"]["version"] == "v1" && call["requestKind"]["version"] == "v2")
+    #expect(call["resource"]["version"] == "v1" && call["requestResource"]["version"] == "v2")
     await service.stop()
   }
 

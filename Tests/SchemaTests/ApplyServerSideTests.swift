@@ -13,14 +13,14 @@ struct ApplyServerSideTests {
   }
   private func apply(
     _ live: JSONValue?, _ applied: JSONValue, by manager: String = "kubectl", force: Bool = false, now: String? = nil
-  ) throws(APIStatus) -> JSONValue {
-    try ServerSideApply.apply(
+  ) async throws(APIStatus) -> JSONValue {
+    try await ServerSideApply.apply(
       live: live, applied: applied, structure: ApplyFixture.deployment, manager: manager, force: force,
       apiVersion: "apps/v1", now: now ?? first)
   }
-  private func failure(_ body: () throws(APIStatus) -> JSONValue) -> APIStatus {
+  private func failure(_ body: () async throws(APIStatus) -> JSONValue) async -> APIStatus {
     do throws(APIStatus) {
-      Issue.record("no error: \(try body())")
+      Issue.record("no error: \(try await body())")
       return APIStatus(code: 0, reason: "", message: "")
     } catch { return error }
   }
@@ -39,8 +39,8 @@ struct ApplyServerSideTests {
   private let web = #"{"replicas":2,"template":{"spec":{"containers":[{"name":"web","image":"a:1"}]}}}"#
 
   @Test("creates the object; its applier owns what it said and no more")
-  func creates() throws {
-    let result = try apply(nil, configuration(web, metadata: #","labels":{"app":"web"}"#))
+  func creates() async throws {
+    let result = try await apply(nil, configuration(web, metadata: #","labels":{"app":"web"}"#))
     #expect(result["spec"]["replicas"] == 2)
     #expect(
       result["metadata"]["managedFields"]
@@ -53,17 +53,17 @@ struct ApplyServerSideTests {
   }
 
   @Test("of the same configuration again changes nothing, whoever else wrote meanwhile")
-  func idempotent() throws {
-    let created = try apply(nil, configuration(web))
-    #expect(try apply(created, configuration(web), now: later) == created)
+  func idempotent() async throws {
+    let created = try await apply(nil, configuration(web))
+    #expect(try await apply(created, configuration(web), now: later) == created)
     let defaulted = update(created, by: "server") { $0["spec"]["template"]["spec"]["restartPolicy"] = "Always" }
-    #expect(try apply(defaulted, configuration(web), now: later) == defaulted)
+    #expect(try await apply(defaulted, configuration(web), now: later) == defaulted)
   }
 
   @Test("conflicts with another manager's value, and names it as the reference does")
-  func conflict() throws {
-    let live = update(try apply(nil, configuration(web)), by: "scaler") { $0["spec"]["replicas"] = 5 }
-    let error = failure { () throws(APIStatus) in try apply(live, configuration(web)) }
+  func conflict() async throws {
+    let live = update(try await apply(nil, configuration(web)), by: "scaler") { $0["spec"]["replicas"] = 5 }
+    let error = await failure { () async throws(APIStatus) in try await apply(live, configuration(web)) }
     #expect(error.code == 409 && error.reason == "Conflict")
     #expect(error.message == #"Apply failed with 1 conflict: conflict with "scaler" using apps/v1: .spec.replicas"#)
     #expect(
@@ -74,11 +74,11 @@ struct ApplyServerSideTests {
   }
 
   @Test("lists every conflict, grouped by manager")
-  func conflicts() throws {
-    var live = try apply(nil, configuration(web), by: "a")
+  func conflicts() async throws {
+    var live = try await apply(nil, configuration(web), by: "a")
     live = update(live, by: "updater") { $0["spec"]["paused"] = true }
-    let error = failure { () throws(APIStatus) in
-      try apply(
+    let error = await failure { () async throws(APIStatus) in
+      try await apply(
         live,
         configuration(
           #"{"replicas":3,"paused":false,"template":{"spec":{"containers":[{"name":"web","image":"a:2"}]}}}"#), by: "b")
@@ -95,40 +95,40 @@ struct ApplyServerSideTests {
   }
 
   @Test("with force takes the fields")
-  func force() throws {
-    let live = update(try apply(nil, configuration(web)), by: "scaler") { $0["spec"]["replicas"] = 5 }
-    let result = try apply(live, configuration(web), force: true)
+  func force() async throws {
+    let live = update(try await apply(nil, configuration(web)), by: "scaler") { $0["spec"]["replicas"] = 5 }
+    let result = try await apply(live, configuration(web), force: true)
     #expect(result["spec"]["replicas"] == 2)
     #expect(entry(result, "scaler", "Update").isNull)
     #expect(!entry(result, "kubectl")["fieldsV1"]["f:spec"]["f:replicas"].isNull)
   }
 
   @Test("of an equal value shares the field; then either may let go of it")
-  func shared() throws {
-    let one = try apply(nil, configuration(web), by: "a")
-    let two = try apply(one, configuration(web), by: "b")
+  func shared() async throws {
+    let one = try await apply(nil, configuration(web), by: "a")
+    let two = try await apply(one, configuration(web), by: "b")
     let nothing = tree(#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"}}"#)
-    let withoutA = try apply(two, nothing, by: "a")
+    let withoutA = try await apply(two, nothing, by: "a")
     #expect(withoutA["spec"]["replicas"] == 2)
     #expect(entry(withoutA, "a").isNull)
-    let withoutBoth = try apply(withoutA, nothing, by: "b")
+    let withoutBoth = try await apply(withoutA, nothing, by: "b")
     #expect(withoutBoth["spec"]["replicas"].isNull)
     #expect(withoutBoth["spec"]["template"]["spec"]["containers"].elements.isEmpty)
   }
 
   @Test("removes what the manager no longer says, unless someone else owns it or it was never its own")
-  func prunes() throws {
+  func prunes() async throws {
     let long =
       #"{"paused":true,"replicas":2,"template":{"spec":{"containers":[{"name":"web","image":"a","env":[{"name":"A","value":"1"},{"name":"B","value":"2"}]},{"name":"old","image":"o"}]}}}"#
     let short = #"{"template":{"spec":{"containers":[{"name":"web","image":"a","env":[{"name":"A","value":"1"}]}]}}}"#
-    var live = try apply(nil, configuration(long, metadata: #","labels":{"x":"1","y":"2"}"#), by: "a")
+    var live = try await apply(nil, configuration(long, metadata: #","labels":{"x":"1","y":"2"}"#), by: "a")
     live = update(live, by: "injector") {
       $0["spec"]["template"]["spec"]["containers"].append(["name": "sidecar", "image": "s"])
       $0["spec"]["template"]["spec"]["containers"][0]["env"].append(["name": "C", "value": "3"])
       $0["metadata"]["labels"]["z"] = "3"
     }
-    live = try apply(live, configuration(#"{"replicas":2}"#), by: "hpa")
-    let result = try apply(live, configuration(short, metadata: #","labels":{"x":"1"}"#), by: "a", now: later)
+    live = try await apply(live, configuration(#"{"replicas":2}"#), by: "hpa")
+    let result = try await apply(live, configuration(short, metadata: #","labels":{"x":"1"}"#), by: "a", now: later)
     #expect(result["spec"]["paused"].isNull)
     #expect(result["spec"]["replicas"] == 2)
     let containers = result["spec"]["template"]["spec"]["containers"]
@@ -139,20 +139,20 @@ struct ApplyServerSideTests {
   }
 
   @Test("removes an item with what others put into it, unless one of them owns the item")
-  func removesItems() throws {
+  func removesItems() async throws {
     let both = #"{"template":{"spec":{"containers":[{"name":"web","image":"a"},{"name":"extra","image":"e"}]}}}"#
     let one = #"{"template":{"spec":{"containers":[{"name":"web","image":"a"}]}}}"#
-    var live = try apply(nil, configuration(both), by: "a")
+    var live = try await apply(nil, configuration(both), by: "a")
     live = update(live, by: "limits") {
       $0["spec"]["template"]["spec"]["containers"][1]["resources"] = ["limits": ["cpu": "1"]]
     }
-    let result = try apply(live, configuration(one), by: "a")
+    let result = try await apply(live, configuration(one), by: "a")
     #expect(result["spec"]["template"]["spec"]["containers"].elements.map { $0["name"] } == ["web"])
     #expect(entry(result, "limits", "Update").isNull)
 
-    let shared = try apply(
+    let shared = try await apply(
       live, configuration(#"{"template":{"spec":{"containers":[{"name":"extra","args":["x"]}]}}}"#), by: "b")
-    let kept = try apply(shared, configuration(one), by: "a")["spec"]["template"]["spec"]["containers"]
+    let kept = try await apply(shared, configuration(one), by: "a")["spec"]["template"]["spec"]["containers"]
     #expect(kept.elements.map { $0["name"] } == ["web", "extra"])
     #expect(kept[1]["image"].isNull)
     #expect(kept[1]["args"] == ["x"])
@@ -160,11 +160,11 @@ struct ApplyServerSideTests {
   }
 
   @Test("merges keyed lists in the order of the configuration, default keys included")
-  func listOrder() throws {
+  func listOrder() async throws {
     let live = ApplyFixture.stored(
       #"{"metadata":{"name":"web"},"spec":{"template":{"spec":{"containers":[{"name":"a"},{"name":"x"},{"name":"b","ports":[{"containerPort":80,"protocol":"TCP"}]}]}}}}"#
     )
-    let result = try apply(
+    let result = try await apply(
       live,
       configuration(
         #"{"template":{"spec":{"containers":[{"name":"b","ports":[{"containerPort":80,"name":"http"},{"containerPort":80,"protocol":"UDP"}]},{"name":"a"},{"name":"new"}]}}}"#
@@ -178,66 +178,66 @@ struct ApplyServerSideTests {
   }
 
   @Test("attributes fields of an object without ownership to before-first-apply")
-  func beforeFirstApply() throws {
+  func beforeFirstApply() async throws {
     let live = ApplyFixture.stored(#"{"metadata":{"name":"web"},"spec":{"replicas":7,"paused":true}}"#)
-    let error = failure { () throws(APIStatus) in try apply(live, configuration(#"{"replicas":1}"#)) }
+    let error = await failure { () async throws(APIStatus) in try await apply(live, configuration(#"{"replicas":1}"#)) }
     #expect(
       error.message
         == #"Apply failed with 1 conflict: conflict with "before-first-apply" using apps/v1: .spec.replicas"#)
-    let result = try apply(live, configuration(#"{"replicas":7}"#))
+    let result = try await apply(live, configuration(#"{"replicas":7}"#))
     #expect(
       entry(result, "before-first-apply", "Update")["fieldsV1"] == tree(#"{"f:spec":{"f:paused":{},"f:replicas":{}}}"#))
   }
 
   @Test("replaces atomic lists and maps as a whole")
-  func atomics() throws {
-    let live = try apply(
+  func atomics() async throws {
+    let live = try await apply(
       nil, configuration(#"{"template":{"spec":{"nodeSelector":{"a":"1"},"tolerations":[{"key":"a"}]}}}"#))
-    let result = try apply(
+    let result = try await apply(
       live, configuration(#"{"template":{"spec":{"nodeSelector":{"b":"2"},"tolerations":[{"key":"b"}]}}}"#))
     #expect(result["spec"]["template"]["spec"]["nodeSelector"] == tree(#"{"b":"2"}"#))
     #expect(result["spec"]["template"]["spec"]["tolerations"] == tree(#"[{"key":"b"}]"#))
   }
 
   @Test("compares values in canonical form: half a CPU is 500m")
-  func canonicalValues() throws {
+  func canonicalValues() async throws {
     let spec = #"{"template":{"spec":{"containers":[{"name":"web","resources":{"limits":{"cpu":"0.5"}}}]}}}"#
-    let created = try apply(nil, configuration(spec), by: "a")
-    #expect(try apply(created, configuration(spec), by: "a", now: later) == created)
-    #expect(throws: Never.self) { try apply(created, configuration(spec), by: "b") }
+    let created = try await apply(nil, configuration(spec), by: "a")
+    #expect(try await apply(created, configuration(spec), by: "a", now: later) == created)
+    await #expect(throws: Never.self) { try await apply(created, configuration(spec), by: "b") }
   }
 
   @Test("keeps what identifies the object and ignores a client's null timestamps")
-  func identity() throws {
-    var live = try apply(nil, configuration(web))
+  func identity() async throws {
+    var live = try await apply(nil, configuration(web))
     live["metadata"]["uid"] = "u"
     live["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
-    let result = try apply(live, configuration(web, metadata: #","creationTimestamp":null"#))
+    let result = try await apply(live, configuration(web, metadata: #","creationTimestamp":null"#))
     #expect(result == live)
   }
 
   @Test("refuses managedFields, unknown fields and duplicate items")
-  func refusals() {
-    let managed = failure { () throws(APIStatus) in
-      try apply(nil, configuration("{}", metadata: #","managedFields":[]"#))
+  func refusals() async {
+    let managed = await failure { () async throws(APIStatus) in
+      try await apply(nil, configuration("{}", metadata: #","managedFields":[]"#))
     }
     #expect(managed.code == 400 && managed.message == "metadata.managedFields must be nil")
-    let unknown = failure { () throws(APIStatus) in try apply(nil, configuration(#"{"bogus":1}"#)) }
+    let unknown = await failure { () async throws(APIStatus) in try await apply(nil, configuration(#"{"bogus":1}"#)) }
     #expect(unknown.code == 500)
     #expect(
       unknown.message
         == "failed to create typed patch object (/web; apps/v1, Kind=Deployment): .spec.bogus: field not declared in schema"
     )
-    let twins = failure { () throws(APIStatus) in
-      try apply(nil, configuration(#"{"template":{"spec":{"containers":[{"name":"a"},{"name":"a"}]}}}"#))
+    let twins = await failure { () async throws(APIStatus) in
+      try await apply(nil, configuration(#"{"template":{"spec":{"containers":[{"name":"a"},{"name":"a"}]}}}"#))
     }
     #expect(twins.message.hasSuffix(#".spec.template.spec.containers: duplicate entries for key [name="a"]"#))
   }
 
   @Test("on a subresource keeps an entry of its own and leaves the rest alone")
-  func subresource() throws {
-    let live = try apply(nil, configuration(web), by: "c")
-    let result = try ServerSideApply.apply(
+  func subresource() async throws {
+    let live = try await apply(nil, configuration(web), by: "c")
+    let result = try await ServerSideApply.apply(
       live: live,
       applied: tree(#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"status":{"replicas":1}}"#),
       structure: ApplyFixture.deployment, manager: "c", force: false, apiVersion: "apps/v1", subresource: "status",
@@ -248,7 +248,7 @@ struct ApplyServerSideTests {
   }
 
   @Test("by kubectl takes over from client-side apply without conflicts, and keeps its annotation current")
-  func lastApplied() throws {
+  func lastApplied() async throws {
     let annotation = "kubectl.kubernetes.io/last-applied-configuration"
     var live = ApplyFixture.stored(
       #"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":2,"paused":true}}"#)
@@ -256,18 +256,22 @@ struct ApplyServerSideTests {
     ManagedFieldsUpdater.update(
       old: nil, new: &live, structure: ApplyFixture.deployment, manager: "kubectl-client-side-apply",
       apiVersion: "apps/v1", now: first)
-    let result = try apply(live, configuration(#"{"replicas":3}"#))
+    let result = try await apply(live, configuration(#"{"replicas":3}"#))
     #expect(result["spec"]["replicas"] == 3)
     let text = try #require(result["metadata"]["annotations"][annotation].string)
     #expect(text.hasSuffix("\n"))
     #expect(try JSONValue(parsing: text) == configuration(#"{"replicas":3}"#))
     // A field that the last configuration did not have is a conflict all the same, and so is everything for others.
-    #expect(failure { () throws(APIStatus) in try apply(live, configuration(#"{"paused":false}"#)) }.code == 409)
-    #expect(failure { () throws(APIStatus) in try apply(live, configuration(#"{"replicas":3}"#), by: "x") }.code == 409)
+    #expect(
+      await failure { () async throws(APIStatus) in try await apply(live, configuration(#"{"paused":false}"#)) }.code
+        == 409)
+    #expect(
+      await failure { () async throws(APIStatus) in try await apply(live, configuration(#"{"replicas":3}"#), by: "x") }
+        .code == 409)
   }
 
   @Test("twice is once, for any configuration and any history")
-  func twiceIsOnce() throws {
+  func twiceIsOnce() async throws {
     var random = Seeded(seed: 23)
     func anyConfiguration() -> JSONValue {
       var object = configuration("{}")
@@ -283,12 +287,12 @@ struct ApplyServerSideTests {
       if random.next(3) == 0 { object["metadata"]["finalizers"] = [.string("f/\(random.next(2))")] }
       return object
     }
-    var live = try apply(nil, anyConfiguration(), by: "m0")
+    var live = try await apply(nil, anyConfiguration(), by: "m0")
     for _ in 0..<300 {
       let applied = anyConfiguration()
       let manager = "m\(random.next(3))"
-      let once = try apply(live, applied, by: manager, force: true)
-      let twice = try apply(once, applied, by: manager, force: false, now: later)
+      let once = try await apply(live, applied, by: manager, force: true)
+      let twice = try await apply(once, applied, by: manager, force: false, now: later)
       #expect(twice == once)
       // What was applied is there.
       #expect(applied["spec"]["replicas"].isNull || once["spec"]["replicas"] == applied["spec"]["replicas"])

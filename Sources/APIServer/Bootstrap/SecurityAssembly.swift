@@ -96,7 +96,8 @@ public struct SecurityParts: Sendable {
     validating += Self.optionalPlugins.filter { enabledPlugins.contains($0.name) }
     validating += [
       ExpressionValidation(), ParameterAccess(authorizer: authorizer),
-      ValidatingAdmissionPolicies(authorizer: authorizer), ValidatingWebhooks(webhooks), ResourceQuotaAdmission(),
+      ValidatingAdmissionPolicies(authorizer: authorizer, webhooks: webhooks), ValidatingWebhooks(webhooks),
+      ResourceQuotaAdmission(),
     ]
     return Admission(
       mutating: [

@@ -118,17 +118,18 @@ extension APIServer {
   ) throws(APIStatus) -> UpdatePlan {
     let kind = request.kind
     let applied = try appliedObject(request, options, body, warnings, kind.kind, kind.structure)
-    let produce: @Sendable (JSONValue?) throws(APIStatus) -> JSONValue = { (live) throws(APIStatus) in
-      let merged = try ServerSideApply.apply(
+    let produce: @Sendable (JSONValue?) async throws(APIStatus) -> JSONValue = { (live) async throws(APIStatus) in
+      let merged = try await ServerSideApply.apply(
         live: live, applied: applied, structure: kind.structure, manager: options.fieldManager,
         force: options.force ?? false, apiVersion: kind.kind.apiVersion, subresource: surface.rawValue,
         resetFields: ManagedFieldsUpdater.resetFields(for: kind, subresource: surface.rawValue),
-        now: request.now.rfc3339)
+        versions: self.versions(of: kind), now: request.now.rfc3339)
       return TypedDecoder.canonicalized(merged, as: kind.structure)
     }
     var plan = UpdatePlan(
       surface: surface, options: options, optionsKind: "PatchOptions",
-      produce: { (old) throws(APIStatus) in try produce(old) }, ownsManagedFields: true, isReplacement: false)
+      produce: { (old) async throws(APIStatus) in try await produce(old) }, ownsManagedFields: true,
+      isReplacement: false)
     guard surface == .object else { return plan }
     plan.draftWhenMissing = { () async throws(APIStatus) in
       let uid = applied["metadata"]["uid"].string ?? ""
@@ -140,7 +141,7 @@ extension APIServer {
       }
       try await self.authorize(request, verb: "create")
       return WriteDraft(
-        object: try produce(nil), options: options, optionsKind: "PatchOptions", ownsManagedFields: true)
+        object: try await produce(nil), options: options, optionsKind: "PatchOptions", ownsManagedFields: true)
     }
     return plan
   }

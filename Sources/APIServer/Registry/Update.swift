@@ -26,7 +26,7 @@ struct UpdatePlan: Sendable {
   var options: WriteOptions
   var optionsKind = "UpdateOptions"
   /// The object the client wants, canonical but not defaulted, given the one that is stored.
-  var produce: @Sendable (_ old: JSONValue) throws(APIStatus) -> JSONValue
+  var produce: @Sendable (_ old: JSONValue) async throws(APIStatus) -> JSONValue
   /// `produce` computed managedFields (server-side apply).
   var ownsManagedFields = false
   /// Whether the client's document states the object as a whole (PUT): it decides what an absent resourceVersion means.
@@ -122,7 +122,7 @@ extension APIServer {
     _ request: ResourceRequest, _ plan: UpdatePlan, base: StoredObject
   ) async throws(APIStatus) -> Attempt {
     let old = try await tree(base, in: request.kind)
-    let wanted = try plan.produce(old)
+    let wanted = try await plan.produce(old)
     try checkIdentity(wanted, base, request, plan)
     let prepared = try await prepareUpdate(request, plan, wanted: wanted, old: old)
     if prepared.object == old {
@@ -210,7 +210,7 @@ extension APIServer {
         old: old, new: &object, structure: kind.structure, manager: plan.options.fieldManager,
         apiVersion: kind.kind.apiVersion, subresource: plan.surface.rawValue,
         resetFields: ManagedFieldsUpdater.resetFields(for: kind, subresource: plan.surface.rawValue),
-        now: request.now.rfc3339)
+        others: await versions(of: kind).updates(old: old, new: object), now: request.now.rfc3339)
     }
     object = UpdateRules.confine(object, old: old, kind: kind, surface: plan.surface, request: request)
     object = TypedDecoder.canonicalized(object, as: kind.structure)

@@ -144,11 +144,11 @@ extension APIServer {
     let path = kind.custom?.scale?.specReplicas ?? ["spec", "replicas"]
     let plan = UpdatePlan(
       surface: .scale, options: options, optionsKind: "PatchOptions",
-      produce: { (old) throws(APIStatus) in
+      produce: { (old) async throws(APIStatus) in
         let owners = old["metadata"]["managedFields"]
         var live = Scale.of(old, kind.custom)
         live["metadata"]["managedFields"] = ScaleOwnership.ofScale(owners, replicas: path)
-        let merged = try ServerSideApply.apply(
+        let merged = try await ServerSideApply.apply(
           live: live, applied: applied, structure: structure, manager: options.fieldManager,
           force: options.force ?? false, apiVersion: Scale.kind.apiVersion, subresource: UpdateSurface.scale.rawValue,
           now: request.now.rfc3339)

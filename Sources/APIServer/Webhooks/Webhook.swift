@@ -38,21 +38,20 @@ struct Webhook: Sendable {
   private static let environment = CELEnvironment(
     variables: AdmissionExpressions.variables(hasParams: false), libraries: .storedExpressions)
 
-  /// The kind as which the webhook is to see the request; nil when it is none of its business.
-  /// Throws 403 when its conditions cannot be evaluated and the webhook must not be passed over.
-  func kind(
-    for request: AdmissionRequest, _ objects: ObjectLookup, authorizer: any Authorizer
-  ) async throws(APIStatus) -> GroupVersionKind? {
-    guard let kind = rules.kind(for: request), selectors.select(request, objects),
-      try await meetsConditions(request, as: kind, authorizer)
-    else { return nil }
+  /// The kind as which the webhook is to see the request; nil when it is none of its business, as far as rules and
+  /// selectors go.
+  func kind(for request: AdmissionRequest, _ objects: ObjectLookup) -> GroupVersionKind? {
+    guard let kind = rules.kind(for: request), selectors.select(request, objects) else { return nil }
     return kind
   }
 
-  private func meetsConditions(
+  var hasConditions: Bool { !conditions.isEmpty }
+
+  /// Throws 403 when the conditions cannot be evaluated and the webhook must not be passed over.
+  /// `request`: with its objects as ones of `kind`.
+  func meetsConditions(
     _ request: AdmissionRequest, as kind: GroupVersionKind, _ authorizer: any Authorizer
   ) async throws(APIStatus) -> Bool {
-    guard !conditions.isEmpty else { return true }
     let decisions = KnownDecisions(authorizer, user: request.user)
     let bindings = AdmissionExpressions.bindings(request, as: kind, namespace: .null, authorizer: decisions)
     let outcome = await decisions.settle {

@@ -78,7 +78,10 @@ public final class WebhookCaller: Sendable {
   func kind(
     for request: AdmissionRequest, _ webhook: Webhook, _ objects: ObjectLookup
   ) async throws(APIStatus) -> GroupVersionKind? {
-    try await webhook.kind(for: request, objects, authorizer: authorizer)
+    guard let kind = webhook.kind(for: request, objects) else { return nil }
+    guard webhook.hasConditions else { return kind }
+    let shown = try await shown(request, as: kind, objects)
+    return try await webhook.meetsConditions(shown, as: kind, authorizer) ? kind : nil
   }
 
   /// What the webhook says of a request that it sees as one for `kind`.
@@ -107,8 +110,8 @@ public final class WebhookCaller: Sendable {
     return verdict
   }
 
-  /// The request with its objects as a webhook is to see them, where they come there by a conversion webhook.
-  private func shown(
+  /// The request with its objects as those of `kind`, where they come there by a conversion webhook.
+  func shown(
     _ request: AdmissionRequest, as kind: GroupVersionKind, _ objects: ObjectLookup
   ) async throws(APIStatus) -> AdmissionRequest {
     let descriptor = request.descriptor

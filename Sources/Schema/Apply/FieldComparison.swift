@@ -16,6 +16,7 @@ struct FieldComparison {
   }
 
   private init() {}
+  static let none = FieldComparison()
 
   mutating func subtractRecursively(_ ignored: FieldSet) {
     guard !ignored.isEmpty else { return }

@@ -147,11 +147,14 @@ struct ManagedFieldsEntries: Sendable {
 
   func index(of entry: Entry) -> Int? { entries.firstIndex { $0.belongs(to: entry) } }
 
-  /// Takes paths from every entry but one; entries left without any go.
-  mutating func remove(_ paths: FieldSet, exceptFrom actor: Entry) {
-    guard !paths.isEmpty else { return }
-    for index in entries.indices where !entries[index].belongs(to: actor) && entries[index].intersects(paths) {
-      entries[index].set = entries[index].set.subtracting(paths)
+  /// Takes what changed from every entry but one; entries left without any go, and so do those of versions that the
+  /// kind does not have (any more).
+  mutating func remove(_ comparisons: VersionedComparisons, exceptFrom actor: Entry) {
+    entries.removeAll { !$0.belongs(to: actor) && comparisons[$0.apiVersion] == nil }
+    for index in entries.indices where !entries[index].belongs(to: actor) {
+      guard let comparison = comparisons[entries[index].apiVersion], !comparison.isEmpty else { continue }
+      let paths = comparison.changed.union(comparison.removed)
+      if entries[index].intersects(paths) { entries[index].set = entries[index].set.subtracting(paths) }
     }
   }
 

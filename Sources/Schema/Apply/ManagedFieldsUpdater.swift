@@ -11,10 +11,13 @@ public enum ManagedFieldsUpdater {
   ///   - manager: who writes, see `FieldManagerName`.
   ///   - apiVersion: of the structure.
   ///   - resetFields: what this endpoint does not write, see `resetFields(for:subresource:)`.
+  ///   - others: both objects in the other versions that managers speak, see `otherVersions`. Versions that are not
+  ///     among them are taken for this one.
   ///   - now: RFC 3339 in seconds; used only where a manager's set changes.
   public static func update(
     old: JSONValue?, new: inout JSONValue, structure: Structure, manager: String, apiVersion: String,
-    subresource: String = "", resetFields: FieldSet = FieldSet(), now: String
+    subresource: String = "", resetFields: FieldSet = FieldSet(),
+    others: [String: UpdateInVersion] = [:], now: String
   ) {
     let stored = old?["metadata"]["managedFields"] ?? .null
     let requested = new["metadata"]["managedFields"]
@@ -33,13 +36,15 @@ public enum ManagedFieldsUpdater {
       manager: manager, operation: .update, apiVersion: apiVersion, time: now, subresource: subresource,
       set: comparison.changed)
     let position = entries.index(of: actor)
+    let comparisons = VersionedComparisons(own: comparison, others: others, resetFields: resetFields)
     let isOwnSame = position.map { entries.entries[$0].contains(all: comparison.changed) } ?? comparison.changed.isEmpty
     let isKept = entries.entries.enumerated().allSatisfy { index, entry in
-      !entry.intersects(comparison.removed) && (index == position || !entry.intersects(comparison.changed))
+      guard let comparison = comparisons[entry.apiVersion] else { return false }
+      return !entry.intersects(comparison.removed) && (index == position || !entry.intersects(comparison.changed))
     }
     if isOwnSame, isKept { return setManagedFields(base, of: &new, from: requested) }
 
-    entries.remove(comparison.changed.union(comparison.removed), exceptFrom: actor)
+    entries.remove(comparisons, exceptFrom: actor)
     if let position {
       let before = entries.entries[position].set
       actor.set = before.subtracting(comparison.removed).union(comparison.changed)
@@ -51,6 +56,16 @@ public enum ManagedFieldsUpdater {
     entries.removeEmpty()
     entries.cap()
     setManagedFields(entries.json, of: &new, from: requested)
+  }
+
+  /// The versions beside `apiVersion` that managers of either object speak.
+  public static func otherVersions(old: JSONValue, new: JSONValue, apiVersion: String) -> Set<String> {
+    var versions: Set<String> = []
+    let (stored, requested) = (old["metadata"]["managedFields"], new["metadata"]["managedFields"])
+    for entry in stored.elements { versions.insert(entry["apiVersion"].string ?? "") }
+    if requested != stored { for entry in requested.elements { versions.insert(entry["apiVersion"].string ?? "") } }
+    versions.subtract([apiVersion, ""])
+    return versions
   }
 
   /// The fields that an endpoint does not write: the main one not the status, the status one not the spec.

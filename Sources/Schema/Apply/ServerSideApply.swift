@@ -13,11 +13,12 @@ public enum ServerSideApply {
   ///     by its schema nor defaulted, for the manager would own what that adds.
   ///   - force: takes fields from other managers instead of failing.
   ///   - resetFields: what this endpoint does not write, see `ManagedFieldsUpdater.resetFields(for:subresource:)`.
+  ///   - versions: those that other managers may speak; nil for a kind that has one.
   /// - Throws: 409 naming every conflict; 400 when the body has managedFields; 500 when it does not fit the schema.
   public static func apply(
     live: JSONValue?, applied: JSONValue, structure: Structure, manager: String, force: Bool, apiVersion: String,
-    subresource: String = "", resetFields: FieldSet = FieldSet(), now: String
-  ) throws(APIStatus) -> JSONValue {
+    subresource: String = "", resetFields: FieldSet = FieldSet(), versions: (any ObjectVersions)? = nil, now: String
+  ) async throws(APIStatus) -> JSONValue {
     guard applied["metadata"]["managedFields"].isNull else {
       throw .badRequest("metadata.managedFields must be nil")
     }
@@ -29,8 +30,8 @@ public enum ServerSideApply {
       actor: ManagedFieldsEntries.Entry(
         manager: manager, operation: .apply, apiVersion: apiVersion, time: now, subresource: subresource,
         set: wanted.set.subtractingRecursively(resetFields)),
-      resetFields: resetFields, now: now)
-    operation.mergeAndPrune()
+      resetFields: resetFields, versions: versions ?? OneVersion(structure), now: now)
+    try await operation.mergeAndPrune()
     if !force {
       let allowed =
         manager == LastApplied.manager ? LastApplied.ownedFields(of: live, structure: structure) : FieldSet()
@@ -68,10 +69,11 @@ private struct Operation {
   /// The applier's entry as it shall be.
   var actor: ManagedFieldsEntries.Entry
   let resetFields: FieldSet
+  let versions: any ObjectVersions
 
   var entries: ManagedFieldsEntries
   var merged: JSONValue = .null
-  var comparison: FieldComparison?
+  var comparisons = VersionedComparisons()
 
   static let beforeFirstApply = "before-first-apply"
   /// Never removed as a whole: it says which object this is.
@@ -79,13 +81,14 @@ private struct Operation {
 
   init(
     live: JSONValue?, applied: JSONValue, structure: Structure, actor: ManagedFieldsEntries.Entry,
-    resetFields: FieldSet, now: String
+    resetFields: FieldSet, versions: any ObjectVersions, now: String
   ) {
     self.live = live
     self.applied = applied
     self.structure = structure
     self.actor = actor
     self.resetFields = resetFields
+    self.versions = versions
     entries = ManagedFieldsEntries(live?["metadata"]["managedFields"] ?? .null) ?? ManagedFieldsEntries()
     guard let live, entries.isEmpty else { return }
     // Whoever wrote the object so far is not known, but that someone did is.
@@ -98,39 +101,81 @@ private struct Operation {
     ]
   }
 
-  mutating func mergeAndPrune() {
+  mutating func mergeAndPrune() async throws(APIStatus) {
     merged = AppliedMerge.merge(applied, into: live, structure: structure)
     merged["metadata"]["managedFields"] = .null
-    if let position = entries.index(of: actor) { prune(formerly: entries.entries[position].set) }
-    var comparison = FieldComparison(old: live, new: merged, structure: structure)
-    comparison.subtractRecursively(resetFields)
-    self.comparison = comparison
+    if let position = entries.index(of: actor) { try await prune(formerly: entries.entries[position]) }
+    var own = FieldComparison(old: live, new: merged, structure: structure)
+    own.subtractRecursively(resetFields)
+    var others: [String: UpdateInVersion] = [:]
+    if let live, !own.isEmpty {
+      for version in Set(entries.entries.map(\.apiVersion)) where version != actor.apiVersion {
+        others[version] = try await versions.update(old: live, new: merged, in: version)
+      }
+    }
+    comparisons = VersionedComparisons(own: own, others: others, resetFields: resetFields)
+  }
+
+  /// The object in one version, and what it holds there.
+  private struct Seen {
+    let apiVersion: String
+    let object: JSONValue
+    let structure: Structure
+
+    func named(_ set: FieldSet) -> FieldSet {
+      set.includingNamedFields(.structure(structure)).subtracting(Operation.metadata)
+    }
+    var everything: FieldSet { named(AppliedFields(of: object, structure: structure).set) }
+    func removing(_ paths: FieldSet) -> Seen {
+      Seen(
+        apiVersion: apiVersion, object: AppliedMerge.removing(paths, from: object, structure: structure),
+        structure: structure)
+    }
+  }
+
+  /// Nil where the kind has no such version.
+  private func seen(_ seen: Seen, in apiVersion: String) async throws(APIStatus) -> Seen? {
+    if seen.apiVersion == apiVersion { return seen }
+    guard let structure = versions.structure(of: apiVersion) else { return nil }
+    return Seen(
+      apiVersion: apiVersion, object: try await versions.converted(seen.object, to: apiVersion), structure: structure)
   }
 
   /// Removes what the manager applied before and does not apply now, unless someone else owns it, or it holds
-  /// something the manager never owned.
-  private mutating func prune(formerly last: FieldSet) {
-    guard !last.subtracting(actor.set).isEmpty else { return }
-    let shape = MergeShape.structure(structure)
-    func named(_ set: FieldSet) -> FieldSet { set.includingNamedFields(shape).subtracting(Self.metadata) }
-    func everything(_ object: JSONValue) -> FieldSet { named(AppliedFields(of: object, structure: structure).set) }
-    let last = named(last)
-    let all = everything(merged)
-    let owned = FieldSet.union(of: [actor.set] + entries.entries.filter { !$0.belongs(to: actor) }.map(\.set))
+  /// something the manager never owned: all of it in the version in which the manager applied before.
+  private mutating func prune(formerly last: ManagedFieldsEntries.Entry) async throws(APIStatus) {
+    guard last.apiVersion != actor.apiVersion || !last.set.subtracting(actor.set).isEmpty else { return }
+    let now = Seen(apiVersion: actor.apiVersion, object: merged, structure: structure)
+    guard let whole = try await seen(now, in: last.apiVersion) else { return }
+    let lastSet = whole.named(last.set)
+    var kept = (whole: whole, pruned: whole.removing(lastSet))
+    for (version, owned) in ownedByVersion(first: last.apiVersion) {
+      guard let whole = try await seen(kept.whole, in: version), let pruned = try await seen(kept.pruned, in: version)
+      else { continue }
+      kept.whole = whole
+      kept.pruned = whole.removing(whole.everything.subtracting(pruned.everything.union(whole.named(owned))))
+    }
+    guard let withOwned = try await seen(kept.pruned, in: last.apiVersion) else { return }
+    let pruned = whole.removing(whole.everything.subtracting(withOwned.everything).intersection(lastSet))
+    if let result = try await seen(pruned, in: actor.apiVersion) { merged = result.object }
+  }
 
-    let bare = AppliedMerge.removing(last, from: merged, structure: structure)
-    let withOwned = AppliedMerge.removing(
-      all.subtracting(everything(bare).union(named(owned))), from: merged, structure: structure)
-    merged = AppliedMerge.removing(
-      all.subtracting(everything(withOwned)).intersection(last), from: merged, structure: structure)
+  /// What is owned by anybody after this apply, for each version that is spoken.
+  private func ownedByVersion(first: String) -> [(version: String, owned: FieldSet)] {
+    var sets = [actor.apiVersion: [actor.set]]
+    for entry in entries.entries where !entry.belongs(to: actor) {
+      sets[entry.apiVersion, default: []].append(entry.set)
+    }
+    // What the conversion out of the pruned version may need is put back first.
+    return sets.sorted { ($0.key == first ? 0 : 1, $0.key) < ($1.key == first ? 0 : 1, $1.key) }
+      .map { ($0.key, FieldSet.union(of: $0.value)) }
   }
 
   /// Throws when other managers own fields whose value would change.
   func checkConflicts(allowing allowed: FieldSet) throws(APIStatus) {
-    guard let changed = comparison?.changed, !changed.isEmpty else { return }
     var conflicts: [ApplyConflict] = []
-    for entry in entries.entries.sorted(by: ManagedFieldsEntries.Entry.precedes)
-    where !entry.belongs(to: actor) && entry.intersects(changed) {
+    for entry in entries.entries.sorted(by: ManagedFieldsEntries.Entry.precedes) where !entry.belongs(to: actor) {
+      guard let changed = comparisons[entry.apiVersion]?.changed, entry.intersects(changed) else { continue }
       entry.set.intersection(changed).subtracting(allowed).forEachPath { path in
         conflicts.append(ApplyConflict(entry: entry, path: path.map(PathElement.text).joined()))
       }
@@ -143,7 +188,7 @@ private struct Operation {
     var object = TypedDecoder.canonicalized(merged, as: structure)
     var former = live ?? .null
     former["metadata"]["managedFields"] = .null
-    if let comparison { entries.remove(comparison.changed.union(comparison.removed), exceptFrom: actor) }
+    entries.remove(comparisons, exceptFrom: actor)
     if let position = entries.index(of: actor) {
       let before = entries.entries[position]
       // The configuration may say what the canonical form leaves out; that is no change.

@@ -28,9 +28,14 @@ public final class ValidatingAdmissionPolicies: ValidatingAdmission {
     var bindings: [String: Compiled<PolicyBinding>] = [:]
   }
   private let authorizer: any Authorizer
+  private let webhooks: WebhookCaller
   private let cache = Mutex(Cache())
 
-  public init(authorizer: any Authorizer) { self.authorizer = authorizer }
+  /// `webhooks` convert what policies of other versions are to see.
+  public init(authorizer: any Authorizer, webhooks: WebhookCaller = .unreachable) {
+    self.authorizer = authorizer
+    self.webhooks = webhooks
+  }
 
   public func handles(_ operation: AdmissionOperation, _ resource: GroupResource, subresource: String) -> Bool {
     if resource.group == Self.group { return !Self.exempt.contains(resource.resource) }
@@ -46,7 +51,8 @@ public final class ValidatingAdmissionPolicies: ValidatingAdmission {
     var findings = PolicyFindings()
     for (policy, kind, bindings) in matching(stored, objects, request) {
       let decisions = KnownDecisions(authorizer, user: request.user)
-      let base = AdmissionExpressions.bindings(request, as: kind, namespace: namespace, authorizer: decisions)
+      let shown = try await webhooks.shown(request, as: kind, objects)
+      let base = AdmissionExpressions.bindings(shown, as: kind, namespace: namespace, authorizer: decisions)
       let parameters = PolicyParameters(policy: policy, request: request, objects: objects)
       for binding in bindings {
         switch parameters.find(for: binding) {
