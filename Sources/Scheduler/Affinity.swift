@@ -85,26 +85,42 @@ struct NodeAffinity: Sendable {
   }
 }
 
-/// One term of pod affinity or anti-affinity.
-struct PodAffinityTerm: Sendable {
+/// Which pods are meant: those of these namespaces (nil: of all) whose labels match.
+struct PodMatcher: Hashable, Sendable {
+  var namespaces: Set<String>?
   var selector: LabelSelector
+
+  func matches(namespace: String, labels: [String: String]) -> Bool {
+    (namespaces?.contains(namespace) ?? true) && selector.matches(labels)
+  }
+}
+
+/// One term of pod affinity or anti-affinity.
+struct PodAffinityTerm: Hashable, Sendable {
+  var selector: LabelSelector
+  /// By name, and by their labels: a pod of any of them is meant.
   var namespaces: Set<String>
-  /// Every namespace (an empty namespaceSelector); other namespace selectors are resolved by the caller's namespaces.
-  var allNamespaces: Bool
+  var namespaceSelector: LabelSelector
   var topologyKey: String
 
   init(json: JSONValue, namespace: String) {
     selector = json["labelSelector"].isNull ? .nothing : (try? LabelSelector(json["labelSelector"])) ?? .nothing
     let listed = json["namespaces"].elements.compactMap(\.string)
     let hasSelector = !json["namespaceSelector"].isNull
-    allNamespaces = hasSelector && ((try? LabelSelector(json["namespaceSelector"]))?.isEverything ?? false)
+    namespaceSelector = hasSelector ? (try? LabelSelector(json["namespaceSelector"])) ?? .nothing : .nothing
     namespaces = Set(listed.isEmpty && !hasSelector ? [namespace] : listed)
     topologyKey = json["topologyKey"].string ?? ""
   }
 
-  func matches(_ pod: PlacedPod) -> Bool { matches(namespace: pod.key.namespace, labels: pod.labels) }
-  func matches(namespace: String, labels: [String: String]) -> Bool {
-    (allNamespaces || namespaces.contains(namespace)) && selector.matches(labels)
+  /// The pods it means, `found` naming the namespaces whose labels match.
+  func matcher(_ found: (LabelSelector) -> Set<String>) -> PodMatcher {
+    if namespaceSelector.isEverything { return PodMatcher(namespaces: nil, selector: selector) }
+    let more = namespaceSelector.matchesNothing ? [] : found(namespaceSelector)
+    return PodMatcher(namespaces: namespaces.union(more), selector: selector)
+  }
+
+  func matches(namespace: String, namespaceLabels: [String: String], labels: [String: String]) -> Bool {
+    (namespaces.contains(namespace) || namespaceSelector.matches(namespaceLabels)) && selector.matches(labels)
   }
 }
 
@@ -133,6 +149,10 @@ struct PodAffinity: Sendable {
     requiredAnti = required(far)
     preferredAnti = preferred(far)
   }
+
+  var topologyKeys: Set<String> {
+    Set((required + requiredAnti + (preferred + preferredAnti).map(\.term)).map(\.topologyKey))
+  }
 }
 
 /// One topology spread constraint.
@@ -142,12 +162,18 @@ struct SpreadConstraint: Sendable {
   var isHard: Bool
   var selector: LabelSelector
   var minDomains: Int64
+  /// Nodes that the pod's node selector and affinity exclude are no domains (nodeAffinityPolicy Honor, the default).
+  var honorsNodeAffinity: Bool
+  /// Nor are nodes whose taints it does not tolerate (nodeTaintsPolicy Honor; the default is Ignore).
+  var honorsTaints: Bool
 
   init(json: JSONValue, podLabels: [String: String]) {
     topologyKey = json["topologyKey"].string ?? ""
     maxSkew = json["maxSkew"].integer ?? 1
     isHard = json["whenUnsatisfiable"].string != "ScheduleAnyway"
     minDomains = json["minDomains"].integer ?? 1
+    honorsNodeAffinity = json["nodeAffinityPolicy"].string != "Ignore"
+    honorsTaints = json["nodeTaintsPolicy"].string == "Honor"
     var selectorJSON = json["labelSelector"]
     // matchLabelKeys narrow the selector to pods that share the incoming pod's values.
     for key in json["matchLabelKeys"].elements.compactMap(\.string) {
@@ -162,5 +188,7 @@ struct SpreadConstraint: Sendable {
     self.isHard = isHard
     self.selector = selector
     minDomains = 1
+    honorsNodeAffinity = true
+    honorsTaints = false
   }
 }

@@ -1,190 +1,203 @@
-// The cluster as the scheduler sees it, indexed, and kept by deltas: the cost of one pod does not grow with the number
-// of pods that run already.
+// The cluster as the scheduler sees it: nodes, the pods placed on them (assumed ones included), the pods for which room
+// is being made, and what is counted over all of them; kept by deltas.
 import Client
 import Schema
 
-/// A pod that holds a place on a node.
-struct PlacedPod: Sendable {
-  var key: NamespacedName
-  var uid: String
-  var labels: [String: String]
-  var request: PodRequest
-  var priority: Int64
-  var hostPorts: [HostPort]
-  var isBeingDeleted: Bool
-  /// Uid of the controlling owner, or "".
-  var controllerUID: String
-  var affinity: PodAffinity?
-
-  init(_ pod: Pod, request: PodRequest) {
-    key = pod.key
-    uid = pod.metadata.uid
-    labels = pod.metadata.labels
-    self.request = request
-    priority = pod.spec.priority
-    hostPorts = HostPort.all(of: pod.spec)
-    isBeingDeleted = pod.metadata.isBeingDeleted
-    controllerUID = pod.metadata.controller?.uid ?? ""
-    affinity = PodAffinity(pod.spec.affinity, namespace: pod.namespace)
-  }
-}
-
-struct HostPort: Hashable, Sendable {
-  var ip: String
-  var protocolName: String
-  var port: Int64
-
-  static func all(of spec: PodSpec) -> [HostPort] {
-    spec.containers.flatMap(\.ports).filter { $0.hostPort > 0 }.map {
-      HostPort(ip: $0.hostIP.isEmpty ? "0.0.0.0" : $0.hostIP, protocolName: $0.protocolName, port: $0.hostPort)
-    }
-  }
-
-  /// 0.0.0.0 clashes with every address.
-  func conflicts(with other: HostPort) -> Bool {
-    port == other.port && protocolName == other.protocolName
-      && (ip == other.ip || ip == "0.0.0.0" || other.ip == "0.0.0.0")
-  }
-}
-
-/// One node with what runs on it.
-struct NodeState: Sendable {
-  var name: String
-  var labels: [String: String]
-  var taints: [Taint]
-  var isUnschedulable: Bool
-  var allocatable: Resources
-  var allowedPods: Int64
-  var images: [String: Int64]
-  private(set) var pods: [String: PlacedPod] = [:]
-  private(set) var requested = Resources()
-  private(set) var scoredMilliCPU: Int64 = 0
-  private(set) var scoredMemory: Int64 = 0
-
-  init(_ node: Node) {
-    name = node.name
-    labels = node.metadata.labels
-    taints = node.taints
-    isUnschedulable = node.isUnschedulable
-    allocatable = Resources(node.allocatable)
-    allowedPods = node.allocatable["pods"]?.value ?? 0
-    images = node.images
-  }
-
-  /// Takes over what runs on the node from its earlier state.
-  mutating func adopt(_ old: NodeState) {
-    pods = old.pods
-    requested = old.requested
-    scoredMilliCPU = old.scoredMilliCPU
-    scoredMemory = old.scoredMemory
-  }
-
-  mutating func add(_ pod: PlacedPod) {
-    remove(uid: pod.uid)
-    pods[pod.uid] = pod
-    requested += pod.request.resources
-    scoredMilliCPU += pod.request.scoredMilliCPU
-    scoredMemory += pod.request.scoredMemory
-  }
-
-  mutating func remove(uid: String) {
-    guard let pod = pods.removeValue(forKey: uid) else { return }
-    requested -= pod.request.resources
-    scoredMilliCPU -= pod.request.scoredMilliCPU
-    scoredMemory -= pod.request.scoredMemory
-  }
-}
-
-/// Pods that no selector can tell apart. Counting them together makes the cost of spreading and affinity independent of
-/// how many pods run: a thousand pods of one ReplicaSet are one group.
-struct LabelGroup: Hashable, Sendable {
-  var namespace: String
-  var labels: [String: String]
-  var isBeingDeleted: Bool
-
-  init(_ pod: PlacedPod) {
-    namespace = pod.key.namespace
-    labels = pod.labels
-    isBeingDeleted = pod.isBeingDeleted
-  }
-}
-
-/// All nodes and the pods placed on them, assumed ones included. Pods whose node is not known yet wait for it.
 struct ClusterSnapshot: Sendable {
-  private(set) var nodes: [String: NodeState] = [:]
+  /// Where a node was, its last state is left until another takes the place. Filters walk the table by `order`.
+  private(set) var table: [NodeState] = []
   /// In order of name: the round-robin of the filters walks it.
-  private(set) var order: [String] = []
+  private(set) var order: [NodeIndex] = []
+  private var indices: [String: NodeIndex] = [:]
+  private var free: [NodeIndex] = []
   /// Pod uid → node name.
   private var placement: [String: String] = [:]
+  /// Pods whose node is not known yet (or any more) wait for it.
   private var homeless: [String: [String: PlacedPod]] = [:]
-  /// Namespace → group → node → number of pods.
-  private var groups: [String: [LabelGroup: [String: Int64]]] = [:]
-  /// Pods with affinity or anti-affinity of their own, by uid: none, and the others' wishes need not be looked at.
-  private(set) var podsWithAffinity: [String: (pod: PlacedPod, node: String)] = [:]
+  /// Placed pods by namespace: where counting begins.
+  private var members: [String: [String: NodeIndex]] = [:]
+
+  private var domains: [String: TopologyDomains] = [:]
+  private var tallies = Tallies()
+  private(set) var wishes = Wishes()
+  /// Nodes by the images that they have: image → node → bytes.
+  private(set) var imageSizes: [String: [NodeIndex: Int64]] = [:]
+  /// Labels of namespaces, for terms that choose namespaces by them.
+  var namespaceLabels: [String: [String: String]] = [:]
+
+  /// Pods for which room is being made, by the node where (status.nominatedNodeName), by uid.
+  private(set) var nominations: [String: [String: PlacedPod]] = [:]
+  private var nominatedNode: [String: String] = [:]
+
+  var nodes: [NodeState] { order.map { table[$0] } }
+
+  func index(of name: String) -> NodeIndex? { indices[name] }
+
+  // MARK: Nodes
 
   mutating func put(_ node: Node) {
-    var state = NodeState(node)
-    if let old = nodes[node.name] {
-      state.adopt(old)
-    } else {
-      order.insert(node.name, at: position(of: node.name))
-      for pod in homeless.removeValue(forKey: node.name)?.values ?? [:].values { state.add(pod) }
+    guard let index = indices[node.name] else {
+      insert(node)
+      return
     }
-    nodes[node.name] = state
+    let old = table[index]
+    for image in old.images.keys { imageSizes[image]?[index] = nil }
+    let moves = domains.keys.contains { old.labels[$0] != node.metadata.labels[$0] }
+    // Pods are counted in the domains of their node: when those change, out there and in here.
+    if moves {
+      for pod in old.pods.values { count(pod, on: index, -1) }
+      for key in domains.keys { domains[key]?.remove(index, old.labels[key]) }
+    }
+    table[index].update(node)
+    if moves {
+      for key in domains.keys { domains[key]?.put(index, node.metadata.labels[key]) }
+      for pod in old.pods.values { count(pod, on: index, 1) }
+    }
+    for (image, size) in node.images { imageSizes[image, default: [:]][index] = size }
+    for image in old.images.keys where imageSizes[image]?.isEmpty == true { imageSizes[image] = nil }
+  }
+
+  private mutating func insert(_ node: Node) {
+    let index = free.popLast() ?? table.count
+    if index == table.count { table.append(NodeState(node)) } else { table[index] = NodeState(node) }
+    indices[node.name] = index
+    order.insert(index, at: position(of: node.name))
+    for key in domains.keys { domains[key]?.put(index, node.metadata.labels[key]) }
+    for (image, size) in node.images { imageSizes[image, default: [:]][index] = size }
+    for pod in homeless.removeValue(forKey: node.name)?.values ?? [:].values { settle(pod, on: index) }
   }
 
   mutating func remove(node name: String) {
-    guard let state = nodes.removeValue(forKey: name) else { return }
-    order.remove(at: position(of: name))
+    guard let index = indices[name] else { return }
+    let state = table[index]
+    for pod in state.pods.values { lift(pod.uid, from: index) }
     if !state.pods.isEmpty { homeless[name] = state.pods }
+    for key in domains.keys { domains[key]?.remove(index, state.labels[key]) }
+    for image in state.images.keys {
+      imageSizes[image]?[index] = nil
+      if imageSizes[image]?.isEmpty == true { imageSizes[image] = nil }
+    }
+    order.remove(at: position(of: name))
+    indices[name] = nil
+    free.append(index)
   }
+
+  // MARK: Pods
 
   mutating func place(_ pod: PlacedPod, on node: String) {
     remove(pod: pod.uid)
+    withdrawNomination(pod.uid)
     placement[pod.uid] = node
-    if pod.affinity != nil { podsWithAffinity[pod.uid] = (pod, node) }
-    groups[pod.key.namespace, default: [:]][LabelGroup(pod), default: [:]][node, default: 0] += 1
-    if nodes[node] != nil { nodes[node]?.add(pod) } else { homeless[node, default: [:]][pod.uid] = pod }
+    if let index = indices[node] { settle(pod, on: index) } else { homeless[node, default: [:]][pod.uid] = pod }
   }
 
+  /// The pod that left, nil when it had no place.
   @discardableResult
-  mutating func remove(pod uid: String) -> Bool {
-    guard let node = placement.removeValue(forKey: uid) else { return false }
-    podsWithAffinity[uid] = nil
-    if let pod = nodes[node]?.pods[uid] ?? homeless[node]?[uid] { leave(LabelGroup(pod), node) }
-    nodes[node]?.remove(uid: uid)
-    if homeless[node]?.removeValue(forKey: uid) != nil, homeless[node]?.isEmpty == true { homeless[node] = nil }
-    return true
+  mutating func remove(pod uid: String) -> PlacedPod? {
+    guard let node = placement.removeValue(forKey: uid) else { return nil }
+    if let index = indices[node] { return lift(uid, from: index) }
+    let pod = homeless[node]?.removeValue(forKey: uid)
+    if homeless[node]?.isEmpty == true { homeless[node] = nil }
+    return pod
+  }
+
+  mutating func refresh(_ pod: PlacedPod) {
+    if let index = placement[pod.uid].flatMap({ indices[$0] }) { table[index].refresh(pod) }
   }
 
   func node(of uid: String) -> String? { placement[uid] }
-  func pod(_ uid: String) -> PlacedPod? { placement[uid].flatMap { nodes[$0]?.pods[uid] ?? homeless[$0]?[uid] } }
 
-  /// How many pods that match stand on each node; nodes without any are left out. `namespaces`: nil for all.
-  func matching(
-    _ selector: LabelSelector, namespaces: Set<String>?, includingDeleted: Bool
-  ) -> [String: Int64] {
-    var counts: [String: Int64] = [:]
-    func add(_ groups: [LabelGroup: [String: Int64]]) {
-      for (group, perNode) in groups
-      where (includingDeleted || !group.isBeingDeleted) && selector.matches(group.labels) {
-        if counts.isEmpty { counts = perNode } else { counts.merge(perNode, uniquingKeysWith: +) }
+  func pod(_ uid: String) -> PlacedPod? {
+    guard let name = placement[uid] else { return nil }
+    return indices[name].map { table[$0].pods[uid] } ?? homeless[name]?[uid]
+  }
+
+  /// Counts a pod in on a node. By itself only for a moment, to see what would be if it stood there.
+  mutating func settle(_ pod: PlacedPod, on index: NodeIndex) {
+    table[index].add(pod)
+    members[pod.key.namespace, default: [:]][pod.uid] = index
+    count(pod, on: index, 1)
+  }
+
+  /// Counts a pod out. By itself only for a moment, to see what would be if it were gone.
+  @discardableResult
+  mutating func lift(_ uid: String, from index: NodeIndex) -> PlacedPod? {
+    guard let pod = table[index].remove(uid: uid) else { return nil }
+    members[pod.key.namespace]?[uid] = nil
+    if members[pod.key.namespace]?.isEmpty == true { members[pod.key.namespace] = nil }
+    count(pod, on: index, -1)
+    return pod
+  }
+
+  private mutating func count(_ pod: PlacedPod, on index: NodeIndex, _ delta: Int32) {
+    if let affinity = pod.affinity {
+      for key in affinity.topologyKeys { _ = know(key) }
+      wishes.count(affinity, delta) { [domains] key in Self.domain(of: index, key, domains) }
+    }
+    tallies.count(pod, delta) { [domains] key in Self.domain(of: index, key, domains) }
+  }
+
+  private static func domain(of node: NodeIndex, _ key: String?, _ domains: [String: TopologyDomains]) -> Int32 {
+    guard let key else { return Int32(node) }
+    return domains[key]?.domain(of: node) ?? TopologyDomains.none
+  }
+
+  // MARK: Counting
+
+  /// The domains of a topology key, from now on kept.
+  mutating func know(_ key: String) -> TopologyDomains {
+    if let known = domains[key] { return known }
+    var fresh = TopologyDomains()
+    for index in order { fresh.put(index, table[index].labels[key]) }
+    domains[key] = fresh
+    return fresh
+  }
+
+  /// How many pods that match stand in each domain.
+  mutating func tally(_ question: Tallies.Question) -> DomainCounts {
+    if let known = tallies.answer(question) { return known }
+    let domains = question.topologyKey.map { know($0) }
+    var counts = DomainCounts()
+    func add(_ pods: [String: NodeIndex]) {
+      for (uid, index) in pods {
+        guard let pod = table[index].pods[uid], question.matches(pod) else { continue }
+        counts.add(1, to: domains.map { $0.domain(of: index) } ?? Int32(index))
       }
     }
-    if let namespaces {
-      for namespace in namespaces { if let groups = groups[namespace] { add(groups) } }
+    if let namespaces = question.matchers.first?.namespaces {
+      for namespace in namespaces { if let pods = members[namespace] { add(pods) } }
     } else {
-      for groups in groups.values { add(groups) }
+      for pods in members.values { add(pods) }
     }
+    tallies.keep(question, counts)
     return counts
   }
 
-  private mutating func leave(_ group: LabelGroup, _ node: String) {
-    guard let count = groups[group.namespace]?[group]?[node] else { return }
-    groups[group.namespace]?[group]?[node] = count > 1 ? count - 1 : nil
-    guard groups[group.namespace]?[group]?.isEmpty == true else { return }
-    groups[group.namespace]?[group] = nil
-    if groups[group.namespace]?.isEmpty == true { groups[group.namespace] = nil }
+  func namespaces(_ selector: LabelSelector) -> Set<String> {
+    Set(namespaceLabels.lazy.filter { selector.matches($0.value) }.map(\.key))
+  }
+
+  // MARK: Nominations
+
+  mutating func nominate(_ pod: PlacedPod, to node: String) {
+    withdrawNomination(pod.uid)
+    nominations[node, default: [:]][pod.uid] = pod
+    nominatedNode[pod.uid] = node
+  }
+
+  mutating func withdrawNomination(_ uid: String) {
+    guard let node = nominatedNode.removeValue(forKey: uid) else { return }
+    nominations[node]?[uid] = nil
+    if nominations[node]?.isEmpty == true { nominations[node] = nil }
+  }
+
+  func nomination(of uid: String) -> String? { nominatedNode[uid] }
+
+  /// Takes back the nominations of less important pods to a node that a more important one is to have.
+  mutating func withdrawNominations(to node: String, below priority: Int64) -> [PlacedPod] {
+    let displaced = (nominations[node] ?? [:]).values.filter { $0.priority < priority }
+    for pod in displaced { withdrawNomination(pod.uid) }
+    return displaced.sorted { $0.key < $1.key }
   }
 
   /// Where `name` stands in `order`, or would.
@@ -193,7 +206,7 @@ struct ClusterSnapshot: Sendable {
     var high = order.count
     while low < high {
       let middle = (low + high) / 2
-      if order[middle] < name { low = middle + 1 } else { high = middle }
+      if table[order[middle]].name < name { low = middle + 1 } else { high = middle }
     }
     return low
   }

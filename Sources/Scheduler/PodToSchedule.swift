@@ -3,27 +3,52 @@ import Schema
 
 /// A pending pod with everything compiled that filters and scores ask for once per node.
 struct PodToSchedule: Sendable {
-  var pod: Pod
-  var request: PodRequest
-  var hostPorts: [HostPort]
-  var nodeAffinity: NodeAffinity
-  var podAffinity: PodAffinity?
-  var spread: [SpreadConstraint]
-  var placed: PlacedPod
+  let key: NamespacedName
+  let labels: [String: String]
+  let nodeName: String
+  let nodeSelector: [String: String]
+  let tolerations: [Toleration]
+  let toleratesUnschedulable: Bool
+  let request: PodRequest
+  let hostPorts: [HostPort]
+  let nodeAffinity: NodeAffinity
+  let podAffinity: CompiledAffinity?
+  let spread: [SpreadConstraint]
+  /// The spread constraints are the system's own: nodes that lack a label are scored all the same.
+  let spreadsByDefault: Bool
+  /// Images of its containers by their full names, and how many containers there are.
+  let images: [String]
+  /// The pod as it will stand on a node.
+  let placed: PlacedPod
+
+  /// Some nodes are not for it, whatever runs on them.
+  var choosesNodes: Bool { !nodeSelector.isEmpty || nodeAffinity.required != nil }
+
+  /// Pods whose coming may make it fit.
+  var awaited: [PodMatcher] {
+    (podAffinity?.required.map(\.matcher) ?? [])
+      + spread.filter(\.isHard).map { PodMatcher(namespaces: [key.namespace], selector: $0.selector) }
+  }
 
   /// `defaultSpread`: the selector of the Service or workload the pod belongs to, for the system's own soft spreading of
-  /// pods that ask for none (spec/6 §6.2).
-  init(_ pod: Pod, defaultSpread: LabelSelector?) {
-    self.pod = pod
-    request = PodRequest(pod.spec)
-    hostPorts = HostPort.all(of: pod.spec)
+  /// pods that ask for none (spec/6 §6.2). `namespaces` finds the namespaces whose labels match.
+  init(_ pod: Pod, defaultSpread: LabelSelector?, namespaces: (LabelSelector) -> Set<String> = { _ in [] }) {
+    key = pod.key
+    labels = pod.metadata.labels
+    nodeName = pod.spec.nodeName
+    nodeSelector = pod.spec.nodeSelector
+    tolerations = pod.spec.tolerations
+    let cordon = Taint(key: "node.kubernetes.io/unschedulable", effect: "NoSchedule")
+    toleratesUnschedulable = tolerations.contains { $0.tolerates(cordon) }
     nodeAffinity = NodeAffinity(pod.spec.affinity)
-    podAffinity = PodAffinity(pod.spec.affinity, namespace: pod.namespace)
-    placed = PlacedPod(pod, request: request)
-    if !pod.spec.topologySpreadConstraints.isEmpty {
-      spread = pod.spec.topologySpreadConstraints.map {
-        SpreadConstraint(json: $0, podLabels: pod.metadata.labels)
-      }
+    placed = PlacedPod(pod)
+    request = placed.request
+    hostPorts = placed.hostPorts
+    podAffinity = placed.affinity.map { CompiledAffinity($0, namespaces) }
+    images = (pod.spec.initContainers + pod.spec.containers).map { Self.fullName(ofImage: $0.image) }
+    spreadsByDefault = pod.spec.topologySpreadConstraints.isEmpty
+    if !spreadsByDefault {
+      spread = pod.spec.topologySpreadConstraints.map { SpreadConstraint(json: $0, podLabels: pod.metadata.labels) }
     } else if let selector = defaultSpread {
       spread = [
         SpreadConstraint(topologyKey: "kubernetes.io/hostname", maxSkew: 3, isHard: false, selector: selector),
@@ -32,5 +57,34 @@ struct PodToSchedule: Sendable {
     } else {
       spread = []
     }
+  }
+
+  /// With the tag that is meant where none is written.
+  private static func fullName(ofImage name: String) -> String {
+    let lastPart = name.utf8.lastIndex(of: UInt8(ascii: "/")).map { name[$0...] } ?? name[...]
+    return lastPart.utf8.contains(UInt8(ascii: ":")) ? name : name + ":latest"
+  }
+}
+
+/// What a pod wants of others, its namespace selectors resolved.
+struct CompiledAffinity: Sendable {
+  struct Term: Sendable {
+    var matcher: PodMatcher
+    var topologyKey: String
+  }
+  var required: [Term]
+  var requiredAnti: [Term]
+  /// Anti-affinity has weights below zero.
+  var preferred: [(weight: Int64, term: Term)]
+
+  init(_ affinity: PodAffinity, _ namespaces: (LabelSelector) -> Set<String>) {
+    func compile(_ term: PodAffinityTerm) -> Term {
+      Term(matcher: term.matcher(namespaces), topologyKey: term.topologyKey)
+    }
+    required = affinity.required.map(compile)
+    requiredAnti = affinity.requiredAnti.map(compile)
+    preferred =
+      affinity.preferred.map { ($0.weight, compile($0.term)) }
+      + affinity.preferredAnti.map { (-$0.weight, compile($0.term)) }
   }
 }

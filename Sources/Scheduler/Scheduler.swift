@@ -1,5 +1,5 @@
-// The scheduler: watches, decides with SchedulingCycle, binds (spec/6). Decisions are made one after the other on a
-// snapshot that includes what was decided and not yet bound; bindings are sent many at a time.
+// The scheduler: watches, decides with SchedulingCycle and Preemption, and has it done (spec/6). Decisions are made one
+// after the other on a snapshot that includes what was decided and not yet bound; bindings are sent many at a time.
 import Client
 import HTTP
 import JSON
@@ -13,7 +13,7 @@ public final class Scheduler: Sendable {
   /// Bindings under way at once; decisions wait when there are more.
   private static let maximumBindings = 256
 
-  private struct State {
+  struct State {
     var snapshot = ClusterSnapshot()
     var queue = SchedulingQueue()
     var cycle = SchedulingCycle()
@@ -26,16 +26,18 @@ public final class Scheduler: Sendable {
     var timerAt: MonotonicTime?
   }
 
-  private let world: any World
-  private let client: APIClient
-  private let recorder: EventRecorder
-  private let logger: Logger
+  let world: any World
+  let client: APIClient
+  let recorder: EventRecorder
+  let logger: Logger
   private let pods: Informer<Pod>
   private let nodes: Informer<Node>
   private let services: Informer<Service>
   private let replicaSets: Informer<ReplicaSet>
   private let replicationControllers: Informer<ReplicationController>
-  private let state = Mutex(State())
+  private let namespaces: Informer<Namespace>
+  private let budgets: Informer<PodDisruptionBudget>
+  let state = Mutex(State())
 
   public init(client: APIClient, logger: Logger) {
     world = client.world
@@ -50,20 +52,18 @@ public final class Scheduler: Sendable {
       client: client, indexers: ["namespace": { [$0.metadata.namespace] }], logger: logger)
     replicaSets = Informer(client: client, logger: logger)
     replicationControllers = Informer(client: client, logger: logger)
+    namespaces = Informer(client: client, logger: logger)
+    budgets = Informer(client: client, logger: logger)
+    namespaces.onEvent { [weak self] event in self?.namespaceChanged(event) }
     nodes.onEvent { [weak self] event in self?.nodeChanged(event) }
     pods.onEvent { [weak self] event in self?.podChanged(event) }
   }
 
   /// Schedules until the task is cancelled.
   public func run() async {
-    nodes.start()
-    services.start()
-    replicaSets.start()
-    replicationControllers.start()
-    await nodes.waitForSync()
-    await services.waitForSync()
-    await replicaSets.waitForSync()
-    await replicationControllers.waitForSync()
+    let others: [any Followed] = [nodes, services, replicaSets, replicationControllers, namespaces, budgets]
+    for informer in others { informer.start() }
+    for informer in others { await informer.waitForSync() }
     pods.start()
     await pods.waitForSync()
     state.withLock { $0.isRunning = true }
@@ -72,10 +72,7 @@ public final class Scheduler: Sendable {
     state.withLock { $0.isRunning = false }
     state.withLock { $0.timer?.cancel() }
     pods.stop()
-    nodes.stop()
-    services.stop()
-    replicaSets.stop()
-    replicationControllers.stop()
+    for informer in others { informer.stop() }
   }
 
   // MARK: Observing
@@ -106,14 +103,19 @@ public final class Scheduler: Sendable {
       if case .deleted = event {
         state.queue.remove(uid: uid)
         state.assumed.remove(uid)
-        if state.snapshot.remove(pod: uid) { state.queue.changed(.podRemoved, now: now) }
+        state.snapshot.withdrawNomination(uid)
+        if let gone = state.snapshot.remove(pod: uid) { state.queue.changed(.podRemoved, pod: gone, now: now) }
       } else if !pod.spec.nodeName.isEmpty {
         state.queue.remove(uid: uid)
         state.assumed.remove(uid)
         place(pod, &state, now: now)
       } else if !isOurs(pod) {
         state.queue.remove(uid: uid)
+        state.snapshot.withdrawNomination(uid)
       } else if !state.assumed.contains(uid) {
+        if !pod.status.nominatedNodeName.isEmpty, state.snapshot.nomination(of: uid) == nil {
+          state.snapshot.nominate(PlacedPod(pod), to: pod.status.nominatedNodeName)
+        }
         if case .updated(let old, let new) = event, !old.concernsOwnScheduling(comparedTo: new) {
           state.queue.refresh(new)
         } else {
@@ -126,14 +128,33 @@ public final class Scheduler: Sendable {
 
   /// Takes in a pod that stands on a node; most of its changes are nothing to others.
   private func place(_ pod: Pod, _ state: inout State, now: MonotonicTime) {
-    let known = state.snapshot.pod(pod.metadata.uid)
-    if let known, state.snapshot.node(of: known.uid) == pod.spec.nodeName, known.labels == pod.metadata.labels,
-      known.isBeingDeleted == pod.metadata.isBeingDeleted
+    let placed = PlacedPod(pod)
+    let known = state.snapshot.pod(placed.uid)
+    if let known, state.snapshot.node(of: known.uid) == pod.spec.nodeName, known.labels == placed.labels,
+      known.isBeingDeleted == placed.isBeingDeleted
     {
+      state.snapshot.refresh(placed)
       return
     }
-    state.snapshot.place(PlacedPod(pod, request: PodRequest(pod.spec)), on: pod.spec.nodeName)
-    state.queue.changed(known == nil ? .podPlaced : [.podPlaced, .podRemoved], now: now)
+    state.snapshot.place(placed, on: pod.spec.nodeName)
+    state.queue.changed(
+      known == nil ? .podPlaced : [.podPlaced, .podRemoved], pod: known == nil ? placed : nil, now: now)
+  }
+
+  private func namespaceChanged(_ event: InformerEvent<Namespace>) {
+    let now = world.now
+    state.withLock { state in
+      let namespace = event.object
+      if case .deleted = event {
+        state.snapshot.namespaceLabels[namespace.name] = nil
+      } else if state.snapshot.namespaceLabels.updateValue(namespace.metadata.labels, forKey: namespace.name)
+        != namespace.metadata.labels
+      {
+        // Terms that choose namespaces by their labels may mean other pods now.
+        state.queue.changed([.podPlaced, .podRemoved], now: now)
+      }
+    }
+    schedulePending()
   }
 
   private func isOurs(_ pod: Pod) -> Bool {
@@ -144,15 +165,20 @@ public final class Scheduler: Sendable {
 
   private enum Decision {
     case bind(SchedulingQueue.Entry, node: String)
-    case fail(SchedulingQueue.Entry, FitError)
+    /// `nomination`: the node where room is made for the pod; "" takes an earlier one back, nil leaves it.
+    case fail(SchedulingQueue.Entry, FitError, nomination: String?)
+    case makeRoom(SchedulingQueue.Entry, FitError, Eviction)
   }
 
   /// Decides for every pod that waits, and starts what follows from it.
-  private func schedulePending() {
+  func schedulePending() {
     while let decision = decideNext() {
       switch decision {
       case .bind(let entry, let node): world.spawn { await self.bind(entry, to: node) }
-      case .fail(let entry, let error): world.spawn { await self.report(entry, error) }
+      case .fail(let entry, let error, let nomination):
+        world.spawn { await self.report(entry.pod, error, nomination: nomination) }
+      case .makeRoom(let entry, let error, let eviction):
+        world.spawn { await self.makeRoom(for: entry, error, eviction) }
       }
     }
     armTimer()
@@ -165,35 +191,49 @@ public final class Scheduler: Sendable {
       guard state.isRunning, state.bindings < Self.maximumBindings else { return nil }
       state.queue.flush(now: now)
       guard let entry = state.queue.pop() else { return nil }
-      let prepared = PodToSchedule(entry.pod, defaultSpread: defaultSpread(for: entry.pod))
-      switch state.cycle.choose(prepared, in: state.snapshot, chance: &chance) {
+      let pod = PodToSchedule(
+        entry.pod, defaultSpread: defaultSpread(for: entry.pod), namespaces: state.snapshot.namespaces)
+      switch state.cycle.choose(pod, in: &state.snapshot, chance: &chance) {
       case .success(let node):
-        if !SchedulerMutant.assumptionsForgotten.isActive { state.snapshot.place(prepared.placed, on: node) }
-        state.queue.changed(.podPlaced, now: now)
-        state.assumed.insert(entry.pod.metadata.uid)
+        state.snapshot.withdrawNomination(pod.placed.uid)
+        if !SchedulerMutant.assumptionsForgotten.isActive { state.snapshot.place(pod.placed, on: node) }
+        state.queue.changed(.podPlaced, pod: pod.placed, now: now)
+        state.assumed.insert(pod.placed.uid)
         state.bindings += 1
         return .bind(entry, node: node)
-      case .failure(var error):
-        error.preemption = Self.preemptionText(entry.pod, error)
+      case .failure(let error):
         var refused = entry
         refused.cures = error.cures
+        refused.awaited = pod.awaited
         state.queue.refused(refused, now: now)
-        return .fail(entry, error)
+        return decision(for: refused, pod, error, &state, &chance)
       }
     }
   }
 
-  /// The tail that says why removing other pods would not help, counted per node.
-  private static func preemptionText(_ pod: Pod, _ error: FitError) -> String {
-    guard error.nodeCount > 0 else { return "" }
-    let head = "preemption: 0/\(error.nodeCount) nodes are available: "
-    if pod.spec.preemptionPolicy == "Never" { return "preemption: not eligible due to preemptionPolicy=Never." }
-    let helpless = error.refusals.values.filter { !$0.allSatisfy(\.isResolvable) }.count
-    let victimless = error.refusals.count - helpless
-    var parts: [String] = []
-    if victimless > 0 { parts.append("\(victimless) No preemption victims found for incoming pod") }
-    if helpless > 0 { parts.append("\(helpless) Preemption is not helpful for scheduling") }
-    return head + parts.sorted().joined(separator: ", ") + "."
+  /// What follows when no node will do: room is made, or the pod waits.
+  private func decision(
+    for entry: SchedulingQueue.Entry, _ pod: PodToSchedule, _ error: FitError, _ state: inout State,
+    _ chance: inout WorldRandom
+  ) -> Decision {
+    guard error.nodeCount > 0 else { return .fail(entry, error, nomination: nil) }
+    let preemption = Preemption(pod, policy: entry.pod.spec.preemptionPolicy, budgets: budgets.all)
+    switch preemption.plan(error, in: &state.snapshot, chance: &chance) {
+    case .victims(let victims, let node):
+      let displaced = state.snapshot.withdrawNominations(to: node, below: pod.placed.priority)
+      state.snapshot.nominate(pod.placed, to: node)
+      return .makeRoom(entry, error, Eviction(victims: victims, node: node, displaced: displaced))
+    case .waiting(let why), .forbidden(let why):
+      var told = error
+      told.preemption = why
+      return .fail(entry, told, nomination: nil)
+    case .helpless(let why):
+      var told = error
+      told.preemption = why
+      let hadNomination = state.snapshot.nomination(of: pod.placed.uid) != nil
+      state.snapshot.withdrawNomination(pod.placed.uid)
+      return .fail(entry, told, nomination: hadNomination ? "" : nil)
+    }
   }
 
   /// The selector by which the system spreads pods that ask for nothing: all their Services' and their owner's together.
@@ -228,67 +268,15 @@ public final class Scheduler: Sendable {
       }
     }
   }
-
-  // MARK: Acting
-
-  private func bind(_ entry: SchedulingQueue.Entry, to node: String) async {
-    let pod = entry.pod
-    do {
-      try await client.create(
-        .pods, namespace: pod.namespace,
-        [
-          "apiVersion": "v1", "kind": "Binding",
-          "metadata": [
-            "name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.metadata.uid),
-          ],
-          "target": ["kind": "Node", "name": .string(node)],
-        ], name: pod.name, subresource: "binding")
-      recorder.record(
-        .init(pod), .normal, reason: "Scheduled",
-        message: "Successfully assigned \(pod.key) to \(node)")
-      state.withLock { $0.bindings -= 1 }
-    } catch {
-      let status = error as? APIStatus
-      let now = world.now
-      state.withLock { state in
-        state.bindings -= 1
-        guard state.assumed.remove(pod.metadata.uid) != nil else { return }
-        state.snapshot.remove(pod: pod.metadata.uid)
-        state.queue.changed(.podRemoved, now: now)
-        // A conflict or a vanished pod: the informer brings the truth. Anything else is tried again.
-        if status?.code != 404 && status?.code != 409 { state.queue.retryLater(entry, now: now) }
-      }
-      logger.debug("binding \(pod.key) to \(node): \(error)")
-    }
-    schedulePending()
-  }
-
-  private func report(_ entry: SchedulingQueue.Entry, _ error: FitError) async {
-    let pod = entry.pod
-    recorder.record(.init(pod), .warning, reason: "FailedScheduling", message: error.message)
-    let old = pod.status.condition("PodScheduled")
-    guard old?.reason != "Unschedulable" || old?.message != error.message else { return }
-    do {
-      try await client.patch(
-        .pods, namespace: pod.namespace, name: pod.name,
-        [
-          "metadata": ["uid": .string(pod.metadata.uid)],
-          "status": [
-            "conditions": [
-              [
-                "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                "message": .string(error.message),
-                "lastTransitionTime": .string(
-                  (old?.status == "False" ? old?.lastTransitionTime : nil)?.rfc3339 ?? world.wallClock.rfc3339),
-              ]
-            ]
-          ],
-        ], type: .strategic, subresource: "status")
-    } catch {
-      logger.debug("reporting \(pod.key): \(error)")
-    }
-  }
 }
+
+/// An informer of whatever kind.
+private protocol Followed: Sendable {
+  func start()
+  func stop()
+  func waitForSync() async
+}
+extension Informer: Followed {}
 
 extension Node {
   /// Heartbeats change a node every few seconds; only these changes can make a pod fit.
@@ -304,5 +292,7 @@ extension Pod {
     metadata.labels != new.metadata.labels || spec.schedulingGates != new.spec.schedulingGates
       || spec.tolerations != new.spec.tolerations || spec.nodeSelector != new.spec.nodeSelector
       || spec.affinity != new.spec.affinity
+      // Room that was being made for it is another's now.
+      || (!status.nominatedNodeName.isEmpty && new.status.nominatedNodeName.isEmpty)
   }
 }

@@ -19,6 +19,15 @@ struct SchedulingQueue: Sendable {
     var attempts = 0
     /// The changes after which the last refusals may not hold.
     var cures: ClusterChange = []
+    /// Pods whose coming may help: those that it wants near, or that it is to be even with. Nil: any.
+    var awaited: [PodMatcher]?
+
+    /// Whether a change may make the pod fit (kube-scheduler's queueing hints).
+    func isHelped(by change: ClusterChange, _ pod: PlacedPod?) -> Bool {
+      let hits = cures.intersection(change)
+      guard hits == .podPlaced, let pod, let awaited else { return !hits.isEmpty }
+      return awaited.contains { $0.matches(namespace: pod.key.namespace, labels: pod.labels) }
+    }
   }
 
   /// 1 s doubling to 10 s; pods left unschedulable for five minutes are tried again whatever happened (spec/6 §6.3).
@@ -72,6 +81,9 @@ struct SchedulingQueue: Sendable {
     unschedulable[uid] = nil
   }
 
+  /// Takes out a pod that waits for a change. False when it does not.
+  mutating func takeBack(uid: String) -> Bool { unschedulable.removeValue(forKey: uid) != nil }
+
   /// The pod to try next: highest priority, then longest in the queue.
   mutating func pop() -> Entry? {
     while let next = tickets.pop() {
@@ -98,10 +110,11 @@ struct SchedulingQueue: Sendable {
     expect(until)
   }
 
-  /// Pods that this may help wait out their back-off and are tried again.
-  mutating func changed(_ change: ClusterChange, now: MonotonicTime) {
+  /// Pods that this may help wait out their back-off and are tried again. `pod`: the one that came or went.
+  mutating func changed(_ change: ClusterChange, pod: PlacedPod? = nil, now: MonotonicTime) {
     guard !awaited.isDisjoint(with: change) else { return }
-    let helped = unschedulable.filter { !$0.value.entry.cures.isDisjoint(with: change) }
+    let helped = unschedulable.filter { $0.value.entry.isHelped(by: change, pod) }
+    guard !helped.isEmpty else { return }
     for (uid, waiting) in helped.sorted(by: { ($0.value.since, $0.key) < ($1.value.since, $1.key) }) {
       unschedulable[uid] = nil
       let until = waiting.since + Self.backoff(waiting.entry.attempts)

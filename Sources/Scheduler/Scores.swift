@@ -17,18 +17,24 @@ enum NodeScores {
 
   /// The weighted sum for each of `nodes`, in their order.
   static func totals(
-    _ pod: PodToSchedule, _ nodes: [NodeState], spread: SpreadState, affinity: AffinityState
+    _ pod: PodToSchedule, _ nodes: [NodeIndex], _ snapshot: ClusterSnapshot, spread: SpreadState,
+    affinity: AffinityState
   ) -> [Int64] {
-    var totals = nodes.map { node in
-      leastAllocated(pod, node) * Weight.resourcesFit + balanced(pod, node) * Weight.balancedAllocation
-        + imageLocality(pod, node) * Weight.imageLocality
+    var totals = nodes.map { index in
+      let load = snapshot.table[index].load
+      return leastAllocated(pod, load) * Weight.resourcesFit + balanced(pod, load) * Weight.balancedAllocation
     }
     func add(_ scores: [Int64], weight: Int64) {
       for (index, score) in scores.enumerated() { totals[index] += score * weight }
     }
-    add(normalized(nodes.map { untoleratedPreferences(pod, $0) }, reversed: true), weight: Weight.taintToleration)
+    if let scores = imageLocality(pod, nodes, snapshot) { add(scores, weight: Weight.imageLocality) }
+    if nodes.contains(where: { snapshot.table[$0].hasSoftTaints }) {
+      let taints = nodes.map { untoleratedPreferences(pod, snapshot.table[$0]) }
+      add(normalized(taints, reversed: true), weight: Weight.taintToleration)
+    }
     if !pod.nodeAffinity.preferred.isEmpty {
-      add(normalized(nodes.map { preferredTerms(pod, $0) }, reversed: false), weight: Weight.nodeAffinity)
+      let terms = nodes.map { preferredTerms(pod, snapshot.table[$0]) }
+      add(normalized(terms, reversed: false), weight: Weight.nodeAffinity)
     }
     if let scores = spread.scores(nodes) { add(scores, weight: Weight.topologySpread) }
     if let scores = affinity.scores(nodes) { add(scores, weight: Weight.interPodAffinity) }
@@ -45,44 +51,49 @@ enum NodeScores {
     }
   }
 
-  private static func leastAllocated(_ pod: PodToSchedule, _ node: NodeState) -> Int64 {
+  private static func leastAllocated(_ pod: PodToSchedule, _ load: NodeLoad) -> Int64 {
     func free(_ used: Int64, _ capacity: Int64) -> Int64 {
       capacity <= 0 || used > capacity ? 0 : (capacity - used) * maximum / capacity
     }
     return
-      (free(node.scoredMilliCPU + pod.request.scoredMilliCPU, node.allocatable.milliCPU)
-      + free(node.scoredMemory + pod.request.scoredMemory, node.allocatable.memory)) / 2
+      (free(load.scoredMilliCPU + pod.request.scoredMilliCPU, load.allocatable.milliCPU)
+      + free(load.scoredMemory + pod.request.scoredMemory, load.allocatable.memory)) / 2
   }
 
   /// CPU and memory used in equal parts leave room that fits more.
-  private static func balanced(_ pod: PodToSchedule, _ node: NodeState) -> Int64 {
-    func fraction(_ used: Int64, _ capacity: Int64) -> Double {
-      capacity <= 0 ? 1 : min(1, Double(used) / Double(capacity))
+  private static func balanced(_ pod: PodToSchedule, _ load: NodeLoad) -> Int64 {
+    func fraction(_ used: Int64, _ capacity: Int64) -> Double? {
+      capacity <= 0 ? nil : min(1, Double(used) / Double(capacity))
     }
-    let cpu = fraction(node.requested.milliCPU + pod.request.resources.milliCPU, node.allocatable.milliCPU)
-    let memory = fraction(node.requested.memory + pod.request.resources.memory, node.allocatable.memory)
+    let cpu = fraction(load.requested.milliCPU + pod.request.resources.milliCPU, load.allocatable.milliCPU)
+    let memory = fraction(load.requested.memory + pod.request.resources.memory, load.allocatable.memory)
+    guard let cpu, let memory else { return maximum }
     return Int64((1 - (cpu - memory).magnitude / 2) * Double(maximum))
   }
 
   private static let smallImage: Int64 = 23 << 20
   private static let largeImage: Int64 = 1000 << 20
 
-  /// Images that are there already need no pulling.
-  private static func imageLocality(_ pod: PodToSchedule, _ node: NodeState) -> Int64 {
-    guard !node.images.isEmpty, !pod.pod.spec.containers.isEmpty else { return 0 }
-    var present: Int64 = 0
-    for container in pod.pod.spec.containers {
-      let name = container.image.contains(":") ? container.image : container.image + ":latest"
-      if let size = node.images[name] { present += size }
+  /// Images that are there already need no pulling; one that is on few nodes counts less, or all pods would go to these.
+  /// Nil when no node has any.
+  private static func imageLocality(
+    _ pod: PodToSchedule, _ nodes: [NodeIndex], _ snapshot: ClusterSnapshot
+  ) -> [Int64]? {
+    let known = pod.images.compactMap { snapshot.imageSizes[$0] }
+    guard !known.isEmpty else { return nil }
+    let largest = largeImage * Int64(pod.images.count)
+    let total = Double(snapshot.order.count)
+    return nodes.map { node in
+      let present = known.reduce(Int64(0)) { sum, sizes in
+        sum + Int64(Double(sizes[node] ?? 0) * (Double(sizes.count) / total))
+      }
+      return maximum * (min(max(present, smallImage), largest) - smallImage) / (largest - smallImage)
     }
-    let count = Int64(pod.pod.spec.containers.count)
-    let bounded = min(max(present, smallImage), largeImage * count)
-    return maximum * (bounded - smallImage) / (largeImage * count - smallImage)
   }
 
   private static func untoleratedPreferences(_ pod: PodToSchedule, _ node: NodeState) -> Int64 {
     node.taints.reduce(0) { count, taint in
-      let isTolerated = pod.pod.spec.tolerations.contains { $0.tolerates(taint) }
+      let isTolerated = pod.tolerations.contains { $0.tolerates(taint) }
       return taint.effect == "PreferNoSchedule" && !isTolerated ? count + 1 : count
     }
   }

@@ -152,8 +152,138 @@ import Testing
     var bench = Bench(nodes: (0..<200).map { Fixture.node("n\($0)", cpu: "16") })
     let selector = LabelSelector(matchLabels: ["app": "web"])
     for index in 0..<1000 { bench.put(Bench.pod("p\(index)", labels: ["app": "web"]), spread: selector) }
-    let counts = bench.snapshot.nodes.values.map(\.pods.count)
+    let counts = bench.snapshot.nodes.map(\.pods.count)
     #expect(counts.reduce(0, +) == 1000)
     #expect((counts.max() ?? 0) - (counts.min() ?? 0) <= 4)
+  }
+
+  @Test func aTermOfAffinityIsMetByPodsThatMeetAllTerms() {
+    var bench = Bench(nodes: [
+      Fixture.node("a", labels: ["zone": "1"]), Fixture.node("b", labels: ["zone": "2"]),
+    ])
+    bench.force(Bench.pod("front", labels: ["app": "front"]), on: "a")
+    bench.force(Bench.pod("both", labels: ["app": "front", "tier": "web"]), on: "b")
+    func near(_ labels: JSONValue) -> JSONValue { ["labelSelector": ["matchLabels": labels], "topologyKey": "zone"] }
+    let spec: JSONValue = [
+      "affinity": [
+        "podAffinity": [
+          "requiredDuringSchedulingIgnoredDuringExecution": [near(["app": "front"]), near(["tier": "web"])]
+        ]
+      ]
+    ]
+    #expect(bench.put(Bench.pod("p", spec: spec)) == "b")
+  }
+
+  @Test func namespacesAreChosenByTheirLabels() {
+    var bench = Bench(nodes: [Fixture.node("a"), Fixture.node("b")])
+    bench.snapshot.namespaceLabels = ["default": [:], "other": ["team": "x"]]
+    var theirs = Fixture.pod("theirs", labels: ["app": "web"])
+    theirs["metadata"]["namespace"] = "other"
+    theirs["metadata"]["uid"] = "uid-theirs"
+    bench.force(Pod(json: theirs), on: "a")
+    func apart(_ selector: JSONValue) -> JSONValue {
+      [
+        "affinity": [
+          "podAntiAffinity": [
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+              [
+                "labelSelector": ["matchLabels": ["app": "web"]], "topologyKey": "kubernetes.io/hostname",
+                "namespaceSelector": selector,
+              ]
+            ]
+          ]
+        ]
+      ]
+    }
+    let team = apart(["matchLabels": ["team": "x"]])
+    #expect(bench.put(Bench.pod("p1", spec: team)) == "b")
+    // What it wants of others holds against them, too: a pod of that namespace is kept out of b and finds no other node.
+    bench.force(Bench.pod("everywhere", spec: apart([:])), on: "a")
+    var late = theirs
+    late["metadata"]["name"] = "late"
+    late["metadata"]["uid"] = "uid-late"
+    #expect(
+      bench.put(Pod(json: late))
+        == "0/2 nodes are available: 2 node(s) didn't satisfy existing pods anti-affinity rules.")
+    #expect(bench.put(Bench.pod("ours", labels: ["app": "web"])) == "b")
+  }
+
+  @Test func nodesThatThePodCannotGoToAreNoDomainsUnlessAskedFor() {
+    func bench() -> Bench {
+      Bench(nodes: [
+        Fixture.node("a", labels: ["zone": "1", "disk": "ssd"]), Fixture.node("b", labels: ["zone": "2"]),
+      ])
+    }
+    func spec(_ policy: String?) -> JSONValue {
+      var constraint: JSONValue = [
+        "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": ["matchLabels": ["app": "web"]],
+      ]
+      if let policy { constraint["nodeAffinityPolicy"] = .string(policy) }
+      return ["nodeSelector": ["disk": "ssd"], "topologySpreadConstraints": [constraint]]
+    }
+    var honest = bench()
+    for index in 0..<3 {
+      #expect(honest.put(Bench.pod("p\(index)", labels: ["app": "web"], spec: spec(nil))) == "a")
+    }
+    var ignoring = bench()
+    #expect(ignoring.put(Bench.pod("p0", labels: ["app": "web"], spec: spec("Ignore"))) == "a")
+    #expect(
+      ignoring.put(Bench.pod("p1", labels: ["app": "web"], spec: spec("Ignore")))
+        == "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, "
+        + "1 node(s) didn't match pod topology spread constraints.")
+  }
+
+  @Test func tooFewDomainsCountAsEmptyOnes() {
+    var bench = Bench(nodes: [Fixture.node("a", labels: ["zone": "1"])])
+    let spec: JSONValue = [
+      "topologySpreadConstraints": [
+        [
+          "maxSkew": 1, "minDomains": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+          "labelSelector": ["matchLabels": ["app": "web"]],
+        ]
+      ]
+    ]
+    #expect(bench.put(Bench.pod("p0", labels: ["app": "web"], spec: spec)) == "a")
+    #expect(bench.put(Bench.pod("p1", labels: ["app": "web"], spec: spec)).contains("topology spread"))
+    bench.snapshot.put(Node(json: Fixture.node("b", labels: ["zone": "2"])))
+    #expect(bench.put(Bench.pod("p1", labels: ["app": "web"], spec: spec)) == "b")
+  }
+
+  /// What is kept by deltas is what counting anew gives, whatever came and went.
+  @Test func countsStayTrueWhateverComesAndGoes() {
+    var bench = Bench(nodes: [])
+    var chance = Chance(state: 42)
+    let selector = LabelSelector(matchLabels: ["app": "a1"])
+    let questions = ["zone", "kubernetes.io/hostname", nil].map { key in
+      Tallies.Question(
+        matchers: [PodMatcher(namespaces: ["default"], selector: selector)], topologyKey: key, includingDeleted: true)
+    }
+    for question in questions { _ = bench.snapshot.tally(question) }
+    for step in 0..<2000 {
+      let node = "n\(Int.random(in: 0..<6, using: &chance))"
+      let uid = "p\(Int.random(in: 0..<30, using: &chance))"
+      switch Int.random(in: 0..<6, using: &chance) {
+      case 0:
+        let zone = "z\(Int.random(in: 0..<3, using: &chance))"
+        bench.snapshot.put(Node(json: Fixture.node(node, labels: zone == "z0" ? [:] : ["zone": zone])))
+      case 1 where step % 5 == 0: bench.snapshot.remove(node: node)
+      case 2: bench.snapshot.remove(pod: "uid-\(uid)")
+      default:
+        bench.force(
+          Bench.pod(uid, labels: ["app": .string("a\(Int.random(in: 0..<3, using: &chance))")]), on: node)
+      }
+      var zones: [Int32: Int64] = [:]
+      var total = 0
+      let domains = bench.snapshot.know("zone")
+      for index in bench.snapshot.order {
+        let count = bench.snapshot.table[index].pods.values.count { selector.matches($0.labels) }
+        #expect(bench.snapshot.tally(questions[2])[Int32(index)] == Int64(count))
+        total += count
+        zones[domains.domain(of: index), default: 0] += Int64(count)
+      }
+      for (zone, count) in zones where zone >= 0 { #expect(bench.snapshot.tally(questions[0])[zone] == count) }
+      #expect(bench.snapshot.tally(questions[1]).total == total)
+    }
   }
 }

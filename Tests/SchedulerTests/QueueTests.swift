@@ -1,5 +1,6 @@
 import Client
 import JSON
+import Schema
 import Testing
 import World
 
@@ -74,5 +75,19 @@ import World
     #expect(queue.pop() == nil)
     queue.add(pod("a"))
     #expect(queue.pop() != nil)
+  }
+
+  @Test func onlyAPodThatIsWantedNearWakesWhoWaitsForOne() throws {
+    var queue = SchedulingQueue()
+    queue.add(pod("a"))
+    var entry = try next(&queue)
+    entry.cures = [.nodes, .podPlaced, .podRemoved]
+    entry.awaited = [PodMatcher(namespaces: ["default"], selector: LabelSelector(matchLabels: ["app": "team"]))]
+    queue.refused(entry, now: start)
+    let later = start + .seconds(5)
+    queue.changed(.podPlaced, pod: PlacedPod(Bench.pod("b", labels: ["app": "other"])), now: later)
+    #expect(queue.pop() == nil)
+    queue.changed(.podPlaced, pod: PlacedPod(Bench.pod("c", labels: ["app": "team"])), now: later)
+    #expect(queue.pop()?.pod.name == "a")
   }
 }

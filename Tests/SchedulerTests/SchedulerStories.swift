@@ -87,4 +87,48 @@ import World
       #expect(try await admin.get(.pods, namespace: "default", name: "web")["spec"]["nodeName"].isZero)
     }
   }
+
+  @Test func aMoreImportantPodTakesThePlaceOfALessImportantOne() throws {
+    try tell { cluster, admin, _ in
+      for (name, value) in [("high", 1000), ("low", 1)] as [(String, Int64)] {
+        try await admin.create(
+          .priorityClasses, ["metadata": ["name": .string(name)], "value": .integer(value)])
+      }
+      func pod(_ name: String, _ priority: String) -> JSONValue {
+        var pod = Fixture.pod(name, cpu: "700m")
+        pod["spec"]["priorityClassName"] = .string(priority)
+        return pod
+      }
+      try await admin.create(.nodes, Fixture.node("n", cpu: "1"))
+      try await admin.patch(.nodes, name: "n", ["spec": ["taints": .null]], type: .merge)
+      try await admin.create(.pods, namespace: "default", pod("victim", "low"))
+      try await cluster.world.eventually("bound") {
+        try await admin.get(.pods, namespace: "default", name: "victim")["spec"]["nodeName"].string == "n"
+      }
+      try await admin.create(.pods, namespace: "default", pod("urgent", "high"))
+      try await cluster.world.eventually("told and deleted, the room promised") {
+        let victim = Pod(json: try await admin.get(.pods, namespace: "default", name: "victim"))
+        let condition = victim.status.condition("DisruptionTarget")
+        let urgent = try await admin.get(.pods, namespace: "default", name: "urgent")
+        return victim.metadata.isBeingDeleted && condition?.reason == "PreemptionByScheduler"
+          && condition?.message == "default-scheduler: preempting to accommodate a higher priority pod"
+          && urgent["status"]["nominatedNodeName"].string == "n"
+      }
+      // Another that is no more important than the victim does not get the room.
+      try await admin.create(.pods, namespace: "default", pod("late", "low"))
+      // The kubelet's part.
+      try await admin.delete(.pods, namespace: "default", name: "victim", .init(gracePeriodSeconds: 0))
+      try await cluster.world.eventually("the room is taken") {
+        try await admin.get(.pods, namespace: "default", name: "urgent")["spec"]["nodeName"].string == "n"
+      }
+      #expect(try await admin.get(.pods, namespace: "default", name: "late")["spec"]["nodeName"].isZero)
+      try await cluster.world.eventually("Preempted") {
+        let uid = Pod(json: try await admin.get(.pods, namespace: "default", name: "urgent")).metadata.uid
+        return try await admin.list(.events, namespace: "default").items.contains {
+          $0["reason"].string == "Preempted" && $0["message"].string == "Preempted by pod \(uid) on node n"
+            && $0["involvedObject"]["name"].string == "victim" && $0["type"].string == "Normal"
+        }
+      }
+    }
+  }
 }

@@ -35,12 +35,23 @@ struct Bench {
   /// Decides for a pod and places it; the node, or the words of the refusal.
   @discardableResult
   mutating func put(_ pod: Pod, spread: LabelSelector? = nil) -> String {
-    let prepared = PodToSchedule(pod, defaultSpread: spread)
-    switch cycle.choose(prepared, in: snapshot, chance: &chance) {
+    let prepared = PodToSchedule(pod, defaultSpread: spread, namespaces: snapshot.namespaces)
+    switch cycle.choose(prepared, in: &snapshot, chance: &chance) {
     case .success(let node):
       snapshot.place(prepared.placed, on: node)
       return node
     case .failure(let error): return error.message
     }
+  }
+
+  /// Puts a pod on a node, whether it fits or not.
+  mutating func force(_ pod: Pod, on node: String) { snapshot.place(PlacedPod(pod), on: node) }
+
+  /// What would be done so that a pod fits that does not.
+  mutating func preempt(_ pod: Pod, budgets: [PodDisruptionBudget] = []) -> PreemptionOutcome? {
+    let prepared = PodToSchedule(pod, defaultSpread: nil, namespaces: snapshot.namespaces)
+    guard case .failure(let error) = cycle.choose(prepared, in: &snapshot, chance: &chance) else { return nil }
+    return Preemption(prepared, policy: pod.spec.preemptionPolicy, budgets: budgets)
+      .plan(error, in: &snapshot, chance: &chance)
   }
 }

@@ -1,0 +1,139 @@
+// What the scheduler does about its decisions, through the API: binds, tells why not, makes room (spec/6 §6.5, §6.6).
+import Client
+import JSON
+import Logging
+import Schema
+import Synchronization
+import World
+
+/// Pods that go so that another fits on a node.
+struct Eviction: Sendable {
+  var victims: [PlacedPod]
+  var node: String
+  /// Less important pods that were to have the room.
+  var displaced: [PlacedPod]
+}
+
+extension Scheduler {
+  func bind(_ entry: SchedulingQueue.Entry, to node: String) async {
+    let pod = entry.pod
+    do {
+      try await client.create(
+        .pods, namespace: pod.namespace,
+        [
+          "apiVersion": "v1", "kind": "Binding",
+          "metadata": [
+            "name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.metadata.uid),
+          ],
+          "target": ["kind": "Node", "name": .string(node)],
+        ], name: pod.name, subresource: "binding")
+      recorder.record(
+        .init(pod), .normal, reason: "Scheduled",
+        message: "Successfully assigned \(pod.key) to \(node)")
+      state.withLock { $0.bindings -= 1 }
+    } catch {
+      let status = error as? APIStatus
+      let now = world.now
+      state.withLock { state in
+        state.bindings -= 1
+        guard state.assumed.remove(pod.metadata.uid) != nil else { return }
+        state.snapshot.remove(pod: pod.metadata.uid)
+        state.queue.changed(.podRemoved, now: now)
+        // A conflict or a vanished pod: the informer brings the truth. Anything else is tried again.
+        if status?.code != 404 && status?.code != 409 { state.queue.retryLater(entry, now: now) }
+      }
+      logger.debug("binding \(pod.key) to \(node): \(error)")
+    }
+    schedulePending()
+  }
+
+  /// Has the victims deleted, then says for whom and where. When that fails, the nomination goes and the pod is tried
+  /// again.
+  func makeRoom(for entry: SchedulingQueue.Entry, _ error: FitError, _ eviction: Eviction) async {
+    let pod = entry.pod
+    do {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for victim in eviction.victims { group.addTask { try await self.evict(victim, for: pod, eviction.node) } }
+        try await group.waitForAll()
+      }
+    } catch {
+      logger.debug("making room for \(pod.key) on \(eviction.node): \(error)")
+      let now = world.now
+      state.withLock { state in
+        state.snapshot.withdrawNomination(pod.metadata.uid)
+        if state.queue.takeBack(uid: pod.metadata.uid) { state.queue.retryLater(entry, now: now) }
+      }
+      schedulePending()
+      return
+    }
+    for other in eviction.displaced { await nominate(other.key, uid: other.uid, node: "") }
+    await report(pod, error, nomination: eviction.node)
+  }
+
+  private func evict(_ victim: PlacedPod, for pod: Pod, _ node: String) async throws {
+    let message = "\(pod.spec.schedulerName): preempting to accommodate a higher priority pod"
+    do {
+      try await client.patch(
+        .pods, namespace: victim.key.namespace, name: victim.key.name,
+        [
+          "metadata": ["uid": .string(victim.uid)],
+          "status": [
+            "conditions": [
+              [
+                "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+                "message": .string(message), "lastTransitionTime": .string(world.wallClock.rfc3339),
+              ]
+            ]
+          ],
+        ], type: .strategic, subresource: "status")
+      try await client.delete(
+        .pods, namespace: victim.key.namespace, name: victim.key.name, DeleteOptions(uid: victim.uid))
+    } catch let status as APIStatus where status.code == 404 || status.code == 409 {
+      // Gone already, or another one has its name.
+      return
+    }
+    recorder.record(
+      .init(reference: .pods, namespace: victim.key.namespace, name: victim.key.name, uid: victim.uid), .normal,
+      reason: "Preempted", message: "Preempted by pod \(pod.metadata.uid) on node \(node)")
+  }
+
+  private func nominate(_ key: NamespacedName, uid: String, node: String) async {
+    do {
+      try await client.patch(
+        .pods, namespace: key.namespace, name: key.name,
+        [
+          "metadata": ["uid": .string(uid)],
+          "status": ["nominatedNodeName": node.isEmpty ? .null : .string(node)],
+        ], type: .strategic, subresource: "status")
+    } catch {
+      logger.debug("nomination of \(key): \(error)")
+    }
+  }
+
+  /// Says why the pod waits, in an event and in its condition. `nomination`: see `Decision.fail`.
+  func report(_ pod: Pod, _ error: FitError, nomination: String?) async {
+    recorder.record(.init(pod), .warning, reason: "FailedScheduling", message: error.message)
+    let old = pod.status.condition("PodScheduled")
+    var status: JSONValue = [:]
+    if old?.status != "False" || old?.reason != "Unschedulable" || old?.message != error.message {
+      let since = (old?.status == "False" ? old?.lastTransitionTime : nil) ?? world.wallClock
+      status["conditions"] = [
+        [
+          "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": .string(error.message),
+          "lastTransitionTime": .string(since.rfc3339),
+        ]
+      ]
+    }
+    if let nomination, nomination != pod.status.nominatedNodeName {
+      status["nominatedNodeName"] = nomination.isEmpty ? .null : .string(nomination)
+    }
+    guard status.object?.isEmpty == false else { return }
+    do {
+      try await client.patch(
+        .pods, namespace: pod.namespace, name: pod.name,
+        ["metadata": ["uid": .string(pod.metadata.uid)], "status": status], type: .strategic, subresource: "status")
+    } catch {
+      logger.debug("reporting \(pod.key): \(error)")
+    }
+  }
+}
