@@ -88,11 +88,14 @@ public struct APIClient: Sendable {
   public let world: any World
   /// "name/version (platform)": what stands before the slash becomes the field manager.
   public let userAgent: String
+  /// Bounds what this client and others with the same gate have under way; nil: no bound.
+  public let gate: RequestGate?
 
-  public init(transport: any HTTPTransport, world: any World, userAgent: String) {
+  public init(transport: any HTTPTransport, world: any World, userAgent: String, gate: RequestGate? = nil) {
     self.transport = transport
     self.world = world
     self.userAgent = userAgent
+    self.gate = gate
   }
 
   public func get(_ resource: ResourceReference, namespace: String = "", name: String, resourceVersion: String = "")
@@ -203,8 +206,16 @@ public struct APIClient: Sendable {
 
   /// GET of any path, as bytes: discovery, health.
   public func raw(_ path: String, accept: String = "application/json") async throws -> [UInt8] {
-    let response = try await send("GET", path, [], accept: accept)
-    return try await response.body.collect(upTo: Self.maximumAnswerBytes)
+    try await gated {
+      let response = try await send("GET", path, [], accept: accept)
+      return try await response.body.collect(upTo: Self.maximumAnswerBytes)
+    }
+  }
+
+  /// A place in the gate is held until the answer has been read; the body is encoded when there is one.
+  func gated<Answer>(_ request: () async throws -> Answer) async throws -> Answer {
+    guard let gate else { return try await request() }
+    return try await gate.pass(userAgent, request)
   }
 
   /// Any request with a JSON answer.
@@ -212,8 +223,10 @@ public struct APIClient: Sendable {
     _ method: String, _ path: String, _ query: [(String, String)], body: JSONValue? = nil,
     contentType: String = "application/json", accept: String = "application/json"
   ) async throws -> JSONValue {
-    let response = try await send(method, path, query, body: body?.bytes, contentType: contentType, accept: accept)
-    let bytes = try await response.body.collect(upTo: Self.maximumAnswerBytes)
+    let bytes = try await gated {
+      let response = try await send(method, path, query, body: body?.bytes, contentType: contentType, accept: accept)
+      return try await response.body.collect(upTo: Self.maximumAnswerBytes)
+    }
     return bytes.isEmpty ? .null : try JSONValue(parsing: bytes)
   }
 

@@ -7,7 +7,8 @@ import World
 
 /// Writes Events about objects, in the background: recording never waits and never fails its caller.
 ///
-/// Repeats of one event are folded into one object whose count goes up (client-go's correlator, without its spam filter).
+/// Repeats of one event are folded into one object whose count goes up; similar ones are combined, and of one object no
+/// more is told than `EventCorrelator` allows.
 public final class EventRecorder: Sendable {
   public enum EventType: String, Sendable { case normal = "Normal", warning = "Warning" }
 
@@ -53,11 +54,21 @@ public final class EventRecorder: Sendable {
     }
   }
 
-  private struct Record: Hashable, Sendable {
+  struct Record: Hashable, Sendable {
     var subject: Subject
     var type: EventType
     var reason: String
     var message: String
+    /// Stands for many events that differ in their messages.
+    var isCombined = false
+
+    /// What repeats have in common.
+    fileprivate var foldingKey: Record {
+      var key = self
+      key.subject.resourceVersion = ""
+      if isCombined { key.message = "" }
+      return key
+    }
   }
   private struct Written {
     var name: String
@@ -65,16 +76,17 @@ public final class EventRecorder: Sendable {
   }
   private struct State {
     var queue: Deque<(Record, WallTime)> = []
-    var written: [Record: Written] = [:]
+    var correlator = EventCorrelator()
+    var written = RecentValues<Record, Written>(maximum: EventCorrelator.remembered)
     var isWriting = false
     /// The last name's suffix: names are times, and two events may fall into one.
     var lastSuffix: UInt64 = 0
   }
 
+  /// With room for what stands before the message of a combined event.
+  private static let messageMaximum = 1024 - EventCorrelator.combinedPrefix.utf8.count
   /// Events that wait to be written; more are dropped, the oldest first: an event is a remark, not a record.
   private static let maximumQueued = 1000
-  /// Events remembered for folding.
-  private static let maximumRemembered = 4096
 
   private let client: APIClient
   private let component: String
@@ -92,10 +104,18 @@ public final class EventRecorder: Sendable {
 
   public func record(_ subject: Subject, _ type: EventType, reason: String, message: String) {
     // The API refuses longer notes; the end of a long message is the part that can be missed.
-    let record = Record(subject: subject, type: type, reason: reason, message: String(message.prefix(1024)))
+    let record = Record(
+      subject: subject, type: type, reason: reason, message: String(message.prefix(Self.messageMaximum)))
+    let now = client.world.wallClock
     let start = state.withLock { state in
+      let told = state.correlator.combine(record, at: now)
+      guard state.correlator.mayTell(of: told.subject, at: now) else {
+        // Not told, but counted where it is known.
+        state.written[told.foldingKey]?.count += 1
+        return false
+      }
       if state.queue.count >= Self.maximumQueued { state.queue.removeFirst() }
-      state.queue.append((record, client.world.wallClock))
+      state.queue.append((told, now))
       defer { state.isWriting = true }
       return !state.isWriting
     }
@@ -121,15 +141,13 @@ public final class EventRecorder: Sendable {
   }
 
   private func write(_ record: Record, at time: WallTime) async throws {
-    var keyed = record
-    keyed.subject.resourceVersion = ""
-    let key = keyed
+    let key = record.foldingKey
     let namespace = record.subject.namespace.isEmpty ? "default" : record.subject.namespace
     if let known = state.withLock({ $0.written[key] }) {
       do {
-        try await client.patch(
-          .events, namespace: namespace, name: known.name,
-          ["count": .integer(known.count + 1), "lastTimestamp": .string(time.rfc3339)], type: .merge)
+        var patch: JSONValue = ["count": .integer(known.count + 1), "lastTimestamp": .string(time.rfc3339)]
+        if record.isCombined { patch["message"] = .string(record.message) }
+        try await client.patch(.events, namespace: namespace, name: known.name, patch, type: .merge)
         state.withLock { $0.written[key]?.count += 1 }
         return
       } catch let status as APIStatus where status.code == 404 {
@@ -152,9 +170,6 @@ public final class EventRecorder: Sendable {
     ]
     if !host.isEmpty { event["source"]["host"] = .string(host) }
     try await client.create(.events, namespace: namespace, event)
-    state.withLock { state in
-      if state.written.count >= Self.maximumRemembered { state.written.removeAll() }
-      state.written[key] = Written(name: name, count: 1)
-    }
+    state.withLock { $0.written[key] = Written(name: name, count: 1) }
   }
 }

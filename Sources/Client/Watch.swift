@@ -55,7 +55,8 @@ extension APIClient {
       options.query + [
         ("watch", "true"), ("allowWatchBookmarks", "true"), ("timeoutSeconds", String(timeoutSeconds)),
       ]
-    let response = try await send("GET", path, query, accept: accept)
+    // A watch takes a place only until it begins: what lasts for minutes must not keep others out.
+    let response = try await gated { try await send("GET", path, query, accept: accept) }
     switch response.body {
     case .stream(let pipe): return WatchStream(pipe: pipe)
     case .bytes, .chunks, .empty:

@@ -56,7 +56,7 @@ final class ControlPlaneLoops: Sendable {
     world.spawn { await self.handOverLeases(of: self.server, except: identity) }
     let scheduler = elector("kube-scheduler", identity) { [self] fence in
       await Scheduler(
-        client: client("system:kube-scheduler", fence: fence, agent: "kube-scheduler"),
+        client: client("system:kube-scheduler", fence: fence, agent: "kube-scheduler", gate: RequestGate()),
         logger: makeLogger("scheduler")
       ).run()
     }
@@ -89,10 +89,13 @@ final class ControlPlaneLoops: Sendable {
       options: LeaderElector.Options(lease: lease, identity: identity), logger: logger, lead: lead)
   }
 
-  private func client(_ user: String, fence: TrustedContext.Fence?, agent: String) -> APIClient {
+  /// Loops inside a server wait in none of its queues (priority and fairness): `gate` bounds what they have under way.
+  private func client(
+    _ user: String, fence: TrustedContext.Fence?, agent: String, gate: RequestGate? = nil
+  ) -> APIClient {
     APIClient(
       transport: InProcessTransport(handler: api, identity: TrustedContext(user: user, fence: fence)), world: world,
-      userAgent: "\(agent)/\(versions.kubernetes) (linux/amd64)")
+      userAgent: "\(agent)/\(versions.kubernetes) (linux/amd64)", gate: gate)
   }
 
   /// Controllers act as their service accounts, the manager as itself.

@@ -22,6 +22,8 @@ public struct ControllerContext: Sendable {
   public let certificateAuthorityPEM: String
   /// The authority itself, where this process holds it: certificate requests are signed with it.
   public let certificateSigner: (any CertificateSigner)?
+  /// What all controllers together have under way.
+  public let gate = RequestGate()
   private let transport: @Sendable (_ serviceAccount: String) -> any HTTPTransport
 
   /// `transport` gives requests the identity of a service account of kube-system; "" for the manager's own.
@@ -39,7 +41,8 @@ public struct ControllerContext: Sendable {
 
   public func client(_ serviceAccount: String) -> APIClient {
     let agent = serviceAccount.isEmpty ? "kube-controller-manager" : serviceAccount
-    return APIClient(transport: transport(serviceAccount), world: world, userAgent: "\(agent)/v1.32.4 (linux/amd64)")
+    return APIClient(
+      transport: transport(serviceAccount), world: world, userAgent: "\(agent)/v1.32.4 (linux/amd64)", gate: gate)
   }
 
   public func recorder(_ component: String) -> EventRecorder {

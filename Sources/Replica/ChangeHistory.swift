@@ -19,10 +19,12 @@ package struct ChangeHistory: Sendable {
   package struct Limits: Sendable {
     /// Changes held: at 1,000 writes a second about two minutes, more than a client needs to reconnect.
     package var changes = 128 << 10
-    /// Bytes of objects held only by history; the versions before each change may add as much again.
+    /// Bytes held by history alone: the versions that changes replaced or removed, and what a change itself costs.
     package var bytes = 96 << 20
     /// Changes of a full segment: what `state(at:)` undoes at most, some milliseconds of work.
     package var segment = 1024
+    /// Bytes of a full segment: history is forgotten by whole segments, and large objects fill one soon.
+    package var segmentBytes = 4 << 20
     package init() {}
   }
   private let limits: Limits
@@ -45,13 +47,13 @@ package struct ChangeHistory: Sendable {
   mutating func append(_ changes: [Change], leadingTo version: StateVersion) {
     for change in changes {
       open.append(change)
-      openBytes += change.object.bytes.count + Self.overhead
+      openBytes += Self.cost(of: change)
     }
     count += changes.count
     end = version
     precondition(end.revision == start + UInt64(count), "revisions have no gaps")
-    if open.count >= limits.segment { seal() }
-    while sealed.count > 1, count > limits.changes || bytes > limits.bytes {
+    if open.count >= limits.segment || openBytes >= limits.segmentBytes { seal() }
+    while sealed.count > 1, count > limits.changes || bytes + openBytes > limits.bytes {
       let oldest = sealed.removeFirst()
       count -= oldest.changes.count
       bytes -= oldest.bytes
@@ -59,8 +61,15 @@ package struct ChangeHistory: Sendable {
     }
   }
 
-  /// Bytes that a change costs beside its object's document.
-  private static let overhead = 256
+  /// What history alone keeps alive: the version that was replaced. The new one is in the state, or a later change has
+  /// replaced it; of a deletion both versions are in no state any more.
+  private static func cost(of change: Change) -> Int {
+    overhead + (change.previous?.bytes.count ?? 0) + (change.kind == .delete ? change.object.bytes.count : 0)
+  }
+
+  /// Bytes that a change costs beside documents: its entry, an object's key and labels, and the nodes of an older version
+  /// of the map (a segment's end keeps a copy of each leaf that the next segment's changes touch).
+  private static let overhead = 1024
 
   private mutating func seal() {
     sealed.append(HistorySegment(changes: open, bytes: openBytes, end: end))

@@ -25,6 +25,7 @@ struct Trireme: ParsableCommand {
   static func main() {
     // A peer that goes away shows as an error of the write, not as the end of the process.
     signal(SIGPIPE, SIG_IGN)
+    Allocator.configure()
     EventLoop.installAsDefaultExecutors([MainLoop.shared])
     Self.main(nil)
   }

@@ -31,4 +31,49 @@ import World
       #expect(again?["count"].integer == 1)
     }
   }
+
+  private func told(_ cluster: TestCluster, _ name: String) async throws -> [JSONValue] {
+    try await cluster.client().list(.events, namespace: "default").items
+      .filter { $0["involvedObject"]["name"].string == name }
+  }
+
+  @Test func similarEventsAreCombined() throws {
+    let cluster = try TestCluster()
+    let recorder = EventRecorder(client: cluster.client(), component: "c", logger: cluster.logger)
+    let subject = EventRecorder.Subject(reference: .replicaSets, namespace: "default", name: "web", uid: "u1")
+    try cluster.world.run {
+      for index in 1...20 {
+        recorder.record(subject, .normal, reason: "SuccessfulCreate", message: "Created pod: web-\(index)")
+      }
+      try await cluster.world.sleep(for: .seconds(1))
+      let events = try await told(cluster, "web")
+      #expect(events.count == 10)
+      let combined = try #require(events.first { $0["message"].string?.hasPrefix("(combined") == true })
+      #expect(combined["message"] == "(combined from similar events): Created pod: web-20" && combined["count"] == 11)
+      // After ten minutes of silence each is told for itself again.
+      try await cluster.world.sleep(for: .seconds(1201))
+      recorder.record(subject, .normal, reason: "SuccessfulCreate", message: "Created pod: web-21")
+      try await cluster.world.sleep(for: .seconds(1))
+      #expect(try await told(cluster, "web").contains { $0["message"] == "Created pod: web-21" })
+    }
+  }
+
+  @Test func whoSaysTooMuchOfOneObjectIsNotHeard() throws {
+    let cluster = try TestCluster()
+    let recorder = EventRecorder(client: cluster.client(), component: "c", logger: cluster.logger)
+    let noisy = EventRecorder.Subject(reference: .pods, namespace: "default", name: "noisy", uid: "u1")
+    let quiet = EventRecorder.Subject(reference: .pods, namespace: "default", name: "quiet", uid: "u2")
+    try cluster.world.run {
+      for index in 0..<500 { recorder.record(noisy, .warning, reason: "Reason\(index)", message: "again") }
+      recorder.record(quiet, .normal, reason: "Started", message: "once")
+      try await cluster.world.sleep(for: .seconds(1))
+      #expect(try await told(cluster, "noisy").count == 25)
+      #expect(try await told(cluster, "quiet").count == 1)
+      // One more for every five minutes.
+      try await cluster.world.sleep(for: .seconds(601))
+      for index in 0..<10 { recorder.record(noisy, .warning, reason: "Later\(index)", message: "again") }
+      try await cluster.world.sleep(for: .seconds(1))
+      #expect(try await told(cluster, "noisy").count == 27)
+    }
+  }
 }

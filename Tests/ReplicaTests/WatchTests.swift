@@ -97,6 +97,24 @@ import World
     }
   }
 
+  /// Few changes of large objects fill memory as well as many of small ones.
+  @Test func historyIsBoundedInBytes() throws {
+    var limits = ChangeHistory.Limits()
+    limits.bytes = 1 << 20
+    limits.segmentBytes = 64 << 10
+    let hub = WatchHub(StateMachine().version, limits: limits)
+    var log = StateMachineTests.Machine()
+    let size = 16 << 10
+    for index in 1...500 {
+      let first = log.changes.count
+      let large = String(repeating: "\(index % 10)", count: size)
+      _ = try log.apply(UInt64(index), Command(mutations: [.put(pod("p"), document(large))]))
+      hub.publish(log.machine.version, changes: Array(log.changes[first...]))
+    }
+    let held = Int(hub.current.revision - hub.oldestRevision)
+    #expect(held * size <= limits.bytes && held * size > limits.bytes / 2)
+  }
+
   @Test func aSnapshotEndsWatches() throws {
     let hub = WatchHub(StateMachine().version)
     let deliveries = Deliveries()

@@ -150,7 +150,10 @@ final class ServerProcess: Sendable {
       ])
     control.startLoops()
     climb.start()
+    // The main loop has nothing to serve: a pause there keeps nobody waiting.
+    let memory = loop.spawn { [logger] in await MemoryKeeper.run(on: loop, logger: logger) }
     let end = await ended.wait()
+    memory.cancel()
     await shutDown(end)
     let code = ServerEnd.perform(end, configuration, logger: logger)
     LogWriter.shared.flush()

@@ -1,0 +1,31 @@
+// glibc's allocator as a server uses it. By itself it gives memory back from the top of its heaps only: a server that was
+// busy once keeps twice what it needs, for one small object above each hole is enough.
+import CLibuv
+import Glibc
+
+/// What the process's allocator holds, and what it gives back. Any thread.
+public enum Allocator {
+  /// From this size on an allocation is a mapping of its own, gone when it is freed. glibc would raise the limit to the
+  /// largest that it has seen freed (32 MiB at most), and leave holes of that size in its heaps.
+  public static let mappedBytes = 1 << 20
+
+  /// To be called once, before threads begin.
+  public static func configure() { _ = mallopt(M_MMAP_THRESHOLD, CInt(mappedBytes)) }
+
+  /// Bytes that the program has allocated and not freed.
+  public static var usedBytes: Int {
+    let info = mallinfo2()
+    return info.uordblks + info.hblkhd
+  }
+
+  /// Bytes of the process's memory that are its own and in place: no files, nothing given back.
+  public static var residentBytes: Int {
+    guard let text = try? FileSystem.readText("/proc/self/statm") else { return 0 }
+    let pages = text.split(separator: " ").compactMap { Int($0) }
+    return pages.count > 2 ? (pages[1] - pages[2]) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
+  }
+
+  /// Gives every page back that holds nothing. Other threads wait while their heap's turn lasts: some tens of
+  /// milliseconds for hundreds of megabytes.
+  public static func giveBack() { _ = malloc_trim(0) }
+}

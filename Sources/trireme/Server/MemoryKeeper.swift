@@ -1,0 +1,31 @@
+// Gives memory back to the operating system that a server has needed and does not need any more.
+import EventLoop
+import Logging
+import World
+
+enum MemoryKeeper {
+  private static let period = Duration.seconds(20)
+  /// Giving back holds threads up for a moment and costs page faults later: it must be worth it, and it is not done for
+  /// what the next burst would take again.
+  private static let worthwhileBytes = 48 << 20
+
+  /// Whether so much is held in vain that it is given back: more than is worth the while, and a quarter of what is used.
+  static func isWorthwhile(resident: Int, used: Int) -> Bool { resident - used > max(worthwhileBytes, used / 4) }
+
+  /// Until the task is cancelled.
+  static func run(on loop: EventLoop, logger: Logger) async {
+    while !Task.isCancelled {
+      try? await loop.sleep(for: period)
+      let (resident, used) = (Allocator.residentBytes, Allocator.usedBytes)
+      guard isWorthwhile(resident: resident, used: used) else { continue }
+      let start = loop.now
+      Allocator.giveBack()
+      logger.debug(
+        "memory given back",
+        metadata: [
+          "resident": "\(resident >> 20) MiB", "used": "\(used >> 20) MiB",
+          "now": "\(Allocator.residentBytes >> 20) MiB", "took": "\(loop.now - start)",
+        ])
+    }
+  }
+}
