@@ -50,6 +50,10 @@ extension ResourceReference {
   public static let deployments = Self("apps", "v1", "deployments", "Deployment")
   public static let statefulSets = Self("apps", "v1", "statefulsets", "StatefulSet")
   public static let daemonSets = Self("apps", "v1", "daemonsets", "DaemonSet")
+  public static let jobs = Self("batch", "v1", "jobs", "Job")
+  public static let cronJobs = Self("batch", "v1", "cronjobs", "CronJob")
+  public static let horizontalPodAutoscalers = Self(
+    "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
   public static let endpointSlices = Self("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
   public static let leases = Self("coordination.k8s.io", "v1", "leases", "Lease")
   public static let certificateSigningRequests = Self(

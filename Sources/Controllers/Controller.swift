@@ -71,6 +71,7 @@ public final class SharedInformers: Sendable {
   public let replicaSets: Informer<ReplicaSet>
   public let replicationControllers: Informer<ReplicationController>
   public let deployments: Informer<Deployment>
+  public let jobs: Informer<Job>
   public let serviceAccounts: Informer<ServiceAccount>
   public let rootCertificates: Informer<ConfigMap>
   public let nodeLeases: Informer<LeaseObject>
@@ -101,6 +102,7 @@ public final class SharedInformers: Sendable {
     replicaSets = Informer(client: client, indexers: owned(ReplicaSet.self), logger: logger)
     replicationControllers = Informer(client: client, indexers: owned(ReplicationController.self), logger: logger)
     deployments = Informer(client: client, indexers: owned(Deployment.self), logger: logger)
+    jobs = Informer(client: client, indexers: owned(Job.self), logger: logger)
     serviceAccounts = Informer(client: client, fieldSelector: "metadata.name=default", logger: logger)
     rootCertificates = Informer(client: client, fieldSelector: "metadata.name=kube-root-ca.crt", logger: logger)
     nodeLeases = Informer(client: client, namespace: "kube-node-lease", logger: logger)
@@ -110,7 +112,7 @@ public final class SharedInformers: Sendable {
     clusterRoles = Informer(client: client, logger: logger)
     all = [
       pods, nodes, namespaces, services, endpoints, endpointSlices, replicaSets, replicationControllers, deployments,
-      serviceAccounts, rootCertificates, nodeLeases, claims, volumes, budgets, clusterRoles,
+      jobs, serviceAccounts, rootCertificates, nodeLeases, claims, volumes, budgets, clusterRoles,
     ]
   }
 

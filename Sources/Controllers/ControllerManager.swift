@@ -17,6 +17,7 @@ public struct ControllerManager: Sendable {
       ReplicaController<ReplicationController>(
         context: context, owners: informers.replicationControllers, pods: informers.pods),
       DeploymentController(context: context, informers: informers),
+      JobController(context: context, informers: informers),
       EndpointsController(context: context, informers: informers),
       EndpointSliceController(context: context, informers: informers),
       NamespaceController(context: context, informers: informers),

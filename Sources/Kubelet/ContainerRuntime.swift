@@ -20,15 +20,19 @@ public struct ContainerRequest: Sendable {
   /// Which attempt this is: 0 for the first start.
   public var attempt: Int64
   public var podAnnotations: [String: String]
+  /// A container of a job's pod: it is there to end.
+  public var isTask: Bool
 
   public init(
-    identity: ContainerIdentity, container: Container, isInit: Bool, attempt: Int64, podAnnotations: [String: String]
+    identity: ContainerIdentity, container: Container, isInit: Bool, attempt: Int64, podAnnotations: [String: String],
+    isTask: Bool = false
   ) {
     self.identity = identity
     self.container = container
     self.isInit = isInit
     self.attempt = attempt
     self.podAnnotations = podAnnotations
+    self.isTask = isTask
   }
 }
 

@@ -4,8 +4,9 @@ import World
 
 /// Containers that exist in memory only, with the timing of real ones: for clusters of thousands of nodes on one machine.
 ///
-/// A container runs until it is stopped; init containers end well after a moment. Annotations of the pod make it
-/// livelier: `hollow.trireme.dev/run-seconds` ends every container after so long, with `hollow.trireme.dev/exit-code`.
+/// A container runs until it is stopped; init containers end well after a moment, those of a job's pod after a second, or
+/// as long as a `sleep` in their command takes. Annotations of the pod decide over that: `hollow.trireme.dev/run-seconds`
+/// ends every container after so long, with `hollow.trireme.dev/exit-code`.
 public final class HollowRuntime: ContainerRuntime {
   public static let runSecondsAnnotation = "hollow.trireme.dev/run-seconds"
   public static let exitCodeAnnotation = "hollow.trireme.dev/exit-code"
@@ -18,8 +19,11 @@ public final class HollowRuntime: ContainerRuntime {
   private static let initTime = Duration.milliseconds(100)
 
   private struct Running {
+    /// Ends a container that ends by itself.
     var timer: (any ScheduledTimer)?
   }
+  /// How a process ends that SIGTERM interrupts.
+  private static let interrupted = ContainerExit(exitCode: 143, reason: "Error")
   private struct State {
     var addresses: [String: UInt32] = [:]
     var usedAddresses: Set<UInt32> = []
@@ -94,12 +98,10 @@ public final class HollowRuntime: ContainerRuntime {
 
   /// Notes that a container runs, and ends it when its time has come.
   private func run(_ request: ContainerRequest, onExit: @escaping @Sendable (ContainerExit) -> Void) {
-    let annotations = request.podAnnotations
     let isSidecar = request.isInit && request.container.restartPolicy == "Always"
-    let life: Duration? =
-      request.isInit && !isSidecar
-      ? Self.initTime : annotations[Self.runSecondsAnnotation].flatMap { Int64($0) }.map { .seconds($0) }
-    let code = request.isInit ? 0 : annotations[Self.exitCodeAnnotation].flatMap { Int64($0) } ?? 0
+    let task = HollowTask(request)
+    let life: Duration? = request.isInit && !isSidecar ? Self.initTime : task.map { .seconds($0.seconds) }
+    let code = request.isInit ? 0 : task?.exitCode ?? 0
     let timer = life.map { life in
       world.schedule(after: life) { [weak self] in
         guard self?.state.withLock({ $0.running.removeValue(forKey: request.identity) }) != nil else { return }
@@ -115,7 +117,7 @@ public final class HollowRuntime: ContainerRuntime {
     }
     running.timer?.cancel()
     try? await pause(Self.stopTime)
-    return ContainerExit(exitCode: 0, reason: "Completed")
+    return running.timer == nil ? ContainerExit(exitCode: 0, reason: "Completed") : Self.interrupted
   }
 
   public func removeSandbox(podUID: String) async {

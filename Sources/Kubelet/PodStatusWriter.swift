@@ -43,6 +43,11 @@ struct PodStatusWriter {
     {
       return "Failed"
     }
+    // A pod that is taken away before it could begin has failed.
+    let isGone = machine.pod.metadata.isBeingDeleted && (machine.sandbox == .none || machine.sandbox == .removed)
+    if isGone, !(initial + ordinary).contains(where: \.isAlive), ordinary.contains(where: { $0.exit == nil }) {
+      return "Failed"
+    }
     guard isInitialized || ordinary.contains(where: { $0.isAlive || $0.exit != nil }) else { return "Pending" }
     let exits = ordinary.map(\.exit)
     if exits.allSatisfy({ $0 != nil }) {

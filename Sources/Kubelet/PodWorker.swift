@@ -20,6 +20,8 @@ final class PodWorker: Sendable {
   }
 
   private let context: NodeContext
+  /// False for a pod that had ended before this worker: of how it did the API knows more than a machine begun anew.
+  private let writesStatus: Bool
   private let state: Mutex<State>
   private let onFinished: @Sendable () -> Void
 
@@ -27,6 +29,7 @@ final class PodWorker: Sendable {
   init(_ pod: Pod, context: NodeContext, onFinished: @escaping @Sendable () -> Void) {
     self.context = context
     self.onFinished = onFinished
+    writesStatus = !pod.isTerminal
     state = Mutex(State(machine: PodMachine(pod, now: context.world.wallClock)))
   }
 
@@ -92,7 +95,7 @@ final class PodWorker: Sendable {
     ContainerRequest(
       identity: ContainerIdentity(podUID: pod.metadata.uid, name: record.container.name),
       container: record.container, isInit: record.isInit, attempt: record.restartCount,
-      podAnnotations: pod.metadata.annotations)
+      podAnnotations: pod.metadata.annotations, isTask: pod.metadata.controller?.kind == Job.reference.kind)
   }
 
   private func createSandbox(_ pod: Pod) async {
@@ -139,6 +142,8 @@ final class PodWorker: Sendable {
     var backoff = Duration.milliseconds(100)
     while !state.withLock({ $0.isFinished }) {
       do {
+        // Finalizers may keep the object: whoever set them must learn how the pod ended.
+        if !pod.metadata.finalizers.isEmpty { try await writeFinalStatus(pod) }
         try await context.client.delete(
           .pods, namespace: pod.namespace, name: pod.name,
           DeleteOptions(gracePeriodSeconds: 0, uid: pod.metadata.uid))
@@ -158,6 +163,18 @@ final class PodWorker: Sendable {
     onFinished()
   }
 
+  private func writeFinalStatus(_ pod: Pod) async throws {
+    guard writesStatus else { return }
+    let (status, isWritten) = state.withLock { state in
+      let status = currentStatus(state.machine)
+      return (status, state.writtenStatus == status)
+    }
+    guard !isWritten else { return }
+    do { try await write(status, of: pod) } catch let refused as APIStatus where refused.code == 422 {
+      context.logger.debug("status of \(pod.key): \(refused.message)")
+    }
+  }
+
   private func arm(_ time: MonotonicTime) {
     state.withLock { state in
       if let at = state.wakeUpAt, at <= time, at > context.world.now { return }
@@ -174,6 +191,7 @@ final class PodWorker: Sendable {
 
   /// Writes the status if it changed. One write at a time; changes meanwhile are written after it, together.
   private func writeStatus() {
+    guard writesStatus else { return }
     let start = state.withLock { state in
       state.needsWrite = true
       defer { state.isWriting = true }
@@ -191,18 +209,12 @@ final class PodWorker: Sendable {
           return nil
         }
         state.needsWrite = false
-        let status = PodStatusWriter(
-          machine: state.machine, hostIP: context.address, wallClock: context.world.wallClock
-        ).status()
-        return (state.machine.pod, status)
+        return (state.machine.pod, currentStatus(state.machine))
       }
       guard let (pod, status) = next else { return }
       if state.withLock({ $0.writtenStatus == status }) { continue }
       do {
-        try await context.client.patch(
-          .pods, namespace: pod.namespace, name: pod.name,
-          ["metadata": ["uid": .string(pod.metadata.uid)], "status": status], type: .strategic,
-          subresource: "status")
+        try await write(status, of: pod)
         state.withLock { $0.writtenStatus = status }
         backoff = .milliseconds(50)
       } catch let error as APIStatus where error.code == 404 || error.code == 409 || error.code == 422 {
@@ -214,5 +226,15 @@ final class PodWorker: Sendable {
         backoff = min(backoff * 2, .seconds(5))
       }
     }
+  }
+
+  private func currentStatus(_ machine: PodMachine) -> JSONValue {
+    PodStatusWriter(machine: machine, hostIP: context.address, wallClock: context.world.wallClock).status()
+  }
+
+  private func write(_ status: JSONValue, of pod: Pod) async throws {
+    try await context.client.patch(
+      .pods, namespace: pod.namespace, name: pod.name,
+      ["metadata": ["uid": .string(pod.metadata.uid)], "status": status], type: .strategic, subresource: "status")
   }
 }

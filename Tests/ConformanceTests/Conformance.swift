@@ -146,8 +146,6 @@ extension ResourceReference {
   static let resourceQuotas = Self("", "v1", "resourcequotas", "ResourceQuota")
   static let limitRanges = Self("", "v1", "limitranges", "LimitRange")
   static let podTemplates = Self("", "v1", "podtemplates", "PodTemplate")
-  static let cronJobs = Self("batch", "v1", "cronjobs", "CronJob")
-  static let jobs = Self("batch", "v1", "jobs", "Job")
   static let disruptionBudgets = Self("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
   static let runtimeClasses = Self("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", namespaced: false)
   static let volumes = Self("", "v1", "persistentvolumes", "PersistentVolume", namespaced: false)

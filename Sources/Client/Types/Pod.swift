@@ -30,6 +30,8 @@ public struct Container: Sendable {
   public var name: String
   public var image: String
   public var imagePullPolicy: String
+  /// command and args, one after the other.
+  public var command: [String]
   public var requests: ResourceList
   public var limits: ResourceList
   public var ports: [ContainerPort]
@@ -41,6 +43,7 @@ public struct Container: Sendable {
     name = json["name"].string ?? ""
     image = json["image"].string ?? ""
     imagePullPolicy = json["imagePullPolicy"].string ?? ""
+    command = (json["command"].elements + json["args"].elements).compactMap(\.string)
     requests = json["resources"]["requests"].resourceList
     limits = json["resources"]["limits"].resourceList
     ports = json["ports"].elements.map { port in

@@ -185,7 +185,8 @@ struct JobStatusChecks {
       checks.invalid(
         "status.completionTime", goValue: GoSyntax.time(status["completionTime"]), Checks.immutableMessage)
     }
-    if !before["startTime"].isNull, changed("startTime"), job["spec"]["suspend"] != true {
+    // (A job that is resumed begins anew.)
+    if !before["startTime"].isNull, status["startTime"].isNull, job["spec"]["suspend"] != true {
       checks.required("status.startTime", "startTime cannot be removed for unsuspended job")
     }
     let wasMet = Self.has("SuccessCriteriaMet", old)

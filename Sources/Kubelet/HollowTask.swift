@@ -1,0 +1,35 @@
+// How long a container that exists in memory only would run, and how it would end.
+import Client
+
+/// The life of a hollow container that ends by itself; nil for one that runs until it is stopped.
+struct HollowTask: Hashable {
+  var seconds: Int64
+  var exitCode: Int64
+
+  /// A job's container ends after so long, where nothing says how long it takes.
+  private static let usualSeconds: Int64 = 1
+
+  init?(_ request: ContainerRequest) {
+    let annotations = request.podAnnotations
+    let command = Self.words(request.container.command)
+    exitCode =
+      annotations[HollowRuntime.exitCodeAnnotation].flatMap { Int64($0) }
+      ?? Self.number(after: "exit", command) ?? (command == ["false"] ? 1 : 0)
+    if let seconds = annotations[HollowRuntime.runSecondsAnnotation].flatMap({ Int64($0) }) {
+      self.seconds = seconds
+    } else if request.isTask && !request.isInit {
+      seconds = Self.number(after: "sleep", command) ?? Self.usualSeconds
+    } else {
+      return nil
+    }
+  }
+
+  /// `sh -c "sleep 5; exit 1"` as words. No shell: `sleep` and `exit` with a number are all that is understood.
+  private static func words(_ command: [String]) -> [Substring] {
+    command.flatMap { $0.split { $0.isWhitespace || $0 == ";" || $0 == "&" || $0 == "\"" } }
+  }
+
+  private static func number(after word: String, _ words: [Substring]) -> Int64? {
+    zip(words, words.dropFirst()).lazy.filter { $0.0 == word }.compactMap { Int64($0.1) }.first { $0 >= 0 }
+  }
+}
