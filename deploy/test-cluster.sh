@@ -2,8 +2,8 @@
 # The tests of `make test` that need a real cluster: kubectl against three real servers, then leaders killed under load.
 # Everything lives in a temporary folder, on addresses of its own, beside any other cluster, and is removed at the end.
 #
-#   deploy/test-cluster.sh              all of it, about three minutes
-#   deploy/test-cluster.sh --no-chaos   without killing leaders
+#   deploy/test-cluster.sh              all of it, about four minutes
+#   deploy/test-cluster.sh --no-chaos   without killing leaders and without bad requests
 #   CLUSTER_PORT=… CLUSTER_NETWORK=127.0.x   other addresses than the usual 9643 and 127.0.67
 #   TRIREME_BINARIES=DIR                do not build: test the programs in this folder
 set -u
@@ -22,6 +22,7 @@ clean_up() {
   test -x "$binaries/trireme" || return
   "$binaries/trireme" down --home "$home" >/dev/null 2>&1
   "$binaries/trireme" down --home "$scratch/chaos" >/dev/null 2>&1
+  "$binaries/trireme" down --home "$scratch/fuzz" >/dev/null 2>&1
 }
 finish_at_exit
 
@@ -241,5 +242,21 @@ if [ $chaos = yes ]; then
   else
     keep_logs "$scratch/chaos" chaos
     fail "leader-kill"
+  fi
+fi
+
+# --- Bad requests ---------------------------------------------------------------------------------------------------
+
+# Servers in a network of their own, which only root can make. The bounds leave room for a busy machine: a request that
+# hangs, hangs for longer, and a leak of a minute is larger than what history and the log may take.
+if [ $chaos = yes ] && [ "$(id -u)" = 0 ] && unshare --net true 2>/dev/null; then
+  say "a minute of bad requests"
+  if "$binaries/trireme-chaos" fuzz --minutes 1 --seed "${FUZZ_SEED:-5}" --patience 60 --growth 400 --home "$scratch/fuzz" \
+    --trireme "$trireme" --port "$port" --network "$network" 2>&1 | tee "$scratch/output" | sed 's/^/          /' &&
+    [ "${PIPESTATUS[0]}" -eq 0 ]; then
+    pass "bad requests: no crash, no 500, no growth, one state"
+  else
+    keep_logs "$scratch/fuzz" fuzz
+    fail "bad requests"
   fi
 fi

@@ -43,6 +43,7 @@ extension ResourceReference {
   public static let persistentVolumeClaims = Self("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
   public static let configMaps = Self("", "v1", "configmaps", "ConfigMap")
   public static let secrets = Self("", "v1", "secrets", "Secret")
+  public static let resourceQuotas = Self("", "v1", "resourcequotas", "ResourceQuota")
   public static let serviceAccounts = Self("", "v1", "serviceaccounts", "ServiceAccount")
   public static let events = Self("", "v1", "events", "Event")
   public static let replicationControllers = Self("", "v1", "replicationcontrollers", "ReplicationController")

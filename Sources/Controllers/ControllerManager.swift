@@ -29,6 +29,7 @@ public struct ControllerManager: Sendable {
       ClaimProtectionController(context: context, informers: informers),
       VolumeProtectionController(context: context, informers: informers),
       DisruptionController(context: context, informers: informers),
+      ResourceQuotaController(context: context, informers: informers),
       ClusterRoleAggregationController(context: context, informers: informers),
     ]
     if let certificates = CertificateController(context: context) { controllers.append(certificates) }

@@ -143,7 +143,6 @@ struct Conformance: Sendable {
 extension ResourceReference {
   static let definitions = Self(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced: false)
-  static let resourceQuotas = Self("", "v1", "resourcequotas", "ResourceQuota")
   static let limitRanges = Self("", "v1", "limitranges", "LimitRange")
   static let podTemplates = Self("", "v1", "podtemplates", "PodTemplate")
   static let disruptionBudgets = Self("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")

@@ -37,13 +37,11 @@ extension Conformance {
     try await make(.resourceQuotas, ["metadata": ["name": .string(name)], "spec": spec])
   }
 
-  /// What the quota says is used, once it says so. (Who counts while nobody writes is a controller.)
+  /// What the quota says is used, once it says so.
   private func uses(_ used: JSONValue, _ name: String = "test-quota") async throws {
-    await withKnownIssue("the controller of resource quotas is not there yet", isIntermittent: true) {
-      try await eventually("\(name) uses \(used)", within: .seconds(20)) {
-        let status = try await read(.resourceQuotas, name)["status"]
-        return !status["hard"].isNull && Self.contains(status["used"], used)
-      }
+    try await eventually("\(name) uses \(used)", within: .seconds(20)) {
+      let status = try await read(.resourceQuotas, name)["status"]
+      return !status["hard"].isNull && Self.contains(status["used"], used)
     }
   }
 

@@ -30,6 +30,8 @@ struct Fuzz: ParsableCommand {
   var workers = 6
   @Option(help: "Megabytes that a server may grow after it has warmed up.")
   var growth = 160
+  @Option(help: "Seconds after which a request without an answer hangs.")
+  var patience = 20.0
   @Option(help: "The trireme executable (default: the one beside this program).")
   var trireme: String?
   @Option(help: "Port of the servers to start.")
@@ -39,6 +41,7 @@ struct Fuzz: ParsableCommand {
 
   func validate() throws {
     guard minutes > 0, minutes <= 24 * 60 else { throw ValidationError("--minutes must be between 0 and 1440") }
+    guard patience > 0 else { throw ValidationError("--patience must be more than 0") }
     guard (1...64).contains(workers) else { throw ValidationError("--workers must be between 1 and 64") }
   }
 
@@ -52,7 +55,8 @@ struct Fuzz: ParsableCommand {
       )
     if running == nil { try Self.leaveTheNetwork() }
     let options = FuzzOptions(
-      seed: seed, duration: .seconds(minutes * 60), number: number, workers: workers, growth: growth << 20)
+      seed: seed, duration: .seconds(minutes * 60), number: number, workers: workers, growth: growth << 20,
+      patience: .seconds(patience))
     let verdict = FuzzVerdict()
     try MainLoop.run { loop in
       let cluster =

@@ -17,6 +17,8 @@ struct FuzzOptions: Sendable {
   var workers: Int
   /// Bytes that a server's memory may grow after a third of the run.
   var growth: Int
+  /// A request that takes longer hangs.
+  var patience: Duration
 }
 
 /// What came of a run. Written and read on the main loop.
@@ -108,7 +110,11 @@ struct FuzzRun: Sendable {
 
   func run() async throws {
     let processes = members.map { cluster.processIdentifier(of: $0) }
-    let drivers = members.map { FuzzDriver(fuzzer: fuzzer, transport: cluster.transport(of: $0), world: loop) }
+    let drivers = members.map { member in
+      var driver = FuzzDriver(fuzzer: fuzzer, transport: cluster.transport(of: member), world: loop)
+      driver.patience = options.patience
+      return driver
+    }
     Terminal.say("Fuzzing \(members.count) servers, seed \(options.seed), \(options.duration.text)")
     let prepared = await drivers[0].prepare { try await self.waitForWidgets(drivers.count) }
     for problem in prepared { verdict.record(problem) }
@@ -161,6 +167,7 @@ struct FuzzRun: Sendable {
       group.addTask {
         while loop.now < end {
           sampleMemory()
+          await drivers[0].keepBounds()
           try? await loop.sleep(for: Self.sampling)
         }
       }

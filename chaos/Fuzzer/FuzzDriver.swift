@@ -80,6 +80,11 @@ public struct FuzzDriver: Sendable {
     return problems
   }
 
+  /// What keeps the namespaces small may have been deleted by a request of the run; mostly it is there (409).
+  public func keepBounds() async {
+    for request in fuzzer.bounds { _ = try? await send(request) }
+  }
+
   public func run(_ number: Int) async -> FuzzOutcome {
     let made = fuzzer.make(number)
     var outcome = FuzzOutcome(told: made.told)

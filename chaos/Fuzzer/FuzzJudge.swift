@@ -8,6 +8,7 @@ public enum FuzzJudge {
     (500, "resourceVersion should not be set on objects to be created", "spec/2 §2.7: the reference's own answer"),
     (504, "Too large resource version", "the client asks for a revision of the future"),
     (503, "no route from this server to the pod network", "a proxy to pods that run nowhere"),
+    (503, "no endpoints available for service", "a proxy to a service that nobody serves"),
     (500, "dial tcp", "a kubelet that does not exist"),
     (500, "more than one PodDisruptionBudget", "spec/3 §3.7: the reference's own answer"),
     (500, "failed to create typed patch object", "kubernetes issue 139253: the reference's own answer"),

@@ -63,11 +63,29 @@ public struct RequestFuzzer: Sendable {
         "/api/v1/namespaces/\(namespace)/serviceaccounts",
         ["apiVersion": "v1", "kind": "ServiceAccount", "metadata": ["name": "default"]])
     }
+    requests += bounds
     var definition = FuzzSample.widgetDefinition.object
     definition["apiVersion"] = "apiextensions.k8s.io/v1"
     definition["kind"] = "CustomResourceDefinition"
     post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
     return requests
+  }
+
+  /// Limits of the namespaces, as an operator sets them for tenants that he does not trust: a ReplicaSet may well ask for
+  /// two thousand million pods, and memory would grow as it was asked to. Requests of the run may delete them: they are made
+  /// again and again.
+  public var bounds: [FuzzRequest] {
+    let hard: JSONValue = [
+      "count/pods": "500", "count/replicasets.apps": "200", "count/controllerrevisions.apps": "200",
+      "count/jobs.batch": "200", "count/persistentvolumeclaims": "200",
+    ]
+    let quota: JSONValue = [
+      "apiVersion": "v1", "kind": "ResourceQuota", "metadata": ["name": "bounds"], "spec": ["hard": hard],
+    ]
+    return Self.namespaces.map { namespace in
+      FuzzRequest(
+        "POST", "/api/v1/namespaces/\(namespace)/resourcequotas", ["content-type": "application/json"], quota.bytes)
+    }
   }
 
   /// Every kind created once as it is: a run that cannot do that tests nothing.

@@ -1,5 +1,6 @@
 // Classes: the one that counts when an object names none, and what the class that it names brings along (spec/8 §8.4).
 import JSON
+import Kinds
 import Replica
 import Schema
 

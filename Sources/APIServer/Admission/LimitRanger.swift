@@ -1,6 +1,7 @@
 // LimitRanges: what pods and claims of a namespace ask for when they say nothing, and between which bounds they may ask
 // (spec/8 §8.4).
 import JSON
+import Kinds
 import Replica
 import Schema
 

@@ -3,37 +3,37 @@ import JSON
 import Schema
 
 /// Quantities by resource name.
-struct ResourceAmounts: Sendable {
-  private(set) var amounts: [String: Quantity] = [:]
+public struct ResourceAmounts: Sendable, Equatable {
+  public private(set) var amounts: [String: Quantity] = [:]
 
-  init() {}
+  public init() {}
 
   /// From a map of quantities; what is no quantity was refused before.
-  init(_ json: JSONValue) {
+  public init(_ json: JSONValue) {
     for (name, value) in json.object ?? JSONObject() {
       guard let text = value.string ?? value.integer.map(String.init) else { continue }
       amounts[name] = Quantity(text)
     }
   }
 
-  subscript(name: String) -> Quantity? {
+  public subscript(name: String) -> Quantity? {
     get { amounts[name] }
     set { amounts[name] = newValue }
   }
 
-  static func += (left: inout Self, right: Self) {
+  public static func += (left: inout Self, right: Self) {
     for (name, value) in right.amounts { left.amounts[name] = (left.amounts[name] ?? .zero) + value }
   }
-  static func -= (left: inout Self, right: Self) {
+  public static func -= (left: inout Self, right: Self) {
     for (name, value) in right.amounts { left.amounts[name] = (left.amounts[name] ?? .zero) - value }
   }
 
   /// The larger of both, by name.
-  mutating func raise(to other: Self) {
+  public mutating func raise(to other: Self) {
     for (name, value) in other.amounts { amounts[name] = amounts[name].map { max($0, value) } ?? value }
   }
 
-  var json: JSONValue {
+  public var json: JSONValue {
     var object = JSONObject()
     for (name, value) in amounts.sorted(by: { $0.key < $1.key }) { object[name] = .string(value.description) }
     return .object(object)
@@ -41,12 +41,12 @@ struct ResourceAmounts: Sendable {
 }
 
 /// The sums over the containers of a pod.
-struct PodResources {
+public struct PodResources: Sendable {
   private let spec: JSONValue
-  init(_ pod: JSONValue) { spec = pod["spec"] }
+  public init(_ pod: JSONValue) { spec = pod["spec"] }
 
   /// "requests" or "limits": all containers together, or the hungriest of those that run before them; overhead on top.
-  func amounts(_ kind: String) -> ResourceAmounts {
+  public func amounts(_ kind: String) -> ResourceAmounts {
     var sum = ResourceAmounts()
     for container in spec["containers"].elements { sum += ResourceAmounts(container["resources"][kind]) }
     var sidecars = ResourceAmounts()
