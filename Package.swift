@@ -115,10 +115,13 @@ let package = Package(
     // Loops of their own for the tests of what runs on loops.
     .target(
       name: "LoopSupport", dependencies: ["World", "EventLoop"], path: "Tests/LoopSupport", swiftSettings: settings),
+    // Pinned bytes and temporary folders.
+    .target(name: "FileSupport", path: "Tests/FileSupport", swiftSettings: settings),
     tests("World"), tests("EventLoop", ["World", "LoopSupport"]), tests("TLS", ["EventLoop", "World", "LoopSupport"]),
     tests("HTTP", ["EventLoop", "TLS", "World"]), tests("JSON"), tests("Schema", ["JSON"]),
-    tests("CEL", ["Schema", "JSON"]), tests("Kinds", ["Schema", "JSON"]), tests("Raft"), tests("Storage"),
-    tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", logging]),
+    tests("CEL", ["Schema", "JSON"]), tests("Kinds", ["Schema", "JSON"]), tests("Raft", ["FileSupport"]),
+    tests("Storage", ["FileSupport"]),
+    tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", "FileSupport", logging]),
     tests("APIServer", ["Replica", "HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
     tests("Client", ["HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS", "TestSupport", logging]),
     tests("Scheduler", ["Client", "HTTP", "Schema", "JSON", "World", "TestSupport", logging]),

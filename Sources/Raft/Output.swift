@@ -93,19 +93,3 @@ public enum TransferError: Error, Sendable, Hashable {
   /// The target is this server, no voter, or a transfer to another server is under way.
   case unsuitableTarget
 }
-
-/// What the leader knows of a follower, for status displays.
-public struct FollowerStatus: Sendable, Hashable {
-  public enum State: Sendable, Hashable {
-    case probe
-    case replicate
-    case snapshot
-  }
-  public var state: State
-  public var matchIndex: LogIndex
-  public var nextIndex: LogIndex
-  public var inflightMessages: Int
-  public var inflightBytes: Int
-  /// Whether it answered since the last check for a quorum.
-  public var isActive: Bool
-}

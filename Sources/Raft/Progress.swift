@@ -1,10 +1,10 @@
 // What a leader knows of one follower, and how much it may send (flow control).
 
 /// The leader's view of a follower: `nextIndex` and `matchIndex` of the paper, and how entries flow.
-struct Progress: Sendable {
-  enum State: Sendable, Hashable {
+public struct Progress: Sendable {
+  public enum State: Sendable, Hashable {
     /// Where the logs part is not known: one message at a time, sent again when the follower shows a sign of life.
-    case probe(isPaused: Bool)
+    case probe
     /// The logs are known to agree: messages are sent ahead of the answers, within the limits.
     case replicate
     /// The follower needs what was compacted away: nothing but heartbeats until the snapshot has arrived or failed.
@@ -17,13 +17,15 @@ struct Progress: Sendable {
   }
 
   let id: NodeID
-  private(set) var state: State = .probe(isPaused: false)
-  private(set) var matchIndex: LogIndex = 0
-  private(set) var nextIndex: LogIndex
+  public private(set) var state: State = .probe
+  /// The one message of a probe is on its way.
+  private(set) var isPaused = false
+  public private(set) var matchIndex: LogIndex = 0
+  public private(set) var nextIndex: LogIndex
   /// The highest commit index that was sent along.
   private(set) var sentCommit: LogIndex = 0
   /// Whether it answered since the last check for a quorum.
-  var isActive = false
+  public internal(set) var isActive = false
   /// No member any more, and not yet known to have heard of it.
   var isLeaving = false
   /// The last round of heartbeats that it answered (ReadIndex).
@@ -32,8 +34,8 @@ struct Progress: Sendable {
   private(set) var mustAsk = false
 
   private var inflight: [Inflight] = []
-  private(set) var inflightBytes = 0
-  var inflightMessages: Int { inflight.count }
+  public private(set) var inflightBytes = 0
+  public var inflightMessages: Int { inflight.count }
 
   init(id: NodeID, nextIndex: LogIndex) {
     self.id = id
@@ -51,7 +53,7 @@ struct Progress: Sendable {
     sentCommit = max(sentCommit, commit)
     mustAsk = false
     switch state {
-    case .probe: state = .probe(isPaused: true)
+    case .probe: isPaused = true
     case .replicate:
       if lastIndex < nextIndex { return }
       nextIndex = lastIndex + 1
@@ -86,14 +88,14 @@ struct Progress: Sendable {
     case .probe:
       if prevLogIndex != nextIndex - 1 { return }
       nextIndex = max(min(prevLogIndex, next), matchIndex + 1)
-      state = .probe(isPaused: false)
+      isPaused = false
     }
   }
 
   /// The follower is there: what was sent may be asked about or sent again.
   mutating func showedLife() {
     switch state {
-    case .probe: state = .probe(isPaused: false)
+    case .probe: isPaused = false
     case .replicate: mustAsk = !inflight.isEmpty
     case .snapshot: break
     }
@@ -102,7 +104,7 @@ struct Progress: Sendable {
   /// Messages to the follower may be lost: wait for a sign of life, then find out what it has. Before the first answer
   /// `matchIndex` says nothing: where the logs are thought to agree is still the best guess.
   mutating func becameUnreachable() {
-    if case .probe = state { state = .probe(isPaused: true) }
+    if state == .probe { isPaused = true }
     if state == .replicate { becomeProbe(isPaused: true) }
   }
 
@@ -119,7 +121,8 @@ struct Progress: Sendable {
 
   private mutating func becomeProbe(isPaused: Bool) {
     clearInflight()
-    state = .probe(isPaused: isPaused)
+    state = .probe
+    self.isPaused = isPaused
     nextIndex = matchIndex + 1
   }
 

@@ -120,22 +120,15 @@ public struct Raft: Sendable {
   public var baseIndex: LogIndex { log.baseIndex }
   /// The term of an entry in memory or of the base; nil if it was compacted away or is not there.
   public func term(at index: LogIndex) -> Term? { log.term(at: index) }
+  /// An entry in memory; nil if it was compacted away or is not there.
+  public func entry(at index: LogIndex) -> Entry? {
+    index > baseIndex && index <= lastIndex ? log.entries(from: index, through: index, maxBytes: 1).first : nil
+  }
   /// The other members of the group, in ascending order.
   var peers: [NodeID] { configuration.members.filter { $0 != id } }
 
   /// What the leader knows of a follower; nil if this is not the leader or there is no such follower.
-  public func progress(of peer: NodeID) -> FollowerStatus? {
-    guard let follower = followers.first(where: { $0.id == peer }) else { return nil }
-    let state: FollowerStatus.State =
-      switch follower.state {
-      case .probe: .probe
-      case .replicate: .replicate
-      case .snapshot: .snapshot
-      }
-    return FollowerStatus(
-      state: state, matchIndex: follower.matchIndex, nextIndex: follower.nextIndex,
-      inflightMessages: follower.inflightMessages, inflightBytes: follower.inflightBytes, isActive: follower.isActive)
-  }
+  public func progress(of peer: NodeID) -> Progress? { followers.first { $0.id == peer } }
 
   // MARK: What can happen
 

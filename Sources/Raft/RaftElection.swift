@@ -116,7 +116,7 @@ extension Raft {
     leader = id
     followers = peers.map { Progress(id: $0, nextIndex: lastIndex + 1) }
     uncommittedBytes = log.cost(from: max(commitIndex, log.baseIndex) + 1, through: lastIndex)
-    reads.becameLeader()
+    reads.lastRound = 0
     // An entry of its own, so that everything before it can be committed (§5.4.2) and reads be served (§8). It is sent at
     // once and tells the others who leads, as the first heartbeat of the paper does.
     appendAsLeader([[]], kind: .noOp)
@@ -140,7 +140,6 @@ extension Raft {
 
   /// A message of the current term's leader has arrived.
   mutating func hear(from sender: NodeID) {
-    precondition(role != .leader, "two leaders in one term (election safety, §5.2)")
     precondition(leader == nil || leader == sender, "two leaders in one term (election safety, §5.2)")
     if role != .follower { becomeFollower(term: currentTerm, leader: sender) }
     leader = sender

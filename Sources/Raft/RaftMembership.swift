@@ -30,24 +30,21 @@ extension Raft {
   /// Proposes a change of membership. It is done when an entry of the returned term is committed at the returned index,
   /// and the second step with it if `isConfigurationSettled`.
   public mutating func changeMembership(_ steps: [MembershipStep]) throws(MembershipError) -> Proposal {
-    guard role == .leader else { throw .notLeader(leader: leader) }
-    if let transfer { throw .transferringLeadership(to: transfer.target) }
-    guard hasCommittedInTerm || RaftMutant.configurationTooEarly.isActive else { throw .tooEarly }
-    guard isConfigurationSettled || RaftMutant.configurationsOverlap.isActive else { throw .changeInFlight }
+    if let obstacle = membershipObstacle { throw obstacle }
     appendConfiguration(configuration.entering(try configuration.applying(steps)))
     checkInvariants()
     return Proposal(term: currentTerm, indexes: configurationIndex...configurationIndex)
   }
 
-  /// Whether a change may be proposed now: this is a leader that has committed an entry of its term, and no change is
-  /// under way.
-  public var mayChangeMembership: Bool {
-    role == .leader && (hasCommittedInTerm || RaftMutant.configurationTooEarly.isActive)
-      && (isConfigurationSettled || RaftMutant.configurationsOverlap.isActive)
+  /// Why no change may be proposed now, whichever it is; nil: one may.
+  public var membershipObstacle: MembershipError? {
+    if role != .leader { return .notLeader(leader: leader) }
+    if let transfer { return .transferringLeadership(to: transfer.target) }
+    // Until then a leader cannot know whether a change of an earlier leader is still to be committed.
+    let hasCommittedInTerm = log.term(at: commitIndex) == currentTerm
+    if !hasCommittedInTerm && !RaftMutant.configurationTooEarly.isActive { return .tooEarly }
+    return isConfigurationSettled || RaftMutant.configurationsOverlap.isActive ? nil : .changeInFlight
   }
-
-  /// Until then a leader cannot know whether a change of an earlier leader is still to be committed.
-  private var hasCommittedInTerm: Bool { log.term(at: commitIndex) == currentTerm }
 
   private mutating func appendConfiguration(_ next: Configuration) {
     let now = configuration

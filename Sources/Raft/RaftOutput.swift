@@ -19,7 +19,7 @@ extension Raft {
     swap(&output.messages, &messages)
     output.committed = takeCommitted()
     output.reads = reads.takeServable(applied: lastApplied)
-    output.abandonedReads = reads.takeAbandoned()
+    swap(&output.abandonedReads, &reads.abandoned)
     swap(&output.snapshotRequests, &snapshotRequests)
     let leadership = Leadership(term: currentTerm, role: role, leader: leader)
     if leadership != emittedLeadership {

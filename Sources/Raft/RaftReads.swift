@@ -23,22 +23,23 @@ struct Reads: Sendable {
 
   // Leader.
   /// Waiting for the next round.
-  private(set) var waiting: [Request] = []
+  var waiting: [Request] = []
   /// Rounds whose heartbeats are not answered by a quorum yet, oldest first.
   private(set) var rounds: [Round] = []
   /// The last round that was started in this term of leadership.
-  private(set) var lastRound: UInt64 = 0
+  var lastRound: UInt64 = 0
 
   // Follower.
   /// Waiting for the leader's word, oldest first.
-  private(set) var asking: [ReadID] = []
+  var asking: [ReadID] = []
   /// The highest number the leader was asked about.
   private(set) var askedNumber: UInt64 = 0
 
   // Both.
   /// Waiting for the state machine, in no order.
   private(set) var confirmed: [ReadState] = []
-  private(set) var abandoned: [ReadID] = []
+  /// Nothing will be heard of these any more.
+  var abandoned: [ReadID] = []
 
   init(incarnation: UInt64) { self.incarnation = incarnation }
 
@@ -48,9 +49,6 @@ struct Reads: Sendable {
     if !RaftMutant.readIDReused.isActive || asking.isEmpty && rounds.isEmpty { lastNumber += 1 }
     return ReadID(incarnation: incarnation, number: lastNumber)
   }
-
-  mutating func wait(_ request: Request) { waiting.append(request) }
-  mutating func ask(_ id: ReadID) { asking.append(id) }
 
   /// The leader starts a round for all reads that wait.
   mutating func startRound(commitIndex: LogIndex) {
@@ -90,11 +88,6 @@ struct Reads: Sendable {
     return servable
   }
 
-  mutating func takeAbandoned() -> [ReadID] {
-    defer { abandoned = [] }
-    return abandoned
-  }
-
   /// The leader is gone: whatever still waits for its word is given up. Followers that asked give up by themselves.
   mutating func abandon() {
     let mine = rounds.flatMap(\.requests) + waiting
@@ -104,8 +97,6 @@ struct Reads: Sendable {
     rounds = []
     asking = []
   }
-
-  mutating func becameLeader() { lastRound = 0 }
 }
 
 extension Raft {
@@ -114,7 +105,7 @@ extension Raft {
     guard leader != nil else { throw .noLeader }
     if reads.pendingCount >= options.maxPendingReads { throw .overloaded }
     let read = reads.nextID()
-    if role == .leader { reads.wait(Reads.Request(id: read, from: id)) } else { reads.ask(read) }
+    if role == .leader { reads.waiting.append(Reads.Request(id: read, from: id)) } else { reads.asking.append(read) }
     checkInvariants()
     return read
   }
@@ -150,7 +141,7 @@ extension Raft {
   mutating func answerReadRequest(_ read: ReadID, from sender: NodeID) {
     // Followers that get no answer ask again.
     guard role == .leader, reads.pendingCount < options.maxPendingReads else { return }
-    reads.wait(Reads.Request(id: read, from: sender))
+    reads.waiting.append(Reads.Request(id: read, from: sender))
   }
 
   mutating func readConfirmed(_ read: ReadID, index: LogIndex, from sender: NodeID) {

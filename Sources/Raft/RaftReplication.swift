@@ -40,8 +40,8 @@ extension Raft {
     let nextIndex = followers[position].nextIndex
     var lastToSend = lastIndex
     switch followers[position].state {
-    case .snapshot, .probe(isPaused: true): return nil
-    case .probe: break
+    case .snapshot: return nil
+    case .probe: if followers[position].isPaused { return nil }
     case .replicate:
       if !followers[position].hasRoom(options) { lastToSend = nextIndex - 1 }
       let hasNews =

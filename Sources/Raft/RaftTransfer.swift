@@ -26,9 +26,7 @@ extension Raft {
   @discardableResult
   public mutating func resign() -> NodeID? {
     guard role == .leader, transfer == nil, let best = bestSuccessor() else { return nil }
-    transfer = Transfer(target: best)
-    finishTransferIfCaughtUp(best)
-    checkInvariants()
+    try? transferLeadership(to: best)
     return best
   }
 

@@ -146,7 +146,13 @@ extension ReplicaDriver {
       return
     }
     switch message {
-    case .entries(let request): reply(.repair(.entriesAnswer(answer(request))), to: peer)
+    case .entries(let request):
+      // A term counts whoever tells it (§5.1). A leader of an earlier one cannot speak for what the asker has acknowledged
+      // since, and while that is repaired it sends nothing else that would say so.
+      raft.step(
+        Message(from: peer, to: options.node, term: request.term, body: .heartbeatReply(readRound: 0)))
+      reply(.repair(.entriesAnswer(answer(request))), to: peer)
+      scheduleTurn()
     case .rows(let revision, let keys):
       let version = hub.version(at: revision)
       guard version != nil || revision <= machine.revision else { return }

@@ -322,7 +322,7 @@ extension ReplicaDriver {
     let readable = directory.filter { $0.version >= configuration.version }.map(\.id)
     return MembershipView(
       leader: options.node, configuration: configuration,
-      isSettled: raft.mayChangeMembership,
+      isSettled: raft.membershipObstacle == nil,
       alive: Set(alive), caughtUp: Set(desk.catchUp.filter { $0.value.isCaughtUp }.keys).intersection(readable))
   }
 
@@ -348,7 +348,7 @@ extension ReplicaDriver {
   func tendMembership(_ now: MonotonicTime) {
     if raft.role == .leader { observeLearners(now) } else { desk.catchUp = [:] }
     serveRequests(now)
-    guard raft.role == .leader, raft.mayChangeMembership else { return }
+    guard raft.membershipObstacle == nil else { return }
     if let steps = directoryCorrections() { return propose(steps, "what members say of themselves") }
     // The rest is about learners.
     guard !raft.configuration.learners.isEmpty else { return }

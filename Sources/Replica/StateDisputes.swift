@@ -16,14 +16,15 @@ extension ReplicaDriver {
     let isSame = hashes.compare(hash, at: index, of: peer)
     // What was said before may be decided by this word, though it is the same as our own.
     if !isSame || hashes.verdict(at: index, by: options.node, voters: raft.configuration.voters) != .agreement {
-      dispute(at: index)
+      // With every word of the leader's again: whoever was away when all was said must hear it, to decide.
+      dispute(at: index, again: !isSame && peer == raft.leader)
     }
   }
 
   /// Somebody's state after this entry is not this server's.
-  func dispute(at index: LogIndex) {
+  func dispute(at index: LogIndex, again: Bool = false) {
     guard let own = hashes.hash(at: index), !isStopped, repair == nil else { return }
-    if hashes.beginDispute(at: index) {
+    if hashes.beginDispute(at: index) || again {
       for peer in peers.keys.sorted() { reply(.stateHash(index: index, hash: own), to: peer) }
     }
     switch hashes.verdict(at: index, by: options.node, voters: raft.configuration.voters) {

@@ -125,7 +125,10 @@ struct OpenedLog {
     try site.renewWriteAheadLog()
     var (database, values, rows) = try Self.read(site, promises)
     let judgement = try LogJudgement(rows, promise: promises.promise, known: promises.extent, state: state)
-    if rows.isSpoiled {
+    // A file that has forgotten that its log was truncated, as the file of promises tells, holds what must not count
+    // again; and until it says so itself, whatever is written from there on would be taken for that at the next start.
+    let hasForgotten = judgement.extent.truncations != rows.truncation?.truncations ?? 0
+    if rows.isSpoiled || hasForgotten {
       database = nil
       values = try Self.named(values, whose, site.path)
       try replacement.begin()

@@ -36,6 +36,12 @@ import Testing
     }
   }
 
+  /// Consensus must fit into one reader's head.
+  @Test func theConsensusCoreStaysUnder2500Lines() {
+    let lines = PackageSources.all.filter { $0.target == "Raft" }.reduce(0) { $0 + $1.lines.count - 1 }
+    #expect(lines < 2500)
+  }
+
   @Test func noSourceNamesFoundationOrAMachinesPath() {
     for (file, number, line) in code(includingComments: true) {
       #expect(!line.hasPrefix("import Foundation"), "\(file.path):\(number)")

@@ -1,6 +1,7 @@
 // The bytes of the wire and of the log, pinned: a server reads what older and newer ones write, so they must not change
 // without a new version. What is here was written by version 0.1.0 and must be read for ever.
 
+import FileSupport
 import Testing
 
 @testable import Raft
@@ -31,7 +32,7 @@ import Testing
     for (name, body) in Self.messages {
       let message = Message(from: 1, to: 0xFF00_0000_0000_0002, term: 4, body: body)
       expectGolden(name, message.encoded())
-      #expect((try? Message(decoding: goldenBytes(name))) == message)
+      #expect((try? Message(decoding: golden[name])) == message)
     }
     #expect(Self.messages.count >= 12, "a message of every kind")
   }
@@ -40,20 +41,20 @@ import Testing
     for entry in Self.entries {
       let name = "entry \(entry.kind)"
       expectGolden(name, entry.encoded())
-      #expect((try? Entry(decoding: goldenBytes(name))) == entry)
+      #expect((try? Entry(decoding: golden[name])) == entry)
     }
     #expect(EntryKind.command.rawValue == 0 && EntryKind.noOp.rawValue == 1 && EntryKind.configuration.rawValue == 2)
   }
 
   @Test func configurationsAreTheBytesThatLogsHold() throws {
     expectGolden("configuration", Self.configuration.encoded())
-    #expect(try Configuration(decoding: goldenBytes("configuration")) == Self.configuration)
+    #expect(try Configuration(decoding: golden["configuration"]) == Self.configuration)
   }
 
   /// Given a configuration as the version before wrote it, then it means the same to this one.
   @Test func aConfigurationOfTheFormatBeforeIsRead() throws {
     let expected = Configuration(voters: [1, 2], outgoingVoters: [1, 3], learners: [4])
-    #expect(try Configuration(decoding: goldenBytes("configuration of format 1")) == expected)
+    #expect(try Configuration(decoding: golden["configuration of format 1"]) == expected)
     #expect(expected.lastID == 4 && expected.version == 1 && expected.contexts.isEmpty)
   }
 }

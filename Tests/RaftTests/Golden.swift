@@ -1,23 +1,15 @@
 // Bytes as version 0.1.0 wrote them, by name. Do not edit what is here: a format that changes gets a new version, a new
 // name, and keeps its old bytes as what must still be read.
 
+import FileSupport
 import Testing
-
-/// The pinned bytes of that name.
-func goldenBytes(_ name: String) -> [UInt8] {
-  let digits = Array((golden[name] ?? "").utf8.filter { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\n") })
-  func value(_ digit: UInt8) -> UInt8 { digit < 58 ? digit - 48 : digit - 87 }
-  return stride(from: 0, to: digits.count, by: 2).map { value(digits[$0]) << 4 | value(digits[$0 + 1]) }
-}
 
 /// Holds the bytes against the pinned ones of that name.
 func expectGolden(_ name: String, _ bytes: [UInt8]) {
-  guard bytes != goldenBytes(name) else { return }
-  let hexadecimal = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-  Issue.record("the format of \"\(name)\" has changed without a new version; it is now \(hexadecimal)")
+  if let complaint = golden.complaint(name, bytes) { Issue.record("\(complaint)") }
 }
 
-let golden: [String: String] = [
+let golden = GoldenBytes([
   "entry command": "01060000000000000003000000000000000003000000010203",
   "entry noOp": "01070000000000000004000000000000000100000000",
   "entry configuration": """
@@ -62,4 +54,4 @@ let golden: [String: String] = [
   "configuration of format 1": """
   0102000000010000000000000002000000000000000200000001000000000000000300000000000000010000000400000000000000
   """,
-]
+])

@@ -1,3 +1,4 @@
+import FileSupport
 import Glibc
 import Storage
 import Synchronization
@@ -8,18 +9,9 @@ import Testing
 /// What a server's disk shows to someone who steals it.
 @Suite struct EncryptionTests {
   private final class Folder {
-    let path: String
-    var data: String { "\(path)/data" }
+    private let folder = TemporaryFolder("encryption")
+    var data: String { "\(folder.path)/data" }
     var keys: String { EncryptionKeyring.path(besides: data) }
-    init() {
-      var template = Array("/tmp/trireme-encryption-XXXXXX".utf8CString)
-      path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
-    }
-    deinit {
-      DataFolder.discard(data)
-      unlink(keys)
-      rmdir(path)
-    }
 
     /// Whether any of the databases' files contains the text.
     func shows(_ text: String) throws -> Bool {

@@ -2,7 +2,7 @@
 // versions run beside each other during an upgrade, and a backup outlives the program that made it. What is here was
 // written by version 0.1.0; whoever changes a format gives it a new version and goes on reading this.
 
-import Glibc
+import FileSupport
 import Raft
 import Storage
 import TLS
@@ -29,7 +29,7 @@ import World
     let entry = CommandEntry(request: Self.request, lowWatermark: 5, command: Self.command)
     try expectGolden("command", entry.encoded())
     var pool = StringPool()
-    let decoded = try DecodedCommandEntry(goldenBytes("command"), &pool)
+    let decoded = try DecodedCommandEntry(golden["command"], &pool)
     #expect(decoded.request == Self.request && decoded.lowWatermark == 5)
     #expect(decoded.preconditions.count == 5 && decoded.mutations.count == 2)
   }
@@ -76,7 +76,7 @@ import World
 
   /// Given an entry of a version that does not exist yet, then it is refused by its number, and says what to do.
   @Test func anEntryOfANewerVersionIsRefusedByItsNumber() throws {
-    var entry = goldenBytes("command")
+    var entry = golden["command"]
     entry[0] = CommandEntry.version + 1
     var pool = StringPool()
     let error = #expect(throws: CodecError.self) { try DecodedCommandEntry(entry, &pool) }
@@ -138,18 +138,18 @@ import World
   @Test func framesAreTheBytesThatOtherVersionsKnow() throws {
     for (name, message) in Self.messages {
       expectGolden("frame \(name)", message.encoded(fromDisk: 8, toDisk: 9))
-      let read = try? PeerMessage.decode(goldenBytes("frame \(name)"))
-      #expect(read?.message.encoded(fromDisk: 8, toDisk: 9) == goldenBytes("frame \(name)"))
+      let read = try? PeerMessage.decode(golden["frame \(name)"])
+      #expect(read?.message.encoded(fromDisk: 8, toDisk: 9) == golden["frame \(name)"])
       #expect(read?.fromDisk == 8 && read?.toDisk == 9)
     }
     // As a server sends it that does not tell yet what it was promised.
-    let older = try? PeerMessage.decode(goldenBytes("frame report without promises"))
-    #expect(older?.message.encoded(fromDisk: 8, toDisk: 9) == goldenBytes("frame report"))
+    let older = try? PeerMessage.decode(golden["frame report without promises"])
+    #expect(older?.message.encoded(fromDisk: 8, toDisk: 9) == golden["frame report"])
     let hello = PeerHello(cluster: "c", node: 1, name: "server-1", lane: .bulk)
     expectGolden("hello", hello.encoded())
-    #expect((try? PeerHello(decoding: goldenBytes("hello"))) == hello)
+    #expect((try? PeerHello(decoding: golden["hello"])) == hello)
     expectGolden("member", Self.member.context)
-    #expect(try Member(id: 4, context: goldenBytes("member")) == Self.member)
+    #expect(try Member(id: 4, context: golden["member"]) == Self.member)
   }
 
   // MARK: Snapshots and backups
@@ -171,7 +171,7 @@ import World
     while let piece = encoder.nextPiece() { bytes += piece }
     expectGolden("snapshot", bytes)
     var decoder = StateDecoder(cluster: "c")
-    try decoder.take(goldenBytes("snapshot"))
+    try decoder.take(golden["snapshot"])
     let (state, header) = try decoder.finish()
     #expect(state.stateHash == machine.stateHash && state.revision == machine.revision)
     #expect(header.metadata.configuration == configuration)
@@ -184,7 +184,7 @@ import World
     expectGolden("backup", BackupTests.backup(machine, key: nil))
     let key = try #require(BackupKey(text: "trireme-backup-key-1:\(String(repeating: "0123456789abcdef", count: 4))"))
     for (name, key) in [("backup", nil), ("sealed backup", key)] as [(String, BackupKey?)] {
-      let backup = try BackupTests.read(goldenBytes(name), key: key)
+      let backup = try BackupTests.read(golden[name], key: key)
       #expect(backup.machine.stateHash == machine.stateHash && backup.machine.revision == machine.revision)
       #expect(backup.machine.requests.encoded() == machine.requests.encoded())
       #expect(backup.header.cluster == "old" && backup.header.keyID == key?.id)
@@ -193,19 +193,15 @@ import World
 
   /// Given what was sealed for a disk by version 0.1.0, and its file of keys, then this version opens it.
   @Test func whatIsSealedOnDisksIsOpened() throws {
-    var template = Array("/tmp/trireme-format-XXXXXX".utf8CString)
-    let folder = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
-    defer {
-      unlink("\(folder)/encryption-keys")
-      rmdir(folder)
-    }
+    let folder = TemporaryFolder("format")
+    defer { withExtendedLifetime(folder) {} }
     let digits = String(repeating: "00112233445566778899aabbccddeeff", count: 2)
     try DataFolder.write(
       Array("trireme encryption keys 1\n1 \(digits)\n3 \(String(digits.reversed()))\n".utf8), to: "encryption-keys",
-      in: folder, files: OperatingSystemFiles())
-    let keyring = try #require(try EncryptionKeyring.existing(path: "\(folder)/encryption-keys"))
+      in: folder.path, files: OperatingSystemFiles())
+    let keyring = try #require(try EncryptionKeyring.existing(path: "\(folder.path)/encryption-keys"))
     #expect(keyring.currentKey == 3 && keyring.hasOldKeys)
-    #expect(keyring.open(goldenBytes("sealed row"), key: 1, place: [1, 2, 3]) == Array("tempest".utf8))
-    #expect(keyring.open(goldenBytes("sealed row"), key: 3, place: [1, 2, 3]) == nil)
+    #expect(keyring.open(golden["sealed row"], key: 1, place: [1, 2, 3]) == Array("tempest".utf8))
+    #expect(keyring.open(golden["sealed row"], key: 3, place: [1, 2, 3]) == nil)
   }
 }

@@ -1,23 +1,15 @@
 // Bytes as version 0.1.0 wrote them, by name. Do not edit what is here: a format that changes gets a new version, a new
 // name, and keeps its old bytes as what must still be read.
 
+import FileSupport
 import Testing
-
-/// The pinned bytes of that name.
-func goldenBytes(_ name: String) -> [UInt8] {
-  let digits = Array((golden[name] ?? "").utf8.filter { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\n") })
-  func value(_ digit: UInt8) -> UInt8 { digit < 58 ? digit - 48 : digit - 87 }
-  return stride(from: 0, to: digits.count, by: 2).map { value(digits[$0]) << 4 | value(digits[$0 + 1]) }
-}
 
 /// Holds the bytes against the pinned ones of that name.
 func expectGolden(_ name: String, _ bytes: [UInt8]) {
-  guard bytes != goldenBytes(name) else { return }
-  let hexadecimal = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-  Issue.record("the format of \"\(name)\" has changed without a new version; it is now \(hexadecimal)")
+  if let complaint = golden.complaint(name, bytes) { Issue.record("\(complaint)") }
 }
 
-let golden: [String: String] = [
+let golden = GoldenBytes([
   "sealed backup": """
   54524952454d45204241434b555020310a4f0000000172b0cfcbed178d0001036f6c64020000000000000000002a36fe9c97170500000000
   00000005000000000000000200000000000000bc9acf6465acfcf60200000000000000011039613939353038343861343138643865420300
@@ -182,4 +174,4 @@ let golden: [String: String] = [
   000404706f64730764656661756c74016c03017500ac02202e7b226d65746164617461223a7b227265736f7572636556657273696f6e223a
   2233227d2c2264617461223a22227d18000000034682c4219bac302401000000000000002603000000000000bc9acf6465acfcf6
   """,
-]
+])

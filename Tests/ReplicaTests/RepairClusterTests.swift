@@ -107,6 +107,40 @@ import World
     await cluster.killAll()
   }
 
+  /// Given a server that stood for election in later terms and lost an entry that nobody else ever had, when the others
+  /// have a leader of an earlier term, then its question ends that term, and the next leader says that it was nothing.
+  @Test func aLeaderOfAnEarlierTermMakesRoomForOneThatCanSpeak() async throws {
+    let cluster = try await killedCluster(20, flushAfter: .milliseconds(5))
+    let last = try await append(2, to: cluster.path(of: 1), term: 50)
+    try damage("\(cluster.path(of: 1))/raft.db", "DELETE FROM log WHERE log_index = \(last - 1)")
+    try await cluster.start([2, 3])
+    try await eventually("the others to lead") { [others = [await cluster.server(2), await cluster.server(3)]] in
+      others.contains { $0.leadership.isLeader }
+    }
+    try await cluster.start([1])
+    try await expectAll(20, in: cluster)
+    #expect(await cluster.server(1).status.repairsTotal == 1)
+    await cluster.killAll()
+  }
+
+  /// Writes entries behind those of a server that does not run, in a term of their own; returns the last one's index.
+  private func append(_ count: UInt64, to path: String, term: UInt64) async throws -> UInt64 {
+    let disk = try StorageDirectory.open(path: path, identity: StorageIdentity(cluster: "test", node: 1)) { _ in }
+    let last = try #require(disk.logContents.entries.last?.index ?? disk.logContents.base?.index)
+    await withCheckedContinuation { written in
+      disk.log.start { event in if case .durable = event { written.resume() } }
+      disk.log.append(
+        LogWrite(
+          token: 1, hardState: LogHardState(currentTerm: term, votedFor: 1, commitIndex: last),
+          entries: (1...count).map {
+            LogEntry(index: last + $0, term: term, kind: EntryKind.noOp.rawValue, payload: [])
+          }))
+    }
+    await withCheckedContinuation { closed in disk.log.close { closed.resume() } }
+    await withCheckedContinuation { closed in disk.state.close { closed.resume() } }
+    return last + count
+  }
+
   @Test func aLoneServerWithAHoleSaysWhatToDo() async throws {
     let cluster = try TestCluster(1) { $0.flushAfter = .seconds(100) }
     try await cluster.start()

@@ -1,5 +1,5 @@
 import EventLoop
-import Glibc
+import FileSupport
 import Logging
 import Raft
 import Storage
@@ -55,7 +55,7 @@ import World
   }
 
   private func start(
-    _ authority: CertificateAuthority, impostor: NodeID? = nil, directory: String
+    _ authority: CertificateAuthority, impostor: NodeID? = nil, in folder: TemporaryFolder
   ) async throws -> [Server] {
     let ids: [NodeID] = [1, 2, 3]
     let gates = ids.map { _ in Shared<TLSPeerTransport?>(nil) }
@@ -95,7 +95,7 @@ import World
         logger: Logger(label: "server \(id)") { _ in SwiftLogNoOpLogHandler() })
       gates[position].update { $0 = transport }
       let disk = try ReplicaDisk.open(
-        path: "\(directory)/\(id)", identity: StorageIdentity(cluster: "test", node: id))
+        path: "\(folder.path)/\(id)", identity: StorageIdentity(cluster: "test", node: id))
       let replica = try Replica(
         disk: disk, options: ReplicaOptions(node: id, members: members), transport: transport, world: loop,
         logger: Logger(label: "server \(id)") { _ in SwiftLogNoOpLogHandler() })
@@ -104,30 +104,15 @@ import World
     }
   }
 
-  private func temporaryDirectory() -> String {
-    var template = Array("/tmp/trireme-tls-XXXXXX".utf8CString)
-    return template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
-  }
-
-  private func remove(_ directory: String) {
-    for id in 1...3 {
-      for name in ["raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock"] {
-        unlink("\(directory)/\(id)/\(name)")
-      }
-      rmdir("\(directory)/\(id)")
-    }
-    rmdir(directory)
-  }
-
   private func authority() throws -> CertificateAuthority {
     try CertificateAuthority.generate(
       commonName: "test", lifetime: .seconds(7200), now: EventLoop(name: "clock").wallClock)
   }
 
   @Test func aGroupReplicatesOverTLSAndSurvivesItsLeader() async throws {
-    let directory = temporaryDirectory()
-    defer { remove(directory) }
-    let servers = try await start(authority(), directory: directory)
+    let folder = TemporaryFolder("tls")
+    defer { withExtendedLifetime(folder) {} }
+    let servers = try await start(authority(), in: folder)
     let replicas = servers.map(\.replica)
     for (number, replica) in replicas.enumerated() {
       for index in 0..<20 { #expect(try await replica.create("pod-\(number)-\(index)")) }
@@ -149,9 +134,9 @@ import World
   }
 
   @Test func whoeverHasNoServersCertificateIsNotHeard() async throws {
-    let directory = temporaryDirectory()
-    defer { remove(directory) }
-    let servers = try await start(authority(), impostor: 3, directory: directory)
+    let folder = TemporaryFolder("tls")
+    defer { withExtendedLifetime(folder) {} }
+    let servers = try await start(authority(), impostor: 3, in: folder)
     #expect(try await servers[0].replica.create("a"))
     #expect(try await servers[1].replica.create("b"))
     #expect(servers[2].replica.current.revision == 1)

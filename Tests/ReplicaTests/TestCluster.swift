@@ -1,6 +1,7 @@
 // Replicas in one process, each on a loop and a disk of its own: the vocabulary of the cluster tests.
 
 import EventLoop
+import FileSupport
 import Glibc
 import Logging
 import Raft
@@ -17,7 +18,8 @@ actor TestCluster {
   nonisolated let ids: [NodeID]
   /// Servers that were added later.
   private(set) var joined: [NodeID] = []
-  private let directory: String
+  private let folder = TemporaryFolder("replica")
+  private nonisolated var directory: String { folder.path }
   private let tune: @Sendable (inout ReplicaOptions) -> Void
   private var running: [NodeID: Replica] = [:]
   private var loops: [NodeID: EventLoop] = [:]
@@ -29,22 +31,12 @@ actor TestCluster {
     _ count: Int, isEncrypted: Bool = false, tune: @escaping @Sendable (inout ReplicaOptions) -> Void = { _ in }
   ) throws {
     self.isEncrypted = isEncrypted
-    var template = Array("/tmp/trireme-replica-XXXXXX".utf8CString)
-    directory = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
     ids = (1...count).map { NodeID($0) }
     self.tune = tune
     for id in ids { loops[id] = EventLoop.start(name: "server \(id)") }
   }
 
-  deinit {
-    for loop in loops.values { loop.stop() }
-    for id in ids + joined {
-      Self.empty("\(directory)/\(id)")
-      rmdir("\(directory)/\(id)")
-      unlink("\(directory)/keys-\(id)")
-    }
-    rmdir(directory)
-  }
+  deinit { for loop in loops.values { loop.stop() } }
 
   func start(_ chosen: [NodeID]? = nil) throws {
     for id in chosen ?? ids where running[id] == nil {

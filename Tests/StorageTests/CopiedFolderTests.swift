@@ -1,5 +1,6 @@
 // A data folder that is a copy: what its server promised since is not in it, and it must not be taken for the server's.
 
+import FileSupport
 import Glibc
 import Testing
 
@@ -23,7 +24,7 @@ import Testing
   /// Given a copy of a server's folder, made before the server voted and wrote on, when the copy is put in the folder's
   /// place, then no server starts on it, in words that say what to do, and nothing of it is changed; a tool reads it.
   @Test func anOldCopyIsRefusedAsAFormerSelf() async throws {
-    let (folder, kept) = (TemporaryDirectory(), TemporaryDirectory())
+    let (folder, kept) = (TemporaryFolder("storage"), TemporaryFolder("storage"))
     var disk = try Disk(folder.path)
     disk.directory.log.append(LogWrite(token: 1, hardState: LogHardState(currentTerm: 3, votedFor: 1)))
     try await disk.durable(through: 1)
@@ -49,7 +50,7 @@ import Testing
   /// Given a folder that was moved to another file system, when the operator says so, then the server starts on it, and
   /// does not ask again.
   @Test func aFolderThatWasMovedIsTakenAtTheOperatorsWord() async throws {
-    let (folder, moved) = (TemporaryDirectory(), TemporaryDirectory())
+    let (folder, moved) = (TemporaryFolder("storage"), TemporaryFolder("storage"))
     var disk = try Disk(folder.path)
     disk.directory.log.append(LogWrite(token: 1, hardState: LogHardState(currentTerm: 3, votedFor: 1)))
     try await disk.durable(through: 1)
@@ -66,7 +67,7 @@ import Testing
 
   /// A folder that gets another name is the same folder.
   @Test func aFolderThatWasRenamedIsNoCopy() async throws {
-    let parent = TemporaryDirectory()
+    let parent = TemporaryFolder("storage")
     try await Disk("\(parent.path)/a").close()
     #expect(rename("\(parent.path)/a", "\(parent.path)/b") == 0)
     try await Disk("\(parent.path)/b").close()

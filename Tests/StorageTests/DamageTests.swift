@@ -1,10 +1,11 @@
+import FileSupport
 import Glibc
 import Storage
 import Testing
 
 /// Damage by hand, in the files of a server that does not run: it is named, nothing else is lost, and it can be repaired.
 @Suite struct DamageTests {
-  let directory = TemporaryDirectory()
+  let directory = TemporaryFolder("storage")
   private var log: String { "\(directory.path)/raft.db" }
   private var state: String { "\(directory.path)/state.db" }
 
@@ -54,6 +55,36 @@ import Testing
       #expect(again.directory.logContents.entries == entries(1...10))
       try await again.close()
     }
+  }
+
+  /// Given a log that was truncated and went on, when raft.db loses all of that, then what it still holds of before does
+  /// not count, and what is written back in its place is there at every start.
+  @Test func whatTruncationTookDoesNotComeBackWithDamage() async throws {
+    try await writtenLog()
+    var disk = try Disk(directory.path)
+    disk.directory.log.append(LogWrite(token: 1, truncateFrom: 8, entries: entries(8...9, term: 2)))
+    try await disk.durable(through: 1)
+    try await disk.close()
+    try shell(
+      log,
+      """
+      DELETE FROM truncation; DELETE FROM log WHERE log_index >= 8;
+      INSERT INTO log(log_index, term, kind, checksum, payload, key_id)
+      SELECT 10, term, kind, checksum, payload, key_id FROM log WHERE log_index = 7
+      """)
+    disk = try Disk(directory.path)
+    let damage = try #require(disk.directory.logContents.damage)
+    #expect(damage.missing == [8...9] && damage.entriesBeyond.isEmpty)
+    #expect(damage.lastAcknowledged == LogPosition(index: 9, term: 2))
+    disk.directory.log.append(LogWrite(token: 1, entries: entries(8...9, term: 2)))
+    disk.directory.log.append(LogWrite(token: 2, entries: entries(10...12, term: 3)))
+    try await disk.durable(through: 2)
+    try await disk.close()
+    disk = try Disk(directory.path)
+    #expect(disk.directory.logContents.damage == nil)
+    #expect(
+      disk.directory.logContents.entries == entries(1...7) + entries(8...9, term: 2) + entries(10...12, term: 3))
+    try await disk.close()
   }
 
   /// Given a vote, when either of its copies is lost, then the other is believed; when raft.db is garbage, the vote and

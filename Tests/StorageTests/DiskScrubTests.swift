@@ -1,5 +1,6 @@
 // Rot that is found while the store is in use, and mended by ordinary writes.
 
+import FileSupport
 import Synchronization
 import Testing
 
@@ -40,7 +41,7 @@ import Testing
   /// Given 1000 entries in several steps of the walk, of which one was spoiled and two are gone while the store is in use,
   /// then the walk names just those; written again they are as they were, and a log in order is not spoken of.
   @Test func rottenEntriesAreNamedAndWrittenAgain() async throws {
-    let folder = TemporaryDirectory()
+    let folder = TemporaryFolder("storage")
     var disk = try Disk(folder.path)
     disk.directory.log.append(LogWrite(token: 1, entries: entries(1...1000)))
     disk.directory.log.append(
@@ -75,7 +76,7 @@ import Testing
   /// Given rows of which one is spoiled and one is gone, then a look at their part of the state does not count them among
   /// the good; written again they are.
   @Test func rottenRowsAreNotAmongTheGood() async throws {
-    let folder = TemporaryDirectory()
+    let folder = TemporaryFolder("storage")
     let disk = try Disk(folder.path)
     let names = (0..<300).map { "object-\(1000 + $0)" }
     let changes = names.map { name in
@@ -100,7 +101,7 @@ import Testing
 
   /// What is noted as not to be trusted is lost at the next start, until a whole state has been written.
   @Test func aStateThatIsNotTrustedIsLostUntilItIsReplaced() async throws {
-    let folder = TemporaryDirectory()
+    let folder = TemporaryFolder("storage")
     var disk = try Disk(folder.path)
     let pod = ObjectRowChange(resource: "pods", namespace: "default", name: "a", row: row("a", 5))
     disk.directory.state.write(StateWrite(mark: mark(9)) { StateRows(changes: [pod], requests: [:]) })

@@ -1,29 +1,9 @@
 // The vocabulary of these tests: a temporary disk, and waiting for what its threads report.
 
-import Glibc
 import Synchronization
 import Testing
 
 @testable import Storage
-
-/// A directory that is removed with the value.
-final class TemporaryDirectory: Sendable {
-  let path: String
-  init() {
-    var template = Array("/tmp/trireme-storage-XXXXXX".utf8CString)
-    path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
-  }
-  deinit {
-    for name in [
-      "raft.db", "raft.db-wal", "raft.db-shm", "state.db", "state.db-wal", "state.db-shm", "lock", "promises",
-      "ballast", "moved",
-      "raft.db.damaged", "state.db.damaged",
-    ] {
-      unlink("\(path)/\(name)")
-    }
-    rmdir(path)
-  }
-}
 
 /// Collects values from other threads; waits for a condition on them with a deadline.
 final class Collected<Value: Sendable>: Sendable {

@@ -2,13 +2,14 @@
 // what the version before wrote, and the step back leaves what that version opens. Whoever changes what is written
 // here gives the tables a new version, with a step forward and back.
 
+import FileSupport
 import Glibc
 import Testing
 
 @testable import Storage
 
 @Suite struct FormatTests {
-  let directory = TemporaryDirectory()
+  let directory = TemporaryFolder("storage")
 
   /// Everything that a query gives, row by row, values as SQLite quotes them: "1|'a'|X'01'".
   private func rows(_ file: String, _ table: String, _ columns: String, order: String) throws -> String {
@@ -46,7 +47,7 @@ import Testing
   private static let object = "resource,namespace,name,revision,uid,labels,fence,revision_offset,checksum,json"
 
   private func expectRows(_ title: String, _ found: String, sourceLocation: SourceLocation = #_sourceLocation) {
-    #expect(found == String(decoding: goldenBytes(title), as: UTF8.self), sourceLocation: sourceLocation)
+    #expect(found == String(decoding: golden[title], as: UTF8.self), sourceLocation: sourceLocation)
     expectGolden(title, Array(found.utf8))
   }
 
@@ -105,8 +106,8 @@ import Testing
     }
     try shell("\(directory.path)/raft.db", "INSERT INTO meta VALUES('incarnation', '4')")
     try shell("\(directory.path)/state.db", "INSERT INTO meta VALUES('born', '1')")
-    func insert(_ file: String, _ table: String, _ columns: String, _ golden: String) throws {
-      for line in String(decoding: goldenBytes(golden), as: UTF8.self).split(separator: "\n") {
+    func insert(_ file: String, _ table: String, _ columns: String, _ title: String) throws {
+      for line in String(decoding: golden[title], as: UTF8.self).split(separator: "\n") {
         let values = line.split(separator: "|").prefix(columns.split(separator: ",").count).joined(separator: ", ")
         try shell("\(directory.path)/\(file)", "INSERT INTO \(table)(\(columns)) VALUES(\(values))")
       }

@@ -1,23 +1,15 @@
 // Bytes as version 0.1.0 wrote them, by name. Do not edit what is here: a format that changes gets a new version, a new
 // name, and keeps its old bytes as what must still be read.
 
+import FileSupport
 import Testing
-
-/// The pinned bytes of that name.
-func goldenBytes(_ name: String) -> [UInt8] {
-  let digits = Array((golden[name] ?? "").utf8.filter { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\n") })
-  func value(_ digit: UInt8) -> UInt8 { digit < 58 ? digit - 48 : digit - 87 }
-  return stride(from: 0, to: digits.count, by: 2).map { value(digits[$0]) << 4 | value(digits[$0 + 1]) }
-}
 
 /// Holds the bytes against the pinned ones of that name.
 func expectGolden(_ name: String, _ bytes: [UInt8]) {
-  guard bytes != goldenBytes(name) else { return }
-  let hexadecimal = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-  Issue.record("the format of \"\(name)\" has changed without a new version; it is now \(hexadecimal)")
+  if let complaint = golden.complaint(name, bytes) { Issue.record("\(complaint)") }
 }
 
-let golden: [String: String] = [
+let golden = GoldenBytes([
   "raft.db hard_state": "317c337c377c327c35343633333332313137353739363331383539",
   "raft.db base": "317c347c327c313531343933333133363633303331353734387c582730393038303727",
   "state.db mark": "317c357c327c397c2d317c2d353536393732393137323231393732373732357c58273036303527",
@@ -96,4 +88,4 @@ let golden: [String: String] = [
   "extent": """
   31455854454e54310000000000000000000000000000000006000000000000000300000000000000
   """,
-]
+])

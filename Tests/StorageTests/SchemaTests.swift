@@ -1,10 +1,11 @@
+import FileSupport
 import Testing
 
 @testable import Storage
 
 /// Tables of the version before and after this program's.
 @Suite struct SchemaTests {
-  let directory = TemporaryDirectory()
+  let directory = TemporaryFolder("storage")
   private var log: String { "\(directory.path)/raft.db" }
   private var state: String { "\(directory.path)/state.db" }
 

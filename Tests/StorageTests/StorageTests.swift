@@ -1,9 +1,10 @@
+import FileSupport
 import Glibc
 import Storage
 import Testing
 
 @Suite struct LogTests {
-  let directory = TemporaryDirectory()
+  let directory = TemporaryFolder("storage")
 
   @Test func whatWasWrittenIsThereAfterAStart() async throws {
     let disk = try Disk(directory.path)
@@ -74,7 +75,7 @@ import Testing
 }
 
 @Suite struct StateTests {
-  let directory = TemporaryDirectory()
+  let directory = TemporaryFolder("storage")
 
   private func mark(_ index: UInt64) -> StateMark {
     StateMark(appliedIndex: index, appliedTerm: 1, revision: index + 1, stateHash: .max - index, configuration: [1, 2])
@@ -121,7 +122,7 @@ import Testing
 }
 
 @Suite struct IdentityTests {
-  let directory = TemporaryDirectory()
+  let directory = TemporaryFolder("storage")
 
   @Test func aDiskBelongsToOneServerAndOneProcess() async throws {
     #expect(throws: StorageError.self, "a new disk wants a name") { try Disk(directory.path, nil) }

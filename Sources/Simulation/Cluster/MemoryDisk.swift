@@ -31,6 +31,8 @@ public final class MemoryDisk: ServerDisk {
     var lostRows: Set<ObjectRowKey> = []
     var mark: StateMark?
     var requests: [UInt64: [UInt8]] = [:]
+    /// These files are other ones than those that the server has promised by.
+    var isCopied = false
   }
   private final class Copy: DiskCopy {
     let contents: Contents
@@ -41,6 +43,7 @@ public final class MemoryDisk: ServerDisk {
 
   public func open(on world: VirtualWorld, identity: StorageIdentity) throws -> ReplicaDisk {
     if let mine = contents.identity, mine != identity { throw StorageError.foreign("the disk belongs to \(mine)") }
+    if contents.isCopied { throw StorageError.foreign("the disk is a copy: remove the server, and let it join anew") }
     if contents.identity == nil { contents.diskID = simulator.random.next() | 1 }
     contents.identity = identity
     contents.incarnation += 1
@@ -85,6 +88,7 @@ public final class MemoryDisk: ServerDisk {
   public func restore(_ copy: any DiskCopy, asFiles: Bool) {
     wipe()
     if let copy = copy as? Copy { contents = copy.contents }
+    contents.isCopied = asFiles
   }
 
   public func rot() -> String? {

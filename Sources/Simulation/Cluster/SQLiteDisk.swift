@@ -28,7 +28,9 @@ public final class SQLiteDisk: ServerDisk {
   }
 
   public func crash(powerLost: Bool) {
+    // What was about to happen to its reads and writes does not happen to those of the next.
     disk.faults.failingReads = 0
+    disk.faults.misdirectedWrites = 0
     if powerLost {
       disk.crash()
       disk.faults.syncsLie = false

@@ -15,7 +15,7 @@ extension RunDescription {
     (
       "storm",
       """
-      # Everything that can befall a cluster, all at once.
+      # Every fault there is, all at once, but for disks that lie (liars).
       servers 3 3 5
       nodes 2
       disks memory memory sqlite
@@ -23,6 +23,7 @@ extension RunDescription {
       safety 40s
       fault kill every 12s lasting 100ms..6s
       fault kill-at-await every 12s lasting 50ms..4s
+      fault kill-at-snapshot every 15s lasting 100ms..3s
       fault power-loss every 20s lasting 200ms..6s
       fault blackout every 90s lasting 100ms..2s
       fault pause every 15s lasting 50ms..5s
@@ -37,9 +38,19 @@ extension RunDescription {
       fault slow-network every 20s lasting 500ms..6s
       fault slow-disk every 20s lasting 500ms..6s
       fault sync-failure every 30s lasting 200ms..4s
+      fault disk-full every 25s lasting 500ms..6s
+      fault rot every 15s lasting 100ms..5s
+      fault rot-everywhere every 40s lasting 100ms..4s
+      fault misdirect every 25s lasting 100ms..4s
+      fault read-failure every 25s lasting 100ms..2s
+      fault wipe every 60s lasting 1s..6s
+      fault restore-copy every 40s lasting 1s..8s
       fault clock-jump every 20s lasting 1s..20s
       fault clock-drift every 20s lasting 1s..20s
       fault transfer every 10s lasting 1ms
+      fault replace every 30s lasting 1ms
+      fault resize every 25s lasting 1ms
+      fault spare every 25s lasting 1ms
       """
     ),
     (
@@ -127,8 +138,6 @@ extension RunDescription {
       "rot",
       """
       # Disks that rot, run full, are wiped, under stores in memory: how a group repairs itself.
-      # New as it is now: by name only, until it has held for thousands of seeds.
-      in-turn off
       servers 3 3 5
       nodes 1
       disks memory
@@ -150,8 +159,6 @@ extension RunDescription {
       "disks",
       """
       # Disks that rot, misdirect, fail, run full, are wiped or set back, under the production stores.
-      # New as it is now: by name only, until it has held for thousands of seeds.
-      in-turn off
       servers 3 3 5
       nodes 1
       disks sqlite
@@ -173,8 +180,6 @@ extension RunDescription {
       "liars",
       """
       # Disks that say that they have synced and have not, and disks that are set back to an earlier day.
-      # New as it is now: by name only, until it has held for thousands of seeds.
-      in-turn off
       servers 3
       nodes 1
       disks memory sqlite

@@ -6,7 +6,6 @@ extension RunDescription {
       "spares",
       """
       # Learners that stand by: they get everything, and their word counts for nothing.
-      in-turn off
       servers 3
       nodes 0
       loops remote
@@ -42,7 +41,6 @@ extension RunDescription {
       "snapshots",
       """
       # Little log is kept: whoever was away gets the whole state, while its own disk may die any moment.
-      in-turn off
       servers 3
       nodes 0
       loops remote
@@ -62,7 +60,6 @@ extension RunDescription {
       "remote",
       """
       # Scheduler and controllers beside the servers, over a network that is late and breaks, with little history.
-      in-turn off
       servers 3
       nodes 3
       loops remote
@@ -81,7 +78,6 @@ extension RunDescription {
       "races",
       """
       # Many want the same thing at the same moment, at different servers.
-      in-turn off
       servers 3 5
       nodes 0
       safety 30s
@@ -95,7 +91,6 @@ extension RunDescription {
       "elections",
       """
       # Leaders change while the membership does: what is asked for waits at every new leader.
-      in-turn off
       servers 3 5
       nodes 0
       loops remote
