@@ -55,6 +55,7 @@ extension ResourceReference {
   public static let cronJobs = Self("batch", "v1", "cronjobs", "CronJob")
   public static let horizontalPodAutoscalers = Self(
     "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+  public static let controllerRevisions = Self("apps", "v1", "controllerrevisions", "ControllerRevision")
   public static let endpointSlices = Self("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
   public static let leases = Self("coordination.k8s.io", "v1", "leases", "Lease")
   public static let certificateSigningRequests = Self(
@@ -64,6 +65,7 @@ extension ResourceReference {
   public static let podDisruptionBudgets = Self("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
   public static let clusterRoles = Self(
     "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced: false)
+  public static let storageClasses = Self("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced: false)
   public static let priorityClasses = Self(
     "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced: false)
 }

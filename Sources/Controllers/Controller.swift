@@ -58,6 +58,10 @@ enum IndexName {
   static let orphan = "orphan"
   static let namespace = "namespace"
   static let nodeName = "nodeName"
+  /// Pods by the claims they use, "namespace/name".
+  static let claim = "claim"
+  static let volumeUse = "volumeUse"
+  static let claimUse = "claimUse"
 }
 
 /// The informers that controllers share: one list and watch per resource.
@@ -72,11 +76,15 @@ public final class SharedInformers: Sendable {
   public let replicationControllers: Informer<ReplicationController>
   public let deployments: Informer<Deployment>
   public let jobs: Informer<Job>
+  public let statefulSets: Informer<StatefulSet>
+  public let daemonSets: Informer<DaemonSet>
+  public let controllerRevisions: Informer<ControllerRevision>
   public let serviceAccounts: Informer<ServiceAccount>
   public let rootCertificates: Informer<ConfigMap>
   public let nodeLeases: Informer<LeaseObject>
   public let claims: Informer<PersistentVolumeClaim>
   public let volumes: Informer<PersistentVolume>
+  public let storageClasses: Informer<StorageClass>
   public let budgets: Informer<PodDisruptionBudget>
   public let clusterRoles: Informer<ClusterRole>
   private let all: [any Following]
@@ -91,6 +99,9 @@ public final class SharedInformers: Sendable {
     }
     var podIndexers = owned(Pod.self)
     podIndexers[IndexName.nodeName] = { $0.spec.nodeName.isEmpty ? [] : [$0.spec.nodeName] }
+    podIndexers[IndexName.claim] = { pod in
+      pod.claimNames.map { "\(NamespacedName(namespace: pod.namespace, name: $0))" }
+    }
     pods = Informer(client: client, indexers: podIndexers, logger: logger)
     nodes = Informer(client: client, logger: logger)
     namespaces = Informer(client: client, logger: logger)
@@ -103,16 +114,21 @@ public final class SharedInformers: Sendable {
     replicationControllers = Informer(client: client, indexers: owned(ReplicationController.self), logger: logger)
     deployments = Informer(client: client, indexers: owned(Deployment.self), logger: logger)
     jobs = Informer(client: client, indexers: owned(Job.self), logger: logger)
+    statefulSets = Informer(client: client, indexers: owned(StatefulSet.self), logger: logger)
+    daemonSets = Informer(client: client, indexers: owned(DaemonSet.self), logger: logger)
+    controllerRevisions = Informer(client: client, indexers: owned(ControllerRevision.self), logger: logger)
     serviceAccounts = Informer(client: client, fieldSelector: "metadata.name=default", logger: logger)
     rootCertificates = Informer(client: client, fieldSelector: "metadata.name=kube-root-ca.crt", logger: logger)
     nodeLeases = Informer(client: client, namespace: "kube-node-lease", logger: logger)
-    claims = Informer(client: client, logger: logger)
-    volumes = Informer(client: client, logger: logger)
+    claims = Informer(client: client, indexers: [IndexName.claimUse: { $0.useKeys }], logger: logger)
+    volumes = Informer(client: client, indexers: [IndexName.volumeUse: { $0.useKeys }], logger: logger)
+    storageClasses = Informer(client: client, logger: logger)
     budgets = Informer(client: client, indexers: [IndexName.namespace: { [$0.metadata.namespace] }], logger: logger)
     clusterRoles = Informer(client: client, logger: logger)
     all = [
       pods, nodes, namespaces, services, endpoints, endpointSlices, replicaSets, replicationControllers, deployments,
-      jobs, serviceAccounts, rootCertificates, nodeLeases, claims, volumes, budgets, clusterRoles,
+      jobs, serviceAccounts, rootCertificates, nodeLeases, claims, volumes, budgets, clusterRoles, statefulSets,
+      daemonSets, controllerRevisions, storageClasses,
     ]
   }
 

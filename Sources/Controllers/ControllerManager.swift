@@ -18,6 +18,8 @@ public struct ControllerManager: Sendable {
         context: context, owners: informers.replicationControllers, pods: informers.pods),
       DeploymentController(context: context, informers: informers),
       JobController(context: context, informers: informers),
+      StatefulSetController(context: context, informers: informers),
+      DaemonSetController(context: context, informers: informers),
       EndpointsController(context: context, informers: informers),
       EndpointSliceController(context: context, informers: informers),
       NamespaceController(context: context, informers: informers),

@@ -31,6 +31,10 @@ final class Expectations: Sendable {
     entries.withLock { $0[key] = Entry(creations: count, since: world.now) }
   }
 
+  func expect(creations: Int, deletions: [NamespacedName], by key: NamespacedName) {
+    entries.withLock { $0[key] = Entry(creations: creations, deletions: Set(deletions), since: world.now) }
+  }
+
   func expectDeletions(_ objects: [NamespacedName], by key: NamespacedName) {
     entries.withLock { $0[key] = Entry(deletions: Set(objects), since: world.now) }
   }

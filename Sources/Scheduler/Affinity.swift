@@ -1,74 +1,14 @@
-// Affinities compiled from a pod's spec: node selectors, and pods that attract or repel.
+// Affinities compiled from a pod's spec: nodes, and pods that attract or repel.
 import Client
 import JSON
 import Schema
 
-/// A node selector: terms joined by OR, requirements in a term by AND (spec/6 §6.1, NodeAffinity).
-struct NodeSelector: Sendable {
-  struct Requirement: Sendable {
-    enum Operation: String, Sendable {
-      case isIn = "In", notIn = "NotIn", exists = "Exists", doesNotExist = "DoesNotExist", greater = "Gt", less = "Lt"
-    }
-    var key: String
-    var operation: Operation
-    var values: [String]
+extension NodeSelector {
+  func matches(_ node: NodeState) -> Bool { matches(name: node.name, labels: node.labels) }
+}
 
-    init?(json: JSONValue) {
-      guard let operation = json["operator"].string.flatMap(Operation.init(rawValue:)) else { return nil }
-      key = json["key"].string ?? ""
-      self.operation = operation
-      values = json["values"].elements.compactMap(\.string)
-    }
-
-    func matches(_ value: String?) -> Bool {
-      switch operation {
-      case .isIn: value.map(values.contains) ?? false
-      case .notIn: value.map { !values.contains($0) } ?? true
-      case .exists: value != nil
-      case .doesNotExist: value == nil
-      case .greater: compare(value, >)
-      case .less: compare(value, <)
-      }
-    }
-
-    private func compare(_ value: String?, _ holds: (Int64, Int64) -> Bool) -> Bool {
-      guard let left = value.flatMap({ Int64($0) }), let right = values.first.flatMap({ Int64($0) }) else {
-        return false
-      }
-      return holds(left, right)
-    }
-  }
-
-  struct Term: Sendable {
-    var expressions: [Requirement]
-    var fields: [Requirement]
-    /// A requirement that could not be read makes the whole term match nothing.
-    var isValid: Bool
-
-    init(json: JSONValue) {
-      let expressionElements = json["matchExpressions"].elements
-      let fieldElements = json["matchFields"].elements
-      expressions = expressionElements.compactMap(Requirement.init(json:))
-      fields = fieldElements.compactMap(Requirement.init(json:))
-      isValid =
-        expressions.count == expressionElements.count && fields.count == fieldElements.count
-        && !(expressions.isEmpty && fields.isEmpty)
-    }
-
-    func matches(_ node: NodeState) -> Bool {
-      isValid && expressions.allSatisfy { $0.matches(node.labels[$0.key]) }
-        && fields.allSatisfy { $0.matches($0.key == "metadata.name" ? node.name : nil) }
-    }
-  }
-
-  var terms: [Term]
-
-  init?(json: JSONValue) {
-    guard !json.isNull else { return nil }
-    terms = json["nodeSelectorTerms"].elements.map(Term.init(json:))
-  }
-
-  func matches(_ node: NodeState) -> Bool { terms.contains { $0.matches(node) } }
+extension NodeSelector.Term {
+  func matches(_ node: NodeState) -> Bool { matches(name: node.name, labels: node.labels) }
 }
 
 /// The node affinity of a pod.

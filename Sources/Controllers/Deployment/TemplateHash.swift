@@ -19,7 +19,8 @@ enum TemplateHash {
 }
 
 extension JSONValue {
-  fileprivate var sortedByKey: JSONValue {
+  /// With the members of every object in the order of their names.
+  var sortedByKey: JSONValue {
     switch self {
     case .object(let object):
       var sorted = JSONObject(uniqueMembers: object.members.map { ($0.key, $0.value.sortedByKey) })

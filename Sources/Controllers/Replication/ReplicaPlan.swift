@@ -11,10 +11,14 @@ struct PodClaim {
   /// Owned, but match no longer.
   var toRelease: [Pod] = []
 
-  /// `controlled`: pods that name the owner's uid; `orphans`: pods of the namespace that nobody controls.
-  init(owner: ObjectMeta, selector: LabelSelector, controlled: [Pod], orphans: [Pod]) {
+  /// `controlled`: pods that name the owner's uid; `orphans`: pods of the namespace that nobody controls. `isMember`:
+  /// what else makes a pod the owner's; finished orphans are adopted only by who will replace them.
+  init(
+    owner: ObjectMeta, selector: LabelSelector, controlled: [Pod], orphans: [Pod], adoptsFinished: Bool = false,
+    isMember: (Pod) -> Bool = { _ in true }
+  ) {
     for pod in controlled {
-      if selector.matches(pod.metadata.labels) {
+      if selector.matches(pod.metadata.labels) && isMember(pod) {
         owned.append(pod)
       } else if pod.metadata.isBeingDeleted {
         continue
@@ -23,7 +27,10 @@ struct PodClaim {
       }
     }
     guard !owner.isBeingDeleted else { return }
-    toAdopt = orphans.filter { $0.isActive && selector.matches($0.metadata.labels) }
+    toAdopt = orphans.filter { pod in
+      !pod.metadata.isBeingDeleted && (adoptsFinished || pod.isActive) && selector.matches(pod.metadata.labels)
+        && isMember(pod)
+    }
   }
 }
 
