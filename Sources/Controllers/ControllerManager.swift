@@ -30,6 +30,7 @@ public struct ControllerManager: Sendable {
       PodGarbageCollector(context: context, informers: informers),
       ClaimProtectionController(context: context, informers: informers),
       VolumeProtectionController(context: context, informers: informers),
+      VolumeBinder(context: context, informers: informers),
       DisruptionController(context: context, informers: informers),
       ResourceQuotaController(context: context, informers: informers),
       ClusterRoleAggregationController(context: context, informers: informers),

@@ -53,13 +53,14 @@ import World
           ],
         ])
       #expect(made["metadata"]["finalizers"] == ["kubernetes.io/pv-protection"])
-      try await plane.admin.patch(
-        .persistentVolumes, name: "disk", ["status": ["phase": "Bound"]], type: .merge, subresource: "status")
+      try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim)
+      try await plane.world.eventually("the volume is bound", within: .seconds(30)) {
+        try await plane.admin.get(.persistentVolumes, name: "disk")["status"]["phase"] == "Bound"
+      }
       try await plane.admin.delete(.persistentVolumes, name: "disk")
       try await plane.world.sleep(for: .seconds(60))
       #expect(try await plane.admin.find(.persistentVolumes, name: "disk") != nil)
-      try await plane.admin.patch(
-        .persistentVolumes, name: "disk", ["status": ["phase": "Released"]], type: .merge, subresource: "status")
+      try await plane.admin.delete(.persistentVolumeClaims, namespace: "default", name: "data")
       try await plane.world.eventually("the volume is gone", within: .seconds(60)) {
         try await plane.admin.find(.persistentVolumes, name: "disk") == nil
       }

@@ -1,0 +1,177 @@
+// Claims and volumes from beginning to end.
+import Client
+import JSON
+import Schema
+import TestSupport
+import Testing
+import World
+
+@Suite struct VolumeStories {
+  private static func volume(_ name: String, size: String = "5Gi", _ spec: JSONValue = [:]) -> JSONValue {
+    var all: JSONValue = [
+      "capacity": ["storage": .string(size)], "accessModes": ["ReadWriteOnce"], "hostPath": ["path": "/disk"],
+      "storageClassName": "manual",
+    ]
+    for (key, value) in spec.object ?? [:] { all[key] = value }
+    return ["apiVersion": "v1", "kind": "PersistentVolume", "metadata": ["name": .string(name)], "spec": all]
+  }
+
+  private static func claim(_ name: String, className: String? = "manual", _ spec: JSONValue = [:]) -> JSONValue {
+    var all: JSONValue = ["accessModes": ["ReadWriteOnce"], "resources": ["requests": ["storage": "1Gi"]]]
+    if let className { all["storageClassName"] = .string(className) }
+    for (key, value) in spec.object ?? [:] { all[key] = value }
+    return ["apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": ["name": .string(name)], "spec": all]
+  }
+
+  private static func read(_ plane: ControlPlane, claim name: String) async throws -> JSONValue {
+    try await plane.admin.get(.persistentVolumeClaims, namespace: "default", name: name)
+  }
+
+  private static func phases(_ plane: ControlPlane) async throws -> [String: String] {
+    try await plane.admin.list(.persistentVolumes).items.reduce(into: [:]) { phases, volume in
+      phases[volume["metadata"]["name"].string ?? ""] = volume["status"]["phase"].string ?? ""
+    }
+  }
+
+  @Test func aClaimAndAVolumeFindEachOtherAndPart() throws {
+    try ControlPlane(nodes: 0, scheduler: false).tell { plane in
+      // The claim is there first; nothing suits until the second volume comes.
+      try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim("data"))
+      try await plane.admin.create(.persistentVolumes, Self.volume("tiny", size: "1Mi"))
+      try await plane.world.eventually("told why not") {
+        try await plane.events(of: "data").contains {
+          $0 == "ProvisioningFailed: storageclass.storage.k8s.io \"manual\" not found"
+        }
+      }
+      try await plane.admin.create(.persistentVolumes, Self.volume("disk"))
+      try await plane.world.eventually("bound") {
+        try await Self.read(plane, claim: "data")["status"]["phase"] == "Bound"
+      }
+      let claim = try await Self.read(plane, claim: "data")
+      #expect(claim["spec"]["volumeName"] == "disk")
+      #expect(claim["status"]["capacity"]["storage"] == "5Gi" && claim["status"]["accessModes"] == ["ReadWriteOnce"])
+      #expect(claim["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] == "yes")
+      #expect(claim["metadata"]["annotations"]["pv.kubernetes.io/bound-by-controller"] == "yes")
+      let volume = try await plane.admin.get(.persistentVolumes, name: "disk")
+      #expect(volume["spec"]["claimRef"]["uid"] == claim["metadata"]["uid"])
+      #expect(volume["metadata"]["annotations"]["pv.kubernetes.io/bound-by-controller"] == "yes")
+      #expect(try await Self.phases(plane) == ["tiny": "Available", "disk": "Bound"])
+      // The claim goes: the volume keeps its data and is nobody's until somebody decides.
+      try await plane.admin.delete(.persistentVolumeClaims, namespace: "default", name: "data")
+      try await plane.world.eventually("released") { try await Self.phases(plane)["disk"] == "Released" }
+      try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim("data"))
+      try await plane.world.sleep(for: .seconds(30))
+      #expect(try await Self.read(plane, claim: "data")["status"]["phase"] == "Pending", "another claim of that name")
+      try await plane.admin.patch(.persistentVolumes, name: "disk", ["spec": ["claimRef": .null]], type: .merge)
+      try await plane.world.eventually("bound again") {
+        try await Self.read(plane, claim: "data")["status"]["phase"] == "Bound"
+      }
+      // The volume goes under the claim.
+      try await plane.admin.patch(.persistentVolumes, name: "disk", ["metadata": ["finalizers": .null]], type: .merge)
+      try await plane.admin.delete(.persistentVolumes, name: "disk")
+      try await plane.admin.patch(.persistentVolumes, name: "disk", ["metadata": ["finalizers": .null]], type: .merge)
+      try await plane.world.eventually("lost") {
+        try await Self.read(plane, claim: "data")["status"]["phase"] == "Lost"
+      }
+    }
+  }
+
+  @Test func manyClaimsNeverShareAVolume() throws {
+    try ControlPlane(nodes: 0, scheduler: false).tell { plane in
+      for index in 0..<12 {
+        try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim("data-\(index)"))
+      }
+      for index in 0..<10 { try await plane.admin.create(.persistentVolumes, Self.volume("disk-\(index)")) }
+      try await plane.world.eventually("ten are bound", within: .seconds(120)) {
+        let phases = try await Self.phases(plane)
+        let claims = try await plane.admin.list(.persistentVolumeClaims, namespace: "default").items
+        let bound = claims.filter { $0["status"]["phase"] == "Bound" }
+        #expect(Set(bound.map { $0["spec"]["volumeName"] }).count == bound.count)
+        return bound.count == 10 && phases.values.allSatisfy { $0 == "Bound" }
+      }
+    }
+  }
+
+  @Test func preboundVolumesAndClaimsAreHonoured() throws {
+    try ControlPlane(nodes: 0, scheduler: false).tell { plane in
+      try await plane.admin.create(.persistentVolumes, Self.volume("small", size: "1Gi"))
+      try await plane.admin.create(
+        .persistentVolumes,
+        Self.volume("mine", size: "9Gi", ["claimRef": ["namespace": "default", "name": "data"]]))
+      try await plane.admin.create(.persistentVolumes, Self.volume("named", size: "8Gi"))
+      try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim("data"))
+      try await plane.admin.create(
+        .persistentVolumeClaims, namespace: "default", Self.claim("wish", ["volumeName": "named"]))
+      try await plane.world.eventually("both bound") {
+        let data = try await Self.read(plane, claim: "data")
+        let wish = try await Self.read(plane, claim: "wish")
+        return data["spec"]["volumeName"] == "mine" && data["status"]["phase"] == "Bound"
+          && wish["status"]["phase"] == "Bound"
+      }
+      let volume = try await plane.admin.get(.persistentVolumes, name: "mine")
+      #expect(volume["metadata"]["annotations"]["pv.kubernetes.io/bound-by-controller"].isNull, "bound by its maker")
+      #expect(try await Self.phases(plane)["small"] == "Available")
+    }
+  }
+
+  @Test func aDefaultClassIsGivenInRetrospectAndItsProvisionerCalled() throws {
+    try ControlPlane(nodes: 0, scheduler: false).tell { plane in
+      try await plane.admin.create(
+        .persistentVolumeClaims, namespace: "default", Self.claim("data", className: nil))
+      try await plane.world.eventually("told why not") {
+        try await plane.events(of: "data").contains {
+          $0 == "FailedBinding: no persistent volumes available for this claim and no storage class is set"
+        }
+      }
+      try await plane.admin.create(
+        .storageClasses,
+        [
+          "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+          "metadata": [
+            "name": "standard", "annotations": ["storageclass.kubernetes.io/is-default-class": "true"],
+          ], "provisioner": "example.com/disks",
+        ])
+      try await plane.world.eventually("the provisioner is called") {
+        let claim = try await Self.read(plane, claim: "data")
+        return claim["spec"]["storageClassName"] == "standard"
+          && claim["metadata"]["annotations"]["volume.kubernetes.io/storage-provisioner"] == "example.com/disks"
+      }
+      let wait = "ExternalProvisioning: Waiting for a volume to be created either by the external provisioner "
+      try await plane.world.eventually("told") {
+        try await plane.events(of: "data").contains { $0.hasPrefix(wait) }
+      }
+      // What a provisioner does.
+      let uid = try await Self.read(plane, claim: "data")["metadata"]["uid"]
+      try await plane.admin.create(
+        .persistentVolumes,
+        Self.volume(
+          "pvc-1",
+          [
+            "storageClassName": "standard",
+            "claimRef": ["namespace": "default", "name": "data", "uid": uid],
+          ]))
+      try await plane.world.eventually("bound") {
+        try await Self.read(plane, claim: "data")["status"]["phase"] == "Bound"
+      }
+    }
+  }
+
+  @Test func whatCannotBeReclaimedFailsAndSaysSo() throws {
+    try ControlPlane(nodes: 0, scheduler: false).tell { plane in
+      for (name, policy) in [("old", "Recycle"), ("bare", "Delete")] {
+        try await plane.admin.create(
+          .persistentVolumes, Self.volume(name, ["persistentVolumeReclaimPolicy": .string(policy)]))
+        try await plane.admin.create(
+          .persistentVolumeClaims, namespace: "default", Self.claim(name, ["volumeName": .string(name)]))
+        try await plane.world.eventually("\(name) is bound") { try await Self.phases(plane)[name] == "Bound" }
+        try await plane.admin.delete(.persistentVolumeClaims, namespace: "default", name: name)
+        try await plane.world.eventually("\(name) has failed") { try await Self.phases(plane)[name] == "Failed" }
+      }
+      try await plane.world.eventually("told") {
+        let events = try await plane.events(of: "old") + plane.events(of: "bare")
+        return events.contains { $0 == "VolumeFailedRecycle: No recycler plugin found for the volume!" }
+          && events.contains { $0.hasPrefix("VolumeFailedDelete: ") }
+      }
+    }
+  }
+}
