@@ -17,6 +17,8 @@ enum Refusal: Hashable, Sendable {
   case podAffinity
   case podAntiAffinity
   case othersAntiAffinity
+  case volumeNodeAffinity
+  case volumesNotFound
 
   var reason: String {
     switch self {
@@ -32,6 +34,8 @@ enum Refusal: Hashable, Sendable {
     case .podAffinity: "node(s) didn't match pod affinity rules"
     case .podAntiAffinity: "node(s) didn't match pod anti-affinity rules"
     case .othersAntiAffinity: "node(s) didn't satisfy existing pods anti-affinity rules"
+    case .volumeNodeAffinity: "node(s) had volume node affinity conflict"
+    case .volumesNotFound: "node(s) didn't find available persistent volumes to bind"
     }
   }
 
@@ -40,7 +44,9 @@ enum Refusal: Hashable, Sendable {
     switch self {
     case .hostPorts, .tooManyPods, .topologySpread, .podAntiAffinity, .othersAntiAffinity: true
     case .insufficient(_, let everEnough): everEnough
-    case .unschedulable, .otherNodeRequested, .untolerated, .nodeAffinity, .topologyLabelMissing, .podAffinity: false
+    case .unschedulable, .otherNodeRequested, .untolerated, .nodeAffinity, .topologyLabelMissing, .podAffinity,
+      .volumeNodeAffinity, .volumesNotFound:
+      false
     }
   }
 
@@ -48,6 +54,7 @@ enum Refusal: Hashable, Sendable {
   var cures: ClusterChange {
     switch self {
     case .podAffinity, .topologySpread: [.nodes, .podPlaced, .podRemoved]
+    case .volumeNodeAffinity, .volumesNotFound: [.nodes, .volumes]
     default: isResolvable ? [.nodes, .podRemoved] : .nodes
     }
   }
@@ -85,6 +92,8 @@ struct FitError: Error, Sendable {
   var reasons: [Refusal: Int] = [:]
   /// Nodes where removing pods may help.
   var resolvable: [NodeIndex] = []
+  /// Why no node was even asked.
+  var obstacle: String?
   /// What became of the attempt to make room, as the tail of the message.
   var preemption = ""
 
@@ -94,11 +103,14 @@ struct FitError: Error, Sendable {
   }
 
   /// The changes after which the pod should be tried again.
-  var cures: ClusterChange { reasons.keys.reduce(.nodes) { $0.union($1.cures) } }
+  var cures: ClusterChange {
+    obstacle == nil ? reasons.keys.reduce(.nodes) { $0.union($1.cures) } : .volumes
+  }
 
   var message: String {
     guard nodeCount > 0 else { return "no nodes available to schedule pods" }
     let tail = preemption.isEmpty ? "" : " preemption: \(preemption)"
+    if let obstacle { return "0/\(nodeCount) nodes are available: \(obstacle)." + tail }
     return Self.text(nodeCount: nodeCount, reasons) + tail
   }
 

@@ -18,6 +18,8 @@ struct PodToSchedule: Sendable {
   let spreadsByDefault: Bool
   /// Images of its containers by their full names, and how many containers there are.
   let images: [String]
+  /// What its claims ask; nil when it has none.
+  let volumes: VolumeNeeds?
   /// The pod as it will stand on a node.
   let placed: PlacedPod
 
@@ -32,7 +34,11 @@ struct PodToSchedule: Sendable {
 
   /// `defaultSpread`: the selector of the Service or workload the pod belongs to, for the system's own soft spreading of
   /// pods that ask for none (spec/6 §6.2). `namespaces` finds the namespaces whose labels match.
-  init(_ pod: Pod, defaultSpread: LabelSelector?, namespaces: (LabelSelector) -> Set<String> = { _ in [] }) {
+  init(
+    _ pod: Pod, defaultSpread: LabelSelector?, namespaces: (LabelSelector) -> Set<String> = { _ in [] },
+    volumes: VolumeNeeds? = nil
+  ) {
+    self.volumes = volumes
     key = pod.key
     labels = pod.metadata.labels
     nodeName = pod.spec.nodeName

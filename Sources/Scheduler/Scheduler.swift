@@ -20,6 +20,7 @@ public final class Scheduler: Sendable {
     /// Decided here, not yet seen bound.
     var assumed: Set<String> = []
     var bindings = 0
+    var volumes = VolumeWaits()
     var isRunning = false
     /// Wakes the scheduler when a pod has waited out its back-off.
     var timer: (any ScheduledTimer)?
@@ -37,6 +38,7 @@ public final class Scheduler: Sendable {
   private let replicationControllers: Informer<ReplicationController>
   private let namespaces: Informer<Namespace>
   private let budgets: Informer<PodDisruptionBudget>
+  let storage: StorageInformers
   let state = Mutex(State())
 
   public init(client: APIClient, logger: Logger) {
@@ -54,6 +56,8 @@ public final class Scheduler: Sendable {
     replicationControllers = Informer(client: client, logger: logger)
     namespaces = Informer(client: client, logger: logger)
     budgets = Informer(client: client, logger: logger)
+    storage = StorageInformers(client: client, logger: logger)
+    observeStorage()
     namespaces.onEvent { [weak self] event in self?.namespaceChanged(event) }
     nodes.onEvent { [weak self] event in self?.nodeChanged(event) }
     pods.onEvent { [weak self] event in self?.podChanged(event) }
@@ -61,7 +65,10 @@ public final class Scheduler: Sendable {
 
   /// Schedules until the task is cancelled.
   public func run() async {
-    let others: [any Followed] = [nodes, services, replicaSets, replicationControllers, namespaces, budgets]
+    let others: [any Followed] = [
+      nodes, services, replicaSets, replicationControllers, namespaces, budgets, storage.claims, storage.volumes,
+      storage.classes,
+    ]
     for informer in others { informer.start() }
     for informer in others { await informer.waitForSync() }
     pods.start()
@@ -71,6 +78,7 @@ public final class Scheduler: Sendable {
     while !Task.isCancelled { try? await world.sleep(for: .seconds(3600)) }
     state.withLock { $0.isRunning = false }
     state.withLock { $0.timer?.cancel() }
+    endAllWaits()
     pods.stop()
     for informer in others { informer.stop() }
   }
@@ -97,12 +105,14 @@ public final class Scheduler: Sendable {
 
   private func podChanged(_ event: InformerEvent<Pod>) {
     let now = world.now
+    var abandoned = ""
     state.withLock { state in
       let pod = event.object
       let uid = pod.metadata.uid
       if case .deleted = event {
         state.queue.remove(uid: uid)
         state.assumed.remove(uid)
+        abandoned = uid
         state.snapshot.withdrawNomination(uid)
         if let gone = state.snapshot.remove(pod: uid) { state.queue.changed(.podRemoved, pod: gone, now: now) }
       } else if !pod.spec.nodeName.isEmpty {
@@ -123,6 +133,7 @@ public final class Scheduler: Sendable {
         }
       }
     }
+    if !abandoned.isEmpty { endWait(abandoned, false) }
     schedulePending()
   }
 
@@ -164,7 +175,7 @@ public final class Scheduler: Sendable {
   // MARK: Deciding
 
   private enum Decision {
-    case bind(SchedulingQueue.Entry, node: String)
+    case bind(SchedulingQueue.Entry, node: String, VolumeChoice)
     /// `nomination`: the node where room is made for the pod; "" takes an earlier one back, nil leaves it.
     case fail(SchedulingQueue.Entry, FitError, nomination: String?)
     case makeRoom(SchedulingQueue.Entry, FitError, Eviction)
@@ -174,7 +185,14 @@ public final class Scheduler: Sendable {
   func schedulePending() {
     while let decision = decideNext() {
       switch decision {
-      case .bind(let entry, let node): world.spawn { await self.bind(entry, to: node) }
+      case .bind(let entry, let node, let volumes):
+        world.spawn {
+          if volumes.claims.isEmpty {
+            await self.bind(entry, to: node)
+          } else {
+            await self.bind(entry, to: node, volumes)
+          }
+        }
       case .fail(let entry, let error, let nomination):
         world.spawn { await self.report(entry.pod, error, nomination: nomination) }
       case .makeRoom(let entry, let error, let eviction):
@@ -192,7 +210,8 @@ public final class Scheduler: Sendable {
       state.queue.flush(now: now)
       guard let entry = state.queue.pop() else { return nil }
       let pod = PodToSchedule(
-        entry.pod, defaultSpread: defaultSpread(for: entry.pod), namespaces: state.snapshot.namespaces)
+        entry.pod, defaultSpread: defaultSpread(for: entry.pod), namespaces: state.snapshot.namespaces,
+        volumes: VolumeNeeds(entry.pod, storage, excluded: state.volumes.reserved))
       switch state.cycle.choose(pod, in: &state.snapshot, chance: &chance) {
       case .success(let node):
         state.snapshot.withdrawNomination(pod.placed.uid)
@@ -200,7 +219,9 @@ public final class Scheduler: Sendable {
         state.queue.changed(.podPlaced, pod: pod.placed, now: now)
         state.assumed.insert(pod.placed.uid)
         state.bindings += 1
-        return .bind(entry, node: node)
+        let volumes = choice(of: pod, on: node, state.snapshot)
+        state.volumes.reserved.formUnion(volumes.bindings.map(\.volume.name))
+        return .bind(entry, node: node, volumes)
       case .failure(let error):
         var refused = entry
         refused.cures = error.cures
@@ -209,6 +230,11 @@ public final class Scheduler: Sendable {
         return decision(for: refused, pod, error, &state, &chance)
       }
     }
+  }
+
+  private func choice(of pod: PodToSchedule, on node: String, _ snapshot: ClusterSnapshot) -> VolumeChoice {
+    guard let volumes = pod.volumes, let index = snapshot.index(of: node) else { return VolumeChoice() }
+    return volumes.choice(node, snapshot.table[index].labels) ?? VolumeChoice()
   }
 
   /// What follows when no node will do: room is made, or the pod waits.

@@ -17,6 +17,7 @@ struct SchedulingCycle: Sendable {
   ) -> Result<String, FitError> {
     let count = snapshot.order.count
     guard count > 0 else { return .failure(FitError(nodeCount: 0)) }
+    if let obstacle = pod.volumes?.obstacle { return .failure(FitError(nodeCount: count, obstacle: obstacle)) }
     if let node = nominatedNode(of: pod, in: &snapshot) { return .success(node) }
     let fit = FitState(pod, &snapshot, scoring: true)
     let wanted = Self.feasibleNodesToFind(count)
@@ -81,6 +82,10 @@ struct FitState: Sendable {
   private func refusalsAsItIs(_ pod: PodToSchedule, _ index: NodeIndex, _ snapshot: ClusterSnapshot) -> [Refusal] {
     let refusals = NodeFilters.refusals(pod, snapshot.table[index])
     guard refusals.isEmpty else { return refusals }
+    if let volumes = pod.volumes {
+      let node = snapshot.table[index]
+      if let refusal = volumes.refusal(node.name, node.labels) { return [refusal] }
+    }
     return (spread.refusal(index) ?? affinity.refusal(index)).map { [$0] } ?? []
   }
 }

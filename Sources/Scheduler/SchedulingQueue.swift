@@ -11,6 +11,8 @@ struct ClusterChange: OptionSet, Hashable, Sendable {
   static let podPlaced = Self(rawValue: 2)
   /// A pod went: there is room, and one less to keep away from.
   static let podRemoved = Self(rawValue: 4)
+  /// A volume, a claim or a storage class changed.
+  static let volumes = Self(rawValue: 8)
 }
 
 struct SchedulingQueue: Sendable {

@@ -53,7 +53,9 @@ import World
           ],
         ])
       #expect(made["metadata"]["finalizers"] == ["kubernetes.io/pv-protection"])
-      try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim)
+      var claim = Self.claim
+      claim["spec"]["storageClassName"] = ""
+      try await plane.admin.create(.persistentVolumeClaims, namespace: "default", claim)
       try await plane.world.eventually("the volume is bound", within: .seconds(30)) {
         try await plane.admin.get(.persistentVolumes, name: "disk")["status"]["phase"] == "Bound"
       }

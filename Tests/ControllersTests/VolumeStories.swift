@@ -67,7 +67,6 @@ import World
         try await Self.read(plane, claim: "data")["status"]["phase"] == "Bound"
       }
       // The volume goes under the claim.
-      try await plane.admin.patch(.persistentVolumes, name: "disk", ["metadata": ["finalizers": .null]], type: .merge)
       try await plane.admin.delete(.persistentVolumes, name: "disk")
       try await plane.admin.patch(.persistentVolumes, name: "disk", ["metadata": ["finalizers": .null]], type: .merge)
       try await plane.world.eventually("lost") {
@@ -116,6 +115,7 @@ import World
 
   @Test func aDefaultClassIsGivenInRetrospectAndItsProvisionerCalled() throws {
     try ControlPlane(nodes: 0, scheduler: false).tell { plane in
+      try await plane.admin.delete(.storageClasses, name: "local-path")
       try await plane.admin.create(
         .persistentVolumeClaims, namespace: "default", Self.claim("data", className: nil))
       try await plane.world.eventually("told why not") {
@@ -171,6 +171,165 @@ import World
         let events = try await plane.events(of: "old") + plane.events(of: "bare")
         return events.contains { $0 == "VolumeFailedRecycle: No recycler plugin found for the volume!" }
           && events.contains { $0.hasPrefix("VolumeFailedDelete: ") }
+      }
+    }
+  }
+
+  private static func pod(_ name: String, claim: String) -> JSONValue {
+    var pod = Fixture.pod(name)
+    pod["spec"]["terminationGracePeriodSeconds"] = 1
+    pod["spec"]["volumes"] = [["name": "data", "persistentVolumeClaim": ["claimName": .string(claim)]]]
+    return pod
+  }
+
+  private static func ready(_ plane: ControlPlane, nodes: Int) async throws {
+    try await plane.world.eventually("nodes and the account are there", within: .seconds(30)) {
+      let account = try await plane.admin.find(.serviceAccounts, namespace: "default", name: "default")
+      return try await plane.admin.list(.nodes).items.count == nodes && account != nil
+    }
+  }
+
+  @Test func aFolderIsMadeWhereTheFirstPodComesAndGoesWithItsClaim() throws {
+    try ControlPlane(nodes: 3).tell { plane in
+      try await Self.ready(plane, nodes: 3)
+      try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim("data", className: nil))
+      try await plane.world.eventually("it waits for a pod") {
+        try await plane.events(of: "data").contains(
+          "WaitForFirstConsumer: waiting for first consumer to be created before binding")
+      }
+      #expect(try await plane.admin.list(.persistentVolumes).items.isEmpty)
+      try await plane.admin.create(.pods, namespace: "default", Self.pod("first", claim: "data"))
+      try await plane.world.eventually("the pod runs", within: .seconds(60)) {
+        try await plane.pods().contains { $0.name == "first" && $0.isReady }
+      }
+      let node = try await plane.pods()[0].spec.nodeName
+      let claim = try await Self.read(plane, claim: "data")
+      #expect(claim["spec"]["storageClassName"] == "local-path" && claim["status"]["phase"] == "Bound")
+      #expect(claim["metadata"]["annotations"]["volume.kubernetes.io/selected-node"].string == node)
+      let name = "pvc-\(claim["metadata"]["uid"].string ?? "")"
+      #expect(claim["spec"]["volumeName"].string == name)
+      try await plane.world.eventually("told") {
+        try await plane.events(of: "data").contains("ProvisioningSucceeded: Successfully provisioned volume \(name)")
+      }
+      // Whoever comes later has to come to that node.
+      try await plane.admin.create(.pods, namespace: "default", Self.pod("second", claim: "data"))
+      try await plane.world.eventually("beside the first", within: .seconds(60)) {
+        try await plane.pods().contains { $0.name == "second" && $0.spec.nodeName == node }
+      }
+      try await plane.admin.patch(.nodes, name: node, ["spec": ["unschedulable": true]], type: .merge)
+      try await plane.admin.create(.pods, namespace: "default", Self.pod("third", claim: "data"))
+      try await plane.world.eventually("there is no room elsewhere", within: .seconds(30)) {
+        try await plane.pods().first { $0.name == "third" }?.status.condition("PodScheduled")?.message
+          .hasPrefix(
+            "0/3 nodes are available: 1 node(s) were unschedulable, 2 node(s) had volume node affinity conflict.")
+          == true
+      }
+      for name in ["first", "second", "third"] {
+        try await plane.admin.delete(.pods, namespace: "default", name: name)
+      }
+      try await plane.admin.delete(.persistentVolumeClaims, namespace: "default", name: "data")
+      try await plane.world.eventually("claim and volume are gone", within: .seconds(120)) {
+        let volumes = try await plane.admin.list(.persistentVolumes).items
+        let claim = try await plane.admin.find(.persistentVolumeClaims, namespace: "default", name: "data")
+        return volumes.isEmpty && claim == nil
+      }
+    }
+  }
+
+  @Test func volumesOfNodesAreSharedOutAmongPodsThatWait() throws {
+    try ControlPlane(nodes: 3).tell { plane in
+      try await Self.ready(plane, nodes: 3)
+      try await plane.admin.create(
+        .storageClasses,
+        [
+          "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": ["name": "disks"],
+          "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer",
+        ])
+      for index in 0..<3 {
+        try await plane.admin.create(
+          .persistentVolumes,
+          Self.volume(
+            "disk-\(index)",
+            [
+              "storageClassName": "disks", "hostPath": .null, "local": ["path": "/disk"],
+              "nodeAffinity": [
+                "required": [
+                  "nodeSelectorTerms": [
+                    [
+                      "matchExpressions": [
+                        ["key": "kubernetes.io/hostname", "operator": "In", "values": [.string("node-\(index)")]]
+                      ]
+                    ]
+                  ]
+                ]
+              ],
+            ]))
+      }
+      for index in 0..<4 {
+        try await plane.admin.create(
+          .persistentVolumeClaims, namespace: "default", Self.claim("data-\(index)", className: "disks"))
+        try await plane.admin.create(
+          .pods, namespace: "default", Self.pod("user-\(index)", claim: "data-\(index)"))
+      }
+      try await plane.world.eventually("three run, each on another node", within: .seconds(120)) {
+        let running = try await plane.pods().filter(\.isReady)
+        return running.count == 3 && Set(running.map(\.spec.nodeName)).count == 3
+      }
+      try await plane.world.eventually("the fourth is told why not", within: .seconds(60)) {
+        try await plane.pods().first { !$0.isReady }?.status.condition("PodScheduled")?.message
+          .hasPrefix("0/3 nodes are available: 3 node(s) didn't find available persistent volumes to bind.") == true
+      }
+      #expect(try await Self.phases(plane).values.allSatisfy { $0 == "Bound" })
+    }
+  }
+
+  @Test func aPodWaitsForAClaimThatIsNotBound() throws {
+    try ControlPlane(nodes: 1).tell { plane in
+      try await Self.ready(plane, nodes: 1)
+      try await plane.admin.create(.pods, namespace: "default", Self.pod("user", claim: "data"))
+      @Sendable func message() async throws -> String {
+        try await plane.pods()[0].status.condition("PodScheduled")?.message ?? ""
+      }
+      try await plane.world.eventually("there is no claim") {
+        try await message().hasPrefix("0/1 nodes are available: persistentvolumeclaim \"data\" not found.")
+      }
+      try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim("data", className: ""))
+      try await plane.world.eventually("there is no volume", within: .seconds(30)) {
+        try await message().hasPrefix("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.")
+      }
+      try await plane.admin.create(.persistentVolumes, Self.volume("disk", ["storageClassName": ""]))
+      try await plane.world.eventually("it runs", within: .seconds(60)) { try await plane.pods()[0].isReady }
+    }
+  }
+
+  @Test func anEphemeralVolumeIsMadeForItsPodAndGoesWithIt() throws {
+    try ControlPlane(nodes: 1).tell { plane in
+      try await Self.ready(plane, nodes: 1)
+      var pod = Fixture.pod("user")
+      pod["spec"]["terminationGracePeriodSeconds"] = 1
+      pod["spec"]["volumes"] = [
+        [
+          "name": "scratch",
+          "ephemeral": [
+            "volumeClaimTemplate": [
+              "metadata": ["labels": ["of": "user"]],
+              "spec": ["accessModes": ["ReadWriteOnce"], "resources": ["requests": ["storage": "1Gi"]]],
+            ]
+          ],
+        ]
+      ]
+      try await plane.admin.create(.pods, namespace: "default", pod)
+      try await plane.world.eventually("it runs", within: .seconds(60)) {
+        try await plane.pods().first?.isReady == true
+      }
+      let claim = try await Self.read(plane, claim: "user-scratch")
+      #expect(claim["status"]["phase"] == "Bound" && claim["metadata"]["labels"]["of"] == "user")
+      #expect(claim["metadata"]["ownerReferences"][0]["kind"] == "Pod")
+      try await plane.admin.delete(.pods, namespace: "default", name: "user")
+      try await plane.world.eventually("nothing is left", within: .seconds(120)) {
+        let claims = try await plane.claims()
+        let volumes = try await plane.admin.list(.persistentVolumes).items
+        return claims.isEmpty && volumes.isEmpty
       }
     }
   }

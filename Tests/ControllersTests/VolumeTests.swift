@@ -153,7 +153,7 @@ private func text(_ plan: VolumePlan) -> String {
     #expect(plan("v", volume("v", reference())) == "bind v")
     #expect(plan("v", volume("v")) == "bind v")
     #expect(plan("v", nil) == "lost: ClaimLost" && plan("", nil) == "lost: ClaimLost")
-    #expect(plan("v", volume("v", reference("other"))) == "lost: ClaimMisbound")
+    #expect(plan("v", volume("v", reference(uid: "other"))) == "lost: ClaimMisbound")
     #expect(text(ClaimPlan(claim(deleted: true), ClaimSurroundings(candidates: [volume("v")]))) == "nothing")
   }
 }

@@ -12,7 +12,8 @@ import Testing
   @Test func `every object passes the rules of its kind`() {
     let objects =
       RBACBootstrap.clusterRoles + RBACBootstrap.clusterRoleBindings + RBACBootstrap.roles
-      + RBACBootstrap.roleBindings + ClusterBootstrap.priorityClasses + ClusterBootstrap.priorityLevels
+      + RBACBootstrap.roleBindings + ClusterBootstrap.priorityClasses + ClusterBootstrap.storageClasses
+      + ClusterBootstrap.priorityLevels
       + ClusterBootstrap.flowSchemas
     #expect(objects.count > 110)
     for var object in objects {

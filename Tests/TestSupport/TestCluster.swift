@@ -41,6 +41,7 @@ public struct TestCluster: Sendable {
         try await admin.create(Self.roleBindings, namespace: binding["metadata"]["namespace"].string ?? "", binding)
       }
       for priority in ClusterBootstrap.priorityClasses { try await admin.create(.priorityClasses, priority) }
+      for storage in ClusterBootstrap.storageClasses { try await admin.create(.storageClasses, storage) }
     }
   }
 

@@ -36,6 +36,7 @@ struct BootstrapPlanner: Sendable {
     ]
     for objects in access { writes += objects.compactMap { ensure($0, context, mend: RBACReconciliation.mend) } }
     writes += ClusterBootstrap.priorityClasses.compactMap { ensure($0, context) { _, _ in false } }
+    writes += ClusterBootstrap.storageClasses.compactMap { ensure($0, context) { _, _ in false } }
     let flowControl = ClusterBootstrap.priorityLevels + ClusterBootstrap.flowSchemas
     writes += flowControl.compactMap { ensure($0, context, mend: Self.mendFlowControl) }
     writes += LocalAPIService.builtIn(registry).compactMap { ensure($0, context, mend: LocalAPIService.mend) }

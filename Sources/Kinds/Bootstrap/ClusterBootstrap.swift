@@ -1,4 +1,5 @@
-// What every cluster has from its first moment (spec/2 §2.10, §2.11): namespaces, priority classes, flow control.
+// What every cluster has from its first moment (spec/2 §2.10, §2.11): namespaces, priority classes, a storage class, flow
+// control.
 import JSON
 import Schema
 
@@ -26,6 +27,18 @@ public enum ClusterBootstrap {
       "preemptionPolicy": "PreemptLowerPriority",
     ]
   }
+
+  /// The class of claims that name none: folders of the node that the first pod comes to. Who wants another default takes
+  /// the annotation's word back; the class stays.
+  public static let storageClasses: [JSONValue] = [
+    [
+      "kind": "StorageClass", "apiVersion": "storage.k8s.io/v1",
+      "metadata": [
+        "name": "local-path", "annotations": ["storageclass.kubernetes.io/is-default-class": "true"],
+      ],
+      "provisioner": "trireme.io/local-path", "reclaimPolicy": "Delete", "volumeBindingMode": "WaitForFirstConsumer",
+    ]
+  ]
 
   // MARK: Flow control
 

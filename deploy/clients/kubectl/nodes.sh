@@ -12,26 +12,16 @@ tells "$node Ready,SchedulingDisabled" -- get node "$node"
 becomes node.kubernetes.io/unschedulable '{.spec.taints[0].key}' node "$node"
 says "node/$node uncordoned" uncordon "$node"
 # A pod of the DaemonSet, and one that nobody looks after.
-runs apply -f - <<YAML
-apiVersion: v1
-kind: Pod
-metadata:
-  name: agent-1
-  labels: {app: agent}
-  ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: agent, uid: "$(value '{.metadata.uid}' daemonset agent)", controller: true}]
-spec:
-  nodeName: "$node"
-  containers: [{name: agent, image: "registry.example/agent:1"}]
-YAML
+agent=$(k get pods -l app=agent --field-selector=spec.nodeName="$node" -o jsonpath='{.items[0].metadata.name}')
 runs run stray --labels=app=stray --image=registry.example/stray:1 --overrides="{\"spec\":{\"nodeName\":\"$node\"}}"
 becomes 3 '{.status.currentHealthy}' pdb web
 # Only this story's pods: others use the node as well.
 runs cordon "$node"
 check "$(title "label pods -l app!=alone")" k label pods -l app!=alone "story=$ns"
-denies "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore): $ns/agent-1" \
+denies "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore): $ns/$agent" \
   "declare no controller (use --force to override): $ns/stray" -- \
   drain "$node" --pod-selector="story=$ns"
-tells "ignoring DaemonSet-managed Pods: $ns/agent-1" "evicting pod $ns/stray" "pod/stray evicted" \
+tells "ignoring DaemonSet-managed Pods: $ns/$agent" "evicting pod $ns/stray" "pod/stray evicted" \
   "node/$node drained" -- drain "$node" --pod-selector="story=$ns" --ignore-daemonsets --force --timeout=60s
 left() { k get pods --field-selector=spec.nodeName="$node" --no-headers -l "story=$ns,app!=agent"; }
 emptied() { [ -z "$(left 2>/dev/null)" ]; }

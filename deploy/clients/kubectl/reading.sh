@@ -76,8 +76,10 @@ tells "Type: kubernetes.io/tls" "tls.crt:" -- describe secret tls
 tells "Metrics:" "resource cpu on pods (as a percentage of request): <unknown> / 70%" "Min replicas: 2" -- describe hpa web
 tells "Min available: 1" "Allowed disruptions:" -- describe pdb web
 tells "cluster:80" "nginx" -- describe ingress front
-tells "Update Strategy: RollingUpdate" "Replicas: 1 desired | 2 total" -- describe statefulset store
-tells "Desired Number of Nodes Scheduled: 3" -- describe daemonset agent
+tells "Update Strategy: RollingUpdate" "Replicas: 1 desired | 1 total" \
+  "create Pod store-0 in StatefulSet store successful" "delete Pod store-1 in StatefulSet store successful" -- \
+  describe statefulset store
+tells "Desired Number of Nodes Scheduled: 3" "SuccessfulCreate" "Created pod: agent-" -- describe daemonset agent
 tells "Completion Mode: NonIndexed" -- describe job once
 tells "Schedule: 0 3 * * *" "Suspend: True" -- describe cronjob nightly
 tells "Resource Used Hard" "services" -- describe quota limits

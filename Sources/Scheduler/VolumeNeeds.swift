@@ -1,0 +1,117 @@
+// What a pod's claims ask of its node, as values (spec/6 §6.1, VolumeBinding): volumes that are bound must be reachable from
+// it, and those that wait for their first pod must be found, or made, there.
+import Client
+import Schema
+
+/// The claims, volumes and classes of the cluster, as the scheduler knows them.
+protocol VolumeKnowledge {
+  func claim(_ key: NamespacedName) -> PersistentVolumeClaim?
+  func volume(_ name: String) -> PersistentVolume?
+  /// Volumes of a class that are nobody's, and those meant for the claim.
+  func candidates(for claim: PersistentVolumeClaim) -> [PersistentVolume]
+  func storageClass(_ name: String) -> StorageClass?
+}
+
+/// What is to be done about a pod's claims before it can be bound to its node.
+struct VolumeChoice: Sendable {
+  /// Volumes that are there, each for a claim.
+  var bindings: [(volume: PersistentVolume, claim: PersistentVolumeClaim)] = []
+  /// Claims for which a volume is to be made on the node.
+  var toProvision: [PersistentVolumeClaim] = []
+
+  var claims: [PersistentVolumeClaim] { bindings.map(\.claim) + toProvision }
+}
+
+struct VolumeNeeds: Sendable {
+  private struct Unbound {
+    var claim: PersistentVolumeClaim
+    var candidates: [PersistentVolume]
+    var storageClass: StorageClass
+  }
+
+  /// Why no node will do, whichever it is.
+  private(set) var obstacle: String?
+  private var bound: [PersistentVolume] = []
+  private var unbound: [Unbound] = []
+  /// Volumes that other pods are about to get.
+  private let excluded: Set<String>
+
+  /// Nil for a pod without claims.
+  init?(_ pod: Pod, _ knowledge: some VolumeKnowledge, excluded: Set<String>) {
+    let ephemeral = pod.spec.ephemeralVolumes.map { "\(pod.name)-\($0)" }
+    guard !pod.spec.claims.isEmpty || !ephemeral.isEmpty else { return nil }
+    self.excluded = excluded
+    for name in pod.spec.claims + ephemeral {
+      let key = NamespacedName(namespace: pod.namespace, name: name)
+      guard let claim = knowledge.claim(key) else {
+        obstacle =
+          ephemeral.contains(name)
+          ? "waiting for ephemeral volume controller to create the persistentvolumeclaim \"\(name)\""
+          : "persistentvolumeclaim \"\(name)\" not found"
+        return
+      }
+      if ephemeral.contains(name), claim.metadata.controller?.uid != pod.metadata.uid {
+        obstacle = "PVC \(key) was not created for pod \(pod.key) (pod is not owner)"
+        return
+      }
+      add(claim, knowledge)
+      if obstacle != nil { return }
+    }
+    // The one with the fewest volumes to choose from chooses first.
+    unbound.sort { ($0.claim.requested, $0.claim.name) < ($1.claim.requested, $1.claim.name) }
+  }
+
+  private mutating func add(_ claim: PersistentVolumeClaim, _ knowledge: some VolumeKnowledge) {
+    if claim.phase == "Lost" {
+      obstacle =
+        "persistentvolumeclaim \"\(claim.name)\" bound to non-existent persistentvolume \"\(claim.volumeName)\""
+    } else if claim.metadata.isBeingDeleted {
+      obstacle = "persistentvolumeclaim \"\(claim.name)\" is being deleted"
+    } else if claim.isBound {
+      guard let volume = knowledge.volume(claim.volumeName) else {
+        obstacle =
+          "persistentvolumeclaim \"\(claim.name)\" bound to non-existent persistentvolume \"\(claim.volumeName)\""
+        return
+      }
+      bound.append(volume)
+    } else if claim.volumeName.isEmpty, let storageClass = claim.className.flatMap(knowledge.storageClass),
+      storageClass.waitsForConsumer
+    {
+      unbound.append(
+        Unbound(claim: claim, candidates: knowledge.candidates(for: claim), storageClass: storageClass))
+    } else {
+      obstacle = "pod has unbound immediate PersistentVolumeClaims"
+    }
+  }
+
+  /// Nil when the node will do.
+  func refusal(_ name: String, _ labels: [String: String]) -> Refusal? {
+    if !bound.allSatisfy({ $0.isReachable(from: name, labels: labels) }) { return .volumeNodeAffinity }
+    return unbound.isEmpty || choice(name, labels) != nil ? nil : .volumesNotFound
+  }
+
+  /// What becomes of the claims when the pod goes to the node; nil when they cannot be met there.
+  func choice(_ name: String, _ labels: [String: String]) -> VolumeChoice? {
+    var choice = VolumeChoice()
+    var taken = excluded
+    for need in unbound {
+      if let selected = need.claim.selectedNode {
+        // A volume is being made elsewhere, or here.
+        guard selected == name else { return nil }
+        choice.toProvision.append(need.claim)
+        continue
+      }
+      let best = VolumeMatch.best(
+        for: need.claim, among: need.candidates, node: (name: name, labels: labels), excluded: taken)
+      if let best {
+        taken.insert(best.name)
+        choice.bindings.append((best, need.claim))
+      } else if need.storageClass.provisioner != StorageClass.noProvisioner, need.storageClass.allows(labels: labels) {
+        choice.toProvision.append(need.claim)
+      } else {
+        return nil
+      }
+    }
+    return choice
+  }
+}
