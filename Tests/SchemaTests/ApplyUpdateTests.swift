@@ -55,6 +55,21 @@ struct ApplyUpdateTests {
     #expect(!fields(new, of: "kubectl-create")["f:spec"]["f:selector"].isNull)
   }
 
+  @Test("an entry in a version that is not served goes, wherever it stands among the others")
+  func vanishedVersion() {
+    var old = created()
+    let ghost: JSONValue = [
+      "manager": "ghost", "operation": "Update", "apiVersion": "apps/v9", "time": "2020-01-01T00:00:00Z",
+      "fieldsType": "FieldsV1", "fieldsV1": ["f:spec": ["f:replicas": [:]]],
+    ]
+    old["metadata"]["managedFields"] = .array([ghost] + entries(old))
+    var new = old
+    new["spec"]["replicas"] = 3
+    update(old, &new, by: "kubectl-create")
+    #expect(entries(new).map { $0["manager"] } == ["kubectl-create"])
+    #expect(!fields(new, of: "kubectl-create")["f:spec"]["f:replicas"].isNull)
+  }
+
   @Test("who removes a value takes it from every set, and an entry without fields goes")
   func removing() {
     let old = created()

@@ -26,6 +26,10 @@ struct Fuzz: ParsableCommand {
   var seed: UInt64 = 1
   @Option(name: .customLong("case"), help: "Send this case alone, and show it.")
   var number: Int?
+  @Option(help: "Stop after so many cases, if time has not ended before.")
+  var cases: Int?
+  @Flag(inversion: .prefixedNo, help: "Read and write again what was accepted.")
+  var readBack = true
   @Option(help: "Requests under way at once.")
   var workers = 6
   @Option(help: "Megabytes that a server may grow after it has warmed up.")
@@ -56,7 +60,7 @@ struct Fuzz: ParsableCommand {
     if running == nil { try Self.leaveTheNetwork() }
     let options = FuzzOptions(
       seed: seed, duration: .seconds(minutes * 60), number: number, workers: workers, growth: growth << 20,
-      patience: .seconds(patience))
+      patience: .seconds(patience), cases: cases ?? .max, readsBack: readBack)
     let verdict = FuzzVerdict()
     try MainLoop.run { loop in
       let cluster =

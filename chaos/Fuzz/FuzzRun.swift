@@ -19,6 +19,10 @@ struct FuzzOptions: Sendable {
   var growth: Int
   /// A request that takes longer hangs.
   var patience: Duration
+  /// The run ends after so many.
+  var cases: Int
+  /// What was accepted is read and written again.
+  var readsBack: Bool
 }
 
 /// What came of a run. Written and read on the main loop.
@@ -91,7 +95,10 @@ final class FuzzVerdict: Sendable {
 /// Which case is next, for all workers.
 private final class CaseCounter: Sendable {
   private let count = Atomic<Int>(0)
+  private let stopped = Atomic<Bool>(false)
   func next() -> Int { count.add(1, ordering: .relaxed).oldValue }
+  var isStopped: Bool { stopped.load(ordering: .relaxed) }
+  func stop() { stopped.store(true, ordering: .relaxed) }
 }
 
 struct FuzzRun: Sendable {
@@ -113,6 +120,7 @@ struct FuzzRun: Sendable {
     let drivers = members.map { member in
       var driver = FuzzDriver(fuzzer: fuzzer, transport: cluster.transport(of: member), world: loop)
       driver.patience = options.patience
+      driver.readsBack = options.readsBack
       return driver
     }
     Terminal.say("Fuzzing \(members.count) servers, seed \(options.seed), \(options.duration.text)")
@@ -121,7 +129,7 @@ struct FuzzRun: Sendable {
     if let number = options.number {
       await show(number, drivers[0])
     } else {
-      await send(drivers)
+      await send(drivers, processes)
     }
     await checkProcesses(processes)
     await compareStates()
@@ -150,23 +158,26 @@ struct FuzzRun: Sendable {
     for problem in verdict.record(outcome, number) { Terminal.say("PROBLEM \(problem)") }
   }
 
-  private func send(_ drivers: [FuzzDriver]) async {
+  private func send(_ drivers: [FuzzDriver], _ processes: [Int32?]) async {
     let end = loop.now + options.duration
     let cases = CaseCounter()
     await withTaskGroup(of: Void.self) { group in
       for worker in 0..<options.workers {
         group.addTask {
-          while loop.now < end {
+          while loop.now < end, !cases.isStopped {
             let number = cases.next()
+            guard number < options.cases else { return cases.stop() }
             let outcome = await drivers[(worker + number) % drivers.count].run(number)
             for problem in verdict.record(outcome, number) { Terminal.say("PROBLEM \(problem)") }
           }
         }
       }
-      group.addTask { await breakConnections(until: end) }
+      group.addTask { await breakConnections(until: end, cases) }
       group.addTask {
-        while loop.now < end {
+        while loop.now < end, !cases.isStopped {
           sampleMemory()
+          // What comes after a crash says nothing new.
+          if members.map({ cluster.processIdentifier(of: $0) }) != processes { return cases.stop() }
           await drivers[0].keepBounds()
           try? await loop.sleep(for: Self.sampling)
         }
@@ -177,9 +188,9 @@ struct FuzzRun: Sendable {
 
   // MARK: Broken connections
 
-  private func breakConnections(until end: MonotonicTime) async {
+  private func breakConnections(until end: MonotonicTime, _ cases: CaseCounter) async {
     var number = 0
-    while loop.now < end {
+    while loop.now < end, !cases.isStopped {
       let wire = WireFuzz(seed: options.seed, number: number)
       let answer = await cluster.say(
         wire.pieces, to: members[number % members.count], in: wire.language.rawValue, for: Self.listening)

@@ -45,7 +45,8 @@ public enum ManagedFieldsUpdater {
     if isOwnSame, isKept { return setManagedFields(base, of: &new, from: requested) }
 
     entries.remove(comparisons, exceptFrom: actor)
-    if let position {
+    // Entries before its own may have gone.
+    if let position = entries.index(of: actor) {
       let before = entries.entries[position].set
       actor.set = before.subtracting(comparison.removed).union(comparison.changed)
       if actor.set == before { actor.time = entries.entries[position].time }
