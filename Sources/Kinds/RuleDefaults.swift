@@ -11,7 +11,7 @@ extension KindRules {
   public func validate(_ object: JSONValue) -> [FieldError] { [] }
   public func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] { [] }
   public func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] { [] }
-  public func warnings(for object: JSONValue) -> [String] { [] }
+  public func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] { [] }
   public func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
     NameRule.subdomain.check(name, isGeneratePrefix: isGeneratePrefix)
   }

@@ -80,7 +80,9 @@ struct TabledRules: KindRules {
   func validateApproval(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     rules.validateApproval(object, old: old)
   }
-  func warnings(for object: JSONValue) -> [String] { rules.warnings(for: object) }
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    rules.warnings(for: object, replacing: old)
+  }
   func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
     rules.validateName(name, isGeneratePrefix: isGeneratePrefix)
   }

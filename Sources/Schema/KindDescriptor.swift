@@ -131,8 +131,8 @@ public protocol KindRules: Sendable {
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError]
   /// Everything wrong with a change through `approval`.
   func validateApproval(_ object: JSONValue, old: JSONValue) -> [FieldError]
-  /// Warning headers for an object that is legal but unwise.
-  func warnings(for object: JSONValue) -> [String]
+  /// Warning headers for an object that is legal but unwise. `old`: what it replaces; null for a new one.
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String]
   /// The name's own rule (spec/3 §2.7); nil when it is fine, else what is wrong.
   func validateName(_ name: String, isGeneratePrefix: Bool) -> String?
   /// One cell per column of the kind; `now`, in Unix seconds, for ages.

@@ -11,7 +11,7 @@ struct TableFixtureRules: KindRules {
   func validate(_ object: JSONValue) -> [FieldError] { [] }
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] { [] }
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] { [] }
-  func warnings(for object: JSONValue) -> [String] { [] }
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] { [] }
   func validateName(_ name: String, isGeneratePrefix: Bool) -> String? { nil }
   func tableCells(_ object: JSONValue, now: Int64) -> [JSONValue] {
     [

@@ -114,6 +114,8 @@ extension APIServer {
     // A kubelet registers its node together with its status.
     if kind.traits.hasStatus, !isNode { object["status"] = .null }
     ObjectMetadata.prepareForCreate(&object, kind: kind, now: request.now, world: request.world)
+    // What the client wrote is what it is warned of.
+    let warnings = kind.rules.warnings(for: object, replacing: .null)
     kind.rules.prepareForCreate(&object, context: request.ruleContext())
     object = TypedDecoder.canonicalized(object, as: kind.structure)
     let errors =
@@ -127,7 +129,7 @@ extension APIServer {
     let verdict = try await admission.validate(admitted, objects: objects)
     return PreparedWrite(
       object: object, verdict: verdict,
-      warnings: admitted.warnings + kind.rules.warnings(for: object) + verdict.warnings)
+      warnings: admitted.warnings + warnings + verdict.warnings)
   }
 }
 

@@ -220,7 +220,7 @@ extension APIServer {
     guard errors.isEmpty else { throw .invalid(kind.kind, request.name, errors) }
     admitted.object = object
     let verdict = try await admission.validate(admitted, objects: objects)
-    let warnings = plan.surface == .object ? kind.rules.warnings(for: object) : []
+    let warnings = plan.surface == .object ? kind.rules.warnings(for: object, replacing: old) : []
     return PreparedWrite(
       object: object, verdict: verdict, warnings: admitted.warnings + warnings + verdict.warnings)
   }
@@ -228,6 +228,9 @@ extension APIServer {
 
 /// What an endpoint lets through of a wanted object, and what is wrong with the result. Pure.
 enum UpdateRules {
+  /// Kinds whose own checks of an update do not look at the metadata as at new ones.
+  private static let metadataIsLeftToOthers: Set<String> = ["Deployment", "CronJob", "HorizontalPodAutoscaler"]
+
   static func confine(
     _ wanted: JSONValue, old: JSONValue, kind: KindDescriptor, surface: UpdateSurface, request: ResourceRequest
   ) -> JSONValue {
@@ -267,7 +270,9 @@ enum UpdateRules {
   static func errors(
     _ object: JSONValue, old: JSONValue, kind: KindDescriptor, surface: UpdateSurface
   ) -> [FieldError] {
-    var errors = ObjectMetaValidation.update(object["metadata"], old: old["metadata"])
+    var errors = ObjectMetaValidation.updateAsToldOf(
+      object["metadata"], old: old["metadata"],
+      isCheckedByKind: surface == .object && kind.custom == nil && !metadataIsLeftToOthers.contains(kind.kind.kind))
     switch surface {
     case .object, .scale:
       errors += kind.rules.validate(object, replacing: old) + kind.rules.validateUpdate(object, old: old)

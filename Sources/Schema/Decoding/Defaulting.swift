@@ -48,12 +48,23 @@ extension FieldType {
     case .array(let element):
       guard element.mayHoldStructures else { return }
       value.mutateElements { element.applyDefaults(to: &$0) }
+    case .map(.quantity): Self.roundUpToThousandths(&value)
     case .map(let element):
       guard element.mayHoldStructures, case .object(var object) = value else { return }
       value = .null
       for index in object.members.indices { element.applyDefaults(to: &object[position: index]) }
       value = .object(object)
     default: return
+    }
+  }
+
+  /// Amounts of resources are counted in thousandths: what is finer is rounded away from zero.
+  private static func roundUpToThousandths(_ amounts: inout JSONValue) {
+    func isFiner(_ amount: JSONValue) -> Bool { amount.string?.utf8.last.map { $0 == 0x6e || $0 == 0x75 } ?? false }
+    guard case .object(let object) = amounts, object.contains(where: { isFiner($0.value) }) else { return }
+    for (name, amount) in object where isFiner(amount) {
+      guard let quantity = try? Quantity(parsing: amount.string ?? "") else { continue }
+      amounts[name] = .string(Quantity(milli: quantity.milliValue, format: quantity.format).description)
     }
   }
 }

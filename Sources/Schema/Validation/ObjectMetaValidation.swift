@@ -49,17 +49,27 @@ public enum ObjectMetaValidation {
     ] {
       errors += Validate.immutable(metadata[member], old[member], "\(path).\(member)")
     }
-    return errors + common(metadata, path)
+    return errors + common(metadata, path, withFinalizers: false)
+  }
+
+  /// What the reference tells of the metadata of a changed object: it looks at them as at new ones and as at changed
+  /// ones, before the rules of the kind do the latter again, and many of them the former too. The causes of its answer
+  /// count them all.
+  public static func updateAsToldOf(
+    _ metadata: JSONValue, old: JSONValue, isCheckedByKind: Bool, path: String = "metadata"
+  ) -> [FieldError] {
+    let (asNew, asChanged) = (common(metadata, path), update(metadata, old: old, path: path))
+    return asNew + asChanged + asChanged + (isCheckedByKind ? asNew : [])
   }
 
   /// PUT without a resource version, to a kind that must have one.
   public static let missingResourceVersion = FieldError(
     .invalid, field: "metadata.resourceVersion", message: "Invalid value: 0x0: must be specified for an update")
 
-  private static func common(_ metadata: JSONValue, _ path: String) -> [FieldError] {
+  private static func common(_ metadata: JSONValue, _ path: String, withFinalizers: Bool = true) -> [FieldError] {
     labels(metadata["labels"], "\(path).labels") + annotations(metadata["annotations"], "\(path).annotations")
       + ownerReferences(metadata["ownerReferences"], "\(path).ownerReferences")
-      + finalizers(metadata["finalizers"], "\(path).finalizers")
+      + (withFinalizers ? finalizers(metadata["finalizers"], "\(path).finalizers") : [])
       + managedFields(metadata["managedFields"], "\(path).managedFields")
   }
 

@@ -63,6 +63,15 @@ struct NamespaceRules: KindRules {
 }
 
 struct NodeRules: KindRules {
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    var warnings: [String] = []
+    if !object["spec"]["configSource"].isNull { warnings.append("spec.configSource: the feature is removed") }
+    if !object["spec"]["externalID"].isEmptyValue {
+      warnings.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
+    }
+    return warnings
+  }
+
   func applyDefaults(to object: inout JSONValue) {
     if object["status"]["allocatable"].isEmptyValue, !object["status"]["capacity"].isEmptyValue {
       object["status"]["allocatable"] = object["status"]["capacity"]

@@ -133,6 +133,18 @@ private func decodedSize(_ value: JSONValue) -> Int {
 }
 
 struct ServiceAccountRules: KindRules {
+  private static let mountableSecrets = "kubernetes.io/enforce-mountable-secrets"
+
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    guard !object["metadata"]["annotations"][Self.mountableSecrets].isNull,
+      old["metadata"]["annotations"][Self.mountableSecrets].isNull
+    else { return [] }
+    return [
+      "metadata.annotations[\(Self.mountableSecrets)]: deprecated in v1.32+; prefer separate namespaces to isolate "
+        + "access to mounted secrets"
+    ]
+  }
+
   func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
     if object["secrets"].isEmptyValue, !old["secrets"].isEmptyValue, context.subresource == "token" {
       object["secrets"] = old["secrets"]

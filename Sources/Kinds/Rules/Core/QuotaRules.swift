@@ -236,6 +236,12 @@ struct PriorityClassRules: KindRules {
 }
 
 struct RuntimeClassRules: KindRules {
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    (object["scheduling"]["nodeSelector"].object ?? [:]).compactMap { label, _ in
+      NodeLabelWarnings.message(label).map { "scheduling.nodeSelector: \($0)" }
+    }
+  }
+
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     checks.text(object["handler"], "handler", Validate.dns1123Label)

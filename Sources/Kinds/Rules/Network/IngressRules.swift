@@ -3,6 +3,13 @@ import JSON
 import Schema
 
 struct IngressRules: KindRules {
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    guard old.isNull, !object["metadata"]["annotations"][Self.classAnnotation].isNull,
+      object["spec"]["ingressClassName"].isNull
+    else { return [] }
+    return ["annotation \"\(Self.classAnnotation)\" is deprecated, please use 'spec.ingressClassName' instead"]
+  }
+
   private static let classAnnotation = "kubernetes.io/ingress.class"
 
   func validate(_ object: JSONValue) -> [FieldError] {

@@ -202,14 +202,5 @@ struct ServiceRules: KindRules {
     return checks.errors
   }
 
-  func warnings(for object: JSONValue) -> [String] {
-    var warnings: [String] = []
-    if !object["spec"]["externalIPs"].isEmptyValue, object["spec"]["type"] == "ExternalName" {
-      warnings.append("spec.externalIPs is ignored when spec.type is \"ExternalName\"")
-    }
-    if object["spec"]["type"] != "ExternalName", !object["spec"]["externalName"].isEmptyValue {
-      warnings.append("spec.externalName is ignored when spec.type is not \"ExternalName\"")
-    }
-    return warnings
-  }
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] { ServiceWarnings.of(object) }
 }

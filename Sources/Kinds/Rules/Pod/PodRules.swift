@@ -16,6 +16,7 @@ struct PodRules: KindRules {
       ]
     }
     if !object["spec"]["affinity"].isNull { PodDefaults.resolveLabelKeys(&object) }
+    PodAppArmor.synchronize(&object)
   }
 
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
@@ -149,7 +150,10 @@ struct PodRules: KindRules {
     }
   }
 
-  func warnings(for object: JSONValue) -> [String] { PodWarnings.ofSpec(object["spec"], "spec") }
+  /// Updates are many, and rarely written by somebody who reads.
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    old.isNull ? PodWarnings.ofPod(object) : []
+  }
 }
 
 /// Pod templates of their own (`podtemplates`).
@@ -160,43 +164,7 @@ struct PodTemplateRules: KindRules {
     checks.podTemplate(object["template"], "template")
     return checks.errors
   }
-  func warnings(for object: JSONValue) -> [String] { PodWarnings.ofSpec(object["template"]["spec"], "template.spec") }
-}
-
-/// What is legal in a pod but unwise.
-enum PodWarnings {
-  private static let deprecatedNodeLabels = [
-    "beta.kubernetes.io/arch": "kubernetes.io/arch", "beta.kubernetes.io/os": "kubernetes.io/os",
-    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
-    "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
-  ]
-
-  static func ofSpec(_ spec: JSONValue, _ path: String) -> [String] {
-    var warnings: [String] = []
-    for key in spec["nodeSelector"].object?.keys.map({ $0 }) ?? [] {
-      if let successor = deprecatedNodeLabels[key] {
-        warnings.append("\(path).nodeSelector[\(key)]: deprecated since v1.14; use \"\(successor)\" instead")
-      }
-    }
-    for list in ["containers", "initContainers"] {
-      for (index, container) in spec[list].elements.enumerated() {
-        duplicateVariables(container["env"], "\(path).\(list)[\(index)].env", &warnings)
-      }
-    }
-    if let seconds = spec["terminationGracePeriodSeconds"].integer, seconds < 0 {
-      warnings.append(
-        "\(path).terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")
-    }
-    return warnings
-  }
-
-  private static func duplicateVariables(_ variables: JSONValue, _ path: String, _ warnings: inout [String]) {
-    var seen: Set<String> = []
-    for (index, variable) in variables.elements.enumerated() where !seen.insert(variable["name"].text).inserted {
-      warnings.append(
-        "\(path)[\(index)]: hides previous definition of \"\(variable["name"].text)\", which may be dropped when "
-          + "using apply")
-    }
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    PodWarnings.ofTemplate(object["template"], "template")
   }
 }

@@ -3,6 +3,13 @@ import JSON
 import Schema
 
 struct StorageClassRules: KindRules {
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    object["allowedTopologies"].elements.enumerated().flatMap { index, term in
+      NodeLabelWarnings.ofExpressions(
+        term["matchLabelExpressions"], "allowedTopologies[\(index)].matchLabelExpressions")
+    }
+  }
+
   private static let maximumParameters = 512
   private static let maximumParameterBytes = 256 * 1024
 
@@ -177,6 +184,10 @@ struct CSINodeRules: KindRules {
 }
 
 struct CSIStorageCapacityRules: KindRules {
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    NodeLabelWarnings.ofSelector(object["nodeTopology"], "nodeTopology")
+  }
+
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     if !object["nodeTopology"].isNull { checks.labelSelector(object["nodeTopology"], "nodeTopology") }

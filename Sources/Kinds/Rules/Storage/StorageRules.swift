@@ -3,6 +3,27 @@ import JSON
 import Schema
 
 struct PersistentVolumeRules: KindRules {
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    let (spec, annotations) = (object["spec"], object["metadata"]["annotations"])
+    var warnings = StorageClassAnnotation.warnings(annotations)
+    let mountOptions = "volume.beta.kubernetes.io/mount-options"
+    if !annotations[mountOptions].isNull {
+      warnings.append(
+        "metadata.annotations[\(mountOptions)]: deprecated since v1.31; use \"mountOptions\" attribute instead")
+    }
+    if spec["persistentVolumeReclaimPolicy"] == "Recycle" {
+      warnings.append(
+        "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended "
+          + "approach is to use dynamic provisioning.")
+    }
+    warnings += NodeLabelWarnings.ofTerms(
+      spec["nodeAffinity"]["required"]["nodeSelectorTerms"], "spec.nodeAffinity.required.nodeSelectorTerms")
+    if let source = VolumeWarnings.ofPersistentVolumes.first(where: { !spec[$0.name].isNull }) {
+      warnings.append("spec.\(source.name): \(source.message)")
+    }
+    return warnings
+  }
+
   func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
     object["status"] = ["phase": "Pending", "lastPhaseTransitionTime": .string(context.now)]
   }
@@ -87,6 +108,10 @@ struct PersistentVolumeRules: KindRules {
 }
 
 struct PersistentVolumeClaimRules: KindRules {
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    StorageClassAnnotation.warnings(object["metadata"]["annotations"]) + ByteWarnings.ofClaim(object["spec"], "spec")
+  }
+
   func applyDefaults(to object: inout JSONValue) { object["status"]["phase"].setDefaultText("Pending") }
   func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
     object["status"] = ["phase": "Pending"]
@@ -156,5 +181,15 @@ struct PersistentVolumeClaimRules: KindRules {
       checks.notSupported("status.allocatedResourceStatus", .string(name), states.sorted())
     }
     return checks.errors
+  }
+}
+
+/// How volumes and claims named their class before there was a field for it.
+enum StorageClassAnnotation {
+  private static let name = "volume.beta.kubernetes.io/storage-class"
+
+  static func warnings(_ annotations: JSONValue) -> [String] {
+    annotations[name].isNull
+      ? [] : ["metadata.annotations[\(name)]: deprecated since v1.8; use \"storageClassName\" attribute instead"]
   }
 }

@@ -84,8 +84,12 @@ struct CronJobRules: KindRules {
       }
   }
 
-  func warnings(for object: JSONValue) -> [String] {
-    let warnings = JobRules.warnings(ofSpec: object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec")
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    var warnings: [String] = []
+    if old.isNull || object["metadata"]["generation"] != old["metadata"]["generation"] {
+      warnings = old.isNull ? NameWarnings.ofOwner(object) : []
+      warnings += JobRules.warnings(ofSpec: object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec")
+    }
     guard object["spec"]["schedule"].text.contains("TZ") else { return warnings }
     return warnings + [
       "CRON_TZ or TZ used in spec.schedule is not officially supported, see "

@@ -76,9 +76,7 @@ struct DeploymentRules: KindRules {
     return checks.errors
   }
 
-  func warnings(for object: JSONValue) -> [String] {
-    PodWarnings.ofSpec(object["spec"]["template"]["spec"], "spec.template.spec")
-  }
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] { templateWarnings(object, old) }
 
   /// Annotations count here: replica sets get those of their deployment.
   func generationChanged(_ object: JSONValue, old: JSONValue) -> Bool {
@@ -115,9 +113,7 @@ struct ReplicaSetRules: KindRules {
     return checks.errors
   }
 
-  func warnings(for object: JSONValue) -> [String] {
-    PodWarnings.ofSpec(object["spec"]["template"]["spec"], "spec.template.spec")
-  }
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] { templateWarnings(object, old) }
 }
 
 extension KindRules {

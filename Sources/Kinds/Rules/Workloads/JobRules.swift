@@ -151,8 +151,9 @@ struct JobRules: KindRules {
     return checks.run()
   }
 
-  func warnings(for object: JSONValue) -> [String] {
-    Self.warnings(ofSpec: object["spec"], "spec")
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    guard old.isNull || object["metadata"]["generation"] != old["metadata"]["generation"] else { return [] }
+    return (old.isNull ? NameWarnings.ofOwner(object) : []) + Self.warnings(ofSpec: object["spec"], "spec")
   }
 
   /// Also of the template of a cron job.
@@ -162,9 +163,9 @@ struct JobRules: KindRules {
       spec["parallelism"].integer ?? 0 > 10_000
     {
       warnings.append(
-        "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes "
-          + "might not be able to track completedIndexes when a big number of indexes fail")
+        "\(path): In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
+          + "Kubernetes might not be able to track completedIndexes when a big number of indexes fail")
     }
-    return warnings + PodWarnings.ofSpec(spec["template"]["spec"], "\(path).template.spec")
+    return warnings + PodWarnings.ofTemplate(spec["template"], "\(path).template")
   }
 }

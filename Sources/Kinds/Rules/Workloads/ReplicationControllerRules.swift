@@ -29,9 +29,9 @@ struct ReplicationControllerRules: KindRules {
 
   func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validatedTwice(object) }
 
-  func warnings(for object: JSONValue) -> [String] {
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
     // (The reference leaves `spec` out of this path.)
-    PodWarnings.ofSpec(object["spec"]["template"]["spec"], "template.spec")
+    templateWarnings(object, old, "template")
   }
 
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {

@@ -130,8 +130,16 @@ struct StatefulSetRules: KindRules {
     return checks.errors
   }
 
-  func warnings(for object: JSONValue) -> [String] {
-    PodWarnings.ofSpec(object["spec"]["template"]["spec"], "spec.template.spec")
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    var warnings = templateWarnings(object, old, namesPods: false)
+    for (index, claim) in object["spec"]["volumeClaimTemplates"].elements.enumerated() {
+      warnings += ByteWarnings.ofClaim(claim["spec"], "spec.volumeClaimTemplates[\(index)]")
+    }
+    if let limit = object["spec"]["revisionHistoryLimit"].integer, limit < 0 {
+      warnings.append(
+        "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
+    }
+    return warnings
   }
 }
 
@@ -221,8 +229,8 @@ struct DaemonSetRules: KindRules {
     return checks.errors
   }
 
-  func warnings(for object: JSONValue) -> [String] {
-    PodWarnings.ofSpec(object["spec"]["template"]["spec"], "spec.template.spec")
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    templateWarnings(object, old, namesPods: false)
   }
 }
 
