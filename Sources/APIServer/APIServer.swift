@@ -49,6 +49,8 @@ public final class APIServer: HTTPHandler {
     public var webhooks = WebhookCaller.unreachable
     /// Why nothing that is stored may be served at present (the disk is being repaired), if so: another server is asked.
     public var refusal: @Sendable () -> String? = { nil }
+    /// What is known of the process beyond the server, in the text of metrics; empty or whole lines.
+    public var processMetrics: @Sendable () -> String = { "" }
     public var logger = Logger(label: "apiserver")
     public init() {}
   }
@@ -126,26 +128,27 @@ public final class APIServer: HTTPHandler {
   private func respond(to request: HTTPRequest, id: String, _ world: any World) async -> HTTPResponse {
     let started = world.now
     var info: RequestInfo?
+    var waited = Duration.zero
     var response: HTTPResponse
     do throws(APIStatus) {
       guard let path = RequestPath(request.target) else { throw .badRequest("the request's path is malformed") }
       let found = RequestInfo(method: request.method, path: path)
       info = found
-      response = try await answer(request, path, found, world)
+      response = try await answer(request, path, found, world, &waited)
     } catch {
       response = Self.errorResponse(error, request)
     }
     response.headers["audit-id"] = id
     if response.headers["cache-control"] == nil { response.headers["cache-control"] = "no-cache, private" }
     if request.method == "HEAD" { response.body = .empty }
-    record(info, response.status, world.now - started)
+    record(info, request, response.status, world.now - started, waited: waited)
     AuditRecord.current?.respond(response)
     if let info, Compression.isWanted(for: response, request, info) { await Compression.compress(&response) }
     return response
   }
 
   private func answer(
-    _ request: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ world: any World
+    _ request: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ world: any World, _ waited: inout Duration
   ) async throws(APIStatus) -> HTTPResponse {
     if info.isResourceRequest, let reason = dependencies.refusal() { throw .serviceUnavailable(reason) }
     let user = try await dependencies.authenticator.authenticate(request)
@@ -157,7 +160,15 @@ public final class APIServer: HTTPHandler {
     if info.isLongRunning(path.query) || request.trusted != nil {
       return try await authorized(request, path, info, attributes, world)
     }
-    let ticket = try await flowControl.enter(attributes, seats: seats(info, path.query), world: world)
+    let asked = world.now
+    let ticket: FlowControl.Ticket
+    do throws(APIStatus) {
+      ticket = try await flowControl.enter(attributes, seats: seats(info, path.query), world: world)
+    } catch {
+      recordTermination(labels(info, request), error.code)
+      throw error
+    }
+    waited = world.now - asked
     defer { flowControl.leave(ticket) }
     var response: HTTPResponse
     do throws(APIStatus) {
@@ -227,14 +238,29 @@ public final class APIServer: HTTPHandler {
     return response
   }
 
-  /// Counts a request under labels that a client cannot make up: what does not exist is counted as one.
-  private func record(_ info: RequestInfo?, _ code: Int, _ duration: Duration) {
+  private func labels(_ info: RequestInfo?, _ request: HTTPRequest) -> RequestLabels {
     let kind = info.flatMap { registry.kind(group: $0.group, version: $0.version, resource: $0.resource) }
-    let verb = info.map { Verb(rawValue: $0.verb) != nil ? $0.verb.uppercased() : "OTHER" } ?? "OTHER"
-    let subresource = info.flatMap { kind?.subresource($0.subresource)?.name } ?? ""
-    let (group, resource) = (kind?.kind.group ?? "", kind?.resource ?? "")
-    metrics.requests.add(1, [verb, group, kind?.kind.version ?? "", resource, subresource, String(code)])
-    guard verb != "WATCH" else { return }
-    metrics.durations.observe(duration.inSeconds, [verb, group, resource, subresource])
+    return RequestLabels(
+      info, group: kind?.kind.group ?? "", version: kind?.kind.version ?? "", resource: kind?.resource ?? "",
+      knownSubresource: info.flatMap { kind?.subresource($0.subresource)?.name } ?? "",
+      isApply: request.headers["content-type"]?.hasPrefix(PatchType.apply.rawValue) ?? false)
+  }
+
+  /// Counts a request. `waited`: time in it that went by while it waited for others.
+  private func record(
+    _ info: RequestInfo?, _ request: HTTPRequest, _ code: Int, _ duration: Duration, waited: Duration
+  ) {
+    let labels = labels(info, request)
+    let isDryRun = request.target.contains("dryRun=All")
+    let first = [labels.verb, isDryRun ? "All" : ""]
+    metrics.requests.add(1, first + labels.place + [String(code)])
+    if code == 504 { recordTermination(labels, code) }
+    guard labels.verb != "WATCH", labels.verb != "CONNECT" else { return }
+    metrics.durations.observe(duration.inSeconds, first + labels.place)
+    metrics.serviceDurations.observe((duration - waited).inSeconds, [labels.verb] + labels.place)
+  }
+
+  private func recordTermination(_ labels: RequestLabels, _ code: Int) {
+    metrics.terminations.add(1, [labels.verb] + labels.place + [String(code)])
   }
 }

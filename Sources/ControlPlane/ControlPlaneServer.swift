@@ -58,6 +58,8 @@ public final class ControlPlaneServer: Sendable {
     public var enabledPlugins: Set<String> = []
     /// A log for each part, by its name.
     public var makeLogger: @Sendable (String) -> Logger = { Logger(label: $0) }
+    /// What `/metrics` says of the process; whole lines.
+    public var processMetrics: @Sendable () -> String = { "" }
 
     public init(
       name: String, members: [Member], endpoint: String, certificateAuthorityPEM: String, tokenKey: PrivateKey,
@@ -130,6 +132,7 @@ public final class ControlPlaneServer: Sendable {
     dependencies.aggregation = configuration.aggregation
     dependencies.audit = configuration.audit
     dependencies.refusal = { replica.isBeingRepaired ? "this server's disk is being repaired: ask another" : nil }
+    dependencies.processMetrics = configuration.processMetrics
     dependencies.logger = makeLogger("apiserver")
     api = APIServer(
       store: replica, configuration: apiConfiguration, dependencies: dependencies, currentWorld: worlds.current)

@@ -95,17 +95,47 @@ import Testing
     try await server.post(configMaps, configMap("one"))
     let reply = try await server.get("/metrics")
     #expect(reply.headers["content-type"]?.hasPrefix("text/plain") == true)
-    #expect(
-      reply.text.contains(
-        #"apiserver_request_total{verb="CREATE",group="",version="v1",resource="configmaps",subresource="",code="201"} 1"#
-      ))
-    #expect(reply.text.contains("# TYPE apiserver_request_duration_seconds histogram"))
+    let place = #"group="",version="v1",resource="configmaps",subresource="",scope="resource",component="apiserver""#
+    #expect(reply.text.contains(#"apiserver_request_total{verb="POST",dry_run="",\#(place),code="201"} 1"#))
+    for line in [
+      "# TYPE apiserver_request_duration_seconds histogram",
+      #"apiserver_request_sli_duration_seconds_bucket{verb="POST",\#(place),le="1"} 1"#,
+      #"apiserver_storage_objects{resource="configmaps"} 1"#,
+      #"kubernetes_build_info{major="1",minor="32",git_version="v1.32"#,
+    ] {
+      #expect(reply.text.contains(line), "\(line)")
+    }
+  }
+
+  @Test func metricsNameRequestsAsTheirMethodsAndScopes() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    _ = try await server.get(configMaps)
+    _ = try await server.get("/api/v1/configmaps")
+    _ = try await server.patch(
+      "\(configMaps)/one?fieldManager=m&dryRun=All", configMap("one"), "apply-patch+yaml")
+    try await server.delete("\(configMaps)/one")
+    let text = try await server.get("/metrics").text
+    func counts(_ verb: String, _ scope: String, dryRun: String = "", code: Int = 200) -> Bool {
+      text.contains(
+        #"apiserver_request_total{verb="\#(verb)",dry_run="\#(dryRun)",group="",version="v1",resource="configmaps","#
+          + #"subresource="",scope="\#(scope)",component="apiserver",code="\#(code)"} 1"#)
+    }
+    #expect(counts("LIST", "namespace") && counts("LIST", "cluster") && counts("DELETE", "resource"))
+    #expect(counts("APPLY", "resource", dryRun: "All"))
   }
 
   @Test func theOldDocumentHoldsEveryKind() async throws {
     let server = TestServer()
     let reply = try await server.get("/openapi/v2")
     #expect(reply.json["swagger"] == "2.0")
+    // Every type and every field says what it is for.
+    for (name, definition) in reply.json["definitions"].object ?? [:] {
+      #expect(!(definition["description"].string ?? "").isEmpty, "\(name)")
+      for (field, schema) in definition["properties"].object ?? [:] {
+        #expect(!(schema["description"].string ?? "").isEmpty, "\(name).\(field)")
+      }
+    }
     let pod = reply.json["definitions"]["io.k8s.api.core.v1.Pod"]
     #expect(pod["properties"]["spec"]["$ref"] == "#/definitions/io.k8s.api.core.v1.PodSpec")
     #expect(pod["x-kubernetes-group-version-kind"] == [["group": "", "kind": "Pod", "version": "v1"]])

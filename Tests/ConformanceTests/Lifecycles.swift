@@ -122,9 +122,7 @@ struct Lifecycle: Sendable, CustomTestStringConvertible {
       [
         "spec": [
           "signerName": "example.com/e2e-test", "usages": ["digital signature", "key encipherment", "server auth"],
-          "request": .string(
-            Base64.encode(
-              Array("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n".utf8))),
+          "request": .string(Base64.encode(Array(certificateRequest.utf8))),
         ]
       ],
       status: [
@@ -367,3 +365,14 @@ struct LifecycleStory {
     #expect(seen.count { $0.hasPrefix("DELETED") } == 3)
   }
 }
+
+/// A request for a certificate that its sender holds the key of.
+private let certificateRequest = """
+  -----BEGIN CERTIFICATE REQUEST-----
+  MIHfMIGHAgEAMCUxFTATBgNVBAoMDHN5c3RlbTpub2RlczEMMAoGA1UEAwwDb25l
+  MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEp6xejWOCPDuVWR08cCeM/juHpyqJ
+  3NfVnH99v63vh8GGNWgUo6eNU4lx7PnO/JqP4cOibyxGPm4l70uEK1CX5qAAMAoG
+  CCqGSM49BAMCA0cAMEQCIC5wx6Q5fgkYYQMUtfn7KWogpN3ikJWXxDaWoU4jJEBa
+  AiBoyybJv78PvuUjyc2b06wuD4/ZJ0xOeCsZ9iD83/bnXA==
+  -----END CERTIFICATE REQUEST-----
+  """

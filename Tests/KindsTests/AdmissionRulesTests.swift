@@ -123,3 +123,79 @@ import Testing
         ])
   }
 }
+
+@Suite struct AdmissionUpdateTests {
+  private func configuration(_ webhook: String) throws -> JSONValue {
+    try JSONValue(
+      parsing: #"""
+        {"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingWebhookConfiguration","metadata":{"name":"a"},
+        "webhooks":[\#(webhook)]}
+        """#)
+  }
+  private func webhook(_ more: String, name: String = "a.example.com") -> String {
+    #"""
+    {"name":"\#(name)","failurePolicy":"Fail","matchPolicy":"Equivalent","clientConfig":{"url":"https://a"},\#(more)}
+    """#
+  }
+
+  @Test func whatStoodThereBeforeIsNotHeldAgainstAnUpdate() throws {
+    let rules = try #require(
+      KindRegistry.builtIn.kind(
+        apiVersion: "admissionregistration.k8s.io/v1", kind: "ValidatingWebhookConfiguration")
+    ).rules
+    let old = #""sideEffects":"Unknown","admissionReviewVersions":["v9"]"#
+    let twins = try configuration([webhook(old), webhook(old)].joined(separator: ","))
+    #expect(
+      rules.validate(twins).map(\.field) == [
+        "webhooks[0].sideEffects", "webhooks[0].admissionReviewVersions", "webhooks[1].sideEffects",
+        "webhooks[1].admissionReviewVersions", "webhooks[1].name",
+      ])
+    #expect(rules.validate(twins, replacing: twins).isEmpty)
+    // What was right must stay right.
+    let good = try configuration(webhook(#""sideEffects":"None","admissionReviewVersions":["v1"]"#))
+    #expect(rules.validate(twins, replacing: good).count == 5)
+  }
+
+  @Test func theStatusOfAPolicyIsChecked() throws {
+    let rules = try #require(
+      KindRegistry.builtIn.kind(apiVersion: "admissionregistration.k8s.io/v1", kind: "ValidatingAdmissionPolicy")
+    ).rules
+    let policy = try JSONValue(
+      parsing: #"{"status":{"typeChecking":{"expressionWarnings":[{"fieldRef":" "}]},"conditions":[{"type":"A"}]}}"#)
+    #expect(
+      rules.validateStatusUpdate(policy, old: .null).map { "\($0.field): \($0.message)" } == [
+        "status.typeChecking.expressionWarnings[0].warning: Required value",
+        "status.typeChecking.expressionWarnings[0].fieldRef: Required value",
+        #"status.conditions[0].status: Unsupported value: "": supported values: "False", "True", "Unknown""#,
+        "status.conditions[0].lastTransitionTime: Required value: must be set",
+        "status.conditions[0].reason: Required value: must be set",
+      ])
+  }
+}
+
+@Suite struct PEMTests {
+  private func problems(_ kind: String, _ apiVersion: String, _ text: String) throws -> [String] {
+    let rules = try #require(KindRegistry.builtIn.kind(apiVersion: apiVersion, kind: kind)).rules
+    return rules.warnings(for: try JSONValue(parsing: text), replacing: .null)
+  }
+  private func secret(_ certificate: String, _ key: String) -> String {
+    let data = [certificate, key].map { Base64.encode(Array($0.utf8)) }
+    return #"{"type":"kubernetes.io/tls","data":{"tls.crt":"\#(data[0])","tls.key":"\#(data[1])"}}"#
+  }
+  private let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+  private let key = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"
+
+  @Test func certificatesAndKeysThatAreNone() throws {
+    for (certificate, key, expected) in [
+      ("x", "x", "tls: failed to find any PEM data in certificate input"),
+      (certificate, "x", "tls: failed to find any PEM data in key input"),
+      (certificate, certificate, "tls: found a certificate rather than a key in the PEM for the private key"),
+      (
+        key, key,
+        "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs may "
+          + "have been switched"
+      ),
+    ] { #expect(try problems("Secret", "v1", secret(certificate, key)) == [expected]) }
+    #expect(try problems("Secret", "v1", secret(certificate, key)) == [])
+  }
+}

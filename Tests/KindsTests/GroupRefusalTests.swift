@@ -360,7 +360,9 @@ struct GroupRefusal: Sendable, CustomTestStringConvertible {
     let request: JSONValue = [
       "metadata": ["name": "c"],
       "spec": [
-        "request": .string(Base64.encode(Array("-----BEGIN CERTIFICATE REQUEST-----".utf8))),
+        "request": .string(
+          Base64.encode(
+            Array("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n".utf8))),
         "signerName": "example.com/x", "usages": ["any"],
       ],
     ]

@@ -46,11 +46,17 @@ public struct CertificateAdmission: ValidatingAdmission {
     return false
   }
 
+  /// What is asked for must be a request that its sender holds the key of.
   private func checkSubject(_ signer: String, _ request: AdmissionRequest) throws(APIStatus) {
-    guard signer == "kubernetes.io/kube-apiserver-client",
-      let pem = request.object["spec"]["request"].string.flatMap(Crypto.decodeBase64),
-      let asked = try? CertificateRequest(pem: String(decoding: pem, as: UTF8.self)),
-      asked.subject.organizations.contains("system:masters")
+    let pem = request.object["spec"]["request"].string.flatMap(Crypto.decodeBase64) ?? []
+    let asked: CertificateRequest
+    do throws(TLSError) { asked = try CertificateRequest(pem: String(decoding: pem, as: UTF8.self)) } catch {
+      let digits = pem.map { "0x" + String($0, radix: 16) }.joined(separator: ", ")
+      let wrong = FieldError(
+        .invalid, field: "spec.request", message: "Invalid value: []byte{\(digits)}: \(error)")
+      throw .invalid(request.kind, request.name, [wrong])
+    }
+    guard signer == "kubernetes.io/kube-apiserver-client", asked.subject.organizations.contains("system:masters")
     else { return }
     throw request.forbidden(
       "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed")

@@ -50,7 +50,7 @@ public struct SecurityParts: Sendable {
       }
     }
     authorizer = AuthorizerChain([HealthAuthorizer(), MastersAuthorizer()] + chosen)
-    webhooks = WebhookCaller(transport: transport, authorizer: authorizer) { world.randomBits() }
+    webhooks = WebhookCaller(transport: transport, authorizer: authorizer, clock: { world.now }) { world.randomBits() }
   }
 
   /// What an API server takes: `checks` are those of /readyz and /healthz, by name.

@@ -84,9 +84,21 @@ extension APIServer {
     metrics.inFlight.set(Double(current.writes), ["mutating"])
     flowControl.measure()
     metrics.watches.set(Double(watches.count), ["WATCH"])
+    let state = store.current
+    for kind in registry.storedKinds {
+      let resource = kind.groupResource.description
+      metrics.storedObjects.set(Double(state.count(resource: resource, namespace: "")), [resource])
+    }
+    let version = version
+    metrics.build.set(
+      1,
+      [
+        "major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform",
+      ].map { version[$0].string ?? "" })
     return HTTPResponse(
       status: 200, headers: ["content-type": "text/plain; version=0.0.4; charset=utf-8"],
-      body: .bytes(Array(metrics.render().utf8)))
+      body: .bytes(
+        Array((metrics.render() + dependencies.webhooks.metrics.render() + dependencies.processMetrics()).utf8)))
   }
 
   // MARK: - Discovery

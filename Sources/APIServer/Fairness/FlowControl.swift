@@ -180,6 +180,7 @@ final class FlowControl: Sendable {
     for (name, level) in state.withLock({ $0.seats.levels }) {
       metrics.executing.set(Double(level.inUse), [name])
       metrics.nominalSeats.set(Double(level.nominal), [name])
+      metrics.currentSeats.set(Double(max(level.nominal, level.inUse)), [name])
       metrics.inQueue.set(Double(level.queues.count), [name])
     }
   }

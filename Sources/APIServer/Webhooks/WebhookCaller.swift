@@ -34,16 +34,19 @@ public final class WebhookCaller: Sendable {
   private let transport: any WebhookTransport
   private let randomBits: @Sendable () -> UInt64
   private let authorizer: any Authorizer
+  private let clock: @Sendable () -> MonotonicTime?
+  let metrics = WebhookMetrics()
   private let compiled = Mutex<[Kind: Compiled]>([:])
 
   /// `authorizer` answers match conditions that ask it; without one nothing is allowed. `randomBits` names reviews and
-  /// picks endpoints.
+  /// picks endpoints. `clock` measures how long webhooks take; without one they take no time.
   public init(
     transport: any WebhookTransport, authorizer: any Authorizer = AuthorizerChain([]),
-    randomBits: @escaping @Sendable () -> UInt64
+    clock: @escaping @Sendable () -> MonotonicTime? = { nil }, randomBits: @escaping @Sendable () -> UInt64
   ) {
     self.transport = transport
     self.authorizer = authorizer
+    self.clock = clock
     self.randomBits = randomBits
   }
 
@@ -86,6 +89,28 @@ public final class WebhookCaller: Sendable {
 
   /// What the webhook says of a request that it sees as one for `kind`.
   func ask(
+    _ webhook: Webhook, _ request: AdmissionRequest, as kind: GroupVersionKind, _ objects: ObjectLookup, mayPatch: Bool
+  ) async throws(Failure) -> AdmissionReview.Verdict {
+    let asked = clock()
+    func record(_ outcome: WebhookMetrics.Outcome) {
+      let took = asked.flatMap { asked in clock().map { $0 - asked } } ?? .zero
+      metrics.record(outcome, name: webhook.name, mayPatch: mayPatch, operation: request.operation, took: took)
+    }
+    do throws(Failure) {
+      let verdict = try await review(webhook, request, as: kind, objects, mayPatch: mayPatch)
+      record(
+        verdict.isAllowed ? .allowed : .denied(AdmissionReview.denial(webhook.name, verdict.status).code))
+      return verdict
+    } catch {
+      switch error {
+      case .refused(let status): record(.refused(status.code))
+      case .calling: record(.failed(isPassedOver: webhook.failsOpen))
+      }
+      throw error
+    }
+  }
+
+  private func review(
     _ webhook: Webhook, _ request: AdmissionRequest, as kind: GroupVersionKind, _ objects: ObjectLookup, mayPatch: Bool
   ) async throws(Failure) -> AdmissionReview.Verdict {
     if request.isDryRun, !webhook.allowsDryRun {

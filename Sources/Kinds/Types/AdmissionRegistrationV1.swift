@@ -56,9 +56,9 @@ extension TypeTable {
     ValidatingWebhookConfiguration @kind "Webhooks that may refuse objects on admission.":
       1:metadata! meta.v1.ObjectMeta; 2:webhooks ValidatingWebhook[] @map(name) @merge(name)
     Validation:
-      1:expression! string; 2:message string; 3:reason? string; 4:messageExpression string
+      1:expression*! string; 2:message string; 3:reason? string; 4:messageExpression string
     Variable:
-      1:name! string; 2:expression! string
+      1:name*! string; 2:expression*! string
     WebhookClientConfig:
       1:service? ServiceReference; 2:caBundle bytes; 3:url? string
     """#

@@ -64,7 +64,7 @@ extension TypeTable {
     EphemeralContainer "A container added to a running pod, for debugging.":
       1:ephemeralContainerCommon(inline) EphemeralContainerCommon; 2:targetContainerName string
     EphemeralContainerCommon:
-      1:name! string; 2:image string; 3:command string[]; 4:args string[]; 5:workingDir string
+      1:name*! string; 2:image string; 3:command string[]; 4:args string[]; 5:workingDir string
       6:ports ContainerPort[] @map(containerPort,protocol) @merge(containerPort)
       7:env EnvVar[] @map(name) @merge(name); 8:resources! ResourceRequirements
       9:volumeMounts VolumeMount[] @map(mountPath) @merge(mountPath)

@@ -41,8 +41,12 @@ struct OpenAPISchemas {
         "description": .string("\(descriptor.listKind) is a list of \(descriptor.resource)."), "type": "object",
         "required": ["items"],
         "properties": [
-          "apiVersion": ["type": "string"], "kind": ["type": "string"], "metadata": metadata,
-          "items": ["type": "array", "items": item],
+          "apiVersion": ["description": "Group and version of the objects.", "type": "string"],
+          "kind": ["description": "What the list is called.", "type": "string"],
+          "metadata": Self.described(metadata, "The state that the list is of, and how to go on."),
+          "items": [
+            "description": .string("The \(descriptor.resource)."), "type": "array", "items": item,
+          ],
         ],
       ]
       addKind(
@@ -50,6 +54,15 @@ struct OpenAPISchemas {
         to: name)
     }
     return Self.reference(name)
+  }
+
+  private static func described(_ schema: JSONValue, _ text: String) -> JSONValue {
+    guard !schema["$ref"].isNull else {
+      var result = schema
+      result["description"] = .string(text)
+      return result
+    }
+    return ["description": .string(text), "allOf": [schema]]
   }
 
   /// A reference to the schema of a body that is no kind of this server, or any object when it is not described.

@@ -90,6 +90,8 @@ final class ServerProcess: Sendable {
     let paths = OperationsPaths()
     plane.paths["/trireme/"] = paths
     plane.authorizers = [ServersAuthorizer()]
+    _ = ProcessMetrics.startTime
+    plane.processMetrics = { ProcessMetrics.text() }
     control = try ControlPlaneServer(
       plane, disk: disk, options: Self.options(record), transport: transport,
       worlds: ControlPlaneServer.Worlds(

@@ -30,6 +30,12 @@ struct ConfigMapRules: KindRules {
 }
 
 struct SecretRules: KindRules {
+  func warnings(for object: JSONValue, replacing old: JSONValue) -> [String] {
+    guard object["type"] == "kubernetes.io/tls" else { return [] }
+    func bytes(_ name: String) -> [UInt8] { (try? Base64.decode(object["data"][name].text)) ?? [] }
+    return PEMText.problem(ofCertificate: bytes("tls.crt"), key: bytes("tls.key")).map { [$0] } ?? []
+  }
+
   /// stringData is for writing only: it ends in data.
   func applyDefaults(to object: inout JSONValue) {
     object["type"].setDefaultText("Opaque")

@@ -8,7 +8,9 @@ struct AdmissionPolicyRules: KindRules {
   private static let valueExpressionBytesMaximum = 5 * 1024
   private static let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge"]
 
-  func validate(_ object: JSONValue) -> [FieldError] {
+  func validate(_ object: JSONValue) -> [FieldError] { validate(object, replacing: .null) }
+
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]
     checks.oneOf(spec["failurePolicy"], "spec.failurePolicy", ["Fail", "Ignore"])
@@ -21,7 +23,11 @@ struct AdmissionPolicyRules: KindRules {
         checks.required("spec.matchConstraints.resourceRules")
       }
     }
-    checks.matchConditions(spec["matchConditions"], "spec.matchConditions")
+    // What stands there already is not judged again.
+    let before = old["spec"]
+    if old.isNull || spec["paramKind"] != before["paramKind"] || spec["matchConditions"] != before["matchConditions"] {
+      checks.matchConditions(spec["matchConditions"], "spec.matchConditions")
+    }
     for (index, variable) in spec["variables"].elements.enumerated() {
       self.variable(variable, "spec.variables[\(index)]", &checks)
     }
@@ -35,6 +41,18 @@ struct AdmissionPolicyRules: KindRules {
       self.validation(validation, "spec.validations[\(index)]", &checks)
     }
     auditAnnotations(spec["auditAnnotations"], object["metadata"]["name"].text, &checks)
+    return checks.errors
+  }
+
+  func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
+    var checks = Checks()
+    let status = object["status"]
+    for (index, warning) in status["typeChecking"]["expressionWarnings"].elements.enumerated() {
+      let place = "status.typeChecking.expressionWarnings[\(index)]"
+      if warning["warning"].isEmptyValue { checks.required("\(place).warning") }
+      if warning["fieldRef"].text.isBlank { checks.required("\(place).fieldRef") }
+    }
+    checks.conditions(status["conditions"], "status.conditions")
     return checks.errors
   }
 
@@ -129,8 +147,8 @@ struct AdmissionPolicyRules: KindRules {
       } else {
         checks.text(.string("\(policy)/\(key)"), "\(place).key", Validate.qualifiedName)
       }
-      let expression = annotation["valueExpression"].text
-      if expression.isBlank {
+      let expression = annotation["valueExpression"].text.trimmed
+      if expression.isEmpty {
         checks.required("\(place).valueExpression", "valueExpression is not specified")
       } else if expression.utf8.count > Self.valueExpressionBytesMaximum {
         checks.required(

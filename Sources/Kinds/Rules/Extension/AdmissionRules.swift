@@ -4,49 +4,92 @@ import Schema
 
 /// For both kinds of webhooks.
 struct WebhookConfigurationRules: KindRules {
-  func validate(_ object: JSONValue) -> [FieldError] {
+  func validate(_ object: JSONValue) -> [FieldError] { validate(object, Demands()) }
+
+  /// What stood there already, from before it was forbidden, is not held against an update.
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] {
+    validate(object, Demands(replacing: old["webhooks"].elements, by: object["webhooks"].elements))
+  }
+
+  /// What is demanded of webhooks beside what always was.
+  private struct Demands {
+    var uniqueNames = true
+    var noSideEffects = true
+    var knownReviewVersion = true
+    var checksConditions = true
+    var allowsInvalidLabelValues = false
+
+    init() {}
+
+    init(replacing old: [JSONValue], by new: [JSONValue]) {
+      uniqueNames = Set(old.map { $0["name"].text }).count == old.count
+      noSideEffects = old.allSatisfy { WebhookConfigurationRules.sideEffects.contains($0["sideEffects"].text) }
+      knownReviewVersion = old.allSatisfy { webhook in
+        let versions = webhook["admissionReviewVersions"].elements.map(\.text)
+        return versions.isEmpty || versions.contains(where: WebhookConfigurationRules.reviewVersions.contains)
+      }
+      checksConditions = old.map { $0["matchConditions"] } != new.map { $0["matchConditions"] }
+      allowsInvalidLabelValues = old.contains { webhook in
+        ["namespaceSelector", "objectSelector"].contains { name in
+          var checks = Checks()
+          if !webhook[name].isNull { checks.labelSelector(webhook[name], name) }
+          return !checks.errors.isEmpty
+        }
+      }
+    }
+  }
+
+  private func validate(_ object: JSONValue, _ demands: Demands) -> [FieldError] {
     var checks = Checks()
     var names: Set<String> = []
     for (index, webhook) in object["webhooks"].elements.enumerated() {
       let place = "webhooks[\(index)]"
-      self.webhook(webhook, place, &checks)
-      if !webhook["name"].isEmptyValue, !names.insert(webhook["name"].text).inserted {
+      self.webhook(webhook, place, demands, &checks)
+      if demands.uniqueNames, !webhook["name"].isEmptyValue, !names.insert(webhook["name"].text).inserted {
         checks.duplicate("\(place).name", webhook["name"])
       }
     }
     return checks.errors
   }
 
-  private static let sideEffects = ["None", "NoneOnDryRun"]
-  private static let reviewVersions = ["v1", "v1beta1"]
+  fileprivate static let sideEffects = ["None", "NoneOnDryRun"]
+  private static let allSideEffects = ["None", "NoneOnDryRun", "Some", "Unknown"]
+  fileprivate static let reviewVersions = ["v1", "v1beta1"]
 
-  private func webhook(_ webhook: JSONValue, _ place: String, _ checks: inout Checks) {
+  private func webhook(_ webhook: JSONValue, _ place: String, _ demands: Demands, _ checks: inout Checks) {
     checks.fullyQualifiedName(webhook["name"], "\(place).name")
     for (number, rule) in webhook["rules"].elements.enumerated() {
       checks.admissionRule(rule, "\(place).rules[\(number)]")
     }
     checks.oneOf(webhook["failurePolicy"], "\(place).failurePolicy", ["Fail", "Ignore"])
     checks.oneOf(webhook["matchPolicy"], "\(place).matchPolicy", ["Equivalent", "Exact"])
+    let sideEffects = demands.noSideEffects ? Self.sideEffects : Self.allSideEffects
     if webhook["sideEffects"].isNull {
-      checks.required("\(place).sideEffects", "must specify one of \(Self.sideEffects.joined(separator: ", "))")
-    } else if !Self.sideEffects.contains(webhook["sideEffects"].text) {
-      checks.notSupported("\(place).sideEffects", webhook["sideEffects"], Self.sideEffects)
+      checks.required("\(place).sideEffects", "must specify one of \(sideEffects.joined(separator: ", "))")
+    } else if !sideEffects.contains(webhook["sideEffects"].text) {
+      checks.notSupported("\(place).sideEffects", webhook["sideEffects"], sideEffects)
     }
     if let seconds = webhook["timeoutSeconds"].integer, !(1...30).contains(seconds) {
       checks.invalid(
         "\(place).timeoutSeconds", .integer(seconds), "the timeout value must be between 1 and 30 seconds")
     }
-    for name in ["namespaceSelector", "objectSelector"] where !webhook[name].isNull {
+    for name in ["namespaceSelector", "objectSelector"]
+    where !webhook[name].isNull && !demands.allowsInvalidLabelValues {
       checks.labelSelector(webhook[name], "\(place).\(name)")
     }
     checks.oneOf(
       webhook["reinvocationPolicy"], "\(place).reinvocationPolicy", ["IfNeeded", "Never"], orAbsent: true)
     checks.webhookClient(webhook["clientConfig"], "\(place).clientConfig")
-    checks.matchConditions(webhook["matchConditions"], "\(place).matchConditions")
-    reviewVersions(webhook["admissionReviewVersions"], "\(place).admissionReviewVersions", &checks)
+    if demands.checksConditions {
+      checks.matchConditions(webhook["matchConditions"], "\(place).matchConditions")
+    }
+    reviewVersions(
+      webhook["admissionReviewVersions"], "\(place).admissionReviewVersions", demands.knownReviewVersion, &checks)
   }
 
-  private func reviewVersions(_ versions: JSONValue, _ place: String, _ checks: inout Checks) {
+  private func reviewVersions(
+    _ versions: JSONValue, _ place: String, _ mustKnowOne: Bool, _ checks: inout Checks
+  ) {
     let known = Self.reviewVersions.joined(separator: ", ")
     if versions.isEmptyValue { return checks.required(place, "must specify one of \(known)") }
     var seen: Set<String> = []
@@ -57,7 +100,7 @@ struct WebhookConfigurationRules: KindRules {
       }
       checks.text(version, "\(place)[\(index)]", Validate.dns1035Label)
     }
-    if seen.isDisjoint(with: Self.reviewVersions) {
+    if mustKnowOne, seen.isDisjoint(with: Self.reviewVersions) {
       checks.invalid(place, versions, "must include at least one of \(known)")
     }
   }
@@ -217,6 +260,12 @@ extension Checks {
 }
 
 extension String {
+  /// Without white space at either end.
+  var trimmed: String {
+    var text = drop(while: \.isWhitespace)
+    while text.last?.isWhitespace == true { text.removeLast() }
+    return String(text)
+  }
   /// Nothing but white space.
   var isBlank: Bool { allSatisfy(\.isWhitespace) }
 }

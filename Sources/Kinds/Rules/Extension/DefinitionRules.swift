@@ -24,7 +24,9 @@ struct CustomResourceDefinitionRules: KindRules {
     }
   }
 
-  func validate(_ object: JSONValue) -> [FieldError] {
+  func validate(_ object: JSONValue) -> [FieldError] { validate(object, replacing: .null) }
+
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]
     if object["metadata"]["name"].text != "\(spec["names"]["plural"].text).\(spec["group"].text)" {
@@ -41,6 +43,10 @@ struct CustomResourceDefinitionRules: KindRules {
     schemas(spec, &checks)
     parts(spec, &checks)
     conversion(spec["conversion"], &checks)
+    // Authorities that were wrong before are not held against an update.
+    if Self.authorityProblem(old) == nil, let (value, problem) = Self.authorityProblem(object) {
+      checks.invalid("spec.conversion.webhookClientConfig.caBundle", goValue: GoSyntax.bytes(value), problem)
+    }
     names(object["status"]["acceptedNames"], "status.acceptedNames", &checks)
     if spec["preserveUnknownFields"] == true {
       checks.invalid(
@@ -48,6 +54,15 @@ struct CustomResourceDefinitionRules: KindRules {
         "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead")
     }
     return checks.errors
+  }
+
+  private static func authorityProblem(_ definition: JSONValue) -> (value: [UInt8], problem: String)? {
+    let conversion = definition["spec"]["conversion"]
+    let text = conversion["webhook"]["clientConfig"]["caBundle"]
+    guard conversion["strategy"] == "Webhook", !text.isEmptyValue, let bytes = try? Base64.decode(text.text) else {
+      return nil
+    }
+    return PEMText.problem(ofAuthorities: bytes).map { (bytes, $0) }
   }
 
   private func group(_ group: JSONValue, _ checks: inout Checks) {

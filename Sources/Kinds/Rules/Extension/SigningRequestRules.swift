@@ -78,7 +78,7 @@ struct SigningRequestRules: KindRules {
     var checks = Checks()
     let spec = object["spec"]
     let bytes = (try? Base64.decode(spec["request"].text)) ?? []
-    if !String(decoding: bytes, as: UTF8.self).contains("-----BEGIN CERTIFICATE REQUEST-----") {
+    if PEMText.blocks(bytes).first?.type != "CERTIFICATE REQUEST" {
       checks.invalid("spec.request", goValue: GoSyntax.bytes(bytes), "PEM block type must be CERTIFICATE REQUEST")
     }
     usages(spec["usages"].elements, old["spec"]["usages"].elements, &checks)
