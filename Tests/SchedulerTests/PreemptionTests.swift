@@ -28,9 +28,15 @@ import Testing
     ])
   }
 
-  private func victims(_ outcome: PreemptionOutcome?) -> (names: [String], node: String)? {
-    guard case .victims(let victims, let node) = outcome else { return nil }
-    return (victims.map(\.key.name), node)
+  private func victims(_ outcome: OfflineScheduler.Outcome) -> (names: [String], node: String)? {
+    guard case .madeRoom(let node, let victims) = outcome else { return nil }
+    return (victims.map { String($0.dropFirst("uid-".count)) }, node)
+  }
+
+  /// What the refusal says of preemption; nil when it is none.
+  private func why(_ outcome: OfflineScheduler.Outcome) -> String? {
+    guard case .refused(let text) = outcome else { return nil }
+    return text.split(separator: " preemption: ").last.map(String.init)
   }
 
   @Test func noMoreThanNeededGoAndTheLeastImportantFirst() throws {
@@ -38,7 +44,7 @@ import Testing
     for (name, priority) in [("a", 1), ("b", 2), ("c", 3), ("d", 50)] as [(String, Int64)] {
       bench.force(pod(name, priority: priority), on: "n")
     }
-    let chosen = try #require(victims(bench.preempt(pod("new", cpu: "2", priority: 10))))
+    let chosen = try #require(victims(bench.outcome(pod("new", cpu: "2", priority: 10))))
     #expect(chosen.names == ["b", "a"])
     // It was a thought: all stand where they stood.
     #expect(bench.snapshot.nodes[0].pods.count == 4)
@@ -55,20 +61,12 @@ import Testing
     bench.force(pod("filler", priority: 30), on: "small")
     bench.force(pod("low", priority: 1), on: "half")
     bench.force(pod("high", priority: 20), on: "half")
-    let outcome = bench.preempt(pod("new", cpu: "2", priority: 10))
-    guard case .helpless(let text) = outcome else {
-      Issue.record("\(String(describing: outcome))")
-      return
-    }
     // Never enough on two of them, a taint on one; on the last one victim would not be enough.
     #expect(
-      text == "0/4 nodes are available: 1 Insufficient cpu, 3 Preemption is not helpful for scheduling.")
-    guard case .helpless(let peers) = bench.preempt(pod("other", cpu: "1", priority: 1)) else {
-      Issue.record("nobody is less important")
-      return
-    }
+      why(bench.outcome(pod("new", cpu: "2", priority: 10)))
+        == "0/4 nodes are available: 1 Insufficient cpu, 3 Preemption is not helpful for scheduling.")
     #expect(
-      peers
+      why(bench.outcome(pod("other", cpu: "1", priority: 1)))
         == "0/4 nodes are available: 1 Preemption is not helpful for scheduling, "
         + "3 No preemption victims found for incoming pod.")
   }
@@ -76,17 +74,14 @@ import Testing
   @Test func whoMayNotPreemptSaysSo() {
     var bench = Bench(nodes: [Fixture.node("n", cpu: "1")])
     bench.force(pod("low"), on: "n")
-    guard case .forbidden(let text) = bench.preempt(pod("new", priority: 10, spec: ["preemptionPolicy": "Never"]))
-    else {
-      Issue.record("it preempted")
-      return
-    }
-    #expect(text == "not eligible due to preemptionPolicy=Never.")
+    #expect(
+      why(bench.outcome(pod("new", priority: 10, spec: ["preemptionPolicy": "Never"])))
+        == "not eligible due to preemptionPolicy=Never.")
   }
 
   @Test func theNodeIsChosenByBudgetsThenPrioritiesThenNumbersThenAge() throws {
     func chosen(_ bench: inout Bench, _ budgets: [PodDisruptionBudget] = []) throws -> String {
-      try #require(victims(bench.preempt(pod("new", cpu: "2", priority: 100), budgets: budgets))).node
+      try #require(victims(bench.outcome(pod("new", cpu: "2", priority: 100), budgets: budgets))).node
     }
     func bench(_ pods: [(Pod, String)]) -> Bench {
       var bench = Bench(nodes: ["a", "b"].map { Fixture.node($0, cpu: "2") })
@@ -121,8 +116,8 @@ import Testing
     bench.force(pod("guarded", priority: 1, labels: ["app": "db"]), on: "n")
     bench.force(pod("free", priority: 9), on: "n")
     let guarded = [budget("db", app: "db", allowed: 0)]
-    #expect(try #require(victims(bench.preempt(pod("new", priority: 10), budgets: guarded))).names == ["free"])
-    #expect(try #require(victims(bench.preempt(pod("new", priority: 10)))).names == ["guarded"])
+    #expect(try #require(victims(bench.outcome(pod("new", priority: 10), budgets: guarded))).names == ["free"])
+    #expect(try #require(victims(bench.outcome(pod("new", priority: 10)))).names == ["guarded"])
   }
 
   @Test func roomIsMadeForWhatIsNotRoomToo() throws {
@@ -131,7 +126,7 @@ import Testing
     var ports = Bench(nodes: [Fixture.node("n")])
     ports.force(pod("holder", spec: port), on: "n")
     ports.force(pod("bystander"), on: "n")
-    #expect(try #require(victims(ports.preempt(pod("new", priority: 1, spec: port)))).names == ["holder"])
+    #expect(try #require(victims(ports.outcome(pod("new", priority: 1, spec: port)))).names == ["holder"])
     let alone: JSONValue = [
       "affinity": [
         "podAntiAffinity": [
@@ -145,11 +140,8 @@ import Testing
     apart.force(pod("hermit", spec: alone), on: "n")
     apart.force(pod("bystander"), on: "n")
     let new = pod("new", priority: 1, labels: ["app": "web"])
-    #expect(try #require(victims(apart.preempt(new))).names == ["hermit"])
-    guard case .helpless = apart.preempt(pod("equal", labels: ["app": "web"])) else {
-      Issue.record("an equal went")
-      return
-    }
+    #expect(try #require(victims(apart.outcome(new))).names == ["hermit"])
+    #expect(why(apart.outcome(pod("equal", labels: ["app": "web"]))) != nil)
     #expect(apart.put(pod("equal", labels: ["app": "web"])).contains("existing pods anti-affinity"))
   }
 
@@ -176,10 +168,6 @@ import Testing
     bench.force(pod("other"), on: "m")
     let new = pod("new", priority: 10)
     bench.snapshot.nominate(PlacedPod(new), to: "n")
-    guard case .waiting(let text) = bench.preempt(new) else {
-      Issue.record("it did not wait")
-      return
-    }
-    #expect(text == "not eligible due to a terminating pod on the nominated node.")
+    #expect(why(bench.outcome(new)) == "not eligible due to a terminating pod on the nominated node.")
   }
 }

@@ -18,12 +18,15 @@ struct Chance: RandomNumberGenerator {
 
 /// A cluster on which pods are put one after the other.
 struct Bench {
-  var snapshot = ClusterSnapshot()
-  var cycle = SchedulingCycle()
-  var chance = Chance()
-  private var count = 0
+  private var offline: OfflineScheduler
+  private var chance = Chance()
 
-  init(nodes: [JSONValue]) { for node in nodes { snapshot.put(Node(json: node)) } }
+  var snapshot: ClusterSnapshot {
+    get { offline.snapshot }
+    _modify { yield &offline.snapshot }
+  }
+
+  init(nodes: [JSONValue]) { offline = OfflineScheduler(nodes: nodes.map(Node.init(json:))) }
 
   static func pod(_ name: String, labels: JSONValue = [:], spec: JSONValue = .null) -> Pod {
     var json = Fixture.pod(name, labels: labels)
@@ -32,26 +35,21 @@ struct Bench {
     return Pod(json: json)
   }
 
-  /// Decides for a pod and places it; the node, or the words of the refusal.
+  /// Decides for a pod and places it; the node, or the words of the refusal without what follows of preemption.
   @discardableResult
   mutating func put(_ pod: Pod, spread: LabelSelector? = nil) -> String {
-    let prepared = PodToSchedule(pod, defaultSpread: spread, namespaces: snapshot.namespaces)
-    switch cycle.choose(prepared, in: &snapshot, chance: &chance) {
-    case .success(let node):
-      snapshot.place(prepared.placed, on: node)
-      return node
-    case .failure(let error): return error.message
+    switch offline.put(pod, spread: spread, using: &chance) {
+    case .placed(let node): return node
+    case .madeRoom(let node, let victims): return "room on \(node) of \(victims.joined(separator: ", "))"
+    case .refused(let text): return text.split(separator: " preemption: ").first.map(String.init) ?? text
     }
   }
 
-  /// Puts a pod on a node, whether it fits or not.
-  mutating func force(_ pod: Pod, on node: String) { snapshot.place(PlacedPod(pod), on: node) }
-
   /// What would be done so that a pod fits that does not.
-  mutating func preempt(_ pod: Pod, budgets: [PodDisruptionBudget] = []) -> PreemptionOutcome? {
-    let prepared = PodToSchedule(pod, defaultSpread: nil, namespaces: snapshot.namespaces)
-    guard case .failure(let error) = cycle.choose(prepared, in: &snapshot, chance: &chance) else { return nil }
-    return Preemption(prepared, policy: pod.spec.preemptionPolicy, budgets: budgets)
-      .plan(error, in: &snapshot, chance: &chance)
+  mutating func outcome(_ pod: Pod, budgets: [PodDisruptionBudget] = []) -> OfflineScheduler.Outcome {
+    offline.put(pod, budgets: budgets, using: &chance)
   }
+
+  /// Puts a pod on a node, whether it fits or not.
+  mutating func force(_ pod: Pod, on node: String) { offline.force(pod, on: node) }
 }

@@ -13,7 +13,8 @@ struct Bench: ParsableCommand {
       Exit status 1 when a request failed.
 
         trireme bench --kubeconfig .trireme/kubeconfig --case create-configmap --clients 1,16,64 --seconds 10
-      """)
+      """,
+    subcommands: [BenchDecisions.self])
 
   @Option(help: "Where the endpoint is and who asks.")
   var kubeconfig: String?
