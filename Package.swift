@@ -92,7 +92,7 @@ let package = Package(
       name: "trireme",
       dependencies: [
         "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "CEL", "Kinds", "Raft", "Storage", "Replica",
-        "APIServer", "Client", "Scheduler", "ControlPlane", "Kubelet", "Simulation", argumentParser, logging,
+        "APIServer", "Client", "Scheduler", "Controllers", "ControlPlane", "Kubelet", "Simulation", argumentParser, logging,
       ],
       swiftSettings: settings),
 

@@ -4,11 +4,16 @@ import TLS
 import World
 
 /// Signs certificate requests with the authority's key.
-struct AuthoritySigner: CertificateSigner {
-  let authority: CertificateAuthority
-  let world: any World
+public struct AuthoritySigner: CertificateSigner {
+  private let authority: CertificateAuthority
+  private let world: any World
 
-  func names(inRequest pem: String) throws -> CertificateNames {
+  public init(authority: CertificateAuthority, world: any World) {
+    self.authority = authority
+    self.world = world
+  }
+
+  public func names(inRequest pem: String) throws -> CertificateNames {
     let request = try CertificateRequest(pem: pem)
     return CertificateNames(
       commonName: request.subject.commonName, organizations: request.subject.organizations,
@@ -16,7 +21,7 @@ struct AuthoritySigner: CertificateSigner {
       emailAddresses: request.names.emailAddresses, uris: request.names.uris)
   }
 
-  func sign(request pem: String, forServers: Bool, forClients: Bool, seconds: Int64) throws -> String {
+  public func sign(request pem: String, forServers: Bool, forClients: Bool, seconds: Int64) throws -> String {
     var usages: [ExtendedKeyUsage] = []
     if forServers { usages.append(.serverAuthentication) }
     if forClients { usages.append(.clientAuthentication) }
@@ -25,5 +30,5 @@ struct AuthoritySigner: CertificateSigner {
     ).pem
   }
 
-  func expiry(ofCertificate pem: String) -> Int64? { (try? Certificate(pem: pem))?.notAfter.secondsSinceEpoch }
+  public func expiry(ofCertificate pem: String) -> Int64? { (try? Certificate(pem: pem))?.notAfter.secondsSinceEpoch }
 }

@@ -9,7 +9,8 @@ import Synchronization
 import World
 
 public final class Scheduler: Sendable {
-  public static let name = "default-scheduler"
+  /// Of the scheduler that pods ask for when they ask for none.
+  public static let defaultName = "default-scheduler"
   /// Bindings under way at once; decisions wait when there are more.
   private static let maximumBindings = 256
 
@@ -27,6 +28,7 @@ public final class Scheduler: Sendable {
     var timerAt: MonotonicTime?
   }
 
+  private let name: String
   let world: any World
   let client: APIClient
   let recorder: EventRecorder
@@ -41,11 +43,13 @@ public final class Scheduler: Sendable {
   let storage: StorageInformers
   let state = Mutex(State())
 
-  public init(client: APIClient, logger: Logger) {
+  /// `name`: pods whose spec.schedulerName it is are scheduled.
+  public init(client: APIClient, name: String = Scheduler.defaultName, logger: Logger) {
     world = client.world
+    self.name = name
     self.client = client
     self.logger = logger
-    recorder = EventRecorder(client: client, component: Self.name, logger: logger)
+    recorder = EventRecorder(client: client, component: name, logger: logger)
     // Finished pods hold nothing and need nothing.
     pods = Informer(
       client: client, fieldSelector: "status.phase!=Succeeded,status.phase!=Failed", logger: logger)
@@ -169,7 +173,7 @@ public final class Scheduler: Sendable {
   }
 
   private func isOurs(_ pod: Pod) -> Bool {
-    pod.spec.schedulerName == Self.name && !pod.metadata.isBeingDeleted && pod.spec.schedulingGates.isEmpty
+    pod.spec.schedulerName == name && !pod.metadata.isBeingDeleted && pod.spec.schedulingGates.isEmpty
   }
 
   // MARK: Deciding

@@ -19,7 +19,8 @@ struct Trireme: ParsableCommand {
     version: Version.text,
     subcommands: [
       Up.self, Down.self, Status.self, Server.self, MemberCommand.self, Token.self, BackupCommand.self, Restore.self,
-      Recover.self, KeysCommand.self, SchemaCommand.self, Agent.self, Bench.self, Sim.self,
+      Recover.self, KeysCommand.self, SchemaCommand.self, Agent.self, SchedulerCommand.self,
+      ControllerManagerCommand.self, Bench.self, Sim.self,
     ])
 
   static func main() {

@@ -34,8 +34,8 @@ import Testing
         "Scheduler", "Controllers",
       ]),
       "trireme": loop.union(system).union([
-        "EventLoop", "TLS", "CEL", "Raft", "Storage", "Replica", "APIServer", "Scheduler", "ControlPlane", "Kubelet",
-        "Simulation",
+        "EventLoop", "TLS", "CEL", "Raft", "Storage", "Replica", "APIServer", "Scheduler", "Controllers",
+        "ControlPlane", "Kubelet", "Simulation",
         "ArgumentParser",
       ]),
       "chaos": loop.union(system).union(["ChaosChecker", "RequestFuzzer", "EventLoop", "TLS", "ArgumentParser"]),

@@ -65,7 +65,7 @@ struct Agent: ParsableCommand {
         loop.spawn { await Self.run(node: node.0, index: index, tls: node.1, servers: servers, loop, logger) }
       }
       logger.info("running \(tasks.count) hollow nodes", metadata: ["servers": "\(servers.joined(separator: ","))"])
-      await Self.waitForSignal(loop)
+      await EndSignal.wait(loop)
       for task in tasks { task.cancel() }
       LogWriter.shared.flush()
       Glibc.exit(0)
@@ -97,15 +97,6 @@ struct Agent: ParsableCommand {
       guard let answer = try? await client.json("GET", "/trireme/servers", []) else { continue }
       transport.update(servers: answer["servers"].elements.compactMap(\.string))
     }
-  }
-
-  private static func waitForSignal(_ loop: EventLoop) async {
-    let ended = WorkQueue<Int32>(world: loop)
-    let sources = [SIGTERM, SIGINT].compactMap { number in
-      try? SignalSource(number, on: loop) { ended.add(number) }
-    }
-    _ = await ended.next()
-    for source in sources { source.close() }
   }
 
   private static func kernelRelease() -> String {

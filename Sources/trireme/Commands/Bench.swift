@@ -6,6 +6,13 @@ import World
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
+    abstract: "Measure a Kubernetes endpoint, or the scheduler's decisions alone.",
+    subcommands: [BenchEndpoint.self, BenchDecisions.self], defaultSubcommand: BenchEndpoint.self)
+}
+
+struct BenchEndpoint: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "endpoint",
     abstract: "Measure a Kubernetes endpoint: requests per second, latencies, processor time.",
     discussion: """
       Closed loops (every client sends, waits, sends again) over HTTP/2 and TLS. Only the public API is used, so any
@@ -13,8 +20,7 @@ struct Bench: ParsableCommand {
       Exit status 1 when a request failed.
 
         trireme bench --kubeconfig .trireme/kubeconfig --case create-configmap --clients 1,16,64 --seconds 10
-      """,
-    subcommands: [BenchDecisions.self])
+      """)
 
   @Option(help: "Where the endpoint is and who asks.")
   var kubeconfig: String?

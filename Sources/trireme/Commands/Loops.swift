@@ -1,0 +1,126 @@
+// The scheduler and the controllers as processes of their own, beside the servers or on any other Kubernetes endpoint:
+// the same code that an elected server runs, over the network.
+import ArgumentParser
+import Client
+import ControlPlane
+import Controllers
+import EventLoop
+import Glibc
+import Logging
+import Scheduler
+import Schema
+import TLS
+import World
+
+struct LoopOptions: ParsableArguments {
+  @Option(help: "Where the endpoint is, and as whom to ask it.")
+  var kubeconfig: String
+  @Flag(inversion: .prefixedNo, help: "Work only while holding the lease that all candidates share.")
+  var leaderElect = true
+  @Option(help: "Name of this candidate (default: the host's name and a random part).")
+  var identity: String?
+  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  var logLevel = "info"
+
+  /// Runs `work` until SIGTERM or SIGINT, under the lease if one is wanted, and lets go of it then.
+  func run(
+    lease: String,
+    _ work: @escaping @Sendable (Kubeconfig, @escaping @Sendable (String) -> APIClient, EventLoop) async -> Void
+  ) throws {
+    LogOutput.install(level: Logger.Level(rawValue: logLevel) ?? .info)
+    let config = try Kubeconfig(
+      parsing: try FileSystem.read(kubeconfig), base64Decode: { try? Base64.decode($0) },
+      readFile: { try FileSystem.read($0) })
+    let (elect, chosen) = (leaderElect, identity)
+    try MainLoop.run { loop in
+      let server = String(config.server.dropFirst("https://".count).prefix { $0 != "/" })
+      let transport = BalancedTransport(
+        servers: [server], credentials: try ClientCredentials(config), loop: loop)
+      let client: @Sendable (String) -> APIClient = { agent in
+        APIClient(transport: transport, world: loop, userAgent: "\(agent)/\(Version.kubernetes) (linux/amd64)")
+      }
+      let task = loop.spawn {
+        guard elect else { return await work(config, client, loop) }
+        let name = chosen ?? "\(Self.hostName)_\(loop.uuid())"
+        await LeaderElector(
+          client: client(lease), options: .init(lease: lease, identity: name), logger: Logger(label: lease),
+          lead: { _ in await work(config, client, loop) }
+        ).run()
+      }
+      await EndSignal.wait(loop)
+      task.cancel()
+      await task.wait()
+      LogWriter.shared.flush()
+      Glibc.exit(0)
+    }
+  }
+
+  private static var hostName: String {
+    (try? FileSystem.readText("/proc/sys/kernel/hostname"))?.split(separator: "\n").first.map(String.init) ?? "trireme"
+  }
+}
+
+struct SchedulerCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "scheduler", abstract: "Run a scheduler beside the servers.",
+    discussion: """
+      Every server is a candidate for the scheduler already; this is one more, or one of another name that schedules the
+      pods that ask for it (spec.schedulerName):
+
+        trireme scheduler --kubeconfig scheduler.conf
+        trireme scheduler --kubeconfig scheduler.conf --scheduler-name batch --no-leader-elect
+      """)
+
+  @OptionGroup var loop: LoopOptions
+  @Option(name: .customLong("scheduler-name"), help: "Pods with this spec.schedulerName are scheduled.")
+  var name = Scheduler.defaultName
+
+  func run() throws {
+    let name = name
+    // Another scheduler's election is its own.
+    let lease = name == Scheduler.defaultName ? "kube-scheduler" : "kube-scheduler-\(name)"
+    try loop.run(lease: lease) { _, client, _ in
+      await Scheduler(client: client("kube-scheduler"), name: name, logger: Logger(label: "scheduler")).run()
+    }
+  }
+}
+
+struct ControllerManagerCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "controller-manager", abstract: "Run the controllers beside the servers.",
+    discussion: """
+      Every server is a candidate for the controllers already; this is one more. All of them act as the kubeconfig's user.
+
+        trireme controller-manager --kubeconfig controller-manager.conf
+      """)
+
+  @OptionGroup var loop: LoopOptions
+  @Option(help: "Authority that certificate requests are signed with (none: they are not signed here).")
+  var clusterSigningCertFile: String?
+  @Option(help: "Its private key.")
+  var clusterSigningKeyFile: String?
+
+  func validate() throws {
+    if (clusterSigningCertFile == nil) != (clusterSigningKeyFile == nil) {
+      throw ValidationError("--cluster-signing-cert-file and --cluster-signing-key-file are given together")
+    }
+  }
+
+  func run() throws {
+    var authority: CertificateAuthority?
+    if let clusterSigningCertFile, let clusterSigningKeyFile {
+      authority = try CertificateAuthority(
+        certificatePEM: FileSystem.readText(clusterSigningCertFile),
+        privateKeyPEM: FileSystem.readText(clusterSigningKeyFile))
+    }
+    let signing = authority
+    try loop.run(lease: "kube-controller-manager") { config, client, world in
+      await ControllerManager(
+        context: ControllerContext(
+          world: world, logger: Logger(label: "controllers"), certificateAuthorityPEM: config.certificateAuthorityPEM,
+          certificateSigner: signing.map { AuthoritySigner(authority: $0, world: world) },
+          transport: { _ in client("kube-controller-manager").transport })
+      ).run()
+    }
+  }
+}
