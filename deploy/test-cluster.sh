@@ -170,6 +170,49 @@ refuses "a kind that is not served" "the server doesn't have a resource type" --
 after=$(g get configmap,deployment,secret -o jsonpath='{range .items[*]}{.kind}/{.metadata.name}@{.metadata.generation}{"\n"}{end}')
 check "nothing was changed by any of them" [ "$before" = "$after" ]
 
+# --- The scheduler --------------------------------------------------------------------------------------------------
+
+"$trireme" scheduler --kubeconfig "$home/kubeconfig" --scheduler-name side >"$scratch/side-scheduler.log" 2>&1 &
+side=$!
+background+=("$side")
+asks_for_side() {
+  k run side --image=registry.example/side:1 --overrides='{"spec":{"schedulerName":"side"}}'
+}
+check "a pod that asks for a scheduler of its own" asks_for_side
+check "which runs beside the servers" k wait --for=condition=Ready pod/side --timeout=60s
+by_side() { [ "$(k get events --field-selector reason=Scheduled,involvedObject.name=side -o jsonpath='{.items[0].source.component}')" = side ]; }
+check "has been scheduled by it" within 30 by_side
+kill "$side"
+side_ends() { ! kill -0 "$side" 2>/dev/null; }
+check "and it ends when it is told to" within 20 side_ends
+lets_go() { [ -z "$(k -n kube-system get lease kube-scheduler-side -o jsonpath='{.spec.holderIdentity}')" ]; }
+check "letting go of its lease" within 20 lets_go
+
+k apply -f - >/dev/null <<'YAML'
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {name: urgent}
+value: 1000
+YAML
+# Pods that fill a node each: the sixth finds none, unless it is more important.
+fills() { # name, priority class
+  printf '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"%s"},"spec":{"priorityClassName":"%s","terminationGracePeriodSeconds":1,"containers":[{"name":"c","image":"i","ports":[{"containerPort":80,"hostPort":8080}]}]}}' "$1" "$2"
+}
+for number in 1 2 3 4 5; do fills "port-$number" "" | k create -f - >/dev/null; done
+check "five pods have a host port each" k wait --for=condition=Ready pod/port-{1,2,3,4,5} --timeout=60s
+check "a more important one comes" k create -f - <<<"$(fills urgent urgent)"
+check "and gets the place of one of them" k wait --for=condition=Ready pod/urgent --timeout=60s
+preempted() { [ "$(k get events --field-selector reason=Preempted --no-headers | grep -c 'Preempted by pod')" = 1 ]; }
+check "of one alone" within 30 preempted
+check "an equal one comes" k create -f - <<<"$(fills equal "")"
+waits_in_words() {
+  k get pod equal -o jsonpath='{.status.conditions[?(@.type=="PodScheduled")].message}' |
+    grep -qF "0/5 nodes are available: 5 node(s) didn't have free ports for the requested pod ports. preemption: 0/5 nodes are available: 5 No preemption victims found for incoming pod."
+}
+check "and waits, in Kubernetes' words" within 30 waits_in_words
+check "they go" k delete pod side urgent equal --ignore-not-found --timeout=60s
+k delete pod port-{1,2,3,4,5} --ignore-not-found --timeout=60s >/dev/null
+
 # --- Other clients --------------------------------------------------------------------------------------------------
 
 for version in 1.28 1.33; do
