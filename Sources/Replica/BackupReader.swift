@@ -17,16 +17,18 @@ public struct BackupReader: Sendable {
   private var hasMagic = false
   private var buffer: [UInt8] = []
   private var bytesTaken: UInt64 = 0
+  private var bytesBehindTrailer: UInt64 = 0
 
   /// `key`: what the backup is sealed with. Not needed for one that is not sealed.
   public init(key: BackupKey?) { self.key = key }
 
   public mutating func take(_ bytes: [UInt8]) throws(BackupError) {
     bytesTaken += UInt64(bytes.count)
+    guard trailer == nil else { return bytesBehindTrailer += UInt64(bytes.count) }
     buffer += bytes
     var start = try takeMagic()
     guard hasMagic else { return }
-    while buffer.count - start >= BackupFormat.frameHeadBytes {
+    while trailer == nil, buffer.count - start >= BackupFormat.frameHeadBytes {
       var reader = ByteReader(Array(buffer[start..<start + BackupFormat.frameHeadBytes]))
       let (length, kind, stored) = try Self.wrapped { () throws(CodecError) in
         (Int(try reader.word32()), try reader.byte(), try reader.word())
@@ -45,6 +47,9 @@ public struct BackupReader: Sendable {
       start = end
     }
     buffer.removeFirst(start)
+    guard trailer != nil else { return }
+    bytesBehindTrailer = UInt64(buffer.count)
+    buffer = []
   }
 
   /// The whole backup, found right. Throws if anything is missing.
@@ -52,7 +57,10 @@ public struct BackupReader: Sendable {
     if !hasMagic, !BackupFormat.magicPrefix.starts(with: buffer.prefix(BackupFormat.magicPrefix.count)) {
       throw .notABackup
     }
-    guard let header, let trailer, buffer.isEmpty else { throw .cutShort(afterBytes: bytesTaken) }
+    guard let header, let trailer else { throw .cutShort(afterBytes: bytesTaken) }
+    guard bytesBehindTrailer == 0 else {
+      throw .damaged("\(bytesBehindTrailer) bytes that do not belong to it follow its end")
+    }
     guard trailer.pieces == counted.pieces, trailer.bytes == counted.bytes else { throw .damaged("pieces are missing") }
     let (machine, stream) = try Self.wrapped { () throws(CodecError) in try decoder.finish() }
     guard machine.stateHash == trailer.stateHash, machine.stateHash == header.stateHash else {

@@ -11,6 +11,8 @@ struct Pace {
 
   private var recent: [Duration] = [.zero]
   private var lastCommits: [Duration] = []
+  /// How late ticks have been, smoothed: what everything here waits for the loop.
+  private var lateNanoseconds: Int64 = 0
 
   mutating func observe(_ delay: Duration) { recent[recent.count - 1] = max(recent[recent.count - 1], delay) }
 
@@ -20,6 +22,15 @@ struct Pace {
     lastCommits.append(delay)
     if lastCommits.count > Self.commits { lastCommits.removeFirst() }
   }
+
+  /// A tick has come so late.
+  mutating func observeTick(late: Duration) {
+    observe(late)
+    lateNanoseconds += (late.wholeNanoseconds - lateNanoseconds) >> 4
+  }
+
+  /// How long a write waits here at present, for the disk and for the loop.
+  var typicalDelay: Duration { typicalCommit + .nanoseconds(lateNanoseconds) }
 
   /// What a commit takes at present, one that stands out aside: the median of the latest.
   var typicalCommit: Duration { lastCommits.isEmpty ? .zero : lastCommits.sorted()[lastCommits.count / 2] }

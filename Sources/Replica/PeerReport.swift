@@ -36,7 +36,7 @@ struct HeardPromise: Sendable, Hashable {
 struct PeerReport: Sendable, Hashable {
   /// Id, name, address, disk and version.
   var member: Member
-  /// How long a commit of the sender's log takes, in microseconds.
+  /// How long a write waits for the sender's disk and loop, in microseconds.
   var commitMicroseconds: UInt64 = 0
   /// The sender's clock now; the receiver's last stamp that it has seen, zero if none; and how long ago that came.
   var stamp: UInt64 = 0

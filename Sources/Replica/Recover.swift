@@ -32,9 +32,11 @@ public struct RecoveryReport: Sendable, Equatable {
         + "\(lastTerm)), and is the only voter now (generation \(identity.recovery?.generation ?? 0))"
     ]
     if lastIndex > commitIndex {
+      let count = lastIndex - commitIndex
       lines.append(
-        "\(lastIndex - commitIndex) entries behind \(commitIndex) (revisions \(committedRevision + 1) to \(revision)) "
-          + "were not known to be committed: they are kept, for a majority may have had them")
+        "\(count) \(count == 1 ? "entry" : "entries") behind \(commitIndex) (revisions \(committedRevision + 1) to \(revision)) "
+          + "\(count == 1 ? "was" : "were") not known to be committed: kept, for a majority may have had "
+          + "\(count == 1 ? "it" : "them")")
     }
     if !lostMembers.isEmpty {
       lines.append(

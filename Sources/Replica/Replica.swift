@@ -19,6 +19,7 @@ public final class Replica: ObjectStore {
   let stores: (log: any LogStore, state: any StateStorage)
   let needsResealing: Bool
   let rotation = RotationDesk()
+  let logger: Logger
 
   /// Makes a replica of the state on `disk`; nothing runs before `start()`. Throws when what is stored cannot be read.
   public init(
@@ -31,6 +32,7 @@ public final class Replica: ObjectStore {
       ? (StateMachine(), disk.standIn(configuration: options.firstConfiguration, options: raftOptions), nil)
       : try disk.restore(configuration: options.firstConfiguration, options: raftOptions)
     self.world = world
+    self.logger = logger
     keyring = disk.keyring
     stores = (disk.directory.log, disk.directory.state)
     needsResealing = disk.directory.logContents.needsResealing || disk.directory.stateContents.needsResealing

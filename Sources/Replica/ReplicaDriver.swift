@@ -166,7 +166,7 @@ final class ReplicaDriver: @unchecked Sendable {
     scheduleTick()
     ticks += 1
     let now = world.now
-    if let lastTick { pace.observe(now - lastTick - options.tick) }
+    if let lastTick { pace.observeTick(late: now - lastTick - options.tick) }
     lastTick = now
     if ticks % Self.paceTicks == 0 { adaptTimeouts() }
     if !isRepairing { raft.tick() }

@@ -91,7 +91,7 @@ extension Replica {
   /// that go on; returns the new key's number when the old one is forgotten. Blocks the calling loop for the moment in
   /// which the keys' file is written.
   public func rotateEncryptionKey() async throws(RotationError) -> UInt64 {
-    let (keyring, number) = try addKey()
+    let (keyring, number) = try addKey(for: "this process")
     let failure = await withCheckedContinuation { continuation in
       reseal(keyring) { continuation.resume(returning: $0) }
     }
@@ -100,16 +100,24 @@ extension Replica {
   }
 
   /// As `rotateEncryptionKey`, but returns when the new key is there: `encryption` tells how far it has come.
-  public func beginKeyRotation() throws(RotationError) -> UInt64 {
-    let (keyring, number) = try addKey()
+  /// `who` has asked for it, for the log.
+  public func beginKeyRotation(for who: String) throws(RotationError) -> UInt64 {
+    let (keyring, number) = try addKey(for: who)
     reseal(keyring) { _ in }
     return number
   }
 
-  private func addKey() throws(RotationError) -> (EncryptionKeyring, UInt64) {
+  private func addKey(for who: String) throws(RotationError) -> (EncryptionKeyring, UInt64) {
     guard let keyring else { throw .notEncrypted }
     guard rotation.begin() else { throw .underWay }
-    do throws(StorageError) { return (keyring, try keyring.addKey()) } catch {
+    do throws(StorageError) {
+      let number = try keyring.addKey()
+      logger.notice(
+        "the disk has a new encryption key: everything stored is sealed anew with it",
+        metadata: ["key": "\(number)", "by": "\(who)"])
+      return (keyring, number)
+    } catch {
+      logger.error("no new encryption key could be made", metadata: ["by": "\(who)", "error": "\(error)"])
       rotation.end("\(error)")
       throw .failed("\(error)")
     }
@@ -118,16 +126,27 @@ extension Replica {
   /// What a crash has interrupted, and what was stored in the clear and is to be sealed now.
   func finishRotation() {
     guard let keyring, keyring.hasOldKeys || needsResealing, rotation.begin() else { return }
+    logger.notice(
+      "what is stored is not sealed with the disk's encryption key yet: it is sealed anew",
+      metadata: ["key": "\(keyring.currentKey)"])
     reseal(keyring) { _ in }
   }
 
   /// Both walks, then the old keys are dropped; `completion` gets the reason why not.
   private func reseal(_ keyring: EncryptionKeyring, _ completion: @escaping @Sendable (String?) -> Void) {
-    let rotation = rotation
+    let (rotation, logger) = (rotation, logger)
     let walkEnded = { @Sendable (failure: StorageError?) in
       guard rotation.walkEnded(failure) else { return }
       var reason = rotation.state.withLock { $0.failure }
       if reason == nil { do throws(StorageError) { try keyring.dropOldKeys() } catch { reason = "\(error)" } }
+      let key = Logger.MetadataValue.stringConvertible(keyring.currentKey)
+      if let reason {
+        logger.error(
+          "not everything could be sealed anew: older keys are kept, and the next start goes on",
+          metadata: ["key": key, "error": "\(reason)"])
+      } else {
+        logger.notice("everything stored is sealed with one key, older ones are forgotten", metadata: ["key": key])
+      }
       rotation.end(reason)
       completion(reason)
     }

@@ -155,7 +155,7 @@ extension ReplicaDriver {
   func sendReport(to peer: NodeID) {
     let now = world.now
     var report = PeerReport(member: ownMember)
-    report.commitMicroseconds = UInt64(max(0, pace.typicalCommit.wholeNanoseconds / 1000))
+    report.commitMicroseconds = UInt64(max(0, pace.typicalDelay.wholeNanoseconds / 1000))
     report.stamp = now.nanoseconds
     report.promised = peers[peer]?.promised ?? HeardPromise()
     if let last = peers[peer]?.report, let at = peers[peer]?.reportedAt {
@@ -411,7 +411,7 @@ extension ReplicaDriver {
       desk.slowChecks = 0
       return
     }
-    let own = pace.typicalCommit
+    let own = pace.typicalDelay
     let others = raft.configuration.voters.filter { $0 != options.node && silence(of: $0, now) < options.aliveWithin }
     let best = others.compactMap { id in peers[id]?.report.map { (id, Duration.microseconds($0.commitMicroseconds)) } }
       .min { ($0.1, $0.0) < ($1.1, $1.0) }
@@ -423,8 +423,8 @@ extension ReplicaDriver {
     guard desk.slowChecks >= options.slowLeaderChecks else { return }
     desk.slowChecks = 0
     logger.warning(
-      "this leader's disk is slower than another's: leadership is handed over",
-      metadata: ["commit": "\(own)", "to": "\(best.0)", "itsCommit": "\(best.1)"])
+      "this leader's disk or loop is slower than another's: leadership is handed over",
+      metadata: ["commit": "\(pace.typicalCommit)", "delay": "\(own)", "to": "\(best.0)", "itsDelay": "\(best.1)"])
     try? raft.transferLeadership(to: best.0)
   }
 

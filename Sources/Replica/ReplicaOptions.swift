@@ -75,7 +75,7 @@ public struct ReplicaOptions: Sendable {
   /// A voter that is silent for so long changes places with a spare that keeps up. Nil: never.
   public var replacesLostVoterAfter: Duration? = .seconds(300)
 
-  /// A leader whose commits usually take longer than this, and four times as long as another voter's, in so many checks
+  /// A leader at which a write usually waits for disk and loop longer than this, and four times as long as another voter's, in so many checks
   /// in a row (two a second), hands over; not within this time of its election.
   public var slowLeaderCommit: Duration = .milliseconds(50)
   public var slowLeaderChecks = 6

@@ -11,6 +11,26 @@ struct ResealWalk: Sendable {
     guard let places, places.upperBound > places.lowerBound, place >= places.lowerBound else { return }
     progress(min(1, Double(place - places.lowerBound) / Double(places.upperBound - places.lowerBound)))
   }
+
+  /// Goes on from `place`. Every step is a job of its own, behind whatever waits to be written; it seals what comes next
+  /// and returns how far it came, nil at the end. `failed` is told after what the store must write no more.
+  func run(
+    from place: UInt64 = 0, on worker: any BlockingWorker,
+    step: @escaping @Sendable (_ after: UInt64) throws(StorageError) -> UInt64?,
+    failed: @escaping @Sendable (StorageError) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void
+  ) {
+    do throws(StorageError) {
+      guard let next = try step(place) else {
+        progress(1)
+        return completion(nil)
+      }
+      reached(next)
+      worker.perform { run(from: next, on: worker, step: step, failed: failed, completion) }
+    } catch {
+      if !error.leavesStoreUsable { failed(error) }
+      completion(error)
+    }
+  }
 }
 
 extension LogDatabase {

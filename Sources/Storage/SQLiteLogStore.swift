@@ -82,29 +82,15 @@ public final class SQLiteLogStore: LogStore {
   public func reseal(
     progress: @escaping @Sendable (Double) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void
   ) {
-    writer.perform {
-      let walk = ResealWalk(places: (try? self.database?.storedIndexes()) ?? nil, progress: progress)
-      self.reseal(after: 0, walk, completion)
+    writer.perform { [self] in
+      let walk = ResealWalk(places: (try? database?.storedIndexes()) ?? nil, progress: progress)
+      walk.run(on: writer, step: resealStep, failed: fail, completion)
     }
   }
 
-  private func reseal(
-    after index: UInt64, _ walk: ResealWalk, _ completion: @escaping @Sendable (StorageError?) -> Void
-  ) {
-    guard let database else { return completion(.stopped("the log is closed")) }
-    do throws(StorageError) {
-      if let failure = state.withLock({ $0.failure }) { throw failure }
-      guard let next = try database.reseal(after: index) else {
-        walk.progress(1)
-        return completion(nil)
-      }
-      walk.reached(next)
-      // Behind whatever waits to be written.
-      writer.perform { self.reseal(after: next, walk, completion) }
-    } catch {
-      if !error.isFull { fail(error) }
-      completion(error)
-    }
+  @Sendable private func resealStep(after index: UInt64) throws(StorageError) -> UInt64? {
+    guard let database, state.withLock({ $0.failure == nil }) else { throw .stopped("the log is closed or has failed") }
+    return try database.reseal(after: index)
   }
 
   public func close(_ completion: @escaping @Sendable () -> Void) { schedule { $0.onClose = completion } }
@@ -202,7 +188,7 @@ public final class SQLiteLogStore: LogStore {
     }
   }
 
-  private func fail(_ error: StorageError) {
+  @Sendable private func fail(_ error: StorageError) {
     let onEvent = state.withLock { state in
       state.failure = state.failure ?? error
       return state.onEvent

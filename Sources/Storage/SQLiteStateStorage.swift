@@ -87,38 +87,30 @@ public final class SQLiteStateStorage: StateStorage {
   public func reseal(
     progress: @escaping @Sendable (Double) -> Void, _ completion: @escaping @Sendable (StorageError?) -> Void
   ) {
-    worker.perform {
-      let walk = ResealWalk(places: (try? self.database?.storedRows()) ?? nil, progress: progress)
-      self.reseal(after: 0, walk, completion)
+    worker.perform { [self] in
+      let walk = ResealWalk(places: (try? database?.storedRows()) ?? nil, progress: progress)
+      walk.run(on: worker, step: resealStep, failed: fail, completion)
     }
   }
 
-  private func reseal(
-    after id: UInt64, _ walk: ResealWalk, _ completion: @escaping @Sendable (StorageError?) -> Void
-  ) {
-    guard let database else { return completion(.stopped("the state is closed")) }
-    do throws(StorageError) {
-      if let failure = state.withLock({ $0.failure }) { throw failure }
-      guard let next = try database.reseal(after: id) else {
-        try database.resealRequests()
-        // No power cut takes it back: the old keys may be forgotten then.
-        guard try database.database.checkpoint(.restart) else { throw .stopped("state.db cannot be checkpointed") }
-        walk.progress(1)
-        return completion(nil)
-      }
-      walk.reached(next)
-      worker.perform { self.reseal(after: next, walk, completion) }
-    } catch {
-      if !error.isFull, case .stopped = error {
-      } else if !error.isFull {
-        let onEvent = state.withLock { state in
-          state.failure = state.failure ?? error
-          return state.onEvent
-        }
-        onEvent?(.failed(error))
-      }
-      completion(error)
+  @Sendable private func resealStep(after id: UInt64) throws(StorageError) -> UInt64? {
+    guard let database, state.withLock({ $0.failure == nil }) else {
+      throw .stopped("the state is closed or has failed")
     }
+    if let next = try database.reseal(after: id) { return next }
+    try database.resealRequests()
+    // No power cut takes it back: the old keys may be forgotten then.
+    guard try database.database.checkpoint(.restart) else { throw .stopped("state.db cannot be checkpointed") }
+    return nil
+  }
+
+  /// Nothing is written any more.
+  @Sendable private func fail(_ error: StorageError) {
+    let onEvent = state.withLock { state in
+      state.failure = state.failure ?? error
+      return state.onEvent
+    }
+    onEvent?(.failed(error))
   }
 
   public func close(_ completion: @escaping @Sendable () -> Void) {
@@ -166,8 +158,7 @@ public final class SQLiteStateStorage: StateStorage {
         onEvent?(.full(error))
         return false
       }
-      state.withLock { $0.failure = error }
-      onEvent?(.failed(error))
+      fail(error)
     }
     return true
   }

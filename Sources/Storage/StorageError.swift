@@ -41,6 +41,12 @@ extension StorageError {
     }
   }
 
+  /// Whether a store goes on after it: there was no room, or what was asked for was only not done now.
+  var leavesStoreUsable: Bool {
+    if case .stopped = self { return true }
+    return isFull
+  }
+
   /// What is stored cannot be read, or is not what was written.
   var isDamage: Bool {
     switch self {

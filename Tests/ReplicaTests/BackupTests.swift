@@ -106,8 +106,13 @@ import World
       damaged[position] ^= 1 << UInt8(random.next(below: 8))
       #expect(throws: BackupError.self) { try Self.read(damaged, key: key, step: 1 << 20) }
     }
-    #expect(throws: BackupError.self) { try Self.read(bytes + [0], key: key) }
-    #expect(throws: BackupError.self) { try Self.read(bytes + bytes, key: key) }
+    for behind in [[0], bytes] as [[UInt8]] {
+      for step in [7, 1 << 20] {
+        #expect(throws: BackupError.damaged("\(behind.count) bytes that do not belong to it follow its end")) {
+          try Self.read(bytes + behind, key: key, step: step)
+        }
+      }
+    }
     #expect(throws: BackupError.notABackup) { try Self.read(Array("#!/bin/sh, and so on\n".utf8), key: key) }
     #expect(throws: BackupError.newer("format 2")) { try Self.read(Array("TRIREME BACKUP 2\nx".utf8), key: key) }
   }

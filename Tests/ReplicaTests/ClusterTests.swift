@@ -1,3 +1,5 @@
+import EventLoop
+import Glibc
 import Logging
 import Raft
 import Synchronization
@@ -316,6 +318,21 @@ import World
     await cluster.killAll()
   }
 
+  /// Given a leader whose loop stands still for a tenth of a second again and again, when others are faster, then one of
+  /// them leads, and it goes on as a member.
+  @Test func aLeaderWithASlowLoopHandsOverAndStaysAMember() async throws {
+    let cluster = try TestCluster(3) { $0.slowLeaderPause = .milliseconds(500) }
+    try await cluster.start()
+    let slow = try await cluster.leader()
+    let (server, loop, burden) = (await cluster.server(slow), await cluster.loop(slow), Burden())
+    loop.execute { burden.lie(on: loop) }
+    try await eventually("another leader") { server.leadership.leader.map { $0 != slow } == true }
+    #expect(try await server.create("after"))
+    burden.end()
+    try await cluster.converged()
+    await cluster.killAll()
+  }
+
   @Test func aLeaderWithASlowDiskHandsOverAndStaysAMember() async throws {
     let cluster = try TestCluster(3) { $0.slowDiskAfter = .milliseconds(300) }
     try await cluster.start()
@@ -330,6 +347,17 @@ import World
     try await cluster.converged()
     await cluster.killAll()
   }
+}
+
+/// A loop that others keep busy: it stands still again and again.
+private final class Burden: Sendable {
+  private let isOver = Atomic(false)
+  func lie(on loop: EventLoop) {
+    guard !isOver.load(ordering: .relaxed) else { return }
+    usleep(120_000)
+    loop.schedule(after: .milliseconds(1)) { self.lie(on: loop) }
+  }
+  func end() { isOver.store(true, ordering: .relaxed) }
 }
 
 private func ids(_ index: Int) -> NodeID { NodeID(index % 3 + 1) }

@@ -115,10 +115,10 @@ import World
     let log = await cluster.log(1)
     for index in 0..<40 { try await server.create("pod-\(index)") }
     log.holdReseals()
-    #expect(try server.beginKeyRotation() == 2)
+    #expect(try server.beginKeyRotation(for: "a test") == 2)
     try await eventually("the log to be sealed") { log.holdsReseal }
     #expect(server.encryption?.isRotating == true)
-    let refusal = #expect(throws: RotationError.self) { try server.beginKeyRotation() }
+    let refusal = #expect(throws: RotationError.self) { try server.beginKeyRotation(for: "a test") }
     #expect(refusal.map { "\($0)" } == "the key of this server's disk is being changed already")
     log.releaseReseals()
     try await eventually("the rotation to end") { server.encryption?.isRotating == false }

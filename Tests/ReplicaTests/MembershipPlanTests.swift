@@ -131,6 +131,18 @@ import World
     #expect(!round.isCaughtUp)
   }
 
+  @Test func whatAWriteWaitsForIsDiskAndLoop() {
+    var pace = Pace()
+    for _ in 0..<20 { pace.observeCommit(.milliseconds(2)) }
+    for _ in 0..<200 { pace.observeTick(late: .milliseconds(100)) }
+    #expect(pace.typicalDelay > .milliseconds(95) && pace.typicalDelay <= .milliseconds(102))
+    // One that stood out is forgotten with the next ones.
+    for _ in 0..<200 { pace.observeTick(late: .zero) }
+    pace.observeTick(late: .seconds(2))
+    for _ in 0..<100 { pace.observeTick(late: .zero) }
+    #expect(pace.typicalDelay < .milliseconds(3))
+  }
+
   @Test func onePauseOfTheDiskIsNotWhatACommitTakes() {
     var pace = Pace()
     for _ in 0..<20 { pace.observeCommit(.milliseconds(2)) }

@@ -21,6 +21,11 @@ import World
     #expect(report.revision == revision && report.objects == 100 && report.lostMembers == [1, 3])
     #expect(report.identity.recovery?.generation == 1 && report.identity.recovery?.node == 2)
     #expect(report.lastIndex >= report.commitIndex && report.description.count >= 2)
+    var said = report
+    for (count, words) in [(1, "1 entry behind \(report.commitIndex)"), (2, "2 entries behind")] as [(UInt64, String)] {
+      said.lastIndex = said.commitIndex + count
+      #expect(said.description.contains { $0.hasPrefix(words) })
+    }
     try await cluster.start([2])
     try await cluster.leader()
     let server = await cluster.server(2)

@@ -244,6 +244,33 @@ import World
     #expect(asked == ["state"])
   }
 
+  /// Given a server that is being repaired and has let go of the entries that another lacks, when it is asked for them,
+  /// then it says that there is only the state they led to; of entries that it never had it says nothing.
+  @Test func whoHasLetGoOfAnEntrySaysThatThereIsOnlyTheState() throws {
+    var random = SeededGenerator(seed: 1)
+    var group = try Group(&random, entries: 20)
+    let node = try #require(group.machines.max { $0.value.appliedIndex < $1.value.appliedIndex }?.key)
+    let machine = try #require(group.machines[node])
+    try #require((3...18).contains(machine.appliedIndex))
+    let base = machine.appliedIndex
+    group.logs[node]?.entries.removeAll { $0.index <= base }
+    group.logs[node]?.base = LogBase(
+      index: base, term: machine.appliedTerm, configuration: Group.configuration.encoded())
+    group.open(node, lostEntries: [base + 1], lostObjects: [])
+    let repair = try #require(group.repairs[node])
+    func answer(_ first: LogIndex) -> RepairMessage? {
+      repair.answer(.entries(EntriesRequest(first: first, previousTerm: 1, check: nil, term: 1)))
+    }
+    for first in [2, base] {
+      guard case .entriesAnswer(let said) = answer(first) else {
+        Issue.record("nothing is said of entry \(first)")
+        continue
+      }
+      #expect(said.authority == .compacted && said.first == first && said.entries.isEmpty)
+    }
+    #expect(answer(base + 1) == nil && answer(100) == nil)
+  }
+
   /// Seed 400000229 of the simulator's "rot": a log whose terms fell stopped the process.
   @Test func entriesOfEarlierTermsBehindAStateWereNeverCommitted() throws {
     var random = SeededGenerator(seed: 1)

@@ -32,11 +32,15 @@ final class Life: @unchecked Sendable {
   private(set) var failures: [StorageError] = []
   private(set) var isFull = false
 
-  init(_ disk: SimulatedDisk, now: @escaping @Sendable () -> UInt64 = { 0 }) throws {
+  init(
+    _ disk: SimulatedDisk, now: @escaping @Sendable () -> UInt64 = { 0 },
+    cipher: (any FileSystem) throws(StorageError) -> any StorageCipher = { _ in NoCipher() }
+  ) throws {
     var rows: [ObjectRow] = []
+    let files = disk.attach()
     directory = try StorageDirectory.open(
-      path: disk.path, identity: StorageIdentity(cluster: "c", node: 1), files: disk.attach(),
-      ballastBytes: SimulatedDisk.ballastBytes,
+      path: disk.path, identity: StorageIdentity(cluster: "c", node: 1), files: files,
+      cipher: try cipher(files), ballastBytes: SimulatedDisk.ballastBytes,
       makeWorker: { [pump] _ in pump.worker() }, clock: now
     ) { rows.append($0) }
     self.rows = rows

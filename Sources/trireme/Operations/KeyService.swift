@@ -10,14 +10,16 @@ import World
 extension Operations {
   /// `GET keys`: every server's, or (asked by another server) this one's. `POST keys/NAME/rotate`: begins; how far it has
   /// come shows in the list.
-  func keys(_ request: HTTPRequest, _ target: RequestTarget, _ path: [String]) async throws -> HTTPResponse {
+  func keys(
+    _ request: HTTPRequest, _ target: RequestTarget, _ path: [String], user: RequestUser
+  ) async throws -> HTTPResponse {
     let isForwarded = request.headers[ServerLink.forwardedHeader] != nil
     switch (request.method, path.count, path.last ?? "") {
     case ("GET", 0, _):
       return OperationsPaths.response(isForwarded ? ownKeys : ["servers": .array(await allKeys())])
     case ("POST", 2, "rotate"):
       let server = try member(named: path[0])
-      if server.isSelf { return OperationsPaths.response(try rotateOwnKey(), status: 202) }
+      if server.isSelf { return OperationsPaths.response(try rotateOwnKey(for: user.name), status: 202) }
       guard !isForwarded else { throw APIStatus.absent("this is not \(path[0])") }
       do {
         return try await parts.link.send(
@@ -34,9 +36,9 @@ extension Operations {
   /// The file with the keys is written before a rotation is answered.
   private static let rotationPatience = Duration.seconds(10)
 
-  private func rotateOwnKey() throws -> JSONValue {
+  private func rotateOwnKey(for who: String) throws -> JSONValue {
     do throws(RotationError) {
-      return ["name": .string(parts.record.name), "key": .integer(Int64(try parts.replica.beginKeyRotation()))]
+      return ["name": .string(parts.record.name), "key": .integer(Int64(try parts.replica.beginKeyRotation(for: who)))]
     } catch {
       throw APIStatus.refused("\(parts.record.name): \(error)")
     }

@@ -62,7 +62,7 @@ final class Operations: Sendable {
     case (_, "members"): return try await members(request, target, Array(path.dropFirst()))
     case (_, "backup"): return try await backup(request, target, Array(path.dropFirst()))
     case (_, "tokens"): return try await tokens(request, Array(path.dropFirst()))
-    case (_, "keys"): return try await keys(request, target, Array(path.dropFirst()))
+    case (_, "keys"): return try await keys(request, target, Array(path.dropFirst()), user: user)
     case ("POST", "recover"): return try await recover(target)
     case ("GET", "cluster"): return OperationsPaths.response(await ClusterSurvey(self).take())
     case ("POST", "drain"):

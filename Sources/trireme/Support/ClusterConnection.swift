@@ -137,7 +137,9 @@ struct ClusterConnection: Sendable {
       do { response = try await client.send(request, within: limit) } catch {
         // A request that may have arrived is not sent again: only the operator knows whether that would be right.
         guard method == "GET" || Self.neverLeft(error) else {
-          throw CommandFailure("\(server) did not answer (\(error)); whether it was done shows: trireme status")
+          throw CommandFailure(
+            "\(server) did not answer (\(error)); whether it was done shows: trireme status"
+              + (await problems(besides: server)))
         }
         tried.append((server, "\(error)"))
         continue
@@ -147,6 +149,16 @@ struct ClusterConnection: Sendable {
       throw CommandFailure(APIStatus(answer: bytes, code: response.status).message)
     }
     throw NobodyAnswers(tried: tried)
+  }
+
+  /// What a server says is wrong with the group: why another gave no answer (a load balancer breaks the connections to
+  /// servers that have lost the majority). Empty where none answers or nothing is wrong.
+  private func problems(besides silent: String) async -> String {
+    for server in servers where server != silent {
+      guard let view = try? await asking(server).json("GET", "/trireme/cluster", within: .seconds(5)) else { continue }
+      return view["problems"].elements.compactMap(\.string).map { ". \($0)" }.joined()
+    }
+    return ""
   }
 
   private static func neverLeft(_ error: any Error) -> Bool {
