@@ -1,5 +1,7 @@
 // How slow this server's disk and loop and its way to the others have been lately, and what that means for its patience.
 
+import World
+
 /// The longest delays of recent time: of commits, of ticks that came late, of round trips.
 struct Pace {
   /// A delay counts in full for this many ages, then is forgotten: with two ages a second, half a minute.
