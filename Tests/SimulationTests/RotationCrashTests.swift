@@ -20,11 +20,13 @@ import Testing
 
   private func start(_ disk: SimulatedDisk) throws -> (life: Life, keyring: EncryptionKeyring) {
     var keyring: EncryptionKeyring?
-    let life = try Life(disk) { files throws(StorageError) in
-      let opened = try EncryptionKeyring.open(path: "/encryption-keys", files: files)
-      keyring = opened
-      return opened
-    }
+    let life = try Life(
+      disk,
+      cipher: { files throws(StorageError) in
+        let opened = try EncryptionKeyring.open(path: "/encryption-keys", files: files)
+        keyring = opened
+        return opened
+      })
     return (life, try #require(keyring))
   }
 
@@ -66,7 +68,8 @@ import Testing
   private func expectAll(_ life: Life, _ moment: String) throws {
     try #require(life.directory.logContents.damage == nil && life.directory.stateContents.damage == nil, "\(moment)")
     try #require(life.directory.logContents.entries == Self.entries, "\(moment)")
-    try #require(life.rows.sorted { $0.name < $1.name } == Self.rows.sorted { $0.name < $1.name }, "\(moment)")
+    let rows = Dictionary(uniqueKeysWithValues: life.rows.map { ($0.name, $0.json) })
+    try #require(rows == Dictionary(uniqueKeysWithValues: Self.rows.map { ($0.name, $0.json) }), "\(moment)")
     try #require(life.directory.stateContents.requests == Self.requests, "\(moment)")
   }
 
