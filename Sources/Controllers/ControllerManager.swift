@@ -20,6 +20,8 @@ public struct ControllerManager: Sendable {
       JobController(context: context, informers: informers),
       StatefulSetController(context: context, informers: informers),
       DaemonSetController(context: context, informers: informers),
+      CronJobController(context: context, informers: informers),
+      TTLAfterFinishedController(context: context, informers: informers),
       EndpointsController(context: context, informers: informers),
       EndpointSliceController(context: context, informers: informers),
       NamespaceController(context: context, informers: informers),

@@ -8,6 +8,8 @@ struct HollowTask: Hashable {
 
   /// A job's container ends after so long, where nothing says how long it takes.
   private static let usualSeconds: Int64 = 1
+  /// Nothing runs longer by a number in its command.
+  private static let longest: Int64 = 1_000_000_000
 
   init?(_ request: ContainerRequest) {
     let annotations = request.podAnnotations
@@ -16,7 +18,7 @@ struct HollowTask: Hashable {
       annotations[HollowRuntime.exitCodeAnnotation].flatMap { Int64($0) }
       ?? Self.number(after: "exit", command) ?? (command == ["false"] ? 1 : 0)
     if let seconds = annotations[HollowRuntime.runSecondsAnnotation].flatMap({ Int64($0) }) {
-      self.seconds = seconds
+      self.seconds = min(max(seconds, 0), Self.longest)
     } else if request.isTask && !request.isInit {
       seconds = Self.number(after: "sleep", command) ?? Self.usualSeconds
     } else {
@@ -30,6 +32,8 @@ struct HollowTask: Hashable {
   }
 
   private static func number(after word: String, _ words: [Substring]) -> Int64? {
-    zip(words, words.dropFirst()).lazy.filter { $0.0 == word }.compactMap { Int64($0.1) }.first { $0 >= 0 }
+    zip(words, words.dropFirst()).lazy.filter { $0.0 == word }.compactMap { Int64($0.1) }.first {
+      (0...longest).contains($0)
+    }
   }
 }

@@ -2,6 +2,7 @@
 import CEL
 import Glibc
 import Testing
+import World
 
 /// The suite gives the process its time zones; nobody else's tests use names.
 @Suite(.serialized) struct TimeZoneTests {
@@ -39,12 +40,12 @@ import Testing
       ("2024-01-15T12:30:00Z", "+02:00", "14"), ("2024-01-15T12:30:00Z", "UTC", "12"),
     ])
   func hoursAreThoseOfThePlace(_ time: String, _ zone: String, _ hours: String) throws {
-    CELTimeZones.use { Self.read($0) }
+    TimeZones.use { Self.read($0) }
     #expect(try evaluate("timestamp('\(time)').getHours('\(zone)')") == hours)
   }
 
   @Test func placesThatAreNoneAreErrors() throws {
-    CELTimeZones.use { Self.read($0) }
+    TimeZones.use { Self.read($0) }
     for zone in ["Nowhere/Atall", "../../../etc/passwd", "/etc/passwd", "Europe"] {
       #expect(
         try evaluate("timestamp('2024-01-15T12:30:00Z').getHours('\(zone)')") == "error: unknown time zone \(zone)")
@@ -54,7 +55,7 @@ import Testing
   @Test func filesThatAreNoneAreErrors() throws {
     let whole = Self.read("Europe/Berlin") ?? Array("TZif2".utf8)
     for length in stride(from: 0, to: min(whole.count, 400), by: 7) {
-      CELTimeZones.use { _ in Array(whole.prefix(length)) }
+      TimeZones.use { _ in Array(whole.prefix(length)) }
       #expect(try evaluate("timestamp('2024-01-15T12:30:00Z').getHours('Cut/Off')").hasPrefix("error: "))
     }
   }

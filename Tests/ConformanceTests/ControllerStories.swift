@@ -10,22 +10,14 @@ import World
 extension Conformance {
   static let controllerStories: [Int: Story] = [
     68: { try await $0.removesServicesWithTheirNamespace() },
-    96: { conformance in await conformance.awaiting("cron jobs") { try await $0.doesNotScheduleWhatIsSuspended() } },
-    97: { conformance in await conformance.awaiting("cron jobs") { try await $0.runsAsPolicySays("Forbid", jobs: 1) } },
-    98: { conformance in await conformance.awaiting("cron jobs") { try await $0.runsAsPolicySays("Replace", jobs: 1) }
-    },
-    99: { conformance in await conformance.awaiting("cron jobs") { try await $0.runsAsPolicySays("Allow", jobs: 2) } },
+    96: { try await $0.doesNotScheduleWhatIsSuspended() },
+    97: { try await $0.runsAsPolicySays("Forbid", jobs: 1) },
+    98: { try await $0.runsAsPolicySays("Replace", jobs: 1) },
+    99: { try await $0.runsAsPolicySays("Allow", jobs: 2) },
     116: { try await $0.deletesACollectionOfBudgets() },
     139: { try await $0.tellsOfAQuotaThatStopsAController() },
     190: { try await $0.followsAServiceWithASelector() },
   ]
-
-  /// A story whose control loop is not there yet: known, and shown as that.
-  private func awaiting(_ loop: String, _ story: @escaping @Sendable (Conformance) async throws -> Void) async {
-    await withKnownIssue("the controller of \(loop) is not there yet", isIntermittent: true) {
-      try await story(self)
-    }
-  }
 
   private func removesServicesWithTheirNamespace() async throws {
     startControllers()

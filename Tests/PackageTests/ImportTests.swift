@@ -16,7 +16,7 @@ import Testing
       "JSON": [],
       // libyaml itself, out of Yams: its events can be bounded, a finished tree of nodes cannot.
       "Schema": ["World", "JSON", "CYaml"],
-      "CEL": ["JSON", "Schema"],
+      "CEL": ["World", "JSON", "Schema"],
       "Kinds": ["World", "CEL", "Schema", "JSON"],
       "Raft": [],
       "Storage": system.union(["CSQLite"]),

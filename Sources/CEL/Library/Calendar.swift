@@ -1,5 +1,6 @@
 // The parts of timestamps and durations: getFullYear, getHours, …
 import Schema
+import World
 
 enum Calendar {
   static let functions: [CELFunction] = [
@@ -68,7 +69,7 @@ enum Calendar {
   private static func offset(of zone: String, at time: Int64) throws(CELError) -> Int64 {
     if zone.isEmpty || zone == "UTC" || zone == "Local" { return 0 }
     guard let colon = zone.firstIndex(of: ":") else {
-      guard let rules = CELTimeZones.rules(of: zone) else { throw CELError("unknown time zone \(zone)") }
+      guard let rules = TimeZones.rules(of: zone) else { throw CELError("unknown time zone \(zone)") }
       return rules.offset(at: time)
     }
     guard let hours = Int64(zone[..<colon]), let minutes = Int64(zone[zone.index(after: colon)...]),

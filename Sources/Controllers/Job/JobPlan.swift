@@ -103,9 +103,14 @@ struct JobPlan {
     return view.job.backoffLimit == 0 ? restarts > 0 : restarts >= view.job.backoffLimit
   }
 
+  /// Seconds; deadlines beyond are none, and would not fit a time.
+  private static let longestDeadline: Int64 = 1_000_000_000
+
   /// Nil where no deadline runs.
   private static func timeToDeadline(_ view: JobView) -> Duration? {
-    guard let limit = view.job.activeDeadlineSeconds, !view.job.isSuspended else { return nil }
+    guard let limit = view.job.activeDeadlineSeconds, !view.job.isSuspended, limit <= longestDeadline else {
+      return nil
+    }
     let start = view.job.status.startTime ?? view.now
     return start + .seconds(limit) - view.now
   }

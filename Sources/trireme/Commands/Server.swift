@@ -1,10 +1,10 @@
 import APIServer
 import ArgumentParser
-import CEL
 import EventLoop
 import Glibc
 import Logging
 import Replica
+import World
 
 struct Server: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -125,7 +125,7 @@ struct Server: ParsableCommand {
     let logger = Logger(label: "server")
     let home = ServerHome(path: try FileSystemPaths.absolute(home))
     let command = self
-    CELTimeZones.use { name in try? FileSystem.read("/usr/share/zoneinfo/\(name)", limit: Self.timeZoneBytesMaximum) }
+    TimeZones.use { name in try? FileSystem.read("/usr/share/zoneinfo/\(name)", limit: Self.timeZoneBytesMaximum) }
     do {
       try MainLoop.run { loop in
         let record = try await command.record(home, loop)

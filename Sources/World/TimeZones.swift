@@ -1,24 +1,26 @@
-// Time zones by the names of places: `time.getHours("Europe/Berlin")`. The rules come from files in the format of RFC
-// 9636 (TZif), which their owner reads: nothing here touches a disk.
+// Time zones by the names of places: "Europe/Berlin". The rules come from files in the format of RFC 9636 (TZif), which
+// their owner reads: nothing here touches a disk.
 import Synchronization
 
 /// Where the rules of time zones come from.
-public enum CELTimeZones {
+public enum TimeZones {
   private struct State {
     var read: (@Sendable (String) -> [UInt8]?)?
     var known: [String: TimeZoneRules?] = [:]
   }
   private static let state = Mutex(State())
-  /// There are some six hundred names; what expressions make up is not remembered without bound.
+  /// There are some six hundred names; what users make up is not remembered without bound.
   private static let knownMaximum = 2048
 
-  /// Gives expressions the time zones of this machine: `read` returns the file of a name such as "Europe/Berlin", nil
-  /// where there is none. It is asked once for a name, on any thread. Without a reader only UTC and offsets are known.
+  /// Gives this process the time zones of its machine: `read` returns the file of a name such as "Europe/Berlin", nil
+  /// where there is none. It is asked once for a name, on any thread. Without a reader only UTC is known.
   public static func use(_ read: @escaping @Sendable (String) -> [UInt8]?) {
     state.withLock { $0 = State(read: read) }
   }
 
-  static func rules(of name: String) -> TimeZoneRules? {
+  /// The zone of that name; nil where this machine has none. "", "UTC" and "Local" are UTC: servers have no other.
+  public static func rules(of name: String) -> TimeZoneRules? {
+    if name.isEmpty || name == "UTC" || name == "Local" { return .utc }
     guard isName(name) else { return nil }
     if let known = state.withLock({ $0.known[name] }) { return known }
     guard let read = state.withLock(\.read) else { return nil }
@@ -41,15 +43,19 @@ public enum CELTimeZones {
 }
 
 /// The offsets of one time zone through the ages.
-struct TimeZoneRules: Sendable {
+public struct TimeZoneRules: Sendable {
+  public static let utc = TimeZoneRules()
+
   /// Moments (Unix seconds) at which the offset changes, ascending, and the offset from then on.
   private var changes: [(at: Int64, offset: Int64)] = []
   private var first: Int64 = 0
   /// What holds after the last change.
   private var rule: YearlyRule?
 
-  /// Seconds east of Greenwich at a moment.
-  func offset(at time: Int64) -> Int64 {
+  private init() {}
+
+  /// Seconds east of Greenwich at a moment (Unix seconds).
+  public func offset(at time: Int64) -> Int64 {
     guard let last = changes.last else { return rule?.offset(at: time) ?? first }
     if time >= last.at { return rule?.offset(at: time) ?? last.offset }
     var (low, high) = (0, changes.count)
@@ -61,7 +67,7 @@ struct TimeZoneRules: Sendable {
   }
 
   /// nil for what is no TZif file of version 2 or later.
-  init?(parsing bytes: [UInt8]) {
+  public init?(parsing bytes: [UInt8]) {
     var reader = Reader(bytes: bytes)
     guard let old = reader.header(), old.version >= UInt8(ascii: "2"), reader.skip(old.bytes(timeSize: 4)),
       let header = reader.header()
@@ -171,7 +177,8 @@ private struct YearlyRule: Sendable {
 
   func offset(at time: Int64) -> Int64 {
     guard let summer, let begin, let end else { return standard }
-    let year = Calendar.Parts(seconds: time + standard).year
+    let days = (time + standard).quotientAndRemainder(flooring: CivilDate.secondsPerDay).quotient
+    let year = CivilDate(daysSinceEpoch: days).year
     let start = Self.moment(begin, year) - standard
     let stop = Self.moment(end, year) - summer
     // In the south summer reaches over the turn of the year.
@@ -181,15 +188,15 @@ private struct YearlyRule: Sendable {
 
   /// Local seconds since the epoch.
   private static func moment(_ change: Change, _ year: Int64) -> Int64 {
-    let newYear = Calendar.days(year, 1, 1)
-    let isLeap = Calendar.days(year, 3, 1) - newYear == 60
+    let newYear = Self.days(year, 1, 1)
+    let isLeap = Self.days(year, 3, 1) - newYear == 60
     let day: Int64
     switch change.day {
     case .ordinal(let number): day = newYear + number
     case .julian(let number): day = newYear + number - 1 + (isLeap && number >= 60 ? 1 : 0)
     case .weekday(let month, let week, let weekday):
-      let first = Calendar.days(year, month, 1)
-      let next = month == 12 ? Calendar.days(year + 1, 1, 1) : Calendar.days(year, month + 1, 1)
+      let first = Self.days(year, month, 1)
+      let next = month == 12 ? Self.days(year + 1, 1, 1) : Self.days(year, month + 1, 1)
       // 1 January 1970 was a Thursday.
       let firstWeekday = ((first + 4) % 7 + 7) % 7
       var found = first + (weekday - firstWeekday + 7) % 7 + 7 * (week - 1)
@@ -197,6 +204,10 @@ private struct YearlyRule: Sendable {
       day = found
     }
     return day * 86_400 + change.second
+  }
+
+  private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+    CivilDate(year: year, month: month, day: day).daysSinceEpoch
   }
 
   private static func skipName(_ rest: inout Substring) -> Bool {
