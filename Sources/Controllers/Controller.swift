@@ -80,6 +80,7 @@ public final class SharedInformers: Sendable {
   public let daemonSets: Informer<DaemonSet>
   public let controllerRevisions: Informer<ControllerRevision>
   public let cronJobs: Informer<CronJob>
+  public let autoscalers: Informer<HorizontalPodAutoscaler>
   public let serviceAccounts: Informer<ServiceAccount>
   public let rootCertificates: Informer<ConfigMap>
   public let nodeLeases: Informer<LeaseObject>
@@ -114,6 +115,7 @@ public final class SharedInformers: Sendable {
     replicaSets = Informer(client: client, indexers: owned(ReplicaSet.self), logger: logger)
     replicationControllers = Informer(client: client, indexers: owned(ReplicationController.self), logger: logger)
     deployments = Informer(client: client, indexers: owned(Deployment.self), logger: logger)
+    autoscalers = Informer(client: client, logger: logger)
     cronJobs = Informer(client: client, logger: logger)
     jobs = Informer(client: client, indexers: owned(Job.self), logger: logger)
     statefulSets = Informer(client: client, indexers: owned(StatefulSet.self), logger: logger)
@@ -130,7 +132,7 @@ public final class SharedInformers: Sendable {
     all = [
       pods, nodes, namespaces, services, endpoints, endpointSlices, replicaSets, replicationControllers, deployments,
       jobs, serviceAccounts, rootCertificates, nodeLeases, claims, volumes, budgets, clusterRoles, statefulSets,
-      daemonSets, controllerRevisions, storageClasses, cronJobs,
+      daemonSets, controllerRevisions, storageClasses, cronJobs, autoscalers,
     ]
   }
 

@@ -22,6 +22,7 @@ public struct ControllerManager: Sendable {
       DaemonSetController(context: context, informers: informers),
       CronJobController(context: context, informers: informers),
       TTLAfterFinishedController(context: context, informers: informers),
+      AutoscalerController(context: context, informers: informers),
       EndpointsController(context: context, informers: informers),
       EndpointSliceController(context: context, informers: informers),
       NamespaceController(context: context, informers: informers),
