@@ -53,7 +53,7 @@ struct MetricReader {
     _ read: (JSONValue) async throws(MetricFailure) -> (ReplicaProposal, String)
   ) async throws(MetricRefusal) -> MetricResult {
     let source = spec[member]
-    do {
+    do throws(MetricFailure) {
       let (proposal, name) = try await read(source)
       var status: JSONValue = [:]
       for part in ["name", "container", "metric", "describedObject"] where !source[part].isNull {
@@ -85,7 +85,7 @@ struct MetricReader {
     let percent = target["averageUtilization"].integer
     let amount = Self.milli(target["averageValue"])
     let prefix = amount == nil ? "failed to get \(name) utilization: " : "failed to get \(name) usage: "
-    do {
+    do throws(MetricFailure) {
       let metrics = try await client.resource(name, namespace: namespace, selector: selector, container: container)
       if let amount { return (try calculator.average(metrics, of: name, target: amount), "\(name) resource") }
       guard let percent else {
@@ -103,7 +103,7 @@ struct MetricReader {
 
   private func pods(_ source: JSONValue) async throws(MetricFailure) -> (ReplicaProposal, String) {
     let name = source["metric"]["name"].string ?? ""
-    do {
+    do throws(MetricFailure) {
       let metrics = try await client.pods(source["metric"], namespace: namespace, selector: selector)
       let target = Self.milli(source["target"]["averageValue"]) ?? 0
       return (try calculator.average(metrics, of: "", target: target), "pods metric \(name)")
