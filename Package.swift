@@ -92,7 +92,8 @@ let package = Package(
       name: "trireme",
       dependencies: [
         "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "CEL", "Kinds", "Raft", "Storage", "Replica",
-        "APIServer", "Client", "Scheduler", "Controllers", "ControlPlane", "Kubelet", "Simulation", argumentParser, logging,
+        "APIServer", "Client", "Scheduler", "Controllers", "ControlPlane", "Kubelet", "Simulation", argumentParser,
+        logging,
       ],
       swiftSettings: settings),
 
@@ -126,7 +127,11 @@ let package = Package(
     tests("Client", ["HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS", "TestSupport", logging]),
     tests("Scheduler", ["Client", "HTTP", "Schema", "JSON", "World", "TestSupport", logging]),
     tests(
-      "Controllers", ["Client", "HTTP", "Kubelet", "Scheduler", "Schema", "JSON", "World", "TestSupport", logging]),
+      "Controllers",
+      [
+        "Client", "ControlPlane", "HTTP", "Kubelet", "Scheduler", "Schema", "JSON", "TLS", "World", "TestSupport",
+        logging,
+      ]),
     tests("Kubelet", ["Client", "HTTP", "Schema", "JSON", "World", "TestSupport", logging]),
     tests(
       "Simulation",

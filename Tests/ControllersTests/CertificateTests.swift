@@ -1,7 +1,9 @@
 // Certificate requests: what is approved without a person, what is signed, what is refused, what is cleaned away.
 import Client
+import ControlPlane
 import JSON
 import Schema
+import TLS
 import TestSupport
 import Testing
 import World
@@ -116,25 +118,37 @@ private struct TextSigner: CertificateSigner {
 @Suite struct CertificateStories {
   private static let requests = ResourceReference.certificateSigningRequests
 
-  private func object(_ name: String, _ text: String, signer: String, usages: JSONValue) -> JSONValue {
-    [
+  private func object(
+    _ name: String, _ subject: DistinguishedName, dnsNames: [String] = [], signer: String, usages: JSONValue
+  ) throws -> JSONValue {
+    let request = try CertificateRequest(
+      subject: subject, names: SubjectAlternativeNames(dnsNames: dnsNames), privateKey: PrivateKey.generateP256())
+    return [
       "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
       "metadata": ["name": .string(name)],
       "spec": [
         "signerName": .string(signer), "usages": usages,
-        "request": .string(Base64.encode(Array(block("CERTIFICATE REQUEST", text).utf8))),
+        "request": .string(Base64.encode(Array(request.pem.utf8))),
       ],
     ]
   }
 
+  /// The controller, with an authority of its own.
+  private func start(on cluster: TestCluster) throws -> SpawnedTask {
+    let signer = AuthoritySigner(
+      authority: try CertificateAuthority.generate(
+        commonName: "test", lifetime: .seconds(86_400), now: cluster.world.wallClock), world: cluster.world)
+    let context = ControllerContext(
+      world: cluster.world, logger: cluster.logger, certificateAuthorityPEM: "CA", certificateSigner: signer,
+      transport: { cluster.transport("system:serviceaccount:kube-system:\($0)") })
+    return cluster.world.spawn { await CertificateController(context: context)?.run() }
+  }
+
+  private static let node = DistinguishedName(commonName: "system:node:n1", organizations: ["system:nodes"])
+
   @Test func aNodeThatRenewsIsApprovedAndSigned() throws {
     let cluster = try TestCluster()
-    let loop = cluster.world.spawn {
-      await CertificateController(
-        context: ControllerContext(
-          world: cluster.world, logger: cluster.logger, certificateAuthorityPEM: "CA", certificateSigner: TextSigner(),
-          transport: { cluster.transport("system:serviceaccount:kube-system:\($0)") }))?.run()
-    }
+    let loop = try start(on: cluster)
     let admin = cluster.client()
     // kubeadm and k3s bind this role for nodes that renew; so does whoever bootstraps kubelets.
     let binding: JSONValue = [
@@ -152,13 +166,13 @@ private struct TextSigner: CertificateSigner {
       let node = cluster.client("system:node:n1")
       try await node.create(
         Self.requests,
-        object(
-          "own", "CN=system:node:n1;O=system:nodes", signer: "kubernetes.io/kube-apiserver-client-kubelet",
+        try object(
+          "own", Self.node, signer: "kubernetes.io/kube-apiserver-client-kubelet",
           usages: ["digital signature", "client auth"]))
       try await node.create(
         Self.requests,
-        object(
-          "serving", "CN=system:node:n1;O=system:nodes;DNS=n1", signer: "kubernetes.io/kubelet-serving",
+        try object(
+          "serving", Self.node, dnsNames: ["n1"], signer: "kubernetes.io/kubelet-serving",
           usages: ["digital signature", "server auth"]))
       try await cluster.world.eventually("signed") {
         try await !admin.get(Self.requests, name: "own")["status"]["certificate"].isNull
@@ -176,17 +190,14 @@ private struct TextSigner: CertificateSigner {
 
   @Test func whatItsSignerRefusesFails() throws {
     let cluster = try TestCluster()
-    let loop = cluster.world.spawn {
-      await CertificateController(
-        context: ControllerContext(
-          world: cluster.world, logger: cluster.logger, certificateAuthorityPEM: "CA", certificateSigner: TextSigner(),
-          transport: { cluster.transport("system:serviceaccount:kube-system:\($0)") }))?.run()
-    }
+    let loop = try start(on: cluster)
     let admin = cluster.client()
     try cluster.world.run {
       var made = try await admin.create(
         Self.requests,
-        object("bad", "CN=u", signer: "kubernetes.io/kube-apiserver-client", usages: ["server auth"]))
+        try object(
+          "bad", DistinguishedName(commonName: "u"), signer: "kubernetes.io/kube-apiserver-client",
+          usages: ["server auth"]))
       made["status"]["conditions"] = [["type": "Approved", "status": "True", "reason": "ByMe", "message": "fine"]]
       try await admin.update(Self.requests, name: "bad", made, subresource: "approval")
       try await cluster.world.eventually("failed") {

@@ -190,7 +190,14 @@ struct FuzzSample: Sendable {
         + #""User","name":"u","apiGroup":"rbac.authorization.k8s.io"}]}"#),
     FuzzSample(
       "certificates.k8s.io/v1", "CertificateSigningRequest",
-      #"{"spec":{"request":"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==","#
+      #"{"spec":{"request":""#
+        + "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIZk1JR0hBZ0VBTUNVeEZUQVRCZ05WQkFvTURITjVjM1JsYlRw"
+        + "dWIyUmxjekVNTUFvR0ExVUVBd3dEYjI1bApNRmt3RXdZSEtvWkl6ajBDQVFZSUtvWkl6ajBEQVFjRFFnQUVwNnhlaldPQ1BEdVZX"
+        + "UjA4Y0NlTS9qdUhweXFKCjNOZlZuSDk5djYzdmg4R0dOV2dVbzZlTlU0bHg3UG5PL0pxUDRjT2lieXhHUG00bDcwdUVLMUNYNXFB"
+        + "QU1Bb0cKQ0NxR1NNNDlCQU1DQTBjQU1FUUNJQzV3eDZRNWZna1lZUU1VdGZuN0tXb2dwTjNpa0pXWHhEYVdvVTRqSkVCYQpBaUJv"
+        + "eXliSnY3OFB2dVVqeWMyYjA2d3VENC9aSjB4T2VDc1o5aUQ4My9iblhBPT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0t"
+        + "LS0tCg=="
+        + #"","#
         + #""signerName":"example.com/signer","usages":["client auth"]}}"#),
     FuzzSample("authentication.k8s.io/v1", "TokenReview", #"{"spec":{"token":"abc"}}"#),
     FuzzSample("authentication.k8s.io/v1", "SelfSubjectReview", "{}"),
