@@ -88,8 +88,10 @@ public final class BytePipe: Sendable {
       }
       state.chunks.append(chunk)
       state.bufferedBytes += chunk.count
-      state.isHeldBack = state.bufferedBytes > highWater
-      return (nil, state.isHeldBack)
+      let isFull = state.bufferedBytes > highWater
+      // Once told to hold back, the caller is told when there is room, also when what it still had under way found some.
+      if isFull { state.isHeldBack = true }
+      return (nil, isFull)
     }
     reader?.resume(returning: chunk)
     return full
