@@ -79,7 +79,7 @@ tells "cluster:80" "nginx" -- describe ingress front
 tells "Update Strategy: RollingUpdate" "Replicas: 1 desired | 1 total" \
   "create Pod store-0 in StatefulSet store successful" "delete Pod store-1 in StatefulSet store successful" -- \
   describe statefulset store
-tells "Desired Number of Nodes Scheduled: 3" "SuccessfulCreate" "Created pod: agent-" -- describe daemonset agent
+tells "Desired Number of Nodes Scheduled: 5" "SuccessfulCreate" "Created pod: agent-" -- describe daemonset agent
 tells "Completion Mode: NonIndexed" -- describe job once
 tells "Schedule: 0 3 * * *" "Suspend: True" -- describe cronjob nightly
 tells "Resource Used Hard" "services" -- describe quota limits

@@ -95,7 +95,7 @@ done
 says "partitioned roll out complete: 2 new pods have been updated..." rollout status statefulset/store --timeout=10s
 says 'daemon set "agent" successfully rolled out' rollout status daemonset/agent --timeout=10s
 tells "store 2/2" -- get statefulset store
-tells "agent 3 3 3 3 3 <none>" -- get daemonset agent
+tells "agent 5 5 5 5 5 <none>" -- get daemonset agent
 tells "data-store-0 Bound pvc-" "RWO local-path" -- get pvc data-store-0
 says "statefulset.apps/store scaled" scale statefulset store --replicas=1
 becomes 1 '{.status.replicas}' statefulset store
