@@ -142,7 +142,7 @@ public final class Scheduler: Sendable {
   }
 
   /// Takes in a pod that stands on a node; most of its changes are nothing to others.
-  private func place(_ pod: Pod, _ state: inout State, now: MonotonicTime) {
+  func place(_ pod: Pod, _ state: inout State, now: MonotonicTime) {
     let placed = PlacedPod(pod)
     let known = state.snapshot.pod(placed.uid)
     if let known, state.snapshot.node(of: known.uid) == pod.spec.nodeName, known.labels == placed.labels,

@@ -15,36 +15,80 @@ struct Eviction: Sendable {
 }
 
 extension Scheduler {
+  /// Binds a pod. While no answer says whether it was done, the pod keeps its place and is bound to the same node again:
+  /// what was sent may still be carried out, and must not come to a node whose room was given to another meanwhile.
   func bind(_ entry: SchedulingQueue.Entry, to node: String) async {
     let pod = entry.pod
-    do {
-      try await client.create(
-        .pods, namespace: pod.namespace,
-        [
-          "apiVersion": "v1", "kind": "Binding",
-          "metadata": [
-            "name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.metadata.uid),
-          ],
-          "target": ["kind": "Node", "name": .string(node)],
-        ], name: pod.name, subresource: "binding")
-      recorder.record(
-        .init(pod), .normal, reason: "Scheduled",
-        message: "Successfully assigned \(pod.key) to \(node)")
-      state.withLock { $0.bindings -= 1 }
-    } catch {
-      let status = error as? APIStatus
-      let now = world.now
-      state.withLock { state in
-        state.bindings -= 1
-        guard state.assumed.remove(pod.metadata.uid) != nil else { return }
-        state.snapshot.remove(pod: pod.metadata.uid)
-        state.queue.changed(.podRemoved, now: now)
-        // A conflict or a vanished pod: the informer brings the truth. Anything else is tried again.
-        if status?.code != 404 && status?.code != 409 { state.queue.retryLater(entry, now: now) }
+    var pause = Self.firstBindPause
+    while true {
+      do {
+        try await sendBinding(of: pod, to: node)
+        recorder.record(
+          .init(pod), .normal, reason: "Scheduled", message: "Successfully assigned \(pod.key) to \(node)")
+        break
+      } catch let status as APIStatus where status.code < 500 {
+        logger.debug("binding \(pod.key) to \(node): \(status)")
+        // A conflict may be with our own earlier attempt: where the pod stands is asked for.
+        if status.code != 409 {
+          forget(entry, tryingAgain: status.code != 404)
+          break
+        }
+        if await settleConflict(of: entry) { break }
+      } catch {
+        logger.debug("binding \(pod.key) to \(node): \(error)")
       }
-      logger.debug("binding \(pod.key) to \(node): \(error)")
+      let isOpen = state.withLock { $0.isRunning && $0.assumed.contains(pod.metadata.uid) }
+      guard isOpen, (try? await world.sleep(for: pause)) != nil else { break }
+      pause = min(pause * 2, Self.lastBindPause)
     }
+    state.withLock { $0.bindings -= 1 }
     schedulePending()
+  }
+
+  private static let firstBindPause = Duration.milliseconds(50)
+  private static let lastBindPause = Duration.seconds(2)
+
+  private func sendBinding(of pod: Pod, to node: String) async throws {
+    try await client.create(
+      .pods, namespace: pod.namespace,
+      [
+        "apiVersion": "v1", "kind": "Binding",
+        "metadata": [
+          "name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.metadata.uid),
+        ],
+        "target": ["kind": "Node", "name": .string(node)],
+      ], name: pod.name, subresource: "binding")
+  }
+
+  /// Takes a pod that was refused its binding for where it stands now. False when nobody could say.
+  private func settleConflict(of entry: SchedulingQueue.Entry) async -> Bool {
+    let pod = entry.pod
+    guard let answer = try? await client.find(.pods, namespace: pod.namespace, name: pod.name) else {
+      // Gone, or no answer: a next attempt tells which.
+      return false
+    }
+    let found = Pod(json: answer)
+    guard found.metadata.uid == pod.metadata.uid, !found.spec.nodeName.isEmpty, !found.isTerminal else {
+      forget(entry, tryingAgain: found.metadata.uid == pod.metadata.uid && found.spec.nodeName.isEmpty)
+      return true
+    }
+    let now = world.now
+    state.withLock { state in
+      guard state.assumed.remove(pod.metadata.uid) != nil else { return }
+      place(found, &state, now: now)
+    }
+    return true
+  }
+
+  /// The pod has no place after all.
+  private func forget(_ entry: SchedulingQueue.Entry, tryingAgain: Bool) {
+    let now = world.now
+    state.withLock { state in
+      guard state.assumed.remove(entry.pod.metadata.uid) != nil else { return }
+      state.snapshot.remove(pod: entry.pod.metadata.uid)
+      state.queue.changed(.podRemoved, now: now)
+      if tryingAgain { state.queue.retryLater(entry, now: now) }
+    }
   }
 
   /// Has the victims deleted, then says for whom and where. When that fails, the nomination goes and the pod is tried

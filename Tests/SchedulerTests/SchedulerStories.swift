@@ -1,7 +1,9 @@
 // The scheduler at work against an API server.
 import Client
+import HTTP
 import JSON
 import Schema
+import Synchronization
 import TestSupport
 import Testing
 import World
@@ -130,5 +132,54 @@ import World
         }
       }
     }
+  }
+
+  /// A server breaks off while it binds: the room is not given away, for what was sent may still be carried out.
+  @Test func aBindingWithoutAnAnswerKeepsItsRoom() throws {
+    let cluster = try TestCluster()
+    let transport = BrokenBinding(inner: cluster.transport("system:kube-scheduler"), world: cluster.world)
+    let client = APIClient(transport: transport, world: cluster.world, userAgent: "scheduler/1 (test)")
+    let task = cluster.world.spawn { await Scheduler(client: client, logger: cluster.logger).run() }
+    let admin = cluster.client()
+    try cluster.world.run {
+      try await admin.create(.serviceAccounts, namespace: "default", ["metadata": ["name": "default"]])
+      try await admin.create(.nodes, Fixture.node("n", cpu: "1"))
+      try await admin.patch(.nodes, name: "n", ["spec": ["taints": .null]], type: .merge)
+      for name in ["a", "b"] { try await admin.create(.pods, namespace: "default", Fixture.pod(name, cpu: "700m")) }
+      try await cluster.world.sleep(for: .seconds(30))
+      let pods = try await admin.list(.pods, namespace: "default").items.map(Pod.init(json:))
+      #expect(pods.filter { $0.spec.nodeName == "n" }.count == 1)
+      #expect(transport.broken.withLock { $0 })
+      task.cancel()
+      await task.wait()
+    }
+  }
+}
+
+/// Breaks off at the first binding, which is carried out a while later.
+private final class BrokenBinding: HTTPTransport {
+  private let inner: any HTTPTransport
+  private let world: any World
+  let broken = Mutex(false)
+
+  init(inner: any HTTPTransport, world: any World) {
+    self.inner = inner
+    self.world = world
+  }
+
+  func send(_ request: HTTPRequest) async throws -> HTTPResponse {
+    let isFirst =
+      request.target.contains("/binding")
+      && broken.withLock { wasBroken in
+        defer { wasBroken = true }
+        return !wasBroken
+      }
+    guard isFirst else { return try await inner.send(request) }
+    let (inner, world) = (inner, world)
+    world.spawn {
+      try? await world.sleep(for: .milliseconds(200))
+      _ = try? await inner.send(request)
+    }
+    throw HTTPError.connectionClosed("by the test")
   }
 }
