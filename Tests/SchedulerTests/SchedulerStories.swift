@@ -177,9 +177,11 @@ private final class BrokenBinding: HTTPTransport {
     guard isFirst else { return try await inner.send(request) }
     let (inner, world) = (inner, world)
     world.spawn {
-      try? await world.sleep(for: .milliseconds(200))
+      try? await world.sleep(for: .seconds(5))
       _ = try? await inner.send(request)
     }
+    // The other pod has been refused the room meanwhile; it is tried again before this one.
+    try await world.sleep(for: .milliseconds(100))
     throw HTTPError.connectionClosed("by the test")
   }
 }
