@@ -220,8 +220,14 @@ final class Operations: Sendable {
       let token = JoinToken.generate(authority: parts.certificates.authority.certificate)
       try await requireMajority("no token was made")
       let end = now + .seconds(seconds)
-      try await tokens.create(
-        token, expires: end, server: body["server"].string ?? "", description: body["description"].string ?? "")
+      do {
+        try await tokens.create(
+          token, expires: end, server: body["server"].string ?? "", description: body["description"].string ?? "")
+      } catch let status as APIStatus where status.reason == "Timeout" {
+        // The majority went while this waited for it. Nobody learns the token, should it be kept after all.
+        try await requireMajority("no token was made")
+        throw status
+      }
       return OperationsPaths.response(
         [
           "token": .string(token.text), "id": .string(token.id), "expires": .string(end.rfc3339),
@@ -235,12 +241,13 @@ final class Operations: Sendable {
     }
   }
 
-  /// What is to be written would only wait, and fail without saying why: waits a little for a majority, then says so.
+  /// What is to be written would only wait, and fail without saying why: waits a little for a majority that has a leader,
+  /// then says what is missing. One that is lost a moment later is noticed by the write itself.
   func requireMajority(_ outcome: String) async throws {
     let start = parts.world.now
     while true {
       let health = GroupHealth(parts.replica.status)
-      if health.hasMajority { return }
+      if health.hasMajority, health.leader != nil { return }
       guard parts.world.now - start < Self.majorityPatience else {
         throw APIStatus.serviceUnavailable("\(outcome). \(health.problems.joined(separator: " "))")
       }
