@@ -83,13 +83,14 @@ final class ReplicaDriver: @unchecked Sendable {
   /// How long a leader that stops waits for another to take over.
   private static let handOverLimit = Duration.milliseconds(1500)
   /// Ticks between two publications of the status, and between two claims of the state hash.
-  private static let statusTicks: UInt64 = 10
+  private static let statusTicks: UInt64 = 15
   /// Between two walks over the state in memory, 30 s: a small state would else be hashed ten times a second.
   private static let scrubRestTicks: UInt64 = 3000
   private static let hashTicks: UInt64 = 100
+  private static let lookTicks: UInt64 = 3
   private static let paceTicks: UInt64 = 50
   private static let reportTicks: UInt64 = 50
-  private static let membershipTicks: UInt64 = 5
+  private static let membershipTicks: UInt64 = 9
   private static let maintenanceTicks: UInt64 = 100
 
   init(
@@ -170,6 +171,25 @@ final class ReplicaDriver: @unchecked Sendable {
     lastTick = now
     if ticks % Self.paceTicks == 0 { adaptTimeouts() }
     if !isRepairing { raft.tick() }
+    if ticks % Self.lookTicks == 0 { lookAround(now) }
+    if ticks % Self.reportTicks == 0 {
+      sendReports()
+      watchPace(now)
+    }
+    if ticks % Self.membershipTicks == 0 { tendMembership(now) }
+    if ticks % Self.maintenanceTicks == 0 { maintainDisk() }
+    if isRepairing { stepRepair() }
+    if ticks % Self.hashTicks == 0, raft.role == .leader { claimHash() }
+    if ticks % Self.statusTicks == 0 {
+      if let wrong = stepScrub() { return fail("this server's memory is damaged: \(wrong)") }
+      publishStatus()
+    }
+    if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
+    turn()
+  }
+
+  /// What waits for too long, and who has gone silent: nothing of it hurries.
+  private func lookAround(_ now: MonotonicTime) {
     for answer in proposals.expired(now) { answer.resume(returning: .failure(.timedOut)) }
     for answer in reads.expired(now) { answer.resume(returning: .failure(.timedOut)) }
     // A forwarded command may have been dropped with nobody noticing; in a leader's own log it is safe.
@@ -178,20 +198,6 @@ final class ReplicaDriver: @unchecked Sendable {
     watchDisk(now)
     watchPeers(now)
     watchRemoval(now)
-    if ticks % Self.reportTicks == 0 {
-      sendReports()
-      watchPace(now)
-    }
-    if ticks % Self.membershipTicks == 0 { tendMembership(now) }
-    if ticks % Self.maintenanceTicks == 0 { maintainDisk() }
-    stepRepair()
-    if ticks % Self.hashTicks == 0, raft.role == .leader { claimHash() }
-    if ticks % Self.statusTicks == 0 {
-      if let wrong = stepScrub() { return fail("this server's memory is damaged: \(wrong)") }
-      publishStatus()
-    }
-    if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
-    turn()
   }
 
   /// Looks at the next objects in memory, unless the last walk has just ended.
@@ -299,7 +305,12 @@ final class ReplicaDriver: @unchecked Sendable {
   }
 
   private func perform(_ output: RaftOutput) {
-    options.observer?.performing(output, raft, node: options.node)
+    if let observer = options.observer {
+      let turn = ObservedTurn(
+        role: raft.role, term: raft.currentTerm, commitIndex: raft.commitIndex, durableIndex: raft.durableIndex,
+        configuration: raft.configuration)
+      observer.performing(output, turn, node: options.node)
+    }
     if let leadership = output.leadership { follow(leadership) }
     if let persist = output.persist { write(persist) }
     send(output.messages)

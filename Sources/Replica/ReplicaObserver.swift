@@ -11,7 +11,7 @@ package protocol ReplicaObserver: AnyObject, Sendable {
   /// What its disk held is not whole: it is repaired from its peers before it is made a replica of.
   func foundDamaged(_ what: String, node: NodeID)
   /// Raft has taken its turn and wants this done: the state is the one after the turn.
-  func performing(_ output: RaftOutput, _ raft: Raft, node: NodeID)
+  func performing(_ output: RaftOutput, _ turn: ObservedTurn, node: NodeID)
   /// The log's disk says that this write and all before it are durable.
   func logIsDurable(through token: PersistToken, node: NodeID)
   /// One entry was applied: what it changed, and what the state came to.
@@ -21,6 +21,15 @@ package protocol ReplicaObserver: AnyObject, Sendable {
   func installed(_ state: ObservedState, node: NodeID)
   /// The state goes to the server's own disk, or to a peer as a snapshot.
   func handingOut(_ state: ObservedState, node: NodeID)
+}
+
+/// What Raft has come to after a turn. Not all of Raft: to copy that costs more than to look at it.
+package struct ObservedTurn: Sendable {
+  package let role: Role
+  package let term: Term
+  package let commitIndex: LogIndex
+  package let durableIndex: LogIndex
+  package let configuration: Configuration
 }
 
 /// The leases that a command requires to stand at a fence.

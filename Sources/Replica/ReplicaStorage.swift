@@ -118,8 +118,12 @@ extension ReplicaDriver {
   /// Lets go of log that is durable as state, but for what servers that were away may need.
   func cutLog() {
     let applied = machine.appliedIndex
+    if stateWriter.holdsUpCut { stateWriter.holdsUpCut = false }
+    // Within its limits, as after almost every turn.
+    guard retainedBytes > options.retainedLogBytes || applied - raft.baseIndex > options.retainedLogEntries else {
+      return
+    }
     var target: LogIndex = raft.baseIndex
-    stateWriter.holdsUpCut = false
     while let first = retained.first,
       retainedBytes > options.retainedLogBytes || applied - first.index > options.retainedLogEntries,
       first.index <= raft.durableIndex

@@ -3,6 +3,7 @@ import JSON
 import Kinds
 import Replica
 import Schema
+import Synchronization
 import World
 
 /// One object that is to be written, with what must still hold of it.
@@ -17,6 +18,7 @@ struct BootstrapPlanner: Sendable {
   /// Who the fields of these objects belong to.
   private static let manager = "kube-apiserver"
   private static let user = RequestUser(name: "system:apiserver", groups: ["system:masters"])
+  private let found = FoundWhole()
 
   /// One state, one moment.
   struct Context {
@@ -30,16 +32,16 @@ struct BootstrapPlanner: Sendable {
   ) -> [BootstrapWrite] {
     let context = Context(state: state, now: now, world: world)
     // Whatever is in a namespace comes behind it.
-    var writes = ClusterBootstrap.namespaces.compactMap { ensure($0, context) { _, _ in false } }
+    var writes = keep(ClusterBootstrap.namespaces, context) { _, _ in false }
     let access = [
       RBACBootstrap.clusterRoles, RBACBootstrap.clusterRoleBindings, RBACBootstrap.roles, RBACBootstrap.roleBindings,
     ]
-    for objects in access { writes += objects.compactMap { ensure($0, context, mend: RBACReconciliation.mend) } }
-    writes += ClusterBootstrap.priorityClasses.compactMap { ensure($0, context) { _, _ in false } }
-    writes += ClusterBootstrap.storageClasses.compactMap { ensure($0, context) { _, _ in false } }
+    for objects in access { writes += keep(objects, context, mend: RBACReconciliation.mend) }
+    writes += keep(ClusterBootstrap.priorityClasses, context) { _, _ in false }
+    writes += keep(ClusterBootstrap.storageClasses, context) { _, _ in false }
     let flowControl = ClusterBootstrap.priorityLevels + ClusterBootstrap.flowSchemas
-    writes += flowControl.compactMap { ensure($0, context, mend: Self.mendFlowControl) }
-    writes += LocalAPIService.builtIn(registry).compactMap { ensure($0, context, mend: LocalAPIService.mend) }
+    writes += keep(flowControl, context, mend: Self.mendFlowControl)
+    writes += keep(LocalAPIService.builtIn(registry), context, mend: LocalAPIService.mend)
     writes += frontProxy(context)
     writes += configMaps(context).compactMap { ensure($0.object, context, mend: $0.mend) }
     writes += service(context)
@@ -49,6 +51,26 @@ struct BootstrapPlanner: Sendable {
 
   /// Changes the stored object towards the expected one; returns whether it did.
   typealias Mend = (_ stored: inout JSONValue, _ expected: JSONValue) -> Bool
+
+  /// `ensure` for objects that are always wanted the same: one that was found to be as it shall is looked at again only
+  /// when it has changed.
+  private func keep(_ objects: [JSONValue], _ context: Context, mend: Mend) -> [BootstrapWrite] {
+    objects.compactMap { wanted in
+      let key = place(wanted).key
+      let revision = context.state.object(key)?.revision
+      if let revision, found.revisions.withLock({ $0[key] == revision }) { return nil }
+      guard let write = ensure(wanted, context, mend: mend) else {
+        found.revisions.withLock { $0[key] = revision }
+        return nil
+      }
+      return write
+    }
+  }
+
+  /// The revisions at which objects that never change were last found to be as they shall.
+  private final class FoundWhole: Sendable {
+    let revisions = Mutex<[ObjectKey: Revision]>([:])
+  }
 
   /// The write that makes the object be there, and be what it shall; nil when it is.
   func ensure(_ wanted: JSONValue, _ context: Context, mend: Mend) -> BootstrapWrite? {

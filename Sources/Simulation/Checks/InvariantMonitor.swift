@@ -75,12 +75,12 @@ public final class InvariantMonitor: ReplicaObserver, @unchecked Sendable {
     report(InvariantViolation("a crash damages nothing (applied index and data are one)", node: node, what))
   }
 
-  package func performing(_ output: RaftOutput, _ raft: Raft, node: NodeID) {
+  package func performing(_ output: RaftOutput, _ turn: ObservedTurn, node: NodeID) {
     turns &+= 1
     consensus.step(
       ServerStep(
-        node: node, role: raft.role, term: raft.currentTerm, commitIndex: raft.commitIndex,
-        durableIndex: raft.durableIndex, configuration: raft.configuration, output: output))
+        node: node, role: turn.role, term: turn.term, commitIndex: turn.commitIndex,
+        durableIndex: turn.durableIndex, configuration: turn.configuration, output: output))
     collect()
   }
 

@@ -20,7 +20,7 @@ public final class SimulatedPeerTransport: PeerTransport, @unchecked Sendable {
     let control: Lane
     let bulk: Lane
   }
-  private var lanes: [NodeID: Lanes] = [:]
+  @exclusivity(unchecked) private var lanes: [NodeID: Lanes] = [:]
   fileprivate var onEvent: (@Sendable (PeerEvent) -> Void)?
 
   public init(node: NodeID, world: VirtualWorld, network: SimulatedNetwork) {
@@ -86,7 +86,7 @@ private final class Lane: @unchecked Sendable {
   private let peer: NodeID
   private unowned let owner: SimulatedPeerTransport
   private let network: SimulatedNetwork
-  private var state = State.idle
+  @exclusivity(unchecked) private var state = State.idle
   private var backoff = firstBackoff
 
   init(_ lane: PeerLane, to peer: NodeID, of owner: SimulatedPeerTransport, _ network: SimulatedNetwork) {

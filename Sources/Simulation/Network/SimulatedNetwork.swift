@@ -28,24 +28,24 @@ public final class SimulatedNetwork: @unchecked Sendable {
 
   public let simulator: Simulator
   /// One way between machines. On one machine it is next to nothing.
-  public var latency: ClosedRange<Duration> = .microseconds(100)...(.microseconds(800))
+  @exclusivity(unchecked) public var latency: ClosedRange<Duration> = .microseconds(100)...(.microseconds(800))
   /// How often something takes `slowness` longer.
-  public var slowProbability = 0.0
+  @exclusivity(unchecked) public var slowProbability = 0.0
   public var slowness: ClosedRange<Duration> = .milliseconds(1)...(.milliseconds(80))
-  public var rawFaults = RawFaults()
+  @exclusivity(unchecked) public var rawFaults = RawFaults()
   /// How long a connection waits behind a cut link before its ends give it up.
   public var patience: Duration = .seconds(20)
 
-  private var cutSince: [Link: MonotonicTime] = [:]
+  @exclusivity(unchecked) private var cutSince: [Link: MonotonicTime] = [:]
   /// Channels that hold something back, by link; in the order in which they began to.
   private var holding: [Link: [Channel]] = [:]
-  var peerStations: [HostNumber: PeerStation] = [:]
+  @exclusivity(unchecked) var peerStations: [HostNumber: PeerStation] = [:]
   var httpStations: [HostNumber: HTTPStation] = [:]
   /// Open connections, in the order in which they were made.
   private var connections: [UInt64: Connection] = [:]
   private var connectionCount: UInt64 = 0
   /// Frames and HTTP pieces that arrived, and their bytes.
-  public internal(set) var delivered: UInt64 = 0
+  @exclusivity(unchecked) public internal(set) var delivered: UInt64 = 0
   /// HTTP requests that were answered.
   public internal(set) var answered: UInt64 = 0
 
@@ -127,10 +127,10 @@ final class Channel: @unchecked Sendable {
   let link: SimulatedNetwork.Link
   private unowned let network: SimulatedNetwork
   private let receiver: VirtualWorld
-  private var lastArrival = MonotonicTime(nanoseconds: 0)
-  private var held: [@Sendable () -> Void] = []
-  private(set) var heldBytes = 0
-  private var isClosed = false
+  @exclusivity(unchecked) private var lastArrival = MonotonicTime(nanoseconds: 0)
+  @exclusivity(unchecked) private var held: [@Sendable () -> Void] = []
+  @exclusivity(unchecked) private(set) var heldBytes = 0
+  @exclusivity(unchecked) private var isClosed = false
 
   init(_ link: SimulatedNetwork.Link, to receiver: VirtualWorld, network: SimulatedNetwork) {
     self.link = link
@@ -183,7 +183,7 @@ final class Connection: @unchecked Sendable {
   let toOpener: Channel
   private unowned let network: SimulatedNetwork
   private var number: UInt64 = 0
-  private(set) var isOpen = true
+  @exclusivity(unchecked) private(set) var isOpen = true
   /// Called on the loop of the end that learns it.
   var onBreakAtOpener: (@Sendable () -> Void)?
   var onBreakAtAcceptor: (@Sendable () -> Void)?

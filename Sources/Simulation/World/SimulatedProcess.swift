@@ -10,10 +10,10 @@ public final class SimulatedHost: @unchecked Sendable {
   private static let epoch: Int64 = 1_767_225_600_000_000_000 - 1_000_000_000
 
   // The machine's monotonic clock: a line through (since, base) that `parts` per million bend.
-  private var since: UInt64 = 0
-  private var base: UInt64 = 0
-  private var driftPartsPerMillion: Int64 = 0
-  private var wallOffset: Int64 = 0
+  @exclusivity(unchecked) private var since: UInt64 = 0
+  @exclusivity(unchecked) private var base: UInt64 = 0
+  @exclusivity(unchecked) private var driftPartsPerMillion: Int64 = 0
+  @exclusivity(unchecked) private var wallOffset: Int64 = 0
 
   public init(_ name: String, simulator: Simulator) {
     self.name = name
@@ -57,11 +57,11 @@ public final class SimulatedHost: @unchecked Sendable {
 /// A process: loops that run, stand still or are gone, together.
 public final class SimulatedProcess: @unchecked Sendable {
   public let host: SimulatedHost
-  public private(set) var isAlive = true
-  public private(set) var isPaused = false
+  @exclusivity(unchecked) public private(set) var isAlive = true
+  @exclusivity(unchecked) public private(set) var isPaused = false
   private var worlds: [VirtualWorld] = []
   /// Pieces of work until the process is killed; nil: it is not to be.
-  private var jobsLeft: Int?
+  @exclusivity(unchecked) private var jobsLeft: Int?
   private var onJobsDone: (() -> Void)?
   /// Called when the process is killed.
   public var onKilled: [() -> Void] = []

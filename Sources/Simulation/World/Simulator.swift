@@ -23,7 +23,8 @@ public final class Simulator: @unchecked Sendable {
   @exclusivity(unchecked) var trace = TraceHash()
   @exclusivity(unchecked) private var timers = TimerHeap()
   @exclusivity(unchecked) private var timerCount: UInt64 = 0
-  @exclusivity(unchecked) private var runnable: [VirtualWorld] = []
+  /// Worlds are never freed (see there): who waits for its turn need not be counted.
+  @exclusivity(unchecked) private var runnable: [Unmanaged<VirtualWorld>] = []
   private var worldCount: UInt64 = 0
 
   public init(seed: UInt64) { random = SeededRandom(seed: seed) }
@@ -48,7 +49,7 @@ public final class Simulator: @unchecked Sendable {
 
   // MARK: Work
 
-  func becameRunnable(_ world: VirtualWorld) { runnable.append(world) }
+  func becameRunnable(_ world: VirtualWorld) { runnable.append(.passUnretained(world)) }
 
   func schedule(after delay: Duration, on world: VirtualWorld, _ body: @escaping @Sendable () -> Void) -> SimulatedTimer
   {
@@ -68,7 +69,7 @@ public final class Simulator: @unchecked Sendable {
   public func runOne() -> Bool {
     while !runnable.isEmpty {
       let index = runnable.count == 1 ? 0 : random.next(below: runnable.count)
-      let world = runnable[index]
+      let world = runnable[index].takeUnretainedValue()
       guard world.process.isRunning, let work = world.ready.popFirst() else {
         world.isListed = false
         runnable.swapAt(index, runnable.count - 1)
