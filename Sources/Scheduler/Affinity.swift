@@ -4,11 +4,11 @@ import JSON
 import Schema
 
 extension NodeSelector {
-  func matches(_ node: NodeState) -> Bool { matches(name: node.name, labels: node.labels) }
+  func matches(_ node: NodeFacts) -> Bool { matches(name: node.name, labels: node.labels) }
 }
 
 extension NodeSelector.Term {
-  func matches(_ node: NodeState) -> Bool { matches(name: node.name, labels: node.labels) }
+  func matches(_ node: NodeFacts) -> Bool { matches(name: node.name, labels: node.labels) }
 }
 
 /// The node affinity of a pod.

@@ -4,18 +4,28 @@ import Client
 import Schema
 
 struct ClusterSnapshot: Sendable {
-  /// Where a node was, its last state is left until another takes the place. Filters walk the table by `order`.
+  private struct Place: Sendable {
+    var node: String
+    var pod: PlacedPod
+  }
+  private struct Member: Sendable {
+    var node: NodeIndex
+    var pod: PlacedPod
+  }
+
+  /// Where a node was, its last state is left until another takes the place. Filters walk both tables by `order`.
+  private(set) var rooms: [NodeRoom] = []
   private(set) var table: [NodeState] = []
   /// In order of name: the round-robin of the filters walks it.
   private(set) var order: [NodeIndex] = []
   private var indices: [String: NodeIndex] = [:]
   private var free: [NodeIndex] = []
-  /// Pod uid → node name.
-  private var placement: [String: String] = [:]
+  /// By uid of the pod.
+  private var placement: [String: Place] = [:]
   /// Pods whose node is not known yet (or any more) wait for it.
   private var homeless: [String: [String: PlacedPod]] = [:]
   /// Placed pods by namespace: where counting begins.
-  private var members: [String: [String: NodeIndex]] = [:]
+  private var members: [String: [String: Member]] = [:]
 
   private var domains: [String: TopologyDomains] = [:]
   private var tallies = Tallies()
@@ -32,6 +42,7 @@ struct ClusterSnapshot: Sendable {
   var nodes: [NodeState] { order.map { table[$0] } }
 
   func index(of name: String) -> NodeIndex? { indices[name] }
+  func name(of index: NodeIndex) -> String { table[index].facts.name }
 
   // MARK: Nodes
 
@@ -40,40 +51,51 @@ struct ClusterSnapshot: Sendable {
       insert(node)
       return
     }
-    let old = table[index]
+    let old = table[index].facts
+    let new = NodeFacts(node)
     for image in old.images.keys { imageSizes[image]?[index] = nil }
-    let moves = domains.keys.contains { old.labels[$0] != node.metadata.labels[$0] }
+    let moves = domains.keys.contains { old.labels[$0] != new.labels[$0] }
     // Pods are counted in the domains of their node: when those change, out there and in here.
-    if moves {
-      for pod in old.pods.values { count(pod, on: index, -1) }
-      for key in domains.keys { domains[key]?.remove(index, old.labels[key]) }
-    }
-    table[index].update(node)
-    if moves {
-      for key in domains.keys { domains[key]?.put(index, node.metadata.labels[key]) }
-      for pod in old.pods.values { count(pod, on: index, 1) }
-    }
-    for (image, size) in node.images { imageSizes[image, default: [:]][index] = size }
+    let pods = moves ? table[index].pods : []
+    for pod in pods { count(pod, on: index, -1) }
+    if moves { for key in domains.keys { domains[key]?.remove(index, old.labels[key]) } }
+    table[index].facts = new
+    rooms[index].update(node, new)
+    if moves { for key in domains.keys { domains[key]?.put(index, new.labels[key]) } }
+    for pod in pods { count(pod, on: index, 1) }
+    for (image, size) in new.images { imageSizes[image, default: [:]][index] = size }
     for image in old.images.keys where imageSizes[image]?.isEmpty == true { imageSizes[image] = nil }
   }
 
   private mutating func insert(_ node: Node) {
+    let facts = NodeFacts(node)
+    var room = NodeRoom()
+    room.update(node, facts)
+    room.nominations = Int32(nominations[facts.name]?.count ?? 0)
     let index = free.popLast() ?? table.count
-    if index == table.count { table.append(NodeState(node)) } else { table[index] = NodeState(node) }
-    indices[node.name] = index
-    order.insert(index, at: position(of: node.name))
-    for key in domains.keys { domains[key]?.put(index, node.metadata.labels[key]) }
-    for (image, size) in node.images { imageSizes[image, default: [:]][index] = size }
-    for pod in homeless.removeValue(forKey: node.name)?.values ?? [:].values { settle(pod, on: index) }
+    if index == table.count {
+      table.append(NodeState(facts))
+      rooms.append(room)
+    } else {
+      table[index] = NodeState(facts)
+      rooms[index] = room
+    }
+    indices[facts.name] = index
+    order.insert(index, at: position(of: facts.name))
+    for key in domains.keys { domains[key]?.put(index, facts.labels[key]) }
+    for (image, size) in facts.images { imageSizes[image, default: [:]][index] = size }
+    for pod in homeless.removeValue(forKey: facts.name)?.values ?? [:].values { settle(pod, on: index) }
   }
 
   mutating func remove(node name: String) {
     guard let index = indices[name] else { return }
     let state = table[index]
-    for pod in state.pods.values { lift(pod.uid, from: index) }
-    if !state.pods.isEmpty { homeless[name] = state.pods }
-    for key in domains.keys { domains[key]?.remove(index, state.labels[key]) }
-    for image in state.images.keys {
+    for pod in state.pods {
+      lift(pod, from: index)
+      homeless[name, default: [:]][pod.uid] = pod
+    }
+    for key in domains.keys { domains[key]?.remove(index, state.facts.labels[key]) }
+    for image in state.facts.images.keys {
       imageSizes[image]?[index] = nil
       if imageSizes[image]?.isEmpty == true { imageSizes[image] = nil }
     }
@@ -87,46 +109,58 @@ struct ClusterSnapshot: Sendable {
   mutating func place(_ pod: PlacedPod, on node: String) {
     remove(pod: pod.uid)
     withdrawNomination(pod.uid)
-    placement[pod.uid] = node
+    placement[pod.uid] = Place(node: node, pod: pod)
     if let index = indices[node] { settle(pod, on: index) } else { homeless[node, default: [:]][pod.uid] = pod }
   }
 
   /// The pod that left, nil when it had no place.
   @discardableResult
   mutating func remove(pod uid: String) -> PlacedPod? {
-    guard let node = placement.removeValue(forKey: uid) else { return nil }
-    if let index = indices[node] { return lift(uid, from: index) }
-    let pod = homeless[node]?.removeValue(forKey: uid)
-    if homeless[node]?.isEmpty == true { homeless[node] = nil }
-    return pod
+    guard let place = placement.removeValue(forKey: uid) else { return nil }
+    if let index = indices[place.node] {
+      lift(place.pod, from: index)
+    } else {
+      homeless[place.node]?[uid] = nil
+      if homeless[place.node]?.isEmpty == true { homeless[place.node] = nil }
+    }
+    return place.pod
   }
 
+  /// What changes of a pod while it stays where it is, and no question that is counted asks for.
   mutating func refresh(_ pod: PlacedPod) {
-    if let index = placement[pod.uid].flatMap({ indices[$0] }) { table[index].refresh(pod) }
+    guard let place = placement[pod.uid],
+      place.pod.startTime != pod.startTime || place.pod.isVictim != pod.isVictim || place.pod.request != pod.request
+    else { return }
+    placement[pod.uid]?.pod = pod
+    guard let index = indices[place.node] else {
+      homeless[place.node]?[pod.uid] = pod
+      return
+    }
+    table[index].remove(place.pod)
+    table[index].add(pod)
+    rooms[index].remove(place.pod.demand)
+    rooms[index].add(pod.demand)
+    members[pod.key.namespace]?[pod.uid]?.pod = pod
   }
 
-  func node(of uid: String) -> String? { placement[uid] }
-
-  func pod(_ uid: String) -> PlacedPod? {
-    guard let name = placement[uid] else { return nil }
-    return indices[name].map { table[$0].pods[uid] } ?? homeless[name]?[uid]
-  }
+  func node(of uid: String) -> String? { placement[uid]?.node }
+  func pod(_ uid: String) -> PlacedPod? { placement[uid]?.pod }
 
   /// Counts a pod in on a node. By itself only for a moment, to see what would be if it stood there.
   mutating func settle(_ pod: PlacedPod, on index: NodeIndex) {
     table[index].add(pod)
-    members[pod.key.namespace, default: [:]][pod.uid] = index
+    rooms[index].add(pod.demand)
+    members[pod.key.namespace, default: [:]][pod.uid] = Member(node: index, pod: pod)
     count(pod, on: index, 1)
   }
 
   /// Counts a pod out. By itself only for a moment, to see what would be if it were gone.
-  @discardableResult
-  mutating func lift(_ uid: String, from index: NodeIndex) -> PlacedPod? {
-    guard let pod = table[index].remove(uid: uid) else { return nil }
-    members[pod.key.namespace]?[uid] = nil
+  mutating func lift(_ pod: PlacedPod, from index: NodeIndex) {
+    table[index].remove(pod)
+    rooms[index].remove(pod.demand)
+    members[pod.key.namespace]?[pod.uid] = nil
     if members[pod.key.namespace]?.isEmpty == true { members[pod.key.namespace] = nil }
     count(pod, on: index, -1)
-    return pod
   }
 
   private mutating func count(_ pod: PlacedPod, on index: NodeIndex, _ delta: Int32) {
@@ -148,7 +182,7 @@ struct ClusterSnapshot: Sendable {
   mutating func know(_ key: String) -> TopologyDomains {
     if let known = domains[key] { return known }
     var fresh = TopologyDomains()
-    for index in order { fresh.put(index, table[index].labels[key]) }
+    for index in order { fresh.put(index, table[index].facts.labels[key]) }
     domains[key] = fresh
     return fresh
   }
@@ -158,10 +192,9 @@ struct ClusterSnapshot: Sendable {
     if let known = tallies.answer(question) { return known }
     let domains = question.topologyKey.map { know($0) }
     var counts = DomainCounts()
-    func add(_ pods: [String: NodeIndex]) {
-      for (uid, index) in pods {
-        guard let pod = table[index].pods[uid], question.matches(pod) else { continue }
-        counts.add(1, to: domains.map { $0.domain(of: index) } ?? Int32(index))
+    func add(_ pods: [String: Member]) {
+      for member in pods.values where question.matches(member.pod) {
+        counts.add(1, to: domains.map { $0.domain(of: member.node) } ?? Int32(member.node))
       }
     }
     if let namespaces = question.matchers.first?.namespaces {
@@ -183,12 +216,14 @@ struct ClusterSnapshot: Sendable {
     withdrawNomination(pod.uid)
     nominations[node, default: [:]][pod.uid] = pod
     nominatedNode[pod.uid] = node
+    if let index = indices[node] { rooms[index].nominations += 1 }
   }
 
   mutating func withdrawNomination(_ uid: String) {
     guard let node = nominatedNode.removeValue(forKey: uid) else { return }
     nominations[node]?[uid] = nil
     if nominations[node]?.isEmpty == true { nominations[node] = nil }
+    if let index = indices[node] { rooms[index].nominations -= 1 }
   }
 
   func nomination(of uid: String) -> String? { nominatedNode[uid] }
@@ -206,7 +241,7 @@ struct ClusterSnapshot: Sendable {
     var high = order.count
     while low < high {
       let middle = (low + high) / 2
-      if table[order[middle]].name < name { low = middle + 1 } else { high = middle }
+      if table[order[middle]].facts.name < name { low = middle + 1 } else { high = middle }
     }
     return low
   }

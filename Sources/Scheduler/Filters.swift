@@ -1,85 +1,15 @@
-// Why a node cannot take a pod, in the words of kube-scheduler (spec/6 §6.6): the filters that look at one node alone.
+// The filters that look at one node alone, and the message that tells what became of all (spec/6 §6.1, §6.6).
 import Client
 import Schema
 
-/// A node's refusal.
-enum Refusal: Hashable, Sendable {
-  case unschedulable
-  case otherNodeRequested
-  case untolerated(Taint)
-  case nodeAffinity
-  case hostPorts
-  case tooManyPods
-  /// `everEnough`: the node has as much when it is empty.
-  case insufficient(String, everEnough: Bool)
-  case topologySpread
-  case topologyLabelMissing
-  case podAffinity
-  case podAntiAffinity
-  case othersAntiAffinity
-  case volumeNodeAffinity
-  case volumesNotFound
-
-  var reason: String {
-    switch self {
-    case .unschedulable: "node(s) were unschedulable"
-    case .otherNodeRequested: "node(s) didn't match the requested node name"
-    case .untolerated(let taint): "node(s) had untolerated taint {\(taint.key): \(taint.value)}"
-    case .nodeAffinity: "node(s) didn't match Pod's node affinity/selector"
-    case .hostPorts: "node(s) didn't have free ports for the requested pod ports"
-    case .tooManyPods: "Too many pods"
-    case .insufficient(let resource, _): "Insufficient \(resource)"
-    case .topologySpread: "node(s) didn't match pod topology spread constraints"
-    case .topologyLabelMissing: "node(s) didn't match pod topology spread constraints (missing required label)"
-    case .podAffinity: "node(s) didn't match pod affinity rules"
-    case .podAntiAffinity: "node(s) didn't match pod anti-affinity rules"
-    case .othersAntiAffinity: "node(s) didn't satisfy existing pods anti-affinity rules"
-    case .volumeNodeAffinity: "node(s) had volume node affinity conflict"
-    case .volumesNotFound: "node(s) didn't find available persistent volumes to bind"
-    }
-  }
-
-  /// Removing pods from the node may cure it (Unschedulable; otherwise UnschedulableAndUnresolvable).
-  var isResolvable: Bool {
-    switch self {
-    case .hostPorts, .tooManyPods, .topologySpread, .podAntiAffinity, .othersAntiAffinity: true
-    case .insufficient(_, let everEnough): everEnough
-    case .unschedulable, .otherNodeRequested, .untolerated, .nodeAffinity, .topologyLabelMissing, .podAffinity,
-      .volumeNodeAffinity, .volumesNotFound:
-      false
-    }
-  }
-
-  /// The changes after which it may not hold any more.
-  var cures: ClusterChange {
-    switch self {
-    case .podAffinity, .topologySpread: [.nodes, .podPlaced, .podRemoved]
-    case .volumeNodeAffinity, .volumesNotFound: [.nodes, .volumes]
-    default: isResolvable ? [.nodes, .podRemoved] : .nodes
-    }
-  }
-}
-
 enum NodeFilters {
-  /// The refusals of the first plugin that has any, in the default profile's order; empty when the node will do.
-  static func refusals(_ pod: PodToSchedule, _ node: NodeState) -> [Refusal] {
-    if node.isUnschedulable && !pod.toleratesUnschedulable { return [.unschedulable] }
-    if !pod.nodeName.isEmpty && pod.nodeName != node.name { return [.otherNodeRequested] }
-    if node.hasHardTaints, let taint = untoleratedTaint(pod, node) {
-      return [.untolerated(Taint(key: taint.key, value: taint.value, effect: taint.effect))]
-    }
-    if pod.choosesNodes && !matchesNodeAffinity(pod, node) { return [.nodeAffinity] }
-    if !pod.hostPorts.isEmpty && node.conflicts(with: pod.hostPorts) { return [.hostPorts] }
-    return SchedulerMutant.resourcesIgnored.isActive ? [] : node.load.shortages(pod.request)
-  }
-
-  static func untoleratedTaint(_ pod: PodToSchedule, _ node: NodeState) -> Taint? {
+  static func untoleratedTaint(_ pod: PodToSchedule, _ node: NodeFacts) -> Taint? {
     node.taints.first { taint in
       taint.effect != "PreferNoSchedule" && !pod.tolerations.contains { $0.tolerates(taint) }
     }
   }
 
-  static func matchesNodeAffinity(_ pod: PodToSchedule, _ node: NodeState) -> Bool {
+  static func matchesNodeAffinity(_ pod: PodToSchedule, _ node: NodeFacts) -> Bool {
     pod.nodeSelector.allSatisfy { node.labels[$0.key] == $0.value }
       && (pod.nodeAffinity.required?.matches(node) ?? true)
   }
@@ -88,8 +18,9 @@ enum NodeFilters {
 /// "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable. preemption: …"
 struct FitError: Error, Sendable {
   var nodeCount: Int
-  /// How many nodes refuse for each reason; a node may have several.
-  var reasons: [Refusal: Int] = [:]
+  /// How many nodes refuse for each reason of `RefusalSet`; a node may have several.
+  private var counts = [Int](repeating: 0, count: RefusalSet.refusals.count)
+  private var explained: [Refusal: Int] = [:]
   /// Nodes where removing pods may help.
   var resolvable: [NodeIndex] = []
   /// Why no node was even asked.
@@ -97,9 +28,28 @@ struct FitError: Error, Sendable {
   /// What became of the attempt to make room, as the tail of the message.
   var preemption = ""
 
-  mutating func add(_ refusals: [Refusal], of node: NodeIndex) {
-    for refusal in refusals { reasons[refusal, default: 0] += 1 }
-    if refusals.allSatisfy(\.isResolvable) { resolvable.append(node) }
+  init(nodeCount: Int, obstacle: String? = nil) {
+    self.nodeCount = nodeCount
+    self.obstacle = obstacle
+  }
+
+  mutating func add(_ answer: NodeAnswer, of node: NodeIndex) {
+    switch answer {
+    case .fits: return
+    case .refused(let set):
+      set.forEach { counts[$0] += 1 }
+      if set.isResolvable { resolvable.append(node) }
+    case .explained(let refusals):
+      for refusal in refusals { explained[refusal, default: 0] += 1 }
+      if refusals.allSatisfy(\.isResolvable) { resolvable.append(node) }
+    }
+  }
+
+  /// How many nodes refuse for each reason.
+  var reasons: [Refusal: Int] {
+    var reasons = explained
+    for (bit, count) in counts.enumerated() where count > 0 { reasons[RefusalSet.refusals[bit], default: 0] += count }
+    return reasons
   }
 
   /// The changes after which the pod should be tried again.

@@ -57,14 +57,17 @@ struct AffinityState: Sendable {
     attraction += affinity.preferred.map { count([$0.term.matcher], $0.term.topologyKey, weight: $0.weight) }
   }
 
-  func refusal(_ node: NodeIndex) -> Refusal? {
-    if !near.isEmpty {
-      guard near.allSatisfy({ $0.domains.domain(of: node) >= 0 }) else { return .podAffinity }
-      guard mayStartGroup || near.allSatisfy({ $0.count(on: node) > 0 }) else { return .podAffinity }
+  func answer(_ node: NodeIndex) -> NodeAnswer {
+    if isIndifferent { return .fits }
+    for position in near.indices where near[position].domains.domain(of: node) < 0 { return .refused(.podAffinity) }
+    if !mayStartGroup {
+      for position in near.indices where near[position].count(on: node) == 0 { return .refused(.podAffinity) }
     }
-    if far.contains(where: { $0.count(on: node) > 0 }) { return .podAntiAffinity }
-    if forbidden.contains(where: { $0.count(on: node) > 0 }) { return .othersAntiAffinity }
-    return nil
+    for position in far.indices where far[position].count(on: node) > 0 { return .refused(.podAntiAffinity) }
+    for position in forbidden.indices where forbidden[position].count(on: node) > 0 {
+      return .refused(.othersAntiAffinity)
+    }
+    return .fits
   }
 
   /// 0…100 for each node; nil when no pod attracts or repels this one anywhere.

@@ -78,20 +78,19 @@ struct Preemption {
     let nodes = error.resolvable
     let wanted = min(nodes.count, max(Self.minimumCandidates, nodes.count * Self.candidatePercent / 100))
     let offset = nodes.isEmpty ? 0 : Int.random(in: 0..<nodes.count, using: &chance)
-    let onlyRoomMatters =
-      pod.hostPorts.isEmpty && !pod.spread.contains(where: \.isHard)
-      && AffinityState(pod, &snapshot, scoring: false).isIndifferent
+    let fit = FitState(pod, &snapshot, scoring: false)
+    let roomOnly = fit.onlyRoomMatters
     for step in nodes.indices {
       // Enough to choose from, one at least that breaks no budget.
       if candidates.count >= wanted && candidates.contains(where: { $0.violations == 0 }) { break }
-      switch attempt(on: nodes[(offset + step) % nodes.count], &snapshot, onlyRoomMatters: onlyRoomMatters) {
+      switch attempt(on: nodes[(offset + step) % nodes.count], &snapshot, roomOnly: roomOnly) {
       case .candidate(let candidate): candidates.append(candidate)
       case .nothingToRemove: victimless += 1
       case .stillRefused(let refusals): for refusal in refusals { refused[refusal, default: 0] += 1 }
       }
     }
     if let best = Self.best(candidates) {
-      return .victims(best.victims, node: snapshot.table[best.node].name)
+      return .victims(best.victims, node: snapshot.name(of: best.node))
     }
     return .helpless(
       FitError.text(
@@ -107,44 +106,47 @@ struct Preemption {
     guard let name = snapshot.nomination(of: pod.placed.uid), let index = snapshot.index(of: name),
       error.resolvable.contains(index)
     else { return false }
-    return snapshot.table[index].pods.values.contains { $0.isVictim && $0.priority < pod.placed.priority }
+    return snapshot.table[index].pods.contains { $0.isVictim && $0.priority < pod.placed.priority }
   }
 
   // MARK: One node
 
   /// Takes all pods of lower priority off the node, and puts back as many as fit beside the new one.
-  private func attempt(
-    on node: NodeIndex, _ snapshot: inout ClusterSnapshot, onlyRoomMatters: Bool
-  ) -> Attempt {
-    let lower = snapshot.table[node].pods.values.filter { $0.priority < pod.placed.priority }
+  private func attempt(on node: NodeIndex, _ snapshot: inout ClusterSnapshot, roomOnly: Bool) -> Attempt {
+    let pods = snapshot.table[node].pods
+    let lower = pods[(pods.firstIndex { $0.priority < pod.placed.priority } ?? pods.count)...]
     guard !lower.isEmpty else { return .nothingToRemove }
-    let ordered = lower.sorted(by: PlacedPod.mostImportantFirst)
-    let roomOnly = onlyRoomMatters && snapshot.nominations[snapshot.table[node].name] == nil
-    var trial = Trial(pod, node, snapshot, roomOnly: roomOnly)
+    var trial = Trial(pod, node, snapshot, roomOnly: roomOnly && snapshot.rooms[node].nominations == 0)
     defer { trial.end(&snapshot) }
-    for other in ordered { trial.remove(other, &snapshot) }
-    let refusals = trial.refusals(&snapshot)
-    guard refusals.isEmpty else { return .stillRefused(refusals) }
-    let (violating, others) = splitByBudgets(ordered)
+    for other in lower { trial.remove(other, &snapshot) }
+    let answer = trial.answer(&snapshot)
+    guard answer.fits else { return .stillRefused(answer.refusals) }
     var victims: [PlacedPod] = []
     var violations = 0
-    for (group, violates) in [(violating, true), (others, false)] {
-      for other in group {
+    /// Those that no longer fit beside the new one have to go.
+    func putBack(_ pods: some Sequence<PlacedPod>) {
+      for other in pods {
         trial.putBack(other, &snapshot)
-        guard !trial.refusals(&snapshot).isEmpty else { continue }
+        guard !trial.answer(&snapshot).fits else { continue }
         trial.remove(other, &snapshot)
         victims.append(other)
-        if violates { violations += 1 }
       }
     }
+    if allowances.isEmpty {
+      putBack(lower)
+    } else {
+      let (violating, others) = splitByBudgets(lower)
+      putBack(violating)
+      violations = victims.count
+      putBack(others)
+      victims.sort(by: PlacedPod.mostImportantFirst)
+    }
     guard !victims.isEmpty else { return .stillRefused([]) }
-    victims.sort(by: PlacedPod.mostImportantFirst)
     return .candidate(Candidate(node: node, victims: victims, violations: violations))
   }
 
   /// Pods whose removal some budget does not allow, those before them having been counted; and the others.
-  private func splitByBudgets(_ pods: [PlacedPod]) -> (violating: [PlacedPod], others: [PlacedPod]) {
-    guard !allowances.isEmpty else { return ([], pods) }
+  private func splitByBudgets(_ pods: ArraySlice<PlacedPod>) -> (violating: [PlacedPod], others: [PlacedPod]) {
     var left = allowances
     var violating: [PlacedPod] = []
     var others: [PlacedPod] = []
@@ -190,37 +192,38 @@ struct Preemption {
 /// changed, and changed back.
 private struct Trial {
   private let pod: PodToSchedule
+  private let demand: RoomDemand
   private let node: NodeIndex
   private let roomOnly: Bool
-  private var load: NodeLoad
+  private var room: NodeRoom
   private var removed: [String: PlacedPod] = [:]
 
-  init(_ pod: PodToSchedule, _ node: NodeIndex, _ snapshot: ClusterSnapshot, roomOnly: Bool) {
+  init(_ pod: PodToSchedule, _ node: NodeIndex, _ snapshot: borrowing ClusterSnapshot, roomOnly: Bool) {
     self.pod = pod
     self.node = node
     self.roomOnly = roomOnly
-    load = snapshot.table[node].load
+    demand = pod.placed.demand
+    room = snapshot.rooms[node]
   }
 
   mutating func remove(_ other: PlacedPod, _ snapshot: inout ClusterSnapshot) {
-    load.remove(other.request)
-    guard !roomOnly else { return }
+    guard !roomOnly else { return room.remove(other.demand) }
     removed[other.uid] = other
-    snapshot.lift(other.uid, from: node)
+    snapshot.lift(other, from: node)
   }
 
   mutating func putBack(_ other: PlacedPod, _ snapshot: inout ClusterSnapshot) {
-    load.add(other.request)
-    guard !roomOnly else { return }
+    guard !roomOnly else { return room.add(other.demand) }
     removed[other.uid] = nil
     snapshot.settle(other, on: node)
   }
 
-  /// Why the pod does not fit now. Nodes come here only when what cannot be cured by removing pods does not stand against
-  /// it: where only room matters, room alone is asked for.
-  func refusals(_ snapshot: inout ClusterSnapshot) -> [Refusal] {
-    if roomOnly { return load.shortages(pod.request) }
-    return FitState(pod, &snapshot, scoring: false).refusals(pod, node, &snapshot)
+  /// What the node says now. Nodes come here only when what cannot be cured by removing pods does not stand against the
+  /// pod: where only room matters, room alone is asked for.
+  func answer(_ snapshot: inout ClusterSnapshot) -> NodeAnswer {
+    guard roomOnly else { return FitState(pod, &snapshot, scoring: false).answer(node, &snapshot) }
+    let shortages = room.shortages(demand)
+    return shortages.isEmpty ? .fits : .refused(shortages)
   }
 
   mutating func end(_ snapshot: inout ClusterSnapshot) {

@@ -46,12 +46,27 @@ struct Resources: Hashable, Sendable {
   }
 }
 
+/// What a pod asks of `NodeRoom`: numbers only.
+struct RoomDemand: Hashable, Sendable, BitwiseCopyable {
+  var milliCPU: Int64
+  var memory: Int64
+  var ephemeralStorage: Int64
+  var scoredMilliCPU: Int64
+  var scoredMemory: Int64
+}
+
 /// What a pod asks for: for fitting, and for scoring (where a container without request still counts for something).
 struct PodRequest: Hashable, Sendable {
   var resources = Resources()
   /// With 100 m CPU and 200 MiB for containers that ask for nothing (spec/6 §6.1).
   var scoredMilliCPU: Int64 = 0
   var scoredMemory: Int64 = 0
+
+  var demand: RoomDemand {
+    RoomDemand(
+      milliCPU: resources.milliCPU, memory: resources.memory, ephemeralStorage: resources.ephemeralStorage,
+      scoredMilliCPU: scoredMilliCPU, scoredMemory: scoredMemory)
+  }
 
   private static let defaultMilliCPU: Int64 = 100
   private static let defaultMemory: Int64 = 200 << 20

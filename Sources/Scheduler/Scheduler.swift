@@ -238,7 +238,7 @@ public final class Scheduler: Sendable {
 
   private func choice(of pod: PodToSchedule, on node: String, _ snapshot: ClusterSnapshot) -> VolumeChoice {
     guard let volumes = pod.volumes, let index = snapshot.index(of: node) else { return VolumeChoice() }
-    return volumes.choice(node, snapshot.table[index].labels) ?? VolumeChoice()
+    return volumes.choice(node, snapshot.table[index].facts.labels) ?? VolumeChoice()
   }
 
   /// What follows when no node will do: room is made, or the pod waits.

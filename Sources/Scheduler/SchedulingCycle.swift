@@ -28,23 +28,23 @@ struct SchedulingCycle: Sendable {
       let position = startIndex + visited
       let index = snapshot.order[position < count ? position : position - count]
       visited += 1
-      let refusals = fit.refusals(pod, index, &snapshot)
-      if refusals.isEmpty { feasible.append(index) } else { error.add(refusals, of: index) }
+      let answer = fit.answer(index, &snapshot)
+      if answer.fits { feasible.append(index) } else { error.add(answer, of: index) }
     }
     startIndex = (startIndex + visited) % count
     guard let first = feasible.first else { return .failure(error) }
-    guard feasible.count > 1 else { return .success(snapshot.table[first].name) }
+    guard feasible.count > 1 else { return .success(snapshot.name(of: first)) }
     let totals = NodeScores.totals(pod, feasible, snapshot, spread: fit.spread, affinity: fit.affinity)
     let best = totals.max() ?? 0
     let winners = totals.indices.filter { totals[$0] == best }
-    return .success(snapshot.table[feasible[winners.randomElement(using: &chance) ?? 0]].name)
+    return .success(snapshot.name(of: feasible[winners.randomElement(using: &chance) ?? 0]))
   }
 
   /// The node where room has been made for the pod, if it will do: others need not be asked.
   private func nominatedNode(of pod: PodToSchedule, in snapshot: inout ClusterSnapshot) -> String? {
     guard let name = snapshot.nomination(of: pod.placed.uid), let index = snapshot.index(of: name) else { return nil }
     let fit = FitState(pod, &snapshot, scoring: false)
-    return fit.refusals(pod, index, &snapshot).isEmpty ? name : nil
+    return fit.answer(index, &snapshot).fits ? name : nil
   }
 
   /// Adaptive: 50 − nodes/125 percent, never under 5, never under 100 nodes.
@@ -55,37 +55,77 @@ struct SchedulingCycle: Sendable {
   }
 }
 
-/// Everything that decides whether nodes will do for one pod, while nothing moves.
+/// Everything that decides whether nodes will do for one pod, while nothing moves. What the pod does not ask for is known
+/// once and not looked for on every node.
 struct FitState: Sendable {
+  let pod: PodToSchedule
   let spread: SpreadState
   let affinity: AffinityState
+  private let demand: RoomDemand
+  private let asksForExtended: Bool
+  private let asksForPorts: Bool
+  private let asksForNode: Bool
+  private let choosesNodes: Bool
 
   init(_ pod: PodToSchedule, _ snapshot: inout ClusterSnapshot, scoring: Bool) {
+    self.pod = pod
     spread = SpreadState(pod, &snapshot, scoring: scoring)
     affinity = AffinityState(pod, &snapshot, scoring: scoring)
+    demand = pod.placed.demand
+    asksForExtended = !pod.request.resources.extended.isEmpty
+    asksForPorts = !pod.hostPorts.isEmpty
+    asksForNode = !pod.nodeName.isEmpty
+    choosesNodes = pod.choosesNodes
   }
 
-  /// Empty when the node will do: as it is, and also when the pods have come for which room is being made there, if
-  /// they are no less important (they may never come: what only they would make possible does not count).
-  func refusals(_ pod: PodToSchedule, _ index: NodeIndex, _ snapshot: inout ClusterSnapshot) -> [Refusal] {
-    let refusals = refusalsAsItIs(pod, index, snapshot)
-    guard refusals.isEmpty, !snapshot.nominations.isEmpty else { return refusals }
-    let expected = (snapshot.nominations[snapshot.table[index].name] ?? [:]).values.filter {
+  /// Of what other pods hold, only `NodeRoom` can stand against this one.
+  var onlyRoomMatters: Bool {
+    !asksForPorts && !asksForExtended && pod.volumes == nil && !spread.mayRefuse && affinity.isIndifferent
+  }
+
+  /// What the node says as it is, and also when the pods have come for which room is being made there, if they are no less
+  /// important (they may never come: what only they would make possible does not count).
+  func answer(_ index: NodeIndex, _ snapshot: inout ClusterSnapshot) -> NodeAnswer {
+    let answer = answerAsItIs(index, snapshot)
+    guard answer.fits, snapshot.rooms[index].nominations > 0 else { return answer }
+    let expected = (snapshot.nominations[snapshot.name(of: index)] ?? [:]).values.filter {
       $0.priority >= pod.placed.priority && $0.uid != pod.placed.uid
     }
-    guard !expected.isEmpty else { return [] }
+    guard !expected.isEmpty else { return .fits }
+    if onlyRoomMatters, expected.allSatisfy({ $0.affinity == nil }) {
+      var room = snapshot.rooms[index]
+      for other in expected { room.add(other.demand) }
+      let refusals = room.shortages(demand)
+      return refusals.isEmpty || SchedulerMutant.resourcesIgnored.isActive ? .fits : .refused(refusals)
+    }
     for other in expected { snapshot.settle(other, on: index) }
-    defer { for other in expected { snapshot.lift(other.uid, from: index) } }
-    return FitState(pod, &snapshot, scoring: false).refusalsAsItIs(pod, index, snapshot)
+    defer { for other in expected { snapshot.lift(other, from: index) } }
+    return FitState(pod, &snapshot, scoring: false).answerAsItIs(index, snapshot)
   }
 
-  private func refusalsAsItIs(_ pod: PodToSchedule, _ index: NodeIndex, _ snapshot: ClusterSnapshot) -> [Refusal] {
-    let refusals = NodeFilters.refusals(pod, snapshot.table[index])
-    guard refusals.isEmpty else { return refusals }
-    if let volumes = pod.volumes {
-      let node = snapshot.table[index]
-      if let refusal = volumes.refusal(node.name, node.labels) { return [refusal] }
+  /// The refusals of the first plugin that has any, in the default profile's order.
+  func answerAsItIs(_ index: NodeIndex, _ snapshot: borrowing ClusterSnapshot) -> NodeAnswer {
+    let room = snapshot.rooms[index]
+    if room.isUnschedulable && !pod.toleratesUnschedulable { return .refused(.unschedulable) }
+    if asksForNode && pod.nodeName != snapshot.table[index].facts.name { return .refused(.otherNodeRequested) }
+    if room.hasHardTaints, let taint = NodeFilters.untoleratedTaint(pod, snapshot.table[index].facts) {
+      return .explained([.untolerated(Taint(key: taint.key, value: taint.value, effect: taint.effect))])
     }
-    return (spread.refusal(index) ?? affinity.refusal(index)).map { [$0] } ?? []
+    if choosesNodes && !NodeFilters.matchesNodeAffinity(pod, snapshot.table[index].facts) {
+      return .refused(.nodeAffinity)
+    }
+    if asksForPorts && snapshot.table[index].conflicts(with: pod.hostPorts) { return .refused(.hostPorts) }
+    let shortages = room.shortages(demand)
+    if asksForExtended {
+      let more = snapshot.table[index].shortages(ofExtended: pod.request.resources.extended)
+      if !more.isEmpty { return .explained(NodeAnswer.refused(shortages).refusals + more) }
+    }
+    if !shortages.isEmpty && !SchedulerMutant.resourcesIgnored.isActive { return .refused(shortages) }
+    if let volumes = pod.volumes {
+      let node = snapshot.table[index].facts
+      if let refusal = volumes.refusal(node.name, node.labels) { return .explained([refusal]) }
+    }
+    let refusals = spread.refusals(index)
+    return refusals.isEmpty ? affinity.answer(index) : .refused(refusals)
   }
 }

@@ -20,20 +20,23 @@ enum NodeScores {
     _ pod: PodToSchedule, _ nodes: [NodeIndex], _ snapshot: ClusterSnapshot, spread: SpreadState,
     affinity: AffinityState
   ) -> [Int64] {
+    let demand = pod.request.demand
+    var hasSoftTaints = false
     var totals = nodes.map { index in
-      let load = snapshot.table[index].load
-      return leastAllocated(pod, load) * Weight.resourcesFit + balanced(pod, load) * Weight.balancedAllocation
+      let room = snapshot.rooms[index]
+      if room.hasSoftTaints { hasSoftTaints = true }
+      return leastAllocated(demand, room) * Weight.resourcesFit + balanced(demand, room) * Weight.balancedAllocation
     }
     func add(_ scores: [Int64], weight: Int64) {
       for (index, score) in scores.enumerated() { totals[index] += score * weight }
     }
     if let scores = imageLocality(pod, nodes, snapshot) { add(scores, weight: Weight.imageLocality) }
-    if nodes.contains(where: { snapshot.table[$0].hasSoftTaints }) {
-      let taints = nodes.map { untoleratedPreferences(pod, snapshot.table[$0]) }
+    if hasSoftTaints {
+      let taints = nodes.map { untoleratedPreferences(pod, snapshot.table[$0].facts) }
       add(normalized(taints, reversed: true), weight: Weight.taintToleration)
     }
     if !pod.nodeAffinity.preferred.isEmpty {
-      let terms = nodes.map { preferredTerms(pod, snapshot.table[$0]) }
+      let terms = nodes.map { preferredTerms(pod, snapshot.table[$0].facts) }
       add(normalized(terms, reversed: false), weight: Weight.nodeAffinity)
     }
     if let scores = spread.scores(nodes) { add(scores, weight: Weight.topologySpread) }
@@ -51,23 +54,20 @@ enum NodeScores {
     }
   }
 
-  private static func leastAllocated(_ pod: PodToSchedule, _ load: NodeLoad) -> Int64 {
+  private static func leastAllocated(_ demand: RoomDemand, _ room: NodeRoom) -> Int64 {
     func free(_ used: Int64, _ capacity: Int64) -> Int64 {
       capacity <= 0 || used > capacity ? 0 : (capacity - used) * maximum / capacity
     }
     return
-      (free(load.scoredMilliCPU + pod.request.scoredMilliCPU, load.allocatable.milliCPU)
-      + free(load.scoredMemory + pod.request.scoredMemory, load.allocatable.memory)) / 2
+      (free(room.scoredMilliCPU + demand.scoredMilliCPU, room.milliCPU)
+      + free(room.scoredMemory + demand.scoredMemory, room.memory)) / 2
   }
 
   /// CPU and memory used in equal parts leave room that fits more.
-  private static func balanced(_ pod: PodToSchedule, _ load: NodeLoad) -> Int64 {
-    func fraction(_ used: Int64, _ capacity: Int64) -> Double? {
-      capacity <= 0 ? nil : min(1, Double(used) / Double(capacity))
-    }
-    let cpu = fraction(load.requested.milliCPU + pod.request.resources.milliCPU, load.allocatable.milliCPU)
-    let memory = fraction(load.requested.memory + pod.request.resources.memory, load.allocatable.memory)
-    guard let cpu, let memory else { return maximum }
+  private static func balanced(_ demand: RoomDemand, _ room: NodeRoom) -> Int64 {
+    guard room.milliCPU > 0, room.memory > 0 else { return maximum }
+    let cpu = min(1, Double(room.requestedMilliCPU + demand.milliCPU) / Double(room.milliCPU))
+    let memory = min(1, Double(room.requestedMemory + demand.memory) / Double(room.memory))
     return Int64((1 - (cpu - memory).magnitude / 2) * Double(maximum))
   }
 
@@ -91,14 +91,14 @@ enum NodeScores {
     }
   }
 
-  private static func untoleratedPreferences(_ pod: PodToSchedule, _ node: NodeState) -> Int64 {
+  private static func untoleratedPreferences(_ pod: PodToSchedule, _ node: NodeFacts) -> Int64 {
     node.taints.reduce(0) { count, taint in
       let isTolerated = pod.tolerations.contains { $0.tolerates(taint) }
       return taint.effect == "PreferNoSchedule" && !isTolerated ? count + 1 : count
     }
   }
 
-  private static func preferredTerms(_ pod: PodToSchedule, _ node: NodeState) -> Int64 {
+  private static func preferredTerms(_ pod: PodToSchedule, _ node: NodeFacts) -> Int64 {
     pod.nodeAffinity.preferred.reduce(0) { $1.term.matches(node) ? $0 + $1.weight : $0 }
   }
 }

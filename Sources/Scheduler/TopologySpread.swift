@@ -88,7 +88,7 @@ struct SpreadState: Sendable {
     for index in snapshot.order {
       let domain = domains.domain(of: index)
       guard domain >= 0, others.allSatisfy({ $0.domain(of: index) >= 0 }) else { continue }
-      let node = snapshot.table[index]
+      let node = snapshot.table[index].facts
       if constraint.honorsNodeAffinity && !NodeFilters.matchesNodeAffinity(pod, node) { continue }
       if constraint.honorsTaints && NodeFilters.untoleratedTaint(pod, node) != nil { continue }
       seen[Int(domain)] = true
@@ -101,14 +101,17 @@ struct SpreadState: Sendable {
     return (counts, count, count == 0 ? 0 : minimum)
   }
 
-  func refusal(_ node: NodeIndex) -> Refusal? {
-    for prepared in hard {
-      let domain = prepared.domains.domain(of: node)
+  var mayRefuse: Bool { !hard.isEmpty }
+
+  /// The first constraint that is not met; empty when all are.
+  func refusals(_ node: NodeIndex) -> RefusalSet {
+    for position in hard.indices {
+      let domain = hard[position].domains.domain(of: node)
       guard domain >= 0 else { return .topologyLabelMissing }
-      let here = prepared.counts[domain] + (prepared.podMatches ? 1 : 0)
-      if here - prepared.minimum > prepared.constraint.maxSkew { return .topologySpread }
+      let here = hard[position].counts[domain] + (hard[position].podMatches ? 1 : 0)
+      if here - hard[position].minimum > hard[position].constraint.maxSkew { return .topologySpread }
     }
-    return nil
+    return []
   }
 
   /// 0…100 for each node, fewer matching pods being better; nil when the pod has no soft constraint.
@@ -152,11 +155,16 @@ struct SpreadState: Sendable {
 
   /// Domains weigh by the logarithm of their number, so that many small ones do not drown a few large ones. By a series;
   /// the package has no mathematics library to import here.
-  private static func weight(of domains: Int) -> Double {
+  static func weight(of domains: Int) -> Double {
     let value = Double(domains) + 2
     let t = (value.significand - 1) / (value.significand + 1)
-    let square = t * t
-    let series = 2 * t * (1 + square / 3 + square * square / 5 + square * square * square / 7)
-    return Double(value.exponent) * 0.693_147_180_559_945_3 + series
+    var sum = 0.0
+    var power = t
+    // The significand is below 2, t therefore below 1/3: what follows is below 1e-17.
+    for divisor in stride(from: 1.0, through: 33, by: 2) {
+      sum += power / divisor
+      power *= t * t
+    }
+    return Double(value.exponent) * 0.693_147_180_559_945_3 + 2 * sum
   }
 }

@@ -277,7 +277,7 @@ import Testing
       var total = 0
       let domains = bench.snapshot.know("zone")
       for index in bench.snapshot.order {
-        let count = bench.snapshot.table[index].pods.values.count { selector.matches($0.labels) }
+        let count = bench.snapshot.table[index].pods.count { selector.matches($0.labels) }
         #expect(bench.snapshot.tally(questions[2])[Int32(index)] == Int64(count))
         total += count
         zones[domains.domain(of: index), default: 0] += Int64(count)

@@ -48,7 +48,7 @@ import Testing
     #expect(chosen.names == ["b", "a"])
     // It was a thought: all stand where they stood.
     #expect(bench.snapshot.nodes[0].pods.count == 4)
-    #expect(bench.snapshot.nodes[0].load.requested.milliCPU == 4000)
+    #expect(bench.snapshot.rooms[0].requestedMilliCPU == 4000)
   }
 
   @Test func nobodyGoesWhereItWouldNotHelp() {
