@@ -20,7 +20,7 @@ enum PackageSources {
       return file
     }
 
-  private static func files(under folder: String) -> [SourceFile] {
+  static func files(under folder: String) -> [SourceFile] {
     let base = root.appendingPathComponent(folder)
     let enumerator = FileManager.default.enumerator(at: base, includingPropertiesForKeys: nil)
     var files: [SourceFile] = []

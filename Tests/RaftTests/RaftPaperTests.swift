@@ -118,6 +118,33 @@ private func withoutPreVote(_ options: inout RaftOptions) { options.preVote = fa
     #expect(server.receive(vote(), from: 3, term: 2).map(\.body) == [grant])
   }
 
+  /// Figure 2, rules for followers: the timeout begins anew with a vote that is given, and with no other.
+  @Test(arguments: [true, false]) func onlyAVoteThatIsGivenBeginsTheTimeoutAnew(granted: Bool) {
+    var server = TestServer(term: 2, log: [1, 1], adjust: withoutPreVote)
+    var ticks = 0
+    var undisturbed = server
+    while undisturbed.raft.role == .follower {
+      _ = undisturbed.tick()
+      ticks += 1
+    }
+    _ = server.tick(ticks - 1)
+    let answer = server.receive(granted ? vote(2, 1) : vote(1, 1), from: 2, term: 2)
+    #expect(answer.map(\.body) == [granted ? grant : reject])
+    _ = server.tick()
+    #expect(server.raft.role == (granted ? .follower : .candidate))
+  }
+
+  /// Figure 2, rules for leaders: upon election, to each server, at once.
+  @Test func aNewLeaderSaysSoAtOnce() {
+    var server = TestServer(log: [1, 1], adjust: withoutPreVote)
+    _ = server.tickUntilElection()
+    let sent = server.receive(grant, from: 3, term: 2)
+    #expect(server.raft.role == .leader)
+    #expect(sent.map(\.to) == [2, 3] && sent.allSatisfy { $0.term == 2 })
+    let noOp = Entry(term: 2, index: 3, kind: .noOp, payload: [])
+    #expect(sent.allSatisfy { $0.body == append(after: 2, 1, [noOp]) })
+  }
+
   @Test func aVoteIsOnDiskBeforeItIsGivenAndOutlivesARestart() {
     var server = TestServer()
     server.isDiskStopped = true
