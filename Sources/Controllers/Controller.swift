@@ -14,6 +14,18 @@ public protocol Controller: Sendable {
   func run() async
 }
 
+extension Controller {
+  /// Works on a queue's keys, each once at a time, from when the informers know what there is. What fails is tried again,
+  /// ever later.
+  func work(
+    _ queue: WorkQueue<NamespacedName>, workers: Int, after informers: [any Following], logger: Logger, _ what: String,
+    sync: @escaping @Sendable (NamespacedName) async throws -> Void
+  ) async {
+    for informer in informers { await informer.waitForSync() }
+    await queue.run(workers: workers, onError: { key, error in logger.debug("\(what) \(key): \(error)") }, sync: sync)
+  }
+}
+
 /// How controllers reach the API: each as its own service account (spec/5, --use-service-account-credentials).
 public struct ControllerContext: Sendable {
   public let world: any World
@@ -141,23 +153,24 @@ public final class SharedInformers: Sendable {
 }
 
 /// An informer of whatever kind.
-private protocol Following: Sendable {
+protocol Following: Sendable {
   func start()
   func stop()
+  func waitForSync() async
 }
 extension Informer: Following {}
 
 /// Runs `body` for each of `count` numbers in batches that double from one (1, 2, 4, …) while all goes well, so that a
-/// failure that would meet every one of them (a quota, a webhook) is met once. Returns how many succeeded, and the
-/// first error.
+/// failure that would meet every one of them (a quota, a webhook) is met once. Returns how many were tried, how many of
+/// those succeeded, and the first error.
 func slowStart(
   _ count: Int, _ body: @escaping @Sendable (Int) async throws -> Void
-) async -> (succeeded: Int, error: (any Error)?) {
-  var done = 0
+) async -> (tried: Int, succeeded: Int, error: (any Error)?) {
+  var tried = 0
   var batch = 1
-  while done < count {
-    let size = min(batch, count - done)
-    let start = done
+  while tried < count {
+    let size = min(batch, count - tried)
+    let start = tried
     let results = await withTaskGroup(of: (any Error)?.self) { group in
       for index in start..<start + size {
         group.addTask {
@@ -172,9 +185,9 @@ func slowStart(
       return await group.reduce(into: [(any Error)?]()) { $0.append($1) }
     }
     let failures = results.compactMap { $0 }
-    done += size - failures.count
-    if let error = failures.first { return (done, error) }
+    tried += size
+    if let error = failures.first { return (tried, tried - failures.count, error) }
     batch *= 2
   }
-  return (done, nil)
+  return (tried, tried, nil)
 }

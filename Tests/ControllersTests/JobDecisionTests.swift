@@ -130,7 +130,7 @@ extension JobPlan {
     let done = Make.pod("a", "Succeeded")
     #expect(Make.plan(job, [done, Make.pod("b"), Make.pod("c")]).text == "")
     let view = Make.view(job, [done, Make.pod("b", "Succeeded")])
-    let account = JobAccount(view, JobPlan(view, backoff: JobBackoff()), JobOutcome())
+    let account = JobAccount(view, JobPlan(view, backoff: JobBackoff()), PodOutcome())
     #expect(account.verdict == .completed)
   }
 
@@ -279,7 +279,7 @@ extension JobPlan {
     guard case .create(let requests) = plan.action else { return }
     #expect(requests == [JobPodRequest(index: 1, failures: 1)])
     // What will be replaced is kept for its history; the rest is counted.
-    let account = JobAccount(view, plan, JobOutcome(created: 1))
+    let account = JobAccount(view, plan, PodOutcome(created: 1))
     #expect(account.toUntrack.map(\.name) == ["c", "d"])
     #expect(account.status.failedIndexes == "2" && account.status.completedIndexes == "3")
   }
@@ -299,7 +299,7 @@ extension JobPlan {
 @Suite struct JobAccountTests {
   private func account(_ job: Job, _ pods: [Pod], untracking: Set<String> = []) -> JobAccount {
     let view = Make.view(job, pods, untracking: untracking)
-    return JobAccount(view, JobPlan(view, backoff: JobBackoff()), JobOutcome())
+    return JobAccount(view, JobPlan(view, backoff: JobBackoff()), PodOutcome())
   }
 
   @Test func aPodIsNotedThenReleasedThenCounted() {
@@ -357,7 +357,7 @@ extension JobPlan {
     let spec: JSONValue = ["backoffLimit": 0, "parallelism": 2, "completions": 2]
     let pods = [Make.pod("a", "Failed"), Make.pod("b")]
     let view = Make.view(Make.job(spec), pods)
-    var first = JobAccount(view, JobPlan(view, backoff: JobBackoff()), JobOutcome(deleted: [pods[1]]))
+    var first = JobAccount(view, JobPlan(view, backoff: JobBackoff()), PodOutcome(deleted: [pods[1]]))
     #expect(first.status.conditions.map(\.type) == ["FailureTarget"])
     // A job that fails fails with all its pods.
     #expect(first.status.uncountedFailed == ["uid-a", "uid-b"] && first.status.active == 0)

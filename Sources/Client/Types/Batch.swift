@@ -3,7 +3,7 @@ import JSON
 import Schema
 import World
 
-public struct Job: APIObject {
+public struct Job: SelectingOwner {
   public static let reference = ResourceReference.jobs
   public var metadata: ObjectMeta
   public var parallelism: Int

@@ -130,3 +130,8 @@ extension APIObject {
       apiVersion: Self.reference.apiVersion, kind: Self.reference.kind, name: metadata.name, uid: metadata.uid)
   }
 }
+
+/// An owner that knows its objects by a selector.
+public protocol SelectingOwner: APIObject {
+  var selector: LabelSelector { get }
+}

@@ -24,7 +24,7 @@ public struct ControllerRevision: APIObject {
   }
 }
 
-public struct StatefulSet: APIObject {
+public struct StatefulSet: SelectingOwner {
   public static let reference = ResourceReference.statefulSets
   public var metadata: ObjectMeta
   public var replicas: Int64
@@ -110,7 +110,7 @@ public struct StatefulSetStatus: Hashable, Sendable {
   }
 }
 
-public struct DaemonSet: APIObject {
+public struct DaemonSet: SelectingOwner {
   public static let reference = ResourceReference.daemonSets
   public var metadata: ObjectMeta
   public var selector: LabelSelector

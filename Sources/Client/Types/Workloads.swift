@@ -76,10 +76,9 @@ public struct StatusCondition: Hashable, Sendable {
 }
 
 /// ReplicaSet and ReplicationController differ in name, selector form and defaults alone; one controller serves both.
-public protocol ReplicaOwner: APIObject {
+public protocol ReplicaOwner: SelectingOwner {
   var replicas: Int64 { get }
   var minReadySeconds: Int64 { get }
-  var selector: LabelSelector { get }
   var template: PodTemplate { get }
   var status: ReplicaStatus { get }
 }
@@ -144,7 +143,7 @@ public struct ReplicationController: ReplicaOwner {
   }
 }
 
-public struct Deployment: APIObject {
+public struct Deployment: SelectingOwner {
   public static let reference = ResourceReference.deployments
   public var metadata: ObjectMeta
   public var replicas: Int64

@@ -25,7 +25,7 @@ public final class DaemonSetController: Controller {
   private let informers: SharedInformers
   private let history: ControllerHistory<DaemonSet>
   private let queue: WorkQueue<NamespacedName>
-  private let expectations: Expectations
+  private let ownedPods: OwnedPods<DaemonSet>
   private let backoff = Mutex(FailedPodBackoff())
 
   public init(context: ControllerContext, informers: SharedInformers) {
@@ -36,10 +36,10 @@ public final class DaemonSetController: Controller {
     self.informers = informers
     history = ControllerHistory(client: client, informer: informers.controllerRevisions)
     queue = WorkQueue(world: context.world)
-    expectations = Expectations(world: context.world)
-    informers.daemonSets.onEvent { [queue, expectations] event in
-      // Another set may take the name; it has asked for nothing yet.
-      if case .deleted(let set) = event { expectations.forget(set.key) }
+    ownedPods = OwnedPods(
+      client: client, recorder: recorder, owners: informers.daemonSets, pods: informers.pods, world: context.world)
+    informers.daemonSets.onEvent { [queue, ownedPods] event in
+      if case .deleted(let set) = event { ownedPods.forget(set) }
       queue.add(event.object.key)
     }
     informers.pods.onEvent { [weak self] event in self?.podChanged(event) }
@@ -47,51 +47,20 @@ public final class DaemonSetController: Controller {
   }
 
   public func run() async {
-    await informers.daemonSets.waitForSync()
-    await informers.nodes.waitForSync()
-    await informers.pods.waitForSync()
-    await informers.controllerRevisions.waitForSync()
-    await queue.run(
-      workers: Self.workers,
-      onError: { [logger] key, error in logger.debug("DaemonSet \(key): \(error)") },
-      sync: { try await self.sync($0) })
+    let known: [any Following] = [
+      informers.daemonSets, informers.nodes, informers.pods, informers.controllerRevisions,
+    ]
+    await work(queue, workers: Self.workers, after: known, logger: logger, "DaemonSet") { try await self.sync($0) }
   }
 
   // MARK: Observing
 
   private func podChanged(_ event: InformerEvent<Pod>) {
-    let pod = event.object
-    if case .updated(let old, let new) = event, old.metadata.controller != new.metadata.controller,
-      let before = ownerKey(of: old)
-    {
-      queue.add(before)
-    }
-    guard pod.metadata.controller != nil else {
-      for set in informers.daemonSets.objects(index: IndexName.namespace, value: pod.namespace)
-      where set.selector.matches(pod.metadata.labels) {
-        queue.add(set.key)
-      }
-      return
-    }
-    guard let key = ownerKey(of: pod) else { return }
-    switch event {
-    case .deleted: expectations.deletionObserved(key, pod.key)
-    case .added where !pod.metadata.isBeingDeleted: expectations.creationObserved(key)
-    case .added, .updated: if pod.metadata.isBeingDeleted { expectations.deletionObserved(key, pod.key) }
-    }
-    enqueue(key)
+    for key in ownedPods.observe(event) { enqueue(key) }
   }
 
   private func enqueue(_ key: NamespacedName) {
     queue.add(key, after: informers.nodes.count < Self.largeCluster ? .zero : Self.settling)
-  }
-
-  private func ownerKey(of pod: Pod) -> NamespacedName? {
-    guard let owner = pod.metadata.controller, owner.kind == DaemonSet.reference.kind,
-      owner.apiVersion == DaemonSet.reference.apiVersion
-    else { return nil }
-    let key = NamespacedName(namespace: pod.namespace, name: owner.name)
-    return informers.daemonSets.get(key)?.metadata.uid == owner.uid ? key : nil
   }
 
   /// Heartbeats change a node every few seconds; only a change of its labels or taints concerns daemons.
@@ -110,7 +79,7 @@ public final class DaemonSetController: Controller {
   // MARK: Reconciling
 
   private func sync(_ key: NamespacedName) async throws {
-    guard let set = informers.daemonSets.get(key) else { return expectations.forget(key) }
+    guard let set = informers.daemonSets.get(key) else { return }
     if set.selector.isEverything {
       recorder.record(
         .init(set), .warning, reason: "SelectingAll",
@@ -119,10 +88,10 @@ public final class DaemonSetController: Controller {
     }
     // (What becomes of its pods and revisions is the garbage collector's from here on.)
     if set.metadata.isBeingDeleted { return }
-    let revisions = try await history.revisions(of: set) { try await self.isStillThere(set) }
+    let revisions = try await history.revisions(of: set)
     let current = try await history.current(of: set, among: revisions)
-    let mayAct = expectations.isSatisfied(key)
-    let pods = try await claim(set)
+    let mayAct = ownedPods.isSettled(key)
+    let pods = try await client.claim(informers.pods, for: set)
     let hash = current.revision.daemonHash
     let observation = DaemonSetObservation(
       set: set, hash: hash, nodes: informers.nodes.all.sorted { $0.name < $1.name }, pods: pods, now: world.wallClock)
@@ -148,29 +117,6 @@ public final class DaemonSetController: Controller {
     ) { live.contains($0.daemonHash) }
   }
 
-  /// The set's pods, after adopting and releasing.
-  private func claim(_ set: DaemonSet) async throws -> [Pod] {
-    let claim = PodClaim(
-      owner: set.metadata, selector: set.selector,
-      controlled: informers.pods.objects(index: IndexName.controllerUID, value: set.metadata.uid),
-      orphans: informers.pods.objects(index: IndexName.orphan, value: set.namespace), adoptsFinished: true)
-    var pods = claim.owned
-    if !claim.toAdopt.isEmpty, try await isStillThere(set) {
-      for pod in claim.toAdopt {
-        try await client.setController(set.controllerReference, of: pod)
-        pods.append(pod)
-      }
-    }
-    for pod in claim.toRelease { try await client.removeOwner(uid: set.metadata.uid, of: pod) }
-    return pods
-  }
-
-  /// A live read before adopting: the informer may not know yet that the set was deleted and made anew.
-  private func isStillThere(_ set: DaemonSet) async throws -> Bool {
-    guard let live = try await client.find(.daemonSets, namespace: set.namespace, name: set.name) else { return false }
-    return live["metadata"]["uid"].string == set.metadata.uid && live["metadata"]["deletionTimestamp"].isNull
-  }
-
   // MARK: Acting
 
   private func perform(_ plan: DaemonSetPlan, of set: DaemonSet, hash: String) async -> (any Error)? {
@@ -186,49 +132,12 @@ public final class DaemonSetController: Controller {
           message: "Found succeeded daemon pod \(pod.key) on node \(node), will try to delete it")
       }
     }
-    let nodes = Array(plan.nodesToServe.prefix(Self.burst))
-    let victims = Array(plan.podsToDelete.prefix(Self.burst))
-    guard !nodes.isEmpty || !victims.isEmpty else { return nil }
-    expectations.expect(creations: nodes.count, deletions: victims.map(\.key), by: set.key)
-    let failure = await create(on: nodes, of: set, hash: hash)
-    return await delete(victims, of: set) ?? failure
-  }
-
-  private func create(on nodes: [String], of set: DaemonSet, hash: String) async -> (any Error)? {
-    let subject = EventRecorder.Subject(set)
-    let (succeeded, error) = await slowStart(nodes.count) { [client, recorder] index in
-      let pod = DaemonPod.json(of: set, node: nodes[index], hash: hash)
-      let created = try await client.create(.pods, namespace: set.namespace, pod)
-      let name = created["metadata"]["name"].string ?? ""
-      recorder.record(subject, .normal, reason: "SuccessfulCreate", message: "Created pod: \(name)")
+    let requests = plan.nodesToServe.prefix(Self.burst).map { node in
+      CreationRequest(object: DaemonPod.json(of: set, node: node, hash: hash), purpose: node)
     }
-    if succeeded < nodes.count { expectations.creationObserved(set.key, count: nodes.count - succeeded) }
-    guard let error else { return nil }
-    if let status = error as? APIStatus, status.isNamespaceTerminating { return nil }
-    recorder.record(subject, .warning, reason: "FailedCreate", message: "Error creating: \(error.eventText)")
-    return error
-  }
-
-  private func delete(_ victims: [Pod], of set: DaemonSet) async -> (any Error)? {
-    let subject = EventRecorder.Subject(set)
-    return await withTaskGroup(of: (any Error)?.self) { group in
-      for pod in victims {
-        group.addTask { [client, recorder, expectations] in
-          do {
-            try await client.delete(
-              .pods, namespace: pod.namespace, name: pod.name, DeleteOptions(uid: pod.metadata.uid))
-            recorder.record(subject, .normal, reason: "SuccessfulDelete", message: "Deleted pod: \(pod.name)")
-            return nil
-          } catch {
-            expectations.deletionObserved(set.key, pod.key)
-            if let status = error as? APIStatus, status.code == 404 || status.code == 409 { return nil }
-            recorder.record(subject, .warning, reason: "FailedDelete", message: "Error deleting: \(error.eventText)")
-            return error
-          }
-        }
-      }
-      return await group.reduce(into: nil) { $0 = $0 ?? $1 }
-    }
+    return await ownedPods.perform(
+      creating: requests, deleting: Array(plan.podsToDelete.prefix(Self.burst)), for: set
+    ).error
   }
 
   private func write(_ status: DaemonSetStatus, to set: DaemonSet) async throws {

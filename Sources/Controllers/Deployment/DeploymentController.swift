@@ -32,13 +32,8 @@ public final class DeploymentController: Controller {
   }
 
   public func run() async {
-    await informers.deployments.waitForSync()
-    await informers.replicaSets.waitForSync()
-    await informers.pods.waitForSync()
-    await queue.run(
-      workers: Self.workers,
-      onError: { [logger] key, error in logger.debug("Deployment \(key): \(error)") },
-      sync: { try await self.sync($0) })
+    let known: [any Following] = [informers.deployments, informers.replicaSets, informers.pods]
+    await work(queue, workers: Self.workers, after: known, logger: logger, "Deployment") { try await self.sync($0) }
   }
 
   // MARK: Observing
@@ -49,15 +44,11 @@ public final class DeploymentController: Controller {
     }
     let set = event.object
     if set.metadata.controller != nil { return enqueueOwner(of: set) }
-    for deployment in informers.deployments.objects(index: IndexName.namespace, value: set.namespace)
-    where deployment.selector.matches(set.metadata.labels) {
-      queue.add(deployment.key)
-    }
+    for deployment in informers.deployments.suitors(of: set) { queue.add(deployment.key) }
   }
 
   private func enqueueOwner(of set: ReplicaSet) {
-    guard let owner = set.metadata.controller, owner.kind == "Deployment" else { return }
-    queue.add(NamespacedName(namespace: set.namespace, name: owner.name))
+    if let key = informers.deployments.controllerKey(of: set.metadata) { queue.add(key) }
   }
 
   /// The Recreate strategy waits for the last old pod.
@@ -80,7 +71,8 @@ public final class DeploymentController: Controller {
         message: "This deployment is selecting all pods. A non-empty selector is required.")
       return
     }
-    var sets = DeploymentSets(deployment: deployment, sets: try await claim(deployment))
+    var sets = DeploymentSets(
+      deployment: deployment, sets: try await client.claim(informers.replicaSets, for: deployment))
     if deployment.metadata.isBeingDeleted {
       return try await updateStatus(deployment, sets, judgesProgress: false)
     }
@@ -126,29 +118,6 @@ public final class DeploymentController: Controller {
     if let new = withNew.new { _ = try await scale(new, to: deployment.replicas, of: deployment) }
     if DeploymentCounts(withNew).isComplete(deployment) { try await cleanUp(deployment, withNew) }
     try await updateStatus(deployment, withNew)
-  }
-
-  private func claim(_ deployment: Deployment) async throws -> [ReplicaSet] {
-    var sets: [ReplicaSet] = []
-    for set in informers.replicaSets.objects(index: IndexName.controllerUID, value: deployment.metadata.uid) {
-      if deployment.selector.matches(set.metadata.labels) {
-        sets.append(set)
-      } else if !set.metadata.isBeingDeleted {
-        try await client.removeOwner(uid: deployment.metadata.uid, of: set)
-      }
-    }
-    guard !deployment.metadata.isBeingDeleted else { return sets }
-    let orphans = informers.replicaSets.objects(index: IndexName.orphan, value: deployment.namespace)
-      .filter { !$0.metadata.isBeingDeleted && deployment.selector.matches($0.metadata.labels) }
-    guard !orphans.isEmpty,
-      let live = try await client.find(.deployments, namespace: deployment.namespace, name: deployment.name),
-      live["metadata"]["uid"].string == deployment.metadata.uid, live["metadata"]["deletionTimestamp"].isNull
-    else { return sets }
-    for set in orphans {
-      try await client.setController(deployment.controllerReference, of: set)
-      sets.append(set)
-    }
-    return sets
   }
 
   // MARK: Acting

@@ -20,7 +20,7 @@ public final class EndpointSliceController: Controller {
   private let tracker: ServiceTracker
   private let queue: WorkQueue<NamespacedName>
   /// Slices created and not yet seen: another turn would create them again.
-  private let expectations: Expectations
+  private let slices: OwnedObjects<EndpointSlice>
 
   public init(context: ControllerContext, informers: SharedInformers) {
     client = context.client(Self.serviceAccount)
@@ -28,33 +28,35 @@ public final class EndpointSliceController: Controller {
     self.informers = informers
     tracker = ServiceTracker(services: informers.services, pods: informers.pods)
     queue = WorkQueue(world: context.world)
-    expectations = Expectations(world: context.world)
+    slices = OwnedObjects(client: client, informer: informers.endpointSlices, world: context.world)
     tracker.onChange { [queue] in queue.add($0) }
-    informers.endpointSlices.onEvent { [queue, expectations] event in
+    informers.services.onEvent { [slices] event in
+      if case .deleted(let service) = event { slices.forget(ObjectOwner(service)) }
+    }
+    informers.endpointSlices.onEvent { [queue, slices] event in
       guard event.object.metadata.labels[Self.managedByLabel] == Self.managedBy,
         let service = event.object.metadata.labels[Self.serviceLabel]
       else { return }
       let key = NamespacedName(namespace: event.object.namespace, name: service)
-      if case .added = event { expectations.creationObserved(key) }
+      if case .added(let slice) = event, let owner = slice.metadata.controller {
+        slices.creationSeen(slice.key, of: ObjectOwner(key: key, uid: owner.uid))
+      }
       queue.add(key)
     }
   }
 
   public func run() async {
-    await informers.services.waitForSync()
-    await informers.pods.waitForSync()
-    await informers.endpointSlices.waitForSync()
-    await queue.run(
-      workers: Self.workers,
-      onError: { [logger] key, error in logger.debug("EndpointSlices of \(key): \(error)") },
-      sync: { try await self.sync($0) })
+    let known: [any Following] = [informers.services, informers.pods, informers.endpointSlices]
+    await work(queue, workers: Self.workers, after: known, logger: logger, "EndpointSlices of") {
+      try await self.sync($0)
+    }
   }
 
   private func sync(_ key: NamespacedName) async throws {
     guard let service = informers.services.get(key), !service.selector.isEmpty, service.type != "ExternalName" else {
-      return expectations.forget(key)
+      return
     }
-    guard expectations.isSatisfied(key) else { return }
+    guard slices.isSettled(key) else { return }
     let existing = informers.endpointSlices.objects(index: IndexName.controllerUID, value: service.metadata.uid)
       .filter { $0.metadata.labels[Self.managedByLabel] == Self.managedBy && !$0.metadata.isBeingDeleted }
       .sorted { $0.name < $1.name }
@@ -71,23 +73,29 @@ public final class EndpointSliceController: Controller {
         .endpointSlices, namespace: service.namespace, name: slice.name,
         object(content, of: service, labels: labels, existing: slice))
     }
-    for content in wanted.creations {
-      expectations.expectCreations(wanted.creations.count, by: key)
-      do {
-        try await client.create(
-          .endpointSlices, namespace: service.namespace,
-          object(content, of: service, labels: labels(of: service), existing: nil))
-      } catch {
-        expectations.forget(key)
-        if let status = error as? APIStatus, status.isNamespaceTerminating { return }
-        throw error
-      }
-    }
+    try await create(wanted.creations, for: service)
     for slice in wanted.deletions {
       do {
         try await client.delete(
           .endpointSlices, namespace: slice.namespace, name: slice.name, DeleteOptions(uid: slice.metadata.uid))
       } catch let status as APIStatus where status.code == 404 { continue }
+    }
+  }
+
+  private func create(_ contents: [SlicePlan.Content], for service: Service) async throws {
+    let owner = ObjectOwner(service)
+    let requests = contents.map { content in
+      CreationRequest(object: object(content, of: service, labels: labels(of: service), existing: nil))
+    }
+    let names = slices.begin(creating: requests, for: owner)
+    for (index, request) in requests.enumerated() {
+      do {
+        _ = try await slices.create(request, named: names[index], for: owner)
+      } catch {
+        slices.abandon(names.dropFirst(index + 1), of: owner)
+        if let status = error as? APIStatus, status.isNamespaceTerminating { return }
+        throw error
+      }
     }
   }
 

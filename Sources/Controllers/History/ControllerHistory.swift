@@ -14,14 +14,13 @@ struct ControllerHistory<Workload: RevisedWorkload>: Sendable {
     var collisions: Int64?
   }
 
-  /// The workload's revisions, oldest first; orphans that match are adopted where `mayAdopt` finds the workload still
-  /// there.
-  func revisions(of workload: Workload, mayAdopt: () async throws -> Bool) async throws -> [ControllerRevision] {
+  /// The workload's revisions, oldest first; orphans that match are adopted.
+  func revisions(of workload: Workload) async throws -> [ControllerRevision] {
     var revisions = informer.objects(index: IndexName.controllerUID, value: workload.metadata.uid)
     let orphans = informer.objects(index: IndexName.orphan, value: workload.namespace)
       .filter { !$0.metadata.isBeingDeleted && workload.selector.matches($0.metadata.labels) }
       .sorted { $0.name < $1.name }
-    if !orphans.isEmpty, !workload.metadata.isBeingDeleted, try await mayAdopt() {
+    if !orphans.isEmpty, !workload.metadata.isBeingDeleted, try await client.isStillThere(workload) {
       for orphan in orphans {
         try await client.setController(workload.controllerReference, of: orphan)
         revisions.append(orphan)

@@ -4,8 +4,7 @@ import JSON
 import Schema
 
 /// A workload whose templates are kept as ControllerRevisions.
-protocol RevisedWorkload: APIObject {
-  var selector: LabelSelector { get }
+protocol RevisedWorkload: SelectingOwner {
   var template: PodTemplate { get }
   var revisionHistoryLimit: Int64 { get }
   /// How often the name of a revision was found taken.

@@ -4,12 +4,6 @@
 import Client
 import World
 
-/// What came of a plan.
-struct JobOutcome {
-  var created = 0
-  var deleted: [Pod] = []
-}
-
 struct JobAccount {
   /// As many as fit a status, and as keep one large job from starving others.
   static let maximumUncounted = 500
@@ -24,7 +18,7 @@ struct JobAccount {
   private var tracked: Set<String>
   private var isFull = false
 
-  init(_ view: JobView, _ plan: JobPlan, _ outcome: JobOutcome) {
+  init(_ view: JobView, _ plan: JobPlan, _ outcome: PodOutcome) {
     self.view = view
     status = view.job.status
     tracked = view.tracked

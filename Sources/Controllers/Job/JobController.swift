@@ -22,7 +22,7 @@ public final class JobController: Controller {
   private let queue: WorkQueue<NamespacedName>
   /// Pods that a finalizer holds for a job that is not there.
   private let orphans: WorkQueue<NamespacedName>
-  private let expectations: Expectations
+  private let ownedPods: OwnedPods<Job>
   private let state = Mutex(State())
 
   private struct State {
@@ -40,24 +40,20 @@ public final class JobController: Controller {
     pods = informers.pods
     queue = WorkQueue(world: context.world)
     orphans = WorkQueue(world: context.world)
-    expectations = Expectations(world: context.world)
+    ownedPods = OwnedPods(client: client, recorder: recorder, owners: jobs, pods: pods, world: context.world)
     jobs.onEvent { [weak self] event in self?.jobChanged(event) }
     pods.onEvent { [weak self] event in self?.podChanged(event) }
   }
 
   public func run() async {
-    await jobs.waitForSync()
-    await pods.waitForSync()
     await withTaskGroup(of: Void.self) { group in
-      group.addTask {
-        await self.queue.run(
-          workers: Self.workers, onError: { [logger = self.logger] key, error in logger.debug("job \(key): \(error)") },
-          sync: { try await self.sync($0) })
-      }
-      group.addTask {
-        await self.orphans.run(
-          workers: 1, onError: { [logger = self.logger] key, error in logger.debug("pod \(key): \(error)") },
-          sync: { try await self.release($0) })
+      for (queue, workers, what, sync) in [
+        (queue, Self.workers, "job", sync), (orphans, 1, "pod", release),
+      ] as [(WorkQueue<NamespacedName>, Int, String, @Sendable (NamespacedName) async throws -> Void)] {
+        group.addTask {
+          await self.work(
+            queue, workers: workers, after: [self.jobs, self.pods], logger: self.logger, what, sync: sync)
+        }
       }
     }
   }
@@ -76,7 +72,7 @@ public final class JobController: Controller {
         queue.add(new.key)
       }
     case .deleted:
-      expectations.forget(job.key)
+      ownedPods.forget(job)
       state.withLock { state in
         state.untracking[job.key] = nil
         state.backoffs[job.key] = nil
@@ -89,49 +85,18 @@ public final class JobController: Controller {
 
   private func podChanged(_ event: InformerEvent<Pod>) {
     let pod = event.object
-    if case .updated(let old, let new) = event {
-      if old.isJobTracked && !new.isJobTracked { untrackingObserved(new) }
-      if old.metadata.controller != new.metadata.controller, let before = job(of: old) {
-        queue.add(before.key, after: Self.batchPeriod)
-      }
-    }
+    if case .updated(let old, let new) = event, old.isJobTracked && !new.isJobTracked { untrackingObserved(new) }
     if case .deleted = event { untrackingObserved(pod) }
-    guard let job = job(of: pod) else { return strayed(event) }
-    if case .deleted = event {
-      expectations.deletionObserved(job.key, pod.key)
-    } else if pod.metadata.isBeingDeleted {
-      expectations.deletionObserved(job.key, pod.key)
-    } else if case .added = event {
-      expectations.creationObserved(job.key)
-    }
-    queue.add(job.key, after: Self.batchPeriod)
+    for key in ownedPods.observe(event) { queue.add(key, after: Self.batchPeriod) }
+    if case .deleted = event { return }
+    // Its finalizer has outlived its job.
+    if pod.isJobTracked, jobs.controller(of: pod) == nil { orphans.add(pod.key) }
   }
 
   private func untrackingObserved(_ pod: Pod) {
     guard let controller = pod.metadata.controller else { return }
     let key = NamespacedName(namespace: pod.namespace, name: controller.name)
     state.withLock { _ = $0.untracking[key]?.remove(pod.metadata.uid) }
-  }
-
-  /// A pod that no job has: some job may want it, or its finalizer has outlived its job.
-  private func strayed(_ event: InformerEvent<Pod>) {
-    let pod = event.object
-    if case .deleted = event { return }
-    if pod.isJobTracked { orphans.add(pod.key) }
-    guard pod.metadata.controller == nil else { return }
-    for job in jobs.objects(index: IndexName.namespace, value: pod.namespace)
-    where job.selector.matches(pod.metadata.labels) {
-      queue.add(job.key, after: Self.batchPeriod)
-    }
-  }
-
-  /// The job that controls a pod; not an earlier one of that name.
-  private func job(of pod: Pod) -> Job? {
-    guard let controller = pod.metadata.controller, controller.kind == Job.reference.kind,
-      controller.apiVersion == Job.reference.apiVersion,
-      let job = jobs.get(namespace: pod.namespace, name: controller.name), job.metadata.uid == controller.uid
-    else { return nil }
-    return job
   }
 
   // MARK: Reconciling
@@ -145,7 +110,7 @@ public final class JobController: Controller {
         EventRecorder.Subject(job), .warning, reason: "UnknownCompletionMode",
         message: "Skipped Job sync because completion mode is unknown")
     }
-    let isSettled = expectations.isSatisfied(key)
+    let isSettled = ownedPods.isSettled(key)
     // Before the pods: what leaves this set later has been seen by then.
     let (untracking, known) = state.withLock { ($0.untracking[key] ?? [], $0.backoffs[key] ?? JobBackoff()) }
     let view = JobView(
@@ -157,103 +122,40 @@ public final class JobController: Controller {
       failed: job.isSuspended ? view.newFailed.filter { $0.status.phase == "Failed" } : view.newFailed)
     let plan = JobPlan(view, backoff: backoff)
     if let recheck = plan.recheck { queue.add(key, after: recheck + .milliseconds(1)) }
-    let (outcome, error) = await act(on: plan, job)
+    let outcome = await act(on: plan, job)
     try await account(JobAccount(view, plan, outcome), of: job, backoff: backoff)
-    if let error { throw error }
+    if let error = outcome.error { throw error }
   }
 
-  /// The pods that are this job's, after adopting and releasing.
+  /// The pods that are this job's, after adopting and releasing: its finalizer comes and goes with that.
   private func claim(_ job: Job) async throws -> [Pod] {
-    let claim = PodClaim(
-      owner: job.metadata, selector: job.selector,
-      controlled: pods.objects(index: IndexName.controllerUID, value: job.metadata.uid),
-      orphans: pods.objects(index: IndexName.orphan, value: job.namespace))
-    var owned = claim.owned
-    if !claim.toAdopt.isEmpty, try await isStillThere(job) {
-      for pod in claim.toAdopt {
-        let adopted = try await client.patch(
+    try await client.claim(pods, for: job, isAdoptable: \.isActive) { pod in
+      Pod(
+        json: try await self.client.patch(
           .pods, namespace: pod.namespace, name: pod.name,
           [
             "metadata": [
               "ownerReferences": [job.controllerReference.json], "uid": .string(pod.metadata.uid),
               "finalizers": [.string(JobNames.finalizer)],
             ]
-          ], type: .strategic)
-        owned.append(Pod(json: adopted))
-      }
+          ], type: .strategic))
+    } release: { pod in
+      try await self.untrack(pod, releasing: job.metadata.uid)
     }
-    for pod in claim.toRelease {
-      try await untrack(pod, releasing: job.metadata.uid)
-    }
-    return owned
-  }
-
-  private func isStillThere(_ job: Job) async throws -> Bool {
-    guard let live = try await client.find(.jobs, namespace: job.namespace, name: job.name) else { return false }
-    return live["metadata"]["uid"].string == job.metadata.uid && live["metadata"]["deletionTimestamp"].isNull
   }
 
   // MARK: Pods
 
-  private func act(on plan: JobPlan, _ job: Job) async -> (JobOutcome, (any Error)?) {
-    var outcome = JobOutcome()
+  private func act(on plan: JobPlan, _ job: Job) async -> PodOutcome {
     switch plan.action {
-    case .nothing: return (outcome, nil)
+    case .nothing: return PodOutcome()
     case .create(let requests):
-      let (created, error) = await create(requests, for: job)
-      outcome.created = created
-      return (outcome, error)
+      return await ownedPods.perform(creating: requests.map { $0.creation(of: job) }, for: job)
     case .delete(let victims):
       // Of a job that ends nothing will be made: there is nothing to expect before.
-      if plan.manages { expectations.expectDeletions(victims.map(\.key), by: job.key) }
-      let (deleted, error) = await delete(victims, of: job)
-      outcome.deleted = deleted
-      return (outcome, error)
+      return await ownedPods.perform(deleting: victims, for: job, expecting: plan.manages)
     }
   }
-
-  private func create(_ requests: [JobPodRequest], for job: Job) async -> (Int, (any Error)?) {
-    expectations.expectCreations(requests.count, by: job.key)
-    let subject = EventRecorder.Subject(job)
-    let (succeeded, error) = await slowStart(requests.count) { [client, recorder] position in
-      let created = try await client.create(.pods, namespace: job.namespace, requests[position].pod(of: job))
-      recorder.record(
-        subject, .normal, reason: "SuccessfulCreate",
-        message: "Created pod: \(created["metadata"]["name"].string ?? "")")
-    }
-    if succeeded < requests.count { expectations.creationObserved(job.key, count: requests.count - succeeded) }
-    guard let error else { return (succeeded, nil) }
-    if let status = error as? APIStatus, status.isNamespaceTerminating { return (succeeded, nil) }
-    recorder.record(subject, .warning, reason: "FailedCreate", message: "Error creating: \(Self.text(error))")
-    return (succeeded, error)
-  }
-
-  /// Returns the pods that are on their way out, and the first error.
-  private func delete(_ victims: [Pod], of job: Job) async -> ([Pod], (any Error)?) {
-    let subject = EventRecorder.Subject(job)
-    return await withTaskGroup(of: (Pod, (any Error)?).self) { group in
-      for pod in victims {
-        group.addTask { [client, recorder, expectations] in
-          do {
-            try await client.delete(
-              .pods, namespace: pod.namespace, name: pod.name, DeleteOptions(uid: pod.metadata.uid))
-            recorder.record(subject, .normal, reason: "SuccessfulDelete", message: "Deleted pod: \(pod.name)")
-            return (pod, nil)
-          } catch {
-            expectations.deletionObserved(job.key, pod.key)
-            if let status = error as? APIStatus, status.code == 404 || status.code == 409 { return (pod, nil) }
-            recorder.record(subject, .warning, reason: "FailedDelete", message: "Error deleting: \(Self.text(error))")
-            return (pod, error)
-          }
-        }
-      }
-      return await group.reduce(into: ([], nil)) { result, one in
-        if let error = one.1 { result.1 = result.1 ?? error } else { result.0.append(one.0) }
-      }
-    }
-  }
-
-  private static func text(_ error: any Error) -> String { (error as? APIStatus)?.message ?? "\(error)" }
 
   // MARK: Counting
 
@@ -348,7 +250,7 @@ public final class JobController: Controller {
   /// Lets go of a pod whose job is not there any more.
   private func release(_ key: NamespacedName) async throws {
     guard let pod = pods.get(key), pod.isJobTracked else { return }
-    if let job = job(of: pod), !job.isFinished { return }
+    if let job = jobs.controller(of: pod), !job.isFinished { return }
     if let controller = pod.metadata.controller, controller.kind == Job.reference.kind,
       controller.apiVersion == Job.reference.apiVersion
     {

@@ -7,7 +7,9 @@ extension JobPodRequest {
   private static let longestPrefix = 58
   private static let indexVariable = "JOB_COMPLETION_INDEX"
 
-  /// The pod to be created in the job's namespace.
+  /// The pod to be created in the job's namespace, for its index if it has one: that is in the name.
+  func creation(of job: Job) -> CreationRequest { CreationRequest(object: pod(of: job)) }
+
   func pod(of job: Job) -> JSONValue {
     var pod = job.template.pod(ownedBy: job)
     let finalizers = pod["metadata"]["finalizers"].elements

@@ -3,37 +3,6 @@ import Client
 import Schema
 import World
 
-/// Which pods belong to an owner, and which must change hands (spec/5, "Common machinery").
-struct PodClaim {
-  var owned: [Pod] = []
-  /// Match the selector and have no owner.
-  var toAdopt: [Pod] = []
-  /// Owned, but match no longer.
-  var toRelease: [Pod] = []
-
-  /// `controlled`: pods that name the owner's uid; `orphans`: pods of the namespace that nobody controls. `isMember`:
-  /// what else makes a pod the owner's; finished orphans are adopted only by who will replace them.
-  init(
-    owner: ObjectMeta, selector: LabelSelector, controlled: [Pod], orphans: [Pod], adoptsFinished: Bool = false,
-    isMember: (Pod) -> Bool = { _ in true }
-  ) {
-    for pod in controlled {
-      if selector.matches(pod.metadata.labels) && isMember(pod) {
-        owned.append(pod)
-      } else if pod.metadata.isBeingDeleted {
-        continue
-      } else {
-        toRelease.append(pod)
-      }
-    }
-    guard !owner.isBeingDeleted else { return }
-    toAdopt = orphans.filter { pod in
-      !pod.metadata.isBeingDeleted && (adoptsFinished || pod.isActive) && selector.matches(pod.metadata.labels)
-        && isMember(pod)
-    }
-  }
-}
-
 /// How many pods to make, or which to delete.
 enum ReplicaPlan {
   case nothing
@@ -44,13 +13,19 @@ enum ReplicaPlan {
   static let burst = 500
 
   /// `siblings`: active pods per node over all owners that share this owner's controller (a Deployment's sets).
-  init(replicas: Int64, active: [Pod], siblings: [Pod], now: WallTime) {
+  /// `isLeaving`: the pod's deletion was asked for, and nobody has said what became of that.
+  init(
+    replicas: Int64, active: [Pod], siblings: [Pod], now: WallTime, isLeaving: (Pod) -> Bool = { _ in false }
+  ) {
     let difference = active.count - Int(replicas)
     if difference < 0 {
       self = .create(min(-difference, Self.burst))
     } else if difference > 0 && !ControllerMutant.scaleDownForgotten.isActive {
-      let victims = PodRanking(active, siblings: siblings, now: now).firstToDelete(min(difference, Self.burst))
-      self = .delete(victims)
+      let count = min(difference, Self.burst)
+      let leaving = Array(active.filter(isLeaving).prefix(count))
+      let others = leaving.isEmpty ? active : active.filter { !isLeaving($0) }
+      let ranking = PodRanking(others, siblings: siblings, now: now)
+      self = .delete(leaving + (leaving.count < count ? ranking.firstToDelete(count - leaving.count) : []))
     } else {
       self = .nothing
     }

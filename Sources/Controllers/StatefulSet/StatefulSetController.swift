@@ -37,14 +37,10 @@ public final class StatefulSetController: Controller {
   }
 
   public func run() async {
-    await informers.statefulSets.waitForSync()
-    await informers.pods.waitForSync()
-    await informers.claims.waitForSync()
-    await informers.controllerRevisions.waitForSync()
-    await queue.run(
-      workers: Self.workers,
-      onError: { [logger] key, error in logger.debug("StatefulSet \(key): \(error)") },
-      sync: { try await self.sync($0) })
+    let known: [any Following] = [
+      informers.statefulSets, informers.pods, informers.claims, informers.controllerRevisions,
+    ]
+    await work(queue, workers: Self.workers, after: known, logger: logger, "StatefulSet") { try await self.sync($0) }
   }
 
   // MARK: Observing
@@ -58,17 +54,12 @@ public final class StatefulSetController: Controller {
       enqueueOwner(of: old)
     }
     if pod.metadata.controller != nil { return enqueueOwner(of: pod) }
-    for set in informers.statefulSets.objects(index: IndexName.namespace, value: pod.namespace)
-    where set.ordinal(of: pod.name) != nil && set.selector.matches(pod.metadata.labels) {
-      queue.add(set.key)
-    }
+    for set in informers.statefulSets.suitors(of: pod) where set.ordinal(of: pod.name) != nil { queue.add(set.key) }
   }
 
+  /// Whoever has that name: pods of an earlier set keep a later one's names.
   private func enqueueOwner(of pod: Pod) {
-    guard let owner = pod.metadata.controller, owner.kind == StatefulSet.reference.kind,
-      owner.apiVersion == StatefulSet.reference.apiVersion
-    else { return }
-    queue.add(NamespacedName(namespace: pod.namespace, name: owner.name))
+    if let key = informers.statefulSets.controllerKey(of: pod.metadata) { queue.add(key) }
   }
 
   /// A pod may wait for a claim of its predecessor to go.
@@ -85,8 +76,9 @@ public final class StatefulSetController: Controller {
 
   private func sync(_ key: NamespacedName) async throws {
     guard let set = informers.statefulSets.get(key) else { return }
-    let revisions = try await history.revisions(of: set) { try await self.isStillThere(set) }
-    let pods = try await claim(set)
+    let revisions = try await history.revisions(of: set)
+    let pods = try await client.claim(informers.pods, for: set, isMember: { set.ordinal(of: $0.name) != nil })
+      .sorted { (set.ordinal(of: $0.name) ?? 0) < (set.ordinal(of: $1.name) ?? 0) }
     let update = try await history.current(of: set, among: revisions)
     let current = revisions.first { $0.name == set.status.currentRevision } ?? update.revision
     let plan = StatefulSetPlan(
@@ -99,32 +91,6 @@ public final class StatefulSetController: Controller {
     if let failure { throw failure }
     let live = Set(pods.map(\.revisionName) + [current.name, update.revision.name])
     try await history.truncate(revisions, of: set) { live.contains($0.name) }
-  }
-
-  /// The set's pods in the order of their numbers, after adopting and releasing.
-  private func claim(_ set: StatefulSet) async throws -> [Pod] {
-    let claim = PodClaim(
-      owner: set.metadata, selector: set.selector,
-      controlled: informers.pods.objects(index: IndexName.controllerUID, value: set.metadata.uid),
-      orphans: informers.pods.objects(index: IndexName.orphan, value: set.namespace), adoptsFinished: true
-    ) { set.ordinal(of: $0.name) != nil }
-    var pods = claim.owned
-    if !claim.toAdopt.isEmpty, try await isStillThere(set) {
-      for pod in claim.toAdopt {
-        try await client.setController(set.controllerReference, of: pod)
-        pods.append(pod)
-      }
-    }
-    for pod in claim.toRelease { try await client.removeOwner(uid: set.metadata.uid, of: pod) }
-    return pods.sorted { (set.ordinal(of: $0.name) ?? 0) < (set.ordinal(of: $1.name) ?? 0) }
-  }
-
-  /// A live read before adopting: the informer may not know yet that the set was deleted and made anew.
-  private func isStillThere(_ set: StatefulSet) async throws -> Bool {
-    guard let live = try await client.find(.statefulSets, namespace: set.namespace, name: set.name) else {
-      return false
-    }
-    return live["metadata"]["uid"].string == set.metadata.uid && live["metadata"]["deletionTimestamp"].isNull
   }
 
   private func claims(of set: StatefulSet) -> [String: PersistentVolumeClaim] {
@@ -145,8 +111,8 @@ public final class StatefulSetController: Controller {
   private func perform(_ plan: StatefulSetPlan, of set: StatefulSet) async -> (any Error)? {
     for steps in plan.phases {
       if set.isParallel {
-        let (_, error) = await slowStart(steps.count) { try await self.perform(steps[$0], of: set) }
-        if let error { return error }
+        let start = await slowStart(steps.count) { try await self.perform(steps[$0], of: set) }
+        if let error = start.error { return error }
       } else {
         do { for step in steps { try await perform(step, of: set) } } catch { return error }
       }
