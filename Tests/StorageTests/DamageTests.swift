@@ -61,6 +61,8 @@ import Testing
   /// not count, and what is written back in its place is there at every start.
   @Test func whatTruncationTookDoesNotComeBackWithDamage() async throws {
     try await writtenLog()
+    let old = "\(directory.path)/old.db"
+    try shell(log, "ATTACH '\(old)' AS old; CREATE TABLE old.log AS SELECT * FROM main.log WHERE log_index >= 10")
     var disk = try Disk(directory.path)
     disk.directory.log.append(LogWrite(token: 1, truncateFrom: 8, entries: entries(8...9, term: 2)))
     try await disk.durable(through: 1)
@@ -68,10 +70,10 @@ import Testing
     try shell(
       log,
       """
-      DELETE FROM truncation; DELETE FROM log WHERE log_index >= 8;
-      INSERT INTO log(log_index, term, kind, checksum, payload, key_id)
-      SELECT 10, term, kind, checksum, payload, key_id FROM log WHERE log_index = 7
+      ATTACH '\(old)' AS old; DELETE FROM truncation; DELETE FROM main.log WHERE log_index >= 8;
+      INSERT INTO main.log SELECT * FROM old.log
       """)
+    unlink(old)
     disk = try Disk(directory.path)
     let damage = try #require(disk.directory.logContents.damage)
     #expect(damage.missing == [8...9] && damage.entriesBeyond.isEmpty)
