@@ -151,7 +151,7 @@ let package = Package(
     // Bad input of every kind against a server in memory.
     .testTarget(
       name: "FuzzTests",
-      dependencies: ["RequestFuzzer", "APIServer", "HTTP", "JSON", "Schema", "World", "TestSupport"],
+      dependencies: ["RequestFuzzer", "APIServer", "HTTP", "JSON", "Schema", "Kinds", "World", "TestSupport"],
       swiftSettings: settings),
     .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "World"], swiftSettings: settings),
   ]

@@ -10,6 +10,8 @@
 // Structure: NAME, then any of
 //   @kind      top of a kind: gets the members `kind` and `apiVersion`, and a companion NAMEList if it has ObjectMeta
 //   @atomic    owned as one leaf by server-side apply wherever it occurs
+//   @union     the message of a type that is an object in JSON or something simpler: its field `schema` is the object's
+//              type, its other field what may stand for it
 //   "…"        description
 //
 // Field: NUMBER:NAME FLAGS TYPE, then any of the annotations
@@ -70,7 +72,7 @@ public struct TypeTable: Sendable {
     for draft in drafts {
       guard structures[draft.name] == nil else { throw draft.failure("structure \(draft.name) is there already") }
       structures[draft.name] = Structure(
-        name: draft.name, description: draft.description, isAtomic: draft.isAtomic)
+        name: draft.name, description: draft.description, isAtomic: draft.isAtomic, isUnion: draft.isUnion)
     }
     for draft in drafts {
       structures[draft.name]!.seal(fields: try draft.link(structures))

@@ -10,6 +10,7 @@ struct StructureDraft {
   var description = ""
   var isKind = false
   var isAtomic = false
+  var isUnion = false
   var fields: [FieldDraft] = []
 
   var name: String { "\(package).\(localName)" }
@@ -72,7 +73,7 @@ struct FieldDraft {
     if let scalar = Self.scalars[String(name)] { return scalar }
     let qualified = name.contains(".") ? String(name) : "\(package).\(name)"
     guard let structure = structures[qualified] else { throw failure(package, "unknown type \(name)") }
-    return .structure(structure)
+    return structure.isUnion ? .union(structure) : .structure(structure)
   }
 
   private func defaultValue(
@@ -94,8 +95,7 @@ struct FieldDraft {
   private static let scalars: [String: FieldType] = [
     "string": .string, "bytes": .bytes, "bool": .boolean, "int32": .int32, "int64": .int64, "double": .double,
     "Quantity": .quantity, "IntOrString": .intOrString, "Time": .time, "MicroTime": .microTime, "Duration": .duration,
-    "RawExtension": .rawObject, "FieldsV1": .rawObject, "JSON": .anyValue, "JSONSchemaPropsOrArray": .anyValue,
-    "JSONSchemaPropsOrBool": .anyValue, "JSONSchemaPropsOrStringArray": .anyValue, "Verbs": .array(.string),
+    "RawExtension": .rawObject, "FieldsV1": .rawObject, "JSON": .anyValue, "Verbs": .array(.string),
     "ExtraValue": .array(.string),
   ]
 }
@@ -145,6 +145,7 @@ struct TypeTableParser {
       switch token {
       case .word("@kind"): draft.isKind = true
       case .word("@atomic"): draft.isAtomic = true
+      case .word("@union"): draft.isUnion = true
       case .quoted(let text): draft.description = text
       case .word(let word): throw failure("\(name): \(word) means nothing here")
       }

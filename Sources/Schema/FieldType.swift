@@ -22,9 +22,12 @@ public indirect enum FieldType: Sendable {
   case duration
   /// Any JSON object, kept as it is: RawExtension, FieldsV1.
   case rawObject
-  /// Any JSON value: apiextensions JSON and the JSONSchemaPropsOr… unions.
+  /// Any JSON value: apiextensions JSON.
   case anyValue
   case structure(Structure)
+  /// An object, or something simpler in its place: the JSONSchemaPropsOr… types. The structure is the message of
+  /// protobuf, its first structure field the object's type and its other field what may stand for it (`SchemaUnion`).
+  case union(Structure)
   case array(FieldType)
   case map(FieldType)
 }
@@ -110,6 +113,11 @@ public final class Structure: @unchecked Sendable {
   public let isAtomic: Bool
   /// Unknown members are kept (custom resources with x-kubernetes-preserve-unknown-fields).
   public let preservesUnknownFields: Bool
+  /// The message of a `FieldType.union`.
+  public let isUnion: Bool
+  /// Empty lists that are always written stay `[]`. The reference stores most groups as protobuf, out of which an empty
+  /// list comes as none; those of its extension servers it stores as JSON.
+  let keepsEmptyLists: Bool
   /// In order of declaration, inline fields not expanded.
   public private(set) var fields: [Field] = []
   /// Every JSON member with inline structures expanded, in order of output.
@@ -130,14 +138,16 @@ public final class Structure: @unchecked Sendable {
   let metadataHolder: Structure?
 
   public init(
-    name: String, description: String = "", isAtomic: Bool = false, preservesUnknownFields: Bool = false,
-    custom: StructuralSchema? = nil, metadataHolder: Structure? = nil
+    name: String, description: String = "", isAtomic: Bool = false, isUnion: Bool = false,
+    preservesUnknownFields: Bool = false, custom: StructuralSchema? = nil, metadataHolder: Structure? = nil
   ) {
     self.custom = custom
     self.metadataHolder = metadataHolder
     self.name = name
     self.description = description
     self.isAtomic = isAtomic
+    self.isUnion = isUnion
+    keepsEmptyLists = name.hasPrefix("apiextensions.") || name.hasPrefix("apiregistration.")
     self.preservesUnknownFields = preservesUnknownFields
   }
 

@@ -71,6 +71,7 @@ enum FuzzValues {
     case .duration: return .string(random.pick(["0s", "1m30s", "5m0s"]))
     case .rawObject: return ["a": 1]
     case .anyValue: return junk(&random, depth: 2)
+    case .union: return random.percent(50) ? .bool(random.percent(50)) : junk(&random, depth: 1)
     case .structure(let structure): return object(of: structure, &random, depth: depth + 1)
     case .array(let element):
       return .array((0..<(1 + random.below(2))).map { _ in value(of: element, named: name, &random, depth: depth) })

@@ -159,7 +159,7 @@ extension APIServer {
   ) throws(APIStatus) -> HTTPResponse {
     let format = try OutputFormat.negotiate(
       accept: request.headers["accept"], query: path.query, userAgent: request.headers["user-agent"], shapes: false,
-      isList: false, allowsProtobuf: false)
+      isList: false, allowsProtobuf: Codec(registry: registry).encodesProtobuf(tree))
     return HTTPResponse(
       status: 200, headers: ["content-type": format.encoding.rawValue],
       body: .bytes(try Codec(registry: registry).encode(tree, format)))

@@ -24,6 +24,12 @@ struct Codec: Sendable {
     kind.custom == nil && registry.structure(kind.kind) != nil
   }
 
+  /// Whether this document, which names its kind, has a message.
+  func encodesProtobuf(_ tree: JSONValue) -> Bool {
+    registry.structure(
+      GroupVersionKind(apiVersion: tree["apiVersion"].string ?? "", kind: tree["kind"].string ?? "")) != nil
+  }
+
   /// A DeleteOptions, which clients send under many names: "v1", "meta.k8s.io/v1" or the group version of the object.
   func decodeOptions(_ body: [UInt8], contentType: String?) throws(APIStatus) -> JSONValue {
     guard let structure = registry.types["meta.v1.DeleteOptions"] else {

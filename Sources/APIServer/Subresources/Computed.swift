@@ -19,7 +19,7 @@ extension APIServer {
   ) async throws(APIStatus) -> HTTPResponse {
     let format = try OutputFormat.negotiate(
       accept: request.http.headers["accept"], query: request.query, userAgent: request.userAgent, shapes: false,
-      isList: false, allowsProtobuf: false)
+      isList: false)
     let options = try WriteOptions(request.query, kind: "CreateOptions", userAgent: request.userAgent)
     let decoded = try await request.decodeBody(
       expected: kind, structure: structure, validation: options.fieldValidation)

@@ -67,7 +67,7 @@ extension APIServer {
     guard let structure = request.codec.registry.structure(Scale.kind) else { throw .unknownResource }
     let format = try OutputFormat.negotiate(
       accept: request.http.headers["accept"], query: request.query, userAgent: request.userAgent, shapes: true,
-      isList: false, allowsProtobuf: false)
+      isList: false)
     let presenter = try request.presenter(format)
     let scalePresenter = Presenter(
       kind: Kinds.Scale.printed(of: request.kind), format: format, included: presenter.included, now: request.now,

@@ -39,7 +39,7 @@ private struct BuiltInSchemas {
     case .double: CELSchema(.double, isNullable: true)
     case .intOrString: CELSchema(.intOrString, isNullable: true)
     case .time, .microTime: CELSchema(.dateTime, isNullable: true)
-    case .rawObject, .anyValue: .any
+    case .rawObject, .anyValue, .union: .any
     case .structure(let inner): object(inner)
     case .array(let element): list(element, semantics)
     case .map(let value): CELSchema(.map, element: schema(value), isNullable: true)

@@ -47,6 +47,12 @@ extension TypeTable {
       38:x-kubernetes-preserve-unknown-fields? bool; 39:x-kubernetes-embedded-resource bool
       40:x-kubernetes-int-or-string bool; 41:x-kubernetes-list-map-keys string[]; 42:x-kubernetes-list-type? string
       43:x-kubernetes-map-type? string; 44:x-kubernetes-validations ValidationRule[] @map(rule) @merge(rule)
+    JSONSchemaPropsOrArray @union:
+      1:schema? JSONSchemaProps; 2:jSONSchemas JSONSchemaProps[]
+    JSONSchemaPropsOrBool @union:
+      1:allows bool; 2:schema? JSONSchemaProps
+    JSONSchemaPropsOrStringArray @union:
+      1:schema? JSONSchemaProps; 2:property string[]
     SelectableField:
       1:jsonPath*! string
     ServiceReference:

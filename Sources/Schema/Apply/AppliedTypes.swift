@@ -33,7 +33,7 @@ struct AppliedTypes {
       case .array, .object: report("expected any scalar, got &{\(value.goText)}")
       default: break
       }
-    case .rawObject, .anyValue: break
+    case .rawObject, .anyValue, .union: break
     }
   }
 

@@ -45,6 +45,12 @@ public struct TypedDecoder {
     (try? decode(value, as: structure).value) ?? value
   }
 
+  /// The canonical form of a value that stands alone.
+  static func decode(_ value: JSONValue, as type: FieldType) throws(TypeError) -> JSONValue {
+    var decoder = Self(duplicates: [])
+    return try decoder.value(value, type)
+  }
+
   /// One value in the canonical form of its type; as it is where it is none.
   static func canonicalized(_ value: JSONValue, as type: FieldType) -> JSONValue {
     var decoder = Self(duplicates: [])
@@ -195,9 +201,10 @@ public struct TypedDecoder {
   ) throws(TypeError) -> JSONValue? {
     if value.isNull { return nil }
     let decoded = try self.value(value, structure.members[position].type)
-    if decoded.isZero, !structure.members[position].isPointer, !structure.members[position].isAlwaysWritten {
-      return nil
-    }
+    if decoded.isNull { return nil }
+    guard decoded.isZero, !structure.members[position].isPointer else { return decoded }
+    if !structure.members[position].isAlwaysWritten { return nil }
+    if case .array = decoded, !structure.keepsEmptyLists { return nil }
     return decoded
   }
 
@@ -223,6 +230,7 @@ public struct TypedDecoder {
     case .duration: return try duration(value)
     case .rawObject, .anyValue: return value
     case .structure(let structure): return try self.structure(value, structure)
+    case .union(let message): return try SchemaUnion(message).decode(value)
     case .array(let element): return try array(value, element)
     case .map(let element): return try map(value, element)
     }
@@ -234,7 +242,7 @@ public struct TypedDecoder {
     result.reserveCapacity(elements.count)
     for (index, item) in elements.enumerated() {
       path.append(.element(index))
-      result.append(try self.value(item, element))
+      result.append(item.isNull ? element.zeroItem : try self.value(item, element))
       path.removeLast()
     }
     return .array(result)
@@ -248,7 +256,7 @@ public struct TypedDecoder {
     var previous: String?
     for (key, item) in object {
       path.append(.key(key))
-      result.appendUnique(key, try self.value(item, element))
+      result.appendUnique(key, item.isNull ? element.zeroItem : try self.value(item, element))
       if !duplicates.isEmpty { reportIfDuplicate() }
       path.removeLast()
       if isSorted, let previous, !previous.utf8.lexicographicallyPrecedes(key.utf8) { isSorted = false }

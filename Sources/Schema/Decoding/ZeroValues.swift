@@ -11,9 +11,13 @@ extension FieldType {
     case .quantity: "0"
     case .duration: "0s"
     case .structure(let structure): structure.zero
-    case .bytes, .time, .microTime, .rawObject, .anyValue, .array, .map: .null
+    case .bytes, .time, .microTime, .rawObject, .anyValue, .union, .array, .map: .null
     }
   }
+
+  /// What `null` becomes as an item of a list or a value of a map. The reference keeps such an item through its
+  /// storage encoding, where text and bytes that are not said are empty ones.
+  var zeroItem: JSONValue { if case .bytes = self { "" } else { zero } }
 
   /// The type as the reference's error messages name it.
   var referenceName: String {
@@ -31,7 +35,8 @@ extension FieldType {
     case .duration: "v1.Duration"
     case .rawObject: "runtime.RawExtension"
     case .anyValue: "v1.JSON"
-    case .structure(let structure): structure.name.split(separator: ".").suffix(2).joined(separator: ".")
+    case .structure(let structure), .union(let structure):
+      structure.name.split(separator: ".").suffix(2).joined(separator: ".")
     case .array(let element): "[]\(element.referenceName)"
     case .map(let element): "map[string]\(element.referenceName)"
     }

@@ -223,7 +223,7 @@ struct OpenAPISchemas {
       return scalar(
         "io.k8s.apimachinery.pkg.runtime.RawExtension",
         ["description": "Any object, kept as it is.", "type": "object"])
-    case .anyValue:
+    case .anyValue, .union:
       return scalar(
         "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", ["description": "Any JSON value."])
     }

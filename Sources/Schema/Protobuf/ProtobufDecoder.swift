@@ -127,14 +127,15 @@ public struct ProtobufDecoder {
       case 2:
         // A map's value cannot repeat, so lists of texts come in a message of their own.
         if case .array(let item) = element {
-          value = .array(try items(try payload(&reader, wire, field), item, field))
+          let items = try items(try payload(&reader, wire, field), item, field)
+          value = items.isEmpty ? .null : .array(items)
         } else {
           value = try self.value(&reader, wire, element, field)
         }
       default: try reader.skip(wire)
       }
     }
-    return (key, value ?? element.zero)
+    return (key, value ?? element.zeroItem)
   }
 
   private mutating func items(
@@ -190,6 +191,7 @@ public struct ProtobufDecoder {
     case .string: return .string(try Self.text(bytes))
     case .bytes: return .string(Base64.encode(bytes))
     case .structure(let structure): return .object(try message(bytes, structure))
+    case .union(let union): return SchemaUnion(union).value(of: try message(bytes, union))
     case .quantity:
       let text = try scalars(bytes).texts[1] ?? ""
       return .string(text.isEmpty ? "0" : text)

@@ -68,7 +68,7 @@ public enum ProtobufEncoder {
   ) {
     switch (type, value) {
     case (.array(let element), .array(let elements)):
-      for item in elements { put(item.isNull ? element.zero : item, element, number, &writer) }
+      for item in elements { put(item.isNull ? element.zeroItem : item, element, number, &writer) }
     case (.map(let element), .object(let object)):
       for (key, item) in object {
         var entry = ProtobufWriter()
@@ -78,13 +78,17 @@ public enum ProtobufEncoder {
           put(item, .array(inner), 1, &list)
           entry.put(2, list.bytes)
         } else {
-          put(item.isNull ? element.zero : item, element, 2, &entry)
+          put(item.isNull ? element.zeroItem : item, element, 2, &entry)
         }
         writer.put(number, entry.bytes)
       }
     case (.structure(let structure), .object(let object)):
       var nested = ProtobufWriter()
       put(object, structure, &nested)
+      writer.put(number, nested.bytes)
+    case (.union(let message), _):
+      var nested = ProtobufWriter()
+      put(SchemaUnion(message).fields(of: value), message, &nested)
       writer.put(number, nested.bytes)
     case (.rawObject, _), (.anyValue, _):
       var nested = ProtobufWriter()

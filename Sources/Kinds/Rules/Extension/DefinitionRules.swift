@@ -12,7 +12,7 @@ struct CustomResourceDefinitionRules: KindRules {
   }
 
   func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
-    object["status"] = ["conditions": [], "acceptedNames": ["plural": "", "kind": ""]]
+    object["status"] = ["conditions": .null, "acceptedNames": ["plural": "", "kind": ""]]
     let stored = object["spec"]["versions"].elements.filter { $0["storage"] == true }.map { $0["name"] }
     object["status"]["storedVersions"] = .array(stored)
   }
