@@ -38,6 +38,8 @@ public struct Raft: Sendable {
 
   // Time, in ticks.
   var electionElapsed = 0
+  /// Candidacies that ran out of time since a leader was last known.
+  var unansweredElections = 0
   var heartbeatElapsed = 0
   var electionTimeout = 0
   /// Ticks until an election because the connection to the leader broke.

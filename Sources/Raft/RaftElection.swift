@@ -51,11 +51,13 @@ extension Raft {
     electionElapsed = 0
     heartbeatElapsed = 0
     staggerRemaining = nil
-    electionTimeout = options.electionTicks + generator.next(below: options.electionTicks)
+    electionTimeout = (options.electionTicks + generator.next(below: options.electionTicks)) << unansweredElections
   }
 
   /// The election timeout has passed without a leader.
   mutating func campaign() {
+    // Votes that the pre-vote promised have not come in time: disks may be slow. Each try waits twice as long.
+    if role == .candidate { unansweredElections = min(unansweredElections + 1, 4) }
     if !mayCampaign {
       resetElectionTimer()
       loseLeader()
@@ -111,6 +113,7 @@ extension Raft {
   }
 
   private mutating func becomeLeader() {
+    unansweredElections = 0
     leaveRole()
     role = .leader
     leader = id
@@ -143,6 +146,7 @@ extension Raft {
     precondition(leader == nil || leader == sender, "two leaders in one term (election safety, §5.2)")
     if role != .follower { becomeFollower(term: currentTerm, leader: sender) }
     leader = sender
+    unansweredElections = 0
     electionElapsed = 0
     staggerRemaining = nil
   }

@@ -134,6 +134,28 @@ private func withoutPreVote(_ options: inout RaftOptions) { options.preVote = fa
     #expect(server.raft.role == (granted ? .follower : .candidate))
   }
 
+  /// §5.6: an election must not take longer than its timeout; where votes do not come, the timeout is what gives way.
+  @Test func aCandidateWhoseVotesDoNotComeWaitsTwiceAsLongEachTimeUntilThereIsALeader() {
+    func ticksToNextElection(_ server: inout TestServer) -> Int {
+      let term = server.raft.currentTerm
+      var ticks = 0
+      while server.raft.currentTerm == term {
+        _ = server.tick()
+        ticks += 1
+      }
+      return ticks
+    }
+    var server = TestServer(adjust: withoutPreVote)
+    _ = server.tickUntilElection()
+    #expect((10...19).contains(ticksToNextElection(&server)))
+    for doublings in [1, 2, 3, 4, 4] {
+      #expect((10 << doublings...19 << doublings).contains(ticksToNextElection(&server)))
+    }
+    _ = server.receive(.heartbeat(leaderCommit: 0, readRound: 0), from: 3, term: server.raft.currentTerm)
+    _ = ticksToNextElection(&server)
+    #expect((10...19).contains(ticksToNextElection(&server)))
+  }
+
   /// Figure 2, rules for leaders: upon election, to each server, at once.
   @Test func aNewLeaderSaysSoAtOnce() {
     var server = TestServer(log: [1, 1], adjust: withoutPreVote)

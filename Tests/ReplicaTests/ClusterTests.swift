@@ -347,6 +347,29 @@ import World
     try await cluster.converged()
     await cluster.killAll()
   }
+
+  /// Given a disk that takes a second for every sync, when its server cannot be missed, then writes are slow, the group
+  /// keeps its leader, and the server's vote counts when that leader dies.
+  @Test func aDiskWithSyncsOfASecondStaysAMember() async throws {
+    let cluster = try TestCluster(3)
+    try await cluster.start()
+    let leader = try await cluster.leader()
+    let (slow, other) = (leader % 3 + 1, (leader + 1) % 3 + 1)
+    await cluster.log(slow).slow(by: .seconds(1))
+    await cluster.kill(other)
+    let server = await cluster.server(leader)
+    let term = server.leadership.term
+    for index in 0..<3 { #expect(try await server.create("pod-\(index)")) }
+    #expect(server.leadership.isLeader && server.leadership.term == term)
+    try await cluster.start([other])
+    try await cluster.converged()
+    await cluster.kill(leader)
+    let survivor = await cluster.server(other)
+    try await eventually("another leader") { survivor.leadership.leader.map { $0 != leader } == true }
+    #expect(try await survivor.create("after"))
+    try await cluster.converged()
+    await cluster.killAll()
+  }
 }
 
 /// A loop that others keep busy: it stands still again and again.
