@@ -38,6 +38,22 @@ import World
       json(["paths": ["apis/metrics.example.com/v1beta1": ["serverRelativeURL": .string("/openapi/v3\(group)?hash=1")]]]
       )
     case "/openapi/v3\(group)", "/openapi/v3\(group)?hash=1": json(["openapi": "3.0.0", "paths": [:]])
+    case "/openapi/v2":
+      json([
+        "swagger": "2.0",
+        "paths": [
+          "\(group)/nodes": ["get": ["responses": ["200": ["schema": ["$ref": "#/definitions/example.NodeMetrics"]]]]],
+          "/apis/other.example.com/v1/things": ["get": [:]],
+        ],
+        "definitions": [
+          "example.NodeMetrics": [
+            "type": "object",
+            "properties": ["metadata": ["$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]],
+          ],
+          "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta": ["type": "object", "description": "theirs"],
+          "example.Unused": ["type": "string"],
+        ],
+      ])
     case _ where request.target.hasPrefix("\(group)/nodes"):
       json(["kind": "NodeMetricsList", "apiVersion": "metrics.example.com/v1beta1", "items": []])
     default: HTTPResponse(status: 404)
@@ -319,6 +335,26 @@ import World
     #expect(address == "/openapi/v3\(Self.group)?hash=1")
     #expect(!index.json["paths"]["apis/apps/v1"].isNull)
     #expect(try await scene.get(address).json["openapi"] == "3.0.0")
+    await scene.service.stop()
+  }
+
+  @Test func version2HoldsWhatOtherServersSayOfTheirGroupVersion() async throws {
+    let scene = try await scene()
+    let before = try await scene.get("/openapi/v2").json
+    try await scene.reconcile()
+    let document = try await scene.get("/openapi/v2").json
+    let path = "\(Self.group)/nodes"
+    #expect(before["paths"][path].isNull && !document["paths"][path].isNull)
+    #expect(document["paths"]["/apis/other.example.com/v1/things"].isNull)
+    #expect(document["paths"].object?.count == (before["paths"].object?.count ?? 0) + 1)
+    #expect(document["definitions"]["example.NodeMetrics"]["type"] == "object")
+    #expect(document["definitions"]["example.Unused"].isNull)
+    // What all servers share is said once, by us.
+    let shared = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+    #expect(document["definitions"][shared] == before["definitions"][shared])
+    let protobuf = try await scene.get(
+      "/openapi/v2", accept: "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+    #expect(protobuf.text.contains(path))
     await scene.service.stop()
   }
 

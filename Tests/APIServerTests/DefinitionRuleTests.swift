@@ -51,6 +51,36 @@ import Testing
       (
         [
           "type": "object",
+          "properties": [
+            "a": [
+              "type": "integer", "default": 5, "x-kubernetes-validations": [["rule": "self < 3", "message": "few"]],
+            ]
+          ],
+        ],
+        #"properties[a].default: Invalid value: "integer": few"#
+      ),
+      (
+        [
+          "type": "object",
+          "properties": [
+            "a": [
+              "type": "object", "default": ["b": ["c": "x"]],
+              "properties": [
+                "b": [
+                  "type": "object",
+                  "properties": [
+                    "c": ["type": "string", "maxLength": 9, "x-kubernetes-validations": [["rule": "self == 'y'"]]]
+                  ],
+                ]
+              ],
+            ]
+          ],
+        ],
+        #"properties[a].default.b.c: Invalid value: "string": failed rule: self == 'y'"#
+      ),
+      (
+        [
+          "type": "object",
           "properties": ["a": ["type": "array", "items": ["type": "string"], "x-kubernetes-list-type": "map"]],
         ],
         "properties[a].x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map"

@@ -10,6 +10,8 @@ struct AggregatedDocuments: Sendable {
   var resources: JSONValue?
   /// Addresses of its OpenAPI v3 documents, by their key ("apis/metrics.k8s.io/v1beta1").
   var openAPI: [String: String] = [:]
+  /// What its OpenAPI v2 document says of this group version; null: it has none.
+  var version2 = JSONValue.null
   /// Whether it answered when it was last asked.
   var isFresh = false
 }
@@ -22,6 +24,7 @@ final class Aggregation: Sendable {
     /// Raised by every change of `documents`.
     var generation: UInt64 = 0
     var merged: (key: MergedDiscovery.Key, local: ServerDocuments, discovery: MergedDiscovery)?
+    var mergedVersion2: (key: MergedDiscovery.Key, local: ServerDocuments, documents: ServerDocuments.Version2)?
   }
   private let state = Mutex(State())
 
@@ -55,10 +58,13 @@ final class Aggregation: Sendable {
         let former = state.documents[name]
         // Who does not answer now still serves what it said it did, as far as anybody knows.
         if document.resources == nil { document.resources = former?.resources }
-        if !document.isFresh { document.openAPI = former?.openAPI ?? [:] }
+        if !document.isFresh {
+          document.openAPI = former?.openAPI ?? [:]
+          document.version2 = former?.version2 ?? .null
+        }
         new[name] = document
         if former?.resources != document.resources || former?.isFresh != document.isFresh
-          || former?.openAPI != document.openAPI
+          || former?.openAPI != document.openAPI || former?.version2 != document.version2
         {
           state.generation += 1
         }
@@ -68,13 +74,34 @@ final class Aggregation: Sendable {
     }
   }
 
+  private static func key(_ apis: [AggregatedAPI], _ generation: UInt64) -> MergedDiscovery.Key {
+    MergedDiscovery.Key(
+      services: apis.map { MergedDiscovery.Key.Service(name: $0.name, revision: $0.revision) }, generation: generation)
+  }
+
+  /// OpenAPI v2 with theirs in ours; nil when there is nothing but ours.
+  func mergedVersion2(_ local: ServerDocuments, _ current: any StateView) -> ServerDocuments.Version2? {
+    let apis = apis(current)
+    let (generation, documents, known) = state.withLock { ($0.generation, $0.documents, $0.mergedVersion2) }
+    let parts = apis.filter { documents[$0.name].map { !$0.version2.isNull } ?? false }
+    guard !parts.isEmpty else { return nil }
+    let key = Self.key(apis, generation)
+    if let known, known.key == key, known.local === local { return known.documents }
+    guard var tree = try? JSONValue(parsing: local.openAPI2.json.bytes) else { return nil }
+    for api in parts {
+      OpenAPIDocuments.merge(documents[api.name]?.version2 ?? .null, of: "/\(api.path)", into: &tree)
+    }
+    let made = ServerDocuments.Version2(tree)
+    state.withLock { $0.mergedVersion2 = (key, local, made) }
+    return made
+  }
+
   /// Discovery with theirs among ours; nil when there is nothing but ours.
   func merged(_ local: ServerDocuments, _ current: any StateView) -> MergedDiscovery? {
     let apis = apis(current)
     guard !apis.isEmpty else { return nil }
     let (generation, documents, known) = state.withLock { ($0.generation, $0.documents, $0.merged) }
-    let key = MergedDiscovery.Key(
-      services: apis.map { MergedDiscovery.Key.Service(name: $0.name, revision: $0.revision) }, generation: generation)
+    let key = Self.key(apis, generation)
     if let known, known.key == key, known.local === local { return known.discovery }
     let discovery = MergedDiscovery(local, apis, documents)
     state.withLock { $0.merged = (key, local, discovery) }

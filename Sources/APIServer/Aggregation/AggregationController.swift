@@ -111,6 +111,10 @@ extension APIServer {
         let list = try await ask(api, "/\(api.path)", objects)
         var documents = AggregatedDocuments(resources: list, isFresh: true)
         documents.openAPI = await openAPIAddresses(api, objects)
+        let known = aggregation.documents(of: api)
+        // It is large, and says what the others say: asked for again when those differ.
+        let isKnown = known.isFresh && known.resources == list && known.openAPI == documents.openAPI
+        documents.version2 = isKnown ? known.version2 : await openAPIVersion2(api, objects)
         return Check(api: api, condition: .passed, documents: documents)
       } catch {
         failure = error.description
@@ -127,6 +131,11 @@ extension APIServer {
       addresses[key] = entry["serverRelativeURL"].string
     }
     return addresses
+  }
+
+  private func openAPIVersion2(_ api: AggregatedAPI, _ objects: ObjectLookup) async -> JSONValue {
+    guard let tree = try? await ask(api, "/openapi/v2", objects) else { return .null }
+    return OpenAPIDocuments.part(of: tree, under: "/\(api.path)")
   }
 
   /// A document of an aggregated server, as the aggregator itself asks.

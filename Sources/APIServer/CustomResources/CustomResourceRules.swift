@@ -3,17 +3,6 @@ import JSON
 import Kinds
 import Schema
 
-/// The rules of a schema (`x-kubernetes-validations`), compiled.
-public protocol RuleChecker: Sendable {
-  /// What they say of an object that its schema finds nothing wrong with; `old` for rules about changes.
-  func errors(_ object: JSONValue, old: JSONValue?) -> [FieldError]
-}
-
-public protocol RuleCompiler: Sendable {
-  /// nil: there is nothing to check.
-  func compile(_ schema: StructuralSchema) -> (any RuleChecker)?
-}
-
 struct CustomResourceRules: KindRules {
   let kind: GroupVersionKind
   let schema: StructuralSchema

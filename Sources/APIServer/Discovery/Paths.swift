@@ -219,7 +219,8 @@ extension APIServer {
 
   /// kubectl before 1.29 reads this document, in protobuf, before it applies anything.
   private func openAPIVersion2(_ request: HTTPRequest) -> HTTPResponse {
-    let documents = currentDocuments.openAPI2
+    let local = currentDocuments
+    let documents = aggregation.mergedVersion2(local, store.current) ?? local.openAPI2
     let isProtobuf = request.headers["accept"]?.contains(Self.version2Protobuf) == true
     return Self.cached(
       isProtobuf ? documents.protobuf : documents.json,

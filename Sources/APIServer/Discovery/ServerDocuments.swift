@@ -28,7 +28,7 @@ final class ServerDocuments: Sendable {
   private let gitVersion: String
   /// Made when first asked for: it costs tens of milliseconds, and a server has better things to do while it starts.
   private let openAPIDocuments = Mutex<OpenAPIDocuments?>(nil)
-  private let openAPIVersion2 = Mutex<(json: Document, protobuf: Document)?>(nil)
+  private let openAPIVersion2 = Mutex<Version2?>(nil)
   /// Those of the kinds before, where anybody had asked for them: most of them are still right.
   private let former: (documents: OpenAPIDocuments, registry: KindRegistry)?
 
@@ -65,13 +65,22 @@ final class ServerDocuments: Sendable {
     }
   }
 
+  /// `/openapi/v2` in both encodings.
+  struct Version2: Sendable {
+    let json: Document
+    let protobuf: Document
+    init(_ tree: JSONValue) {
+      json = Document(tree)
+      protobuf = Document(bytes: OpenAPIDocuments.version2Protobuf(tree))
+    }
+  }
+
   /// `/openapi/v2` in both encodings; made when first asked for.
-  var openAPI2: (json: Document, protobuf: Document) {
+  var openAPI2: Version2 {
     let documents = openAPI
     return openAPIVersion2.withLock { made in
       if let made { return made }
-      let tree = documents.version2()
-      let both = (json: Document(tree), protobuf: Document(bytes: OpenAPIDocuments.version2Protobuf(tree)))
+      let both = Version2(documents.version2())
       made = both
       return both
     }

@@ -87,3 +87,13 @@ public struct ExpressionValidation: ValidatingAdmission {
     return errors
   }
 }
+
+extension String {
+  /// Without white space at either end.
+  var trimmed: String {
+    var text = Substring(self)
+    while text.first?.isWhitespace == true { text.removeFirst() }
+    while text.last?.isWhitespace == true { text.removeLast() }
+    return String(text)
+  }
+}

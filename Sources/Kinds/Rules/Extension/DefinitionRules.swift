@@ -201,8 +201,31 @@ struct CustomResourceDefinitionRules: KindRules {
       if former?["schema"]["openAPIV3Schema"] == schema { continue }
       let found = StructuralRules.errors(schema, path: "\(place).openAPIV3Schema")
       guard found.structure.isEmpty else { continue }
+      let defaults = Self.defaultErrors(schema, "\(place).openAPIV3Schema")
+      guard defaults.isEmpty else {
+        errors += defaults
+        continue
+      }
       errors += DefinitionExpressions.errors(
         schema, path: "\(place).openAPIV3Schema", known: known, schemaErrors: found.general)
+    }
+    return errors
+  }
+
+  /// What the rules of a schema say of the defaults that stand in it.
+  private static func defaultErrors(_ schema: JSONValue, _ path: String) -> [FieldError] {
+    var errors: [FieldError] = []
+    if !schema["default"].isNull {
+      let structural = StructuralSchema(schema)
+      if structural.hasRules {
+        errors += SchemaRules(structural, isRoot: false).errors(inDefault: schema["default"], path: "\(path).default")
+      }
+    }
+    for (name, property) in (schema["properties"].object ?? [:]).sorted(by: { $0.key < $1.key }) {
+      errors += defaultErrors(property, "\(path).properties[\(name)]")
+    }
+    for member in ["items", "additionalProperties"] where schema[member].object != nil {
+      errors += defaultErrors(schema[member], "\(path).\(member)")
     }
     return errors
   }

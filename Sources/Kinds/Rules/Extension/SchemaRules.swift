@@ -3,17 +3,30 @@ import CEL
 import JSON
 import Schema
 
+/// The rules of a schema (`x-kubernetes-validations`), compiled.
+public protocol RuleChecker: Sendable {
+  /// What they say of an object that its schema finds nothing wrong with; `old` for rules about changes.
+  func errors(_ object: JSONValue, old: JSONValue?) -> [FieldError]
+}
+
+public protocol RuleCompiler: Sendable {
+  /// nil: there is nothing to check.
+  func compile(_ schema: StructuralSchema) -> (any RuleChecker)?
+}
+
 public struct SchemaRuleCompiler: RuleCompiler {
   public init() {}
   public func compile(_ schema: StructuralSchema) -> (any RuleChecker)? { SchemaRules(schema) }
 }
 
 /// The rules of one node of a schema and of those below it.
-private final class SchemaRules: RuleChecker {
+final class SchemaRules: RuleChecker {
   private struct CompiledRule: Sendable {
     let rule: StructuralSchema.Rule
     /// nil: the rule does not compile; definitions that say so are refused, so it was stored by an older server.
     let program: CELProgram?
+    /// Why it does not.
+    let failure: String
     let message: CELProgram?
     var usesOldSelf: Bool { program?.uses("oldSelf") ?? false }
   }
@@ -36,8 +49,9 @@ private final class SchemaRules: RuleChecker {
         libraries: .storedExpressions)
       rules = schema.rules.map { rule in
         let environment = rule.optionalOldSelf == true ? optional : plain
+        let (program, failure) = Self.compiled(rule.rule, environment)
         return CompiledRule(
-          rule: rule, program: try? environment.compile(rule.rule),
+          rule: rule, program: program, failure: failure,
           message: rule.messageExpression.isEmpty ? nil : try? environment.compile(rule.messageExpression))
       }
     } else {
@@ -48,19 +62,37 @@ private final class SchemaRules: RuleChecker {
     items = schema.items.flatMap { $0.hasRules ? SchemaRules($0, isRoot: false) : nil }
   }
 
+  private static func compiled(_ text: String, _ environment: CELEnvironment) -> (CELProgram?, String) {
+    do throws(CELIssues) {
+      let program = try environment.compile(text)
+      return program.resultType == .bool ? (program, "") : (nil, "cel expression must evaluate to a bool")
+    } catch {
+      return (nil, "compilation failed: \(error)")
+    }
+  }
+
+  /// What they say of a default of the schema, which is its own past.
+  func errors(inDefault value: JSONValue, path: String) -> [FieldError] {
+    var budget = CELLimits.costPerObject
+    var errors: [FieldError] = []
+    check(value, old: value, path: path, isRatcheting: false, &budget, &errors)
+    return errors
+  }
+
   func errors(_ object: JSONValue, old: JSONValue?) -> [FieldError] {
     var budget = CELLimits.costPerObject
     var errors: [FieldError] = []
-    check(object, old: old, path: "", &budget, &errors)
+    check(object, old: old, path: "", isRatcheting: true, &budget, &errors)
     return errors
   }
 
   /// `old` nil: there was nothing, or it is not known which part of the old object this was.
   private func check(
-    _ value: JSONValue, old: JSONValue?, path: String, _ budget: inout UInt64, _ errors: inout [FieldError]
+    _ value: JSONValue, old: JSONValue?, path: String, isRatcheting: Bool, _ budget: inout UInt64,
+    _ errors: inout [FieldError]
   ) {
     if value.isNull { return }
-    let isUnchanged = old == value
+    let isUnchanged = isRatcheting && old == value
     for compiled in rules {
       // What was there before, unchanged, is not held against the client; rules about changes have nothing to say.
       if isUnchanged, !compiled.usesOldSelf { continue }
@@ -71,15 +103,16 @@ private final class SchemaRules: RuleChecker {
       for (name, member) in object {
         guard let inner = properties[name] ?? (schema.properties[name] == nil ? additional : nil) else { continue }
         inner.check(
-          member, old: old?.object?[name], path: path.isEmpty ? name : place(path, name), &budget, &errors)
+          member, old: old?.object?[name], path: path.isEmpty ? name : place(path, name),
+          isRatcheting: isRatcheting, &budget, &errors)
       }
     case .array(let elements):
       guard let items else { return }
       let former = StructuralIdentity.formerItems(old, schema)
       for (index, item) in elements.enumerated() {
         items.check(
-          item, old: former.flatMap { $0[StructuralIdentity.of(item, schema)] }, path: "\(path)[\(index)]", &budget,
-          &errors)
+          item, old: former.flatMap { $0[StructuralIdentity.of(item, schema)] }, path: "\(path)[\(index)]",
+          isRatcheting: isRatcheting, &budget, &errors)
       }
     default: return
     }
@@ -95,7 +128,7 @@ private final class SchemaRules: RuleChecker {
     _ errors: inout [FieldError]
   ) -> Bool {
     guard let declared, let program = compiled.program else {
-      report(compiled, path, "rule compile error: the rule does not compile", &errors)
+      report(compiled, path, "rule compile error: \(compiled.failure)", &errors)
       return true
     }
     let isOptional = compiled.rule.optionalOldSelf == true
@@ -176,14 +209,4 @@ private final class SchemaRules: RuleChecker {
 extension StructuralSchema.Rule {
   /// How errors of evaluation name it.
   fileprivate var shownName: String { message.isEmpty ? rule.trimmed : message.trimmed }
-}
-
-extension String {
-  /// Without white space at either end.
-  var trimmed: String {
-    var text = Substring(self)
-    while text.first?.isWhitespace == true { text.removeFirst() }
-    while text.last?.isWhitespace == true { text.removeLast() }
-    return String(text)
-  }
 }
