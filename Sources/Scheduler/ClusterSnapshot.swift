@@ -16,6 +16,7 @@ struct ClusterSnapshot: Sendable {
   /// Where a node was, its last state is left until another takes the place. Filters walk both tables by `order`.
   private(set) var rooms: [NodeRoom] = []
   private(set) var table: [NodeState] = []
+  private var lastVersion: UInt64 = 0
   /// In order of name: the round-robin of the filters walks it.
   private(set) var order: [NodeIndex] = []
   private var indices: [String: NodeIndex] = [:]
@@ -32,6 +33,8 @@ struct ClusterSnapshot: Sendable {
   private(set) var wishes = Wishes()
   /// Nodes by the images that they have: image → node → bytes.
   private(set) var imageSizes: [String: [NodeIndex: Int64]] = [:]
+  /// What was found out about victims; kept here because it is about this snapshot.
+  var victimMemo = VictimMemo()
   /// Labels of namespaces, for terms that choose namespaces by them.
   var namespaceLabels: [String: [String: String]] = [:]
 
@@ -43,6 +46,11 @@ struct ClusterSnapshot: Sendable {
 
   func index(of name: String) -> NodeIndex? { indices[name] }
   func name(of index: NodeIndex) -> String { table[index].facts.name }
+
+  private mutating func touch(_ index: NodeIndex) {
+    lastVersion += 1
+    rooms[index].version = lastVersion
+  }
 
   // MARK: Nodes
 
@@ -61,6 +69,7 @@ struct ClusterSnapshot: Sendable {
     if moves { for key in domains.keys { domains[key]?.remove(index, old.labels[key]) } }
     table[index].facts = new
     rooms[index].update(node, new)
+    touch(index)
     if moves { for key in domains.keys { domains[key]?.put(index, new.labels[key]) } }
     for pod in pods { count(pod, on: index, 1) }
     for (image, size) in new.images { imageSizes[image, default: [:]][index] = size }
@@ -80,6 +89,7 @@ struct ClusterSnapshot: Sendable {
       table[index] = NodeState(facts)
       rooms[index] = room
     }
+    touch(index)
     indices[facts.name] = index
     order.insert(index, at: position(of: facts.name))
     for key in domains.keys { domains[key]?.put(index, facts.labels[key]) }
@@ -140,6 +150,7 @@ struct ClusterSnapshot: Sendable {
     table[index].add(pod)
     rooms[index].remove(place.pod.demand)
     rooms[index].add(pod.demand)
+    touch(index)
     members[pod.key.namespace]?[pod.uid]?.pod = pod
   }
 
@@ -150,6 +161,7 @@ struct ClusterSnapshot: Sendable {
   mutating func settle(_ pod: PlacedPod, on index: NodeIndex) {
     table[index].add(pod)
     rooms[index].add(pod.demand)
+    touch(index)
     members[pod.key.namespace, default: [:]][pod.uid] = Member(node: index, pod: pod)
     count(pod, on: index, 1)
   }
@@ -158,6 +170,7 @@ struct ClusterSnapshot: Sendable {
   mutating func lift(_ pod: PlacedPod, from index: NodeIndex) {
     table[index].remove(pod)
     rooms[index].remove(pod.demand)
+    touch(index)
     members[pod.key.namespace]?[pod.uid] = nil
     if members[pod.key.namespace]?.isEmpty == true { members[pod.key.namespace] = nil }
     count(pod, on: index, -1)

@@ -36,13 +36,16 @@ struct FitError: Error, Sendable {
   mutating func add(_ answer: NodeAnswer, of node: NodeIndex) {
     switch answer {
     case .fits: return
-    case .refused(let set):
-      set.forEach { counts[$0] += 1 }
-      if set.isResolvable { resolvable.append(node) }
+    case .refused(let set): add(set, of: node)
     case .explained(let refusals):
       for refusal in refusals { explained[refusal, default: 0] += 1 }
       if refusals.allSatisfy(\.isResolvable) { resolvable.append(node) }
     }
+  }
+
+  mutating func add(_ refusals: RefusalSet, of node: NodeIndex) {
+    refusals.forEach { counts[$0] += 1 }
+    if refusals.isResolvable { resolvable.append(node) }
   }
 
   /// How many nodes refuse for each reason.

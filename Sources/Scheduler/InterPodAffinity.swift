@@ -12,9 +12,6 @@ struct AffinityState: Sendable {
 
     func count(on node: NodeIndex) -> Int64 { counts[domains.domain(of: node)] }
   }
-  /// Required affinity of running pods pulls a little, too: hardPodAffinityWeight.
-  private static let hardAffinityWeight: Int64 = 1
-
   /// Places where some running pod's anti-affinity forbids this pod.
   private var forbidden: [Counted] = []
   /// Per required term of this pod: pods that match all of its terms.
@@ -30,14 +27,18 @@ struct AffinityState: Sendable {
   var isIndifferent: Bool { forbidden.isEmpty && near.isEmpty && far.isEmpty }
 
   init(_ pod: PodToSchedule, _ snapshot: inout ClusterSnapshot, scoring: Bool) {
+    let filters = pod.profile.has(.interPodAffinity, at: .filter)
+    let scoring = scoring && pod.profile.weight(.interPodAffinity) > 0
+    let (hardWeight, ignoresPreferred) =
+      (pod.profile.hardPodAffinityWeight, pod.profile.ignoresPreferredTermsOfExistingPods && pod.podAffinity == nil)
     let labels = snapshot.namespaceLabels[pod.key.namespace] ?? [:]
     for (wish, counts) in snapshot.wishes.about(pod, namespaceLabels: labels) {
       let domains = snapshot.know(wish.term.topologyKey)
       switch wish.kind {
-      case .requiredAnti: forbidden.append(Counted(domains: domains, counts: counts))
-      case .required where scoring:
-        attraction.append(Counted(domains: domains, counts: counts, weight: Self.hardAffinityWeight))
-      case .preferred(let weight) where scoring:
+      case .requiredAnti where filters: forbidden.append(Counted(domains: domains, counts: counts))
+      case .required where scoring && hardWeight > 0:
+        attraction.append(Counted(domains: domains, counts: counts, weight: hardWeight))
+      case .preferred(let weight) where scoring && !ignoresPreferred:
         attraction.append(Counted(domains: domains, counts: counts, weight: weight))
       default: break
       }
@@ -47,12 +48,14 @@ struct AffinityState: Sendable {
       let counts = snapshot.tally(.init(matchers: matchers, topologyKey: key, includingDeleted: true))
       return Counted(domains: snapshot.know(key), counts: counts, weight: weight)
     }
-    let all = affinity.required.map(\.matcher)
-    near = affinity.required.map { count(all, $0.topologyKey) }
-    far = affinity.requiredAnti.map { count([$0.matcher], $0.topologyKey) }
-    mayStartGroup =
-      near.allSatisfy { $0.counts.total == 0 }
-      && all.allSatisfy { $0.matches(namespace: pod.key.namespace, labels: pod.labels) }
+    if filters {
+      let all = affinity.required.map(\.matcher)
+      near = affinity.required.map { count(all, $0.topologyKey) }
+      far = affinity.requiredAnti.map { count([$0.matcher], $0.topologyKey) }
+      mayStartGroup =
+        near.allSatisfy { $0.counts.total == 0 }
+        && all.allSatisfy { $0.matches(namespace: pod.key.namespace, labels: pod.labels) }
+    }
     guard scoring else { return }
     attraction += affinity.preferred.map { count([$0.term.matcher], $0.term.topologyKey, weight: $0.weight) }
   }

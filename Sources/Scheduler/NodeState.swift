@@ -37,6 +37,8 @@ struct NodeRoom: Sendable, BitwiseCopyable {
   private(set) var scoredMemory: Int64 = 0
   /// Pods for which room is being made here.
   var nominations: Int32 = 0
+  /// Another one whenever anything of the node or of the pods on it changed; no two nodes ever had the same.
+  var version: UInt64 = 0
   private(set) var isUnschedulable = false
   /// NoSchedule or NoExecute, and PreferNoSchedule.
   private(set) var hasHardTaints = false

@@ -14,21 +14,29 @@ public struct OfflineScheduler {
 
   var snapshot = ClusterSnapshot()
   private var cycle = SchedulingCycle()
+  private let profile: SchedulerProfile
 
-  public init(nodes: [Node]) { for node in nodes { snapshot.put(node) } }
+  public init(nodes: [Node]) { self.init(nodes: nodes, profile: .standard) }
+
+  init(nodes: [Node], profile: SchedulerProfile) {
+    self.profile = profile
+    for node in nodes { snapshot.put(node) }
+  }
 
   /// Decides for a pod and places it where it fits. `spread`: the selector of the Service or workload that it belongs to.
   public mutating func put(
     _ pod: Pod, spread: LabelSelector? = nil, budgets: [PodDisruptionBudget] = [],
     using chance: inout some RandomNumberGenerator
   ) -> Outcome {
-    let prepared = PodToSchedule(pod, defaultSpread: spread, namespaces: snapshot.namespaces)
+    let prepared = PodToSchedule(pod, defaultSpread: spread, namespaces: snapshot.namespaces, profile: profile)
     switch cycle.choose(prepared, in: &snapshot, chance: &chance) {
     case .success(let node):
       snapshot.place(prepared.placed, on: node)
       return .placed(node: node)
     case .failure(var error):
-      guard error.nodeCount > 0 else { return .refused(error.message) }
+      guard error.nodeCount > 0, profile.has(.defaultPreemption, at: .postFilter) else {
+        return .refused(error.message)
+      }
       let preemption = Preemption(prepared, policy: pod.spec.preemptionPolicy, budgets: budgets)
       switch preemption.plan(error, in: &snapshot, chance: &chance) {
       case .victims(let victims, let node): return .madeRoom(node: node, victims: victims.map(\.uid))

@@ -22,9 +22,15 @@ struct PodToSchedule: Sendable {
   let volumes: VolumeNeeds?
   /// The pod as it will stand on a node.
   let placed: PlacedPod
+  /// Who has a say about it.
+  let profile: SchedulerProfile
+  /// Resources other than cpu, memory and ephemeral-storage that nodes must have room for.
+  let extended: [String: Int64]
 
   /// Some nodes are not for it, whatever runs on them.
-  var choosesNodes: Bool { !nodeSelector.isEmpty || nodeAffinity.required != nil }
+  var choosesNodes: Bool {
+    !nodeSelector.isEmpty || nodeAffinity.required != nil || profile.addedAffinity?.required != nil
+  }
 
   /// Pods whose coming may make it fit.
   var awaited: [PodMatcher] {
@@ -33,12 +39,14 @@ struct PodToSchedule: Sendable {
   }
 
   /// `defaultSpread`: the selector of the Service or workload the pod belongs to, for the system's own soft spreading of
-  /// pods that ask for none (spec/6 §6.2). `namespaces` finds the namespaces whose labels match.
+  /// pods that ask for none (spec/6 §6.2). `namespaces` finds the namespaces whose labels match. `ignoredResources`: an
+  /// extender looks after them.
   init(
     _ pod: Pod, defaultSpread: LabelSelector?, namespaces: (LabelSelector) -> Set<String> = { _ in [] },
-    volumes: VolumeNeeds? = nil
+    volumes: VolumeNeeds? = nil, profile: SchedulerProfile = .standard, ignoredResources: Set<String> = []
   ) {
     self.volumes = volumes
+    self.profile = profile
     key = pod.key
     labels = pod.metadata.labels
     nodeName = pod.spec.nodeName
@@ -49,12 +57,22 @@ struct PodToSchedule: Sendable {
     nodeAffinity = NodeAffinity(pod.spec.affinity)
     placed = PlacedPod(pod)
     request = placed.request
+    extended = request.resources.extended.filter {
+      !ignoredResources.contains($0.key) && !profile.ignores(resource: $0.key)
+    }
     hostPorts = placed.hostPorts
     podAffinity = placed.affinity.map { CompiledAffinity($0, namespaces) }
     images = (pod.spec.initContainers + pod.spec.containers).map { Self.fullName(ofImage: $0.image) }
-    spreadsByDefault = pod.spec.topologySpreadConstraints.isEmpty
-    if !spreadsByDefault {
+    let asksForSpread = !pod.spec.topologySpreadConstraints.isEmpty
+    spreadsByDefault = !asksForSpread && profile.defaultConstraints == nil
+    if asksForSpread {
       spread = pod.spec.topologySpreadConstraints.map { SpreadConstraint(json: $0, podLabels: pod.metadata.labels) }
+    } else if let selector = defaultSpread, let constraints = profile.defaultConstraints {
+      spread = constraints.map {
+        var constraint = SpreadConstraint(json: $0, podLabels: [:])
+        constraint.selector = selector
+        return constraint
+      }
     } else if let selector = defaultSpread {
       spread = [
         SpreadConstraint(topologyKey: "kubernetes.io/hostname", maxSkew: 3, isHard: false, selector: selector),

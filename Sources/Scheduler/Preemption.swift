@@ -37,19 +37,8 @@ struct DisruptionAllowance: Sendable {
 }
 
 struct Preemption {
-  /// Nodes on which victims are looked for: a tenth of those that may help, at least so many (spec/6 §6.5).
-  private static let minimumCandidates = 100
-  private static let candidatePercent = 10
-
-  private struct Candidate {
-    var node: NodeIndex
-    /// The most important first.
-    var victims: [PlacedPod]
-    /// How many of them no budget allows to disrupt.
-    var violations: Int
-  }
   private enum Attempt {
-    case candidate(Candidate)
+    case candidate(VictimMeasures)
     case nothingToRemove
     case stillRefused([Refusal])
   }
@@ -72,25 +61,42 @@ struct Preemption {
     if waitsForVictims(error, snapshot) {
       return .waiting("not eligible due to a terminating pod on the nominated node.")
     }
-    var candidates: [Candidate] = []
+    var best: (node: NodeIndex, measures: VictimMeasures)?
+    var candidates = 0
     var victimless = 0
     var refused: [Refusal: Int] = [:]
     let nodes = error.resolvable
-    let wanted = min(nodes.count, max(Self.minimumCandidates, nodes.count * Self.candidatePercent / 100))
+    // Victims are looked for on a tenth of the nodes where it may help, on a hundred at least (spec/6 §6.5).
+    let profile = pod.profile
+    let wanted = min(nodes.count, max(profile.minimumCandidateNodes, nodes.count * profile.candidateNodesPercent / 100))
     let offset = nodes.isEmpty ? 0 : Int.random(in: 0..<nodes.count, using: &chance)
-    let fit = FitState(pod, &snapshot, scoring: false)
-    let roomOnly = fit.onlyRoomMatters
+    let roomOnly = FitState(pod, &snapshot, scoring: false).onlyRoomMatters
+    var memo = snapshot.victimMemo.take(VictimMemo.Question(demand: pod.placed.demand, priority: pod.placed.priority))
+    var victims: [PlacedPod] = []
     for step in nodes.indices {
       // Enough to choose from, one at least that breaks no budget.
-      if candidates.count >= wanted && candidates.contains(where: { $0.violations == 0 }) { break }
-      switch attempt(on: nodes[(offset + step) % nodes.count], &snapshot, roomOnly: roomOnly) {
-      case .candidate(let candidate): candidates.append(candidate)
-      case .nothingToRemove: victimless += 1
-      case .stillRefused(let refusals): for refusal in refusals { refused[refusal, default: 0] += 1 }
+      if candidates >= wanted, let best, best.measures.violations == 0 { break }
+      let position = offset + step
+      let node = nodes[position < nodes.count ? position : position - nodes.count]
+      let isPlain = roomOnly && allowances.isEmpty && snapshot.rooms[node].nominations == 0
+      var measures = isPlain ? memo.measures(node, version: snapshot.rooms[node].version) : nil
+      if measures == nil {
+        switch attempt(on: node, &snapshot, roomOnly: roomOnly, &victims) {
+        case .candidate(let found):
+          measures = found
+          if isPlain { memo.remember(node, version: snapshot.rooms[node].version, found) }
+        case .nothingToRemove: victimless += 1
+        case .stillRefused(let refusals): for refusal in refusals { refused[refusal, default: 0] += 1 }
+        }
       }
+      guard let measures else { continue }
+      candidates += 1
+      if best.map({ measures.areBetter(than: $0.measures) }) ?? true { best = (node, measures) }
     }
-    if let best = Self.best(candidates) {
-      return .victims(best.victims, node: snapshot.name(of: best.node))
+    snapshot.victimMemo.put(back: memo)
+    if let best {
+      _ = attempt(on: best.node, &snapshot, roomOnly: roomOnly, &victims)
+      return .victims(victims, node: snapshot.name(of: best.node))
     }
     return .helpless(
       FitError.text(
@@ -111,8 +117,12 @@ struct Preemption {
 
   // MARK: One node
 
-  /// Takes all pods of lower priority off the node, and puts back as many as fit beside the new one.
-  private func attempt(on node: NodeIndex, _ snapshot: inout ClusterSnapshot, roomOnly: Bool) -> Attempt {
+  /// Takes all pods of lower priority off the node, and puts back as many as fit beside the new one. `victims`: those
+  /// that would have to go, the most important first.
+  private func attempt(
+    on node: NodeIndex, _ snapshot: inout ClusterSnapshot, roomOnly: Bool, _ victims: inout [PlacedPod]
+  ) -> Attempt {
+    victims.removeAll(keepingCapacity: true)
     let pods = snapshot.table[node].pods
     let lower = pods[(pods.firstIndex { $0.priority < pod.placed.priority } ?? pods.count)...]
     guard !lower.isEmpty else { return .nothingToRemove }
@@ -121,7 +131,6 @@ struct Preemption {
     for other in lower { trial.remove(other, &snapshot) }
     let answer = trial.answer(&snapshot)
     guard answer.fits else { return .stillRefused(answer.refusals) }
-    var victims: [PlacedPod] = []
     var violations = 0
     /// Those that no longer fit beside the new one have to go.
     func putBack(_ pods: some Sequence<PlacedPod>) {
@@ -142,7 +151,7 @@ struct Preemption {
       victims.sort(by: PlacedPod.mostImportantFirst)
     }
     guard !victims.isEmpty else { return .stillRefused([]) }
-    return .candidate(Candidate(node: node, victims: victims, violations: violations))
+    return .candidate(VictimMeasures(victims, violations: violations))
   }
 
   /// Pods whose removal some budget does not allow, those before them having been counted; and the others.
@@ -159,32 +168,6 @@ struct Preemption {
       if violates { violating.append(pod) } else { others.append(pod) }
     }
     return (violating, others)
-  }
-
-  // MARK: The best node
-
-  /// Fewest broken budgets; then the least important of most important victims; then the smallest sum of priorities;
-  /// then the fewest victims; then those that have run for the shortest time; then the first.
-  private static func best(_ candidates: [Candidate]) -> Candidate? {
-    var left = candidates
-    func keepLeast(_ measure: (Candidate) -> Int64) {
-      guard left.count > 1 else { return }
-      let measures = left.map(measure)
-      let least = measures.min()
-      left = zip(left, measures).filter { $0.1 == least }.map(\.0)
-    }
-    keepLeast { Int64($0.violations) }
-    keepLeast { $0.victims[0].priority }
-    // Priorities may be negative: each is raised by 2³¹, so that more victims never sum up to less.
-    keepLeast { $0.victims.reduce(0) { $0 + $1.priority + 1 << 31 } }
-    keepLeast { Int64($0.victims.count) }
-    keepLeast { candidate in
-      let highest = candidate.victims[0].priority
-      let starts = candidate.victims.filter { $0.priority == highest }
-        .map { $0.startTime?.nanosecondsSinceEpoch ?? Int64.max }
-      return -(starts.min() ?? 0)
-    }
-    return left.first
   }
 }
 

@@ -8,6 +8,8 @@ enum Refusal: Hashable, Sendable {
   case otherNodeRequested
   case untolerated(Taint)
   case nodeAffinity
+  /// The profile's `addedAffinity`.
+  case enforcedAffinity
   case hostPorts
   case tooManyPods
   /// `everEnough`: the node has as much when it is empty.
@@ -26,6 +28,7 @@ enum Refusal: Hashable, Sendable {
     case .otherNodeRequested: "node(s) didn't match the requested node name"
     case .untolerated(let taint): "node(s) had untolerated taint {\(taint.key): \(taint.value)}"
     case .nodeAffinity: "node(s) didn't match Pod's node affinity/selector"
+    case .enforcedAffinity: "node(s) didn't match scheduler-enforced node affinity"
     case .hostPorts: "node(s) didn't have free ports for the requested pod ports"
     case .tooManyPods: "Too many pods"
     case .insufficient(let resource, _): "Insufficient \(resource)"
@@ -44,7 +47,8 @@ enum Refusal: Hashable, Sendable {
     switch self {
     case .hostPorts, .tooManyPods, .topologySpread, .podAntiAffinity, .othersAntiAffinity: true
     case .insufficient(_, let everEnough): everEnough
-    case .unschedulable, .otherNodeRequested, .untolerated, .nodeAffinity, .topologyLabelMissing, .podAffinity,
+    case .unschedulable, .otherNodeRequested, .untolerated, .nodeAffinity, .enforcedAffinity, .topologyLabelMissing,
+      .podAffinity,
       .volumeNodeAffinity, .volumesNotFound:
       false
     }
@@ -80,6 +84,7 @@ struct RefusalSet: OptionSet, Sendable, BitwiseCopyable {
   static let podAffinity = Self(rawValue: 1 << 13)
   static let podAntiAffinity = Self(rawValue: 1 << 14)
   static let othersAntiAffinity = Self(rawValue: 1 << 15)
+  static let enforcedAffinity = Self(rawValue: 1 << 16)
 
   /// By bit.
   static let refusals: [Refusal] = [
@@ -88,6 +93,7 @@ struct RefusalSet: OptionSet, Sendable, BitwiseCopyable {
     .insufficient("memory", everEnough: true), .insufficient("memory", everEnough: false),
     .insufficient("ephemeral-storage", everEnough: true), .insufficient("ephemeral-storage", everEnough: false),
     .topologySpread, .topologyLabelMissing, .podAffinity, .podAntiAffinity, .othersAntiAffinity,
+    .enforcedAffinity,
   ]
 
   private static let unresolvable = refusals.indices.filter { !refusals[$0].isResolvable }

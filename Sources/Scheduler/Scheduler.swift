@@ -16,7 +16,7 @@ public final class Scheduler: Sendable {
 
   struct State {
     var snapshot = ClusterSnapshot()
-    var queue = SchedulingQueue()
+    var queue: SchedulingQueue
     var cycle = SchedulingCycle()
     /// Decided here, not yet seen bound.
     var assumed: Set<String> = []
@@ -28,10 +28,11 @@ public final class Scheduler: Sendable {
     var timerAt: MonotonicTime?
   }
 
-  private let name: String
+  let configuration: SchedulerConfiguration
   let world: any World
   let client: APIClient
-  let recorder: EventRecorder
+  /// By schedulerName.
+  private let recorders: [String: EventRecorder]
   let logger: Logger
   private let pods: Informer<Pod>
   private let nodes: Informer<Node>
@@ -41,15 +42,25 @@ public final class Scheduler: Sendable {
   private let namespaces: Informer<Namespace>
   private let budgets: Informer<PodDisruptionBudget>
   let storage: StorageInformers
-  let state = Mutex(State())
+  let state: Mutex<State>
 
   /// `name`: pods whose spec.schedulerName it is are scheduled.
-  public init(client: APIClient, name: String = Scheduler.defaultName, logger: Logger) {
+  public convenience init(client: APIClient, name: String = Scheduler.defaultName, logger: Logger) {
+    self.init(client: client, configuration: SchedulerConfiguration(schedulerName: name), logger: logger)
+  }
+
+  /// Pods whose spec.schedulerName names one of the configuration's profiles are scheduled.
+  public init(client: APIClient, configuration: SchedulerConfiguration, logger: Logger) {
     world = client.world
-    self.name = name
+    self.configuration = configuration
     self.client = client
     self.logger = logger
-    recorder = EventRecorder(client: client, component: name, logger: logger)
+    let queue = SchedulingQueue(
+      firstBackoff: configuration.initialBackoff, lastBackoff: configuration.maximumBackoff)
+    state = Mutex(State(queue: queue))
+    recorders = configuration.profiles.mapValues {
+      EventRecorder(client: client, component: $0.name, logger: logger)
+    }
     // Finished pods hold nothing and need nothing.
     pods = Informer(
       client: client, fieldSelector: "status.phase!=Succeeded,status.phase!=Failed", logger: logger)
@@ -173,8 +184,17 @@ public final class Scheduler: Sendable {
   }
 
   private func isOurs(_ pod: Pod) -> Bool {
-    pod.spec.schedulerName == name && !pod.metadata.isBeingDeleted && pod.spec.schedulingGates.isEmpty
+    guard let profile = configuration.profiles[pod.spec.schedulerName], !pod.metadata.isBeingDeleted else {
+      return false
+    }
+    return pod.spec.schedulingGates.isEmpty || !profile.has(.schedulingGates, at: .preEnqueue)
   }
+
+  /// Of a pod that is ours.
+  func profile(of pod: Pod) -> SchedulerProfile { configuration.profiles[pod.spec.schedulerName] ?? .standard }
+
+  /// Tells in the name of the pod's profile.
+  func recorder(of pod: Pod) -> EventRecorder? { recorders[pod.spec.schedulerName] }
 
   // MARK: Deciding
 
@@ -213,9 +233,11 @@ public final class Scheduler: Sendable {
       guard state.isRunning, state.bindings < Self.maximumBindings else { return nil }
       state.queue.flush(now: now)
       guard let entry = state.queue.pop() else { return nil }
+      let profile = profile(of: entry.pod)
       let pod = PodToSchedule(
         entry.pod, defaultSpread: defaultSpread(for: entry.pod), namespaces: state.snapshot.namespaces,
-        volumes: VolumeNeeds(entry.pod, storage, excluded: state.volumes.reserved))
+        volumes: profile.has(.volumeBinding, at: .filter)
+          ? VolumeNeeds(entry.pod, storage, excluded: state.volumes.reserved) : nil, profile: profile)
       switch state.cycle.choose(pod, in: &state.snapshot, chance: &chance) {
       case .success(let node):
         state.snapshot.withdrawNomination(pod.placed.uid)
@@ -246,7 +268,9 @@ public final class Scheduler: Sendable {
     for entry: SchedulingQueue.Entry, _ pod: PodToSchedule, _ error: FitError, _ state: inout State,
     _ chance: inout WorldRandom
   ) -> Decision {
-    guard error.nodeCount > 0 else { return .fail(entry, error, nomination: nil) }
+    guard error.nodeCount > 0, pod.profile.has(.defaultPreemption, at: .postFilter) else {
+      return .fail(entry, error, nomination: nil)
+    }
     let preemption = Preemption(pod, policy: entry.pod.spec.preemptionPolicy, budgets: budgets.all)
     switch preemption.plan(error, in: &state.snapshot, chance: &chance) {
     case .victims(let victims, let node):

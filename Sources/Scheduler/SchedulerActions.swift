@@ -23,7 +23,7 @@ extension Scheduler {
     while true {
       do {
         try await sendBinding(of: pod, to: node)
-        recorder.record(
+        recorder(of: pod)?.record(
           .init(pod), .normal, reason: "Scheduled", message: "Successfully assigned \(pod.key) to \(node)")
         break
       } catch let status as APIStatus where status.code < 500 {
@@ -136,7 +136,7 @@ extension Scheduler {
       // Gone already, or another one has its name.
       return
     }
-    recorder.record(
+    recorder(of: pod)?.record(
       .init(reference: .pods, namespace: victim.key.namespace, name: victim.key.name, uid: victim.uid), .normal,
       reason: "Preempted", message: "Preempted by pod \(pod.metadata.uid) on node \(node)")
   }
@@ -156,7 +156,7 @@ extension Scheduler {
 
   /// Says why the pod waits, in an event and in its condition. `nomination`: see `Decision.fail`.
   func report(_ pod: Pod, _ error: FitError, nomination: String?) async {
-    recorder.record(.init(pod), .warning, reason: "FailedScheduling", message: error.message)
+    recorder(of: pod)?.record(.init(pod), .warning, reason: "FailedScheduling", message: error.message)
     let old = pod.status.condition("PodScheduled")
     var status: JSONValue = [:]
     if old?.status != "False" || old?.reason != "Unschedulable" || old?.message != error.message {

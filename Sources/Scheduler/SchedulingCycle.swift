@@ -20,7 +20,7 @@ struct SchedulingCycle: Sendable {
     if let obstacle = pod.volumes?.obstacle { return .failure(FitError(nodeCount: count, obstacle: obstacle)) }
     if let node = nominatedNode(of: pod, in: &snapshot) { return .success(node) }
     let fit = FitState(pod, &snapshot, scoring: true)
-    let wanted = Self.feasibleNodesToFind(count)
+    let wanted = Self.feasibleNodesToFind(count, percentage: pod.profile.percentageOfNodesToScore)
     var feasible: [NodeIndex] = []
     var error = FitError(nodeCount: count)
     var visited = 0
@@ -28,6 +28,10 @@ struct SchedulingCycle: Sendable {
       let position = startIndex + visited
       let index = snapshot.order[position < count ? position : position - count]
       visited += 1
+      if let refusals = fit.answerByNumbers(snapshot.rooms[index]) {
+        if refusals.isEmpty { feasible.append(index) } else { error.add(refusals, of: index) }
+        continue
+      }
       let answer = fit.answer(index, &snapshot)
       if answer.fits { feasible.append(index) } else { error.add(answer, of: index) }
     }
@@ -47,10 +51,10 @@ struct SchedulingCycle: Sendable {
     return fit.answer(index, &snapshot).fits ? name : nil
   }
 
-  /// Adaptive: 50 − nodes/125 percent, never under 5, never under 100 nodes.
-  static func feasibleNodesToFind(_ nodes: Int) -> Int {
-    guard nodes > minimumFeasible else { return nodes }
-    let percent = max(5, 50 - nodes / 125)
+  /// `percentage` of the nodes; 0 is adaptive: 50 − nodes/125 percent, never under 5. Never under 100 nodes.
+  static func feasibleNodesToFind(_ nodes: Int, percentage: Int64 = 0) -> Int {
+    guard nodes > minimumFeasible, percentage < 100 else { return nodes }
+    let percent = percentage > 0 ? Int(percentage) : max(5, 50 - nodes / 125)
     return max(minimumFeasible, nodes * percent / 100)
   }
 }
@@ -62,25 +66,42 @@ struct FitState: Sendable {
   let spread: SpreadState
   let affinity: AffinityState
   private let demand: RoomDemand
+  private let checksCordon: Bool
+  private let checksTaints: Bool
+  private let checksRoom: Bool
   private let asksForExtended: Bool
   private let asksForPorts: Bool
   private let asksForNode: Bool
   private let choosesNodes: Bool
+  private let onlyRoomIsAsked: Bool
 
   init(_ pod: PodToSchedule, _ snapshot: inout ClusterSnapshot, scoring: Bool) {
     self.pod = pod
     spread = SpreadState(pod, &snapshot, scoring: scoring)
     affinity = AffinityState(pod, &snapshot, scoring: scoring)
     demand = pod.placed.demand
-    asksForExtended = !pod.request.resources.extended.isEmpty
-    asksForPorts = !pod.hostPorts.isEmpty
-    asksForNode = !pod.nodeName.isEmpty
-    choosesNodes = pod.choosesNodes
+    let filters = pod.profile.enabled[.filter] ?? []
+    checksCordon = filters.contains(.nodeUnschedulable) && !pod.toleratesUnschedulable
+    checksTaints = filters.contains(.taintToleration)
+    checksRoom = filters.contains(.nodeResourcesFit) && !SchedulerMutant.resourcesIgnored.isActive
+    asksForExtended = checksRoom && !pod.extended.isEmpty
+    asksForPorts = !pod.hostPorts.isEmpty && filters.contains(.nodePorts)
+    asksForNode = !pod.nodeName.isEmpty && filters.contains(.nodeName)
+    choosesNodes = pod.choosesNodes && filters.contains(.nodeAffinity)
+    onlyRoomMatters =
+      checksRoom && !asksForPorts && !asksForExtended && pod.volumes == nil && !spread.mayRefuse
+      && affinity.isIndifferent
+    onlyRoomIsAsked = checksRoom && !asksForExtended && !asksForPorts && !asksForNode && !choosesNodes
   }
 
   /// Of what other pods hold, only `NodeRoom` can stand against this one.
-  var onlyRoomMatters: Bool {
-    !asksForPorts && !asksForExtended && pod.volumes == nil && !spread.mayRefuse && affinity.isIndifferent
+  let onlyRoomMatters: Bool
+
+  /// The answer of `answer`, where numbers alone give it; nil where more must be looked at.
+  func answerByNumbers(_ room: NodeRoom) -> RefusalSet? {
+    guard onlyRoomIsAsked, !room.isUnschedulable, !room.hasHardTaints else { return nil }
+    let shortages = room.shortages(demand)
+    return !shortages.isEmpty || (room.nominations == 0 && onlyRoomMatters) ? shortages : nil
   }
 
   /// What the node says as it is, and also when the pods have come for which room is being made there, if they are no less
@@ -96,7 +117,7 @@ struct FitState: Sendable {
       var room = snapshot.rooms[index]
       for other in expected { room.add(other.demand) }
       let refusals = room.shortages(demand)
-      return refusals.isEmpty || SchedulerMutant.resourcesIgnored.isActive ? .fits : .refused(refusals)
+      return refusals.isEmpty ? .fits : .refused(refusals)
     }
     for other in expected { snapshot.settle(other, on: index) }
     defer { for other in expected { snapshot.lift(other, from: index) } }
@@ -106,21 +127,24 @@ struct FitState: Sendable {
   /// The refusals of the first plugin that has any, in the default profile's order.
   func answerAsItIs(_ index: NodeIndex, _ snapshot: borrowing ClusterSnapshot) -> NodeAnswer {
     let room = snapshot.rooms[index]
-    if room.isUnschedulable && !pod.toleratesUnschedulable { return .refused(.unschedulable) }
+    if room.isUnschedulable && checksCordon { return .refused(.unschedulable) }
     if asksForNode && pod.nodeName != snapshot.table[index].facts.name { return .refused(.otherNodeRequested) }
-    if room.hasHardTaints, let taint = NodeFilters.untoleratedTaint(pod, snapshot.table[index].facts) {
+    if room.hasHardTaints, checksTaints, let taint = NodeFilters.untoleratedTaint(pod, snapshot.table[index].facts) {
       return .explained([.untolerated(Taint(key: taint.key, value: taint.value, effect: taint.effect))])
     }
-    if choosesNodes && !NodeFilters.matchesNodeAffinity(pod, snapshot.table[index].facts) {
-      return .refused(.nodeAffinity)
+    if choosesNodes {
+      let node = snapshot.table[index].facts
+      // What the scheduler itself adds comes first.
+      if let added = pod.profile.addedAffinity?.required, !added.matches(node) { return .refused(.enforcedAffinity) }
+      if !NodeFilters.matchesNodeAffinity(pod, node) { return .refused(.nodeAffinity) }
     }
     if asksForPorts && snapshot.table[index].conflicts(with: pod.hostPorts) { return .refused(.hostPorts) }
-    let shortages = room.shortages(demand)
+    let shortages = checksRoom ? room.shortages(demand) : []
     if asksForExtended {
-      let more = snapshot.table[index].shortages(ofExtended: pod.request.resources.extended)
+      let more = snapshot.table[index].shortages(ofExtended: pod.extended)
       if !more.isEmpty { return .explained(NodeAnswer.refused(shortages).refusals + more) }
     }
-    if !shortages.isEmpty && !SchedulerMutant.resourcesIgnored.isActive { return .refused(shortages) }
+    if !shortages.isEmpty { return .refused(shortages) }
     if let volumes = pod.volumes {
       let node = snapshot.table[index].facts
       if let refusal = volumes.refusal(node.name, node.labels) { return .explained([refusal]) }

@@ -32,11 +32,11 @@ struct SchedulingQueue: Sendable {
     }
   }
 
-  /// 1 s doubling to 10 s; pods left unschedulable for five minutes are tried again whatever happened (spec/6 §6.3).
-  private static let firstBackoff = Duration.seconds(1)
-  private static let lastBackoff = Duration.seconds(10)
+  /// Pods left unschedulable for five minutes are tried again whatever happened (spec/6 §6.3).
   private static let flushAfter = Duration.seconds(300)
 
+  private let firstBackoff: Duration
+  private let lastBackoff: Duration
   private var active: [String: (entry: Entry, ticket: UInt64)] = [:]
   /// Who is next; tickets of entries that left `active` are dropped when they come up.
   private var tickets = TicketHeap()
@@ -47,6 +47,12 @@ struct SchedulingQueue: Sendable {
   private var awaited: ClusterChange = []
   /// No entry of `backoff` or `unschedulable` is due before: when `flush` should be called.
   private(set) var due: MonotonicTime?
+
+  /// How long a refused pod waits before it is tried again, doubling with every attempt (spec/6 §6.3).
+  init(firstBackoff: Duration = .seconds(1), lastBackoff: Duration = .seconds(10)) {
+    self.firstBackoff = firstBackoff
+    self.lastBackoff = lastBackoff
+  }
 
   var activeCount: Int { active.count }
   var pendingCount: Int { active.count + backoff.count + unschedulable.count }
@@ -107,7 +113,7 @@ struct SchedulingQueue: Sendable {
 
   /// Something else went wrong: the pod is tried again after its back-off.
   mutating func retryLater(_ entry: Entry, now: MonotonicTime) {
-    let until = now + Self.backoff(entry.attempts)
+    let until = now + backoff(entry.attempts)
     backoff[entry.pod.metadata.uid] = (entry, until)
     expect(until)
   }
@@ -119,7 +125,7 @@ struct SchedulingQueue: Sendable {
     guard !helped.isEmpty else { return }
     for (uid, waiting) in helped.sorted(by: { ($0.value.since, $0.key) < ($1.value.since, $1.key) }) {
       unschedulable[uid] = nil
-      let until = waiting.since + Self.backoff(waiting.entry.attempts)
+      let until = waiting.since + backoff(waiting.entry.attempts)
       if until <= now {
         push(waiting.entry)
       } else {
@@ -158,7 +164,7 @@ struct SchedulingQueue: Sendable {
     tickets.push(Ticket(priority: entry.pod.spec.priority, number: lastTicket, uid: uid))
   }
 
-  static func backoff(_ attempts: Int) -> Duration {
+  func backoff(_ attempts: Int) -> Duration {
     min(firstBackoff * (1 << min(max(0, attempts - 1), 10)), lastBackoff)
   }
 }

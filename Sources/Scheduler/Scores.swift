@@ -5,42 +5,30 @@ import Schema
 enum NodeScores {
   static let maximum: Int64 = 100
 
-  private enum Weight {
-    static let taintToleration: Int64 = 3
-    static let nodeAffinity: Int64 = 2
-    static let topologySpread: Int64 = 2
-    static let interPodAffinity: Int64 = 2
-    static let resourcesFit: Int64 = 1
-    static let balancedAllocation: Int64 = 1
-    static let imageLocality: Int64 = 1
-  }
-
   /// The weighted sum for each of `nodes`, in their order.
   static func totals(
     _ pod: PodToSchedule, _ nodes: [NodeIndex], _ snapshot: ClusterSnapshot, spread: SpreadState,
     affinity: AffinityState
   ) -> [Int64] {
-    let demand = pod.request.demand
-    var hasSoftTaints = false
-    var totals = nodes.map { index in
-      let room = snapshot.rooms[index]
-      if room.hasSoftTaints { hasSoftTaints = true }
-      return leastAllocated(demand, room) * Weight.resourcesFit + balanced(demand, room) * Weight.balancedAllocation
-    }
-    func add(_ scores: [Int64], weight: Int64) {
+    let profile = pod.profile
+    var totals = roomScores(pod, nodes, snapshot)
+    func add(_ plugin: SchedulerPlugin, _ scores: @autoclosure () -> [Int64]?) {
+      let weight = profile.weight(plugin)
+      guard weight > 0, let scores = scores() else { return }
       for (index, score) in scores.enumerated() { totals[index] += score * weight }
     }
-    if let scores = imageLocality(pod, nodes, snapshot) { add(scores, weight: Weight.imageLocality) }
-    if hasSoftTaints {
+    add(.imageLocality, imageLocality(pod, nodes, snapshot))
+    if nodes.contains(where: { snapshot.rooms[$0].hasSoftTaints }) {
       let taints = nodes.map { untoleratedPreferences(pod, snapshot.table[$0].facts) }
-      add(normalized(taints, reversed: true), weight: Weight.taintToleration)
+      add(.taintToleration, normalized(taints, reversed: true))
     }
-    if !pod.nodeAffinity.preferred.isEmpty {
-      let terms = nodes.map { preferredTerms(pod, snapshot.table[$0].facts) }
-      add(normalized(terms, reversed: false), weight: Weight.nodeAffinity)
+    let preferred = pod.nodeAffinity.preferred + (profile.addedAffinity?.preferred ?? [])
+    if !preferred.isEmpty {
+      let terms = nodes.map { preferredTerms(preferred, snapshot.table[$0].facts) }
+      add(.nodeAffinity, normalized(terms, reversed: false))
     }
-    if let scores = spread.scores(nodes) { add(scores, weight: Weight.topologySpread) }
-    if let scores = affinity.scores(nodes) { add(scores, weight: Weight.interPodAffinity) }
+    add(.podTopologySpread, spread.scores(nodes))
+    add(.interPodAffinity, affinity.scores(nodes))
     return totals
   }
 
@@ -52,23 +40,6 @@ enum NodeScores {
       let scaled = value * maximum / high
       return reversed ? maximum - scaled : scaled
     }
-  }
-
-  private static func leastAllocated(_ demand: RoomDemand, _ room: NodeRoom) -> Int64 {
-    func free(_ used: Int64, _ capacity: Int64) -> Int64 {
-      capacity <= 0 || used > capacity ? 0 : (capacity - used) * maximum / capacity
-    }
-    return
-      (free(room.scoredMilliCPU + demand.scoredMilliCPU, room.milliCPU)
-      + free(room.scoredMemory + demand.scoredMemory, room.memory)) / 2
-  }
-
-  /// CPU and memory used in equal parts leave room that fits more.
-  private static func balanced(_ demand: RoomDemand, _ room: NodeRoom) -> Int64 {
-    guard room.milliCPU > 0, room.memory > 0 else { return maximum }
-    let cpu = min(1, Double(room.requestedMilliCPU + demand.milliCPU) / Double(room.milliCPU))
-    let memory = min(1, Double(room.requestedMemory + demand.memory) / Double(room.memory))
-    return Int64((1 - (cpu - memory).magnitude / 2) * Double(maximum))
   }
 
   private static let smallImage: Int64 = 23 << 20
@@ -98,7 +69,9 @@ enum NodeScores {
     }
   }
 
-  private static func preferredTerms(_ pod: PodToSchedule, _ node: NodeFacts) -> Int64 {
-    pod.nodeAffinity.preferred.reduce(0) { $1.term.matches(node) ? $0 + $1.weight : $0 }
+  private static func preferredTerms(
+    _ preferred: [(weight: Int64, term: NodeSelector.Term)], _ node: NodeFacts
+  ) -> Int64 {
+    preferred.reduce(0) { $1.term.matches(node) ? $0 + $1.weight : $0 }
   }
 }

@@ -30,7 +30,7 @@ struct SpreadState: Sendable {
   /// Counts for the constraints that forbid; for those that only prefer too, if they are to be scored.
   init(_ pod: PodToSchedule, _ snapshot: inout ClusterSnapshot, scoring: Bool) {
     needsEveryLabel = !pod.spreadsByDefault
-    let forbidding = pod.spread.filter(\.isHard)
+    let forbidding = pod.profile.has(.podTopologySpread, at: .filter) ? pod.spread.filter(\.isHard) : []
     for constraint in forbidding {
       let domains = snapshot.know(constraint.topologyKey)
       let counting = Self.counting(constraint, among: forbidding, pod, &snapshot)
@@ -40,7 +40,7 @@ struct SpreadState: Sendable {
           podMatches: constraint.selector.matches(pod.labels),
           minimum: Int64(counting.domains) < constraint.minDomains ? 0 : counting.minimum))
     }
-    guard scoring else { return }
+    guard scoring, pod.profile.weight(.podTopologySpread) > 0 else { return }
     let preferring = pod.spread.filter { !$0.isHard }
     for constraint in preferring {
       let isHost = constraint.topologyKey == Self.hostname

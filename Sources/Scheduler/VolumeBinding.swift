@@ -44,9 +44,6 @@ struct VolumeWaits {
 }
 
 extension Scheduler {
-  /// As long as kube-scheduler waits for volumes.
-  private static let bindTimeout = Duration.seconds(600)
-
   // MARK: Observing
 
   func observeStorage() {
@@ -95,7 +92,7 @@ extension Scheduler {
     do {
       for (volume, claim) in choice.bindings { try await reserve(volume, for: claim) }
       for claim in choice.toProvision where claim.selectedNode != node { try await select(node, for: claim) }
-      isBound = await claimsAreBound(choice.claims.map(\.key), for: pod.metadata.uid)
+      isBound = await claimsAreBound(choice.claims.map(\.key), for: pod)
     } catch {
       failure = "binding volumes: \((error as? APIStatus)?.message ?? "\(error)")"
     }
@@ -112,7 +109,7 @@ extension Scheduler {
       return true
     }
     if isStillWanted {
-      recorder.record(
+      recorder(of: pod)?.record(
         .init(pod), .warning, reason: "FailedScheduling",
         message: "running PreBind plugin \"VolumeBinding\": \(failure)")
     }
@@ -151,9 +148,11 @@ extension Scheduler {
 
   // MARK: Waiting
 
-  private func claimsAreBound(_ claims: [NamespacedName], for uid: String) async -> Bool {
-    await withCheckedContinuation { continuation in
-      let timer = world.schedule(after: Self.bindTimeout) { [weak self] in self?.endWait(uid, false) }
+  private func claimsAreBound(_ claims: [NamespacedName], for pod: Pod) async -> Bool {
+    let uid = pod.metadata.uid
+    let limit = profile(of: pod).bindTimeout
+    return await withCheckedContinuation { continuation in
+      let timer = world.schedule(after: limit) { [weak self] in self?.endWait(uid, false) }
       state.withLock { state in
         state.volumes.waiting[uid] = VolumeWaits.Wait(
           claims: claims, continuation: continuation, timer: timer)

@@ -40,7 +40,7 @@ import World
   }
 
   @Test func backOffDoublesFromOneSecondToTen() throws {
-    #expect((1...6).map { SchedulingQueue.backoff($0).components.seconds } == [1, 2, 4, 8, 10, 10])
+    #expect((1...6).map { SchedulingQueue().backoff($0).components.seconds } == [1, 2, 4, 8, 10, 10])
     var queue = SchedulingQueue()
     queue.add(pod("a"))
     var entry = try next(&queue)

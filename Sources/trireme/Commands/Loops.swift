@@ -14,7 +14,7 @@ import World
 
 struct LoopOptions: ParsableArguments {
   @Option(help: "Where the endpoint is, and as whom to ask it.")
-  var kubeconfig: String
+  var kubeconfig: String?
   @Flag(inversion: .prefixedNo, help: "Work only while holding the lease that all candidates share.")
   var leaderElect = true
   @Option(help: "Name of this candidate (default: the host's name and a random part).")
@@ -23,15 +23,19 @@ struct LoopOptions: ParsableArguments {
   var logLevel = "info"
 
   /// Runs `work` until SIGTERM or SIGINT, under the lease if one is wanted, and lets go of it then.
+  /// `election`: the lease, and its times; the command line can only turn it off.
   func run(
-    lease: String,
+    _ election: LoopElection, kubeconfig other: String? = nil,
     _ work: @escaping @Sendable (Kubeconfig, @escaping @Sendable (String) -> APIClient, EventLoop) async -> Void
   ) throws {
     LogOutput.install(level: Logger.Level(rawValue: logLevel) ?? .info)
+    guard let path = kubeconfig ?? other else {
+      throw ValidationError("Missing expected argument '--kubeconfig <kubeconfig>'")
+    }
     let config = try Kubeconfig(
-      parsing: try FileSystem.read(kubeconfig), base64Decode: { try? Base64.decode($0) },
+      parsing: try FileSystem.read(path), base64Decode: { try? Base64.decode($0) },
       readFile: { try FileSystem.read($0) })
-    let (elect, chosen) = (leaderElect, identity)
+    let (elect, chosen) = (leaderElect && election.isWanted, identity)
     try MainLoop.run { loop in
       let server = String(config.server.dropFirst("https://".count).prefix { $0 != "/" })
       let transport = BalancedTransport(
@@ -43,7 +47,8 @@ struct LoopOptions: ParsableArguments {
         guard elect else { return await work(config, client, loop) }
         let name = chosen ?? "\(Self.hostName)_\(loop.uuid())"
         await LeaderElector(
-          client: client(lease), options: .init(lease: lease, identity: name), logger: Logger(label: lease),
+          client: client(election.lease), options: election.options(identity: name),
+          logger: Logger(label: election.lease),
           lead: { _ in await work(config, client, loop) }
         ).run()
       }
@@ -60,6 +65,25 @@ struct LoopOptions: ParsableArguments {
   }
 }
 
+/// Whom loops of one kind elect, and how fast.
+struct LoopElection {
+  var isWanted = true
+  var namespace = "kube-system"
+  var lease: String
+  var leaseDuration = Duration.seconds(15)
+  var renewDeadline = Duration.seconds(10)
+  var retryPeriod = Duration.seconds(2)
+
+  func options(identity: String) -> LeaderElector.Options {
+    var options = LeaderElector.Options(lease: lease, identity: identity)
+    options.namespace = namespace
+    options.leaseDuration = leaseDuration
+    options.renewDeadline = renewDeadline
+    options.retryPeriod = retryPeriod
+    return options
+  }
+}
+
 struct SchedulerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "scheduler", abstract: "Run a scheduler beside the servers.",
@@ -69,18 +93,42 @@ struct SchedulerCommand: ParsableCommand {
 
         trireme scheduler --kubeconfig scheduler.conf
         trireme scheduler --kubeconfig scheduler.conf --scheduler-name batch --no-leader-elect
+        trireme scheduler --kubeconfig scheduler.conf --config kube-scheduler.yaml
+
+      A configuration file is kube-scheduler's own: KubeSchedulerConfiguration of kubescheduler.config.k8s.io/v1, with
+      profiles, plugins, their arguments and extenders. Its leaderElection and clientConnection.kubeconfig hold where the
+      command line says nothing.
       """)
 
   @OptionGroup var loop: LoopOptions
   @Option(name: .customLong("scheduler-name"), help: "Pods with this spec.schedulerName are scheduled.")
-  var name = Scheduler.defaultName
+  var name: String?
+  @Option(help: "A configuration file as kube-scheduler reads it.")
+  var config: String?
+
+  func validate() throws {
+    if name != nil && config != nil {
+      throw ValidationError("--scheduler-name and --config exclude each other: the file's profiles have the names")
+    }
+  }
 
   func run() throws {
-    let name = name
+    let name = name ?? Scheduler.defaultName
+    var configuration = SchedulerConfiguration(schedulerName: name)
     // Another scheduler's election is its own.
-    let lease = name == Scheduler.defaultName ? "kube-scheduler" : "kube-scheduler-\(name)"
-    try loop.run(lease: lease) { _, client, _ in
-      await Scheduler(client: client("kube-scheduler"), name: name, logger: Logger(label: "scheduler")).run()
+    var election = LoopElection(lease: name == Scheduler.defaultName ? "kube-scheduler" : "kube-scheduler-\(name)")
+    if let config {
+      configuration = try SchedulerConfiguration(parsing: try FileSystem.read(config))
+      let wanted = configuration.election
+      election = LoopElection(
+        isWanted: wanted.isWanted, namespace: wanted.namespace, lease: wanted.lease,
+        leaseDuration: wanted.leaseDuration, renewDeadline: wanted.renewDeadline, retryPeriod: wanted.retryPeriod)
+    }
+    let chosen = configuration
+    try loop.run(election, kubeconfig: chosen.kubeconfig.isEmpty ? nil : chosen.kubeconfig) { _, client, _ in
+      await Scheduler(
+        client: client("kube-scheduler"), configuration: chosen, logger: Logger(label: "scheduler")
+      ).run()
     }
   }
 }
@@ -114,7 +162,7 @@ struct ControllerManagerCommand: ParsableCommand {
         privateKeyPEM: FileSystem.readText(clusterSigningKeyFile))
     }
     let signing = authority
-    try loop.run(lease: "kube-controller-manager") { config, client, world in
+    try loop.run(LoopElection(lease: "kube-controller-manager")) { config, client, world in
       await ControllerManager(
         context: ControllerContext(
           world: world, logger: Logger(label: "controllers"), certificateAuthorityPEM: config.certificateAuthorityPEM,
