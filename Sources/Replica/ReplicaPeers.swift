@@ -76,6 +76,7 @@ extension ReplicaDriver {
       peers[peer]?.isConnected = true
       peers[peer]?.disconnectedAt = nil
       sendReport(to: peer)
+      publishStatus()
     case .disconnected(let peer):
       guard let known = peers[peer] else { return }
       peers[peer]?.isConnected = false
@@ -85,6 +86,8 @@ extension ReplicaDriver {
         reads.askAgain(before: world.now)
       }
       raft.peerDisconnected(peer)
+      // Whoever asks in the next moment whether there is a majority must not hear of the moment before.
+      publishStatus()
     case .received(let peer, let frames):
       noteContact(peer)
       guard peers[peer] != nil else { return }

@@ -17,10 +17,13 @@ import World
       case update([NodeID])
     }
     private let state = Mutex<[Call]>([])
+    private let listener = Mutex<(@Sendable (PeerEvent) -> Void)?>(nil)
     var calls: [Call] { state.withLock { $0 } }
     func start(peers: [Member], onEvent: @escaping @Sendable (PeerEvent) -> Void) {
       state.withLock { $0.append(.start) }
+      listener.withLock { $0 = onEvent }
     }
+    func tell(_ event: PeerEvent) { listener.withLock { $0 }?(event) }
     func update(peers: [Member]) { state.withLock { $0.append(.update(peers.map(\.id))) } }
     func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool { false }
     func stop() {}
@@ -41,20 +44,38 @@ import World
   /// transport is told of the peers once more: before, it did not listen.
   @Test func peersAreAnnouncedAfterTheStartToo() throws {
     let (world, transport) = (ManualWorld(), Transport())
-    let disk = ReplicaDisk(
-      directory: StorageDirectory(
-        identity: StorageIdentity(cluster: "test", node: 1), incarnation: 1, log: NoLog(), state: NoState(),
-        logContents: LogContents(), stateContents: StateContents()),
-      rows: [])
-    let members = (1...3).map { Member(id: $0, name: "server-\($0)", address: "127.0.0.1:\($0)") }
-    let replica = try Replica(
-      disk: disk, options: ReplicaOptions(node: 1, members: members), transport: transport, world: world,
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    let replica = try replica(world, transport)
     replica.onLeadershipChange { _ in }
     world.run()
     replica.start()
     world.run()
     let start = try #require(transport.calls.firstIndex(of: .start))
     #expect(transport.calls[start...].contains(.update([2, 3])))
+  }
+
+  /// Given a connection that comes or breaks, then the status says so at once: whoever asks in the next moment whether
+  /// there is a majority is told.
+  @Test func aBrokenConnectionIsSeenWithoutAnyTimePassing() throws {
+    let (world, transport) = (ManualWorld(), Transport())
+    let replica = try replica(world, transport)
+    replica.start()
+    world.run()
+    func connected() -> [NodeID] { replica.status.members.filter(\.isConnected).map(\.member.id) }
+    transport.tell(.connected(2))
+    #expect(connected() == [1, 2])
+    transport.tell(.disconnected(2))
+    #expect(connected() == [1])
+  }
+
+  private func replica(_ world: ManualWorld, _ transport: Transport) throws -> Replica {
+    let disk = ReplicaDisk(
+      directory: StorageDirectory(
+        identity: StorageIdentity(cluster: "test", node: 1), incarnation: 1, log: NoLog(), state: NoState(),
+        logContents: LogContents(), stateContents: StateContents()),
+      rows: [])
+    let members = (1...3).map { Member(id: $0, name: "server-\($0)", address: "127.0.0.1:\($0)") }
+    return try Replica(
+      disk: disk, options: ReplicaOptions(node: 1, members: members), transport: transport, world: world,
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 }
