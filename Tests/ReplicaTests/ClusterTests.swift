@@ -318,7 +318,7 @@ import World
     await cluster.killAll()
   }
 
-  /// Given a leader whose loop stands still for a tenth of a second again and again, when others are faster, then one of
+  /// Given a leader whose loop stands still for a fifth of a second again and again, when others are faster, then one of
   /// them leads, and it goes on as a member.
   @Test func aLeaderWithASlowLoopHandsOverAndStaysAMember() async throws {
     let cluster = try TestCluster(3) { $0.slowLeaderPause = .milliseconds(500) }
@@ -326,7 +326,10 @@ import World
     let slow = try await cluster.leader()
     let (server, loop, burden) = (await cluster.server(slow), await cluster.loop(slow), Burden())
     loop.execute { burden.lie(on: loop) }
-    try await eventually("another leader") { server.leadership.leader.map { $0 != slow } == true }
+    // On a machine that is busy with other things the others are slow as well, for a while.
+    try await eventually("another leader", within: .seconds(120)) {
+      server.leadership.leader.map { $0 != slow } == true
+    }
     #expect(try await server.create("after"))
     burden.end()
     try await cluster.converged()
@@ -365,7 +368,9 @@ import World
     try await cluster.converged()
     await cluster.kill(leader)
     let survivor = await cluster.server(other)
-    try await eventually("another leader") { survivor.leadership.leader.map { $0 != leader } == true }
+    try await eventually("another leader", within: .seconds(120)) {
+      survivor.leadership.leader.map { $0 != leader } == true
+    }
     #expect(try await survivor.create("after"))
     try await cluster.converged()
     await cluster.killAll()
@@ -377,7 +382,7 @@ private final class Burden: Sendable {
   private let isOver = Atomic(false)
   func lie(on loop: EventLoop) {
     guard !isOver.load(ordering: .relaxed) else { return }
-    usleep(120_000)
+    usleep(200_000)
     loop.schedule(after: .milliseconds(1)) { self.lie(on: loop) }
   }
   func end() { isOver.store(true, ordering: .relaxed) }
