@@ -34,6 +34,8 @@ public struct ControllerContext: Sendable {
   public let certificateAuthorityPEM: String
   /// The authority itself, where this process holds it: certificate requests are signed with it.
   public let certificateSigner: (any CertificateSigner)?
+  /// The networks that nodes get blocks of for their pods; none: nodes have theirs from elsewhere.
+  public let podNetworks: [PodNetwork]
   /// What all controllers together have under way.
   public let gate = RequestGate()
   private let transport: @Sendable (_ serviceAccount: String) -> any HTTPTransport
@@ -41,13 +43,14 @@ public struct ControllerContext: Sendable {
   /// `transport` gives requests the identity of a service account of kube-system; "" for the manager's own.
   public init(
     world: any World, logger: Logger, certificateAuthorityPEM: String,
-    certificateSigner: (any CertificateSigner)? = nil,
+    certificateSigner: (any CertificateSigner)? = nil, podNetworks: [PodNetwork] = [],
     transport: @escaping @Sendable (_ serviceAccount: String) -> any HTTPTransport
   ) {
     self.world = world
     self.logger = logger
     self.certificateAuthorityPEM = certificateAuthorityPEM
     self.certificateSigner = certificateSigner
+    self.podNetworks = podNetworks
     self.transport = transport
   }
 
@@ -70,6 +73,10 @@ enum IndexName {
   static let orphan = "orphan"
   static let namespace = "namespace"
   static let nodeName = "nodeName"
+  /// Secrets by the service account they name, "namespace/name".
+  static let account = "account"
+  /// Slices by the Service they say they are of, "namespace/name".
+  static let service = "service"
   /// Pods by the claims they use, "namespace/name".
   static let claim = "claim"
   static let volumeUse = "volumeUse"
@@ -121,9 +128,14 @@ public final class SharedInformers: Sendable {
     namespaces = Informer(client: client, logger: logger)
     services = Informer(client: client, indexers: [IndexName.namespace: { [$0.metadata.namespace] }], logger: logger)
     endpoints = Informer(client: client, logger: logger)
-    endpointSlices = Informer(
-      client: client, indexers: [IndexName.controllerUID: { $0.metadata.controller.map { [$0.uid] } ?? [] }],
-      logger: logger)
+    let sliceIndexers: [String: Informer<EndpointSlice>.Indexer] = [
+      IndexName.controllerUID: { $0.metadata.controller.map { [$0.uid] } ?? [] },
+      IndexName.service: { slice in
+        slice.metadata.labels[SliceLabels.service].map { ["\(NamespacedName(namespace: slice.namespace, name: $0))"] }
+          ?? []
+      },
+    ]
+    endpointSlices = Informer(client: client, indexers: sliceIndexers, logger: logger)
     replicaSets = Informer(client: client, indexers: owned(ReplicaSet.self), logger: logger)
     replicationControllers = Informer(client: client, indexers: owned(ReplicationController.self), logger: logger)
     deployments = Informer(client: client, indexers: owned(Deployment.self), logger: logger)

@@ -25,8 +25,11 @@ public struct ControllerManager: Sendable {
       AutoscalerController(context: context, informers: informers),
       EndpointsController(context: context, informers: informers),
       EndpointSliceController(context: context, informers: informers),
+      EndpointSliceMirroringController(context: context, informers: informers),
       NamespaceController(context: context, informers: informers),
       ServiceAccountController(context: context, informers: informers),
+      AccountTokenController(context: context),
+      LegacyTokenCleaner(context: context),
       RootCertificateController(context: context, informers: informers),
       GarbageCollector(context: context),
       NodeLifecycleController(context: context, informers: informers),
@@ -40,6 +43,7 @@ public struct ControllerManager: Sendable {
       ResourceQuotaController(context: context, informers: informers),
       ClusterRoleAggregationController(context: context, informers: informers),
     ]
+    if let networks = NodeNetworkController(context: context, informers: informers) { controllers.append(networks) }
     if let certificates = CertificateController(context: context) { controllers.append(certificates) }
     informers.start()
     await withTaskGroup(of: Void.self) { group in

@@ -61,7 +61,7 @@ private func plan(
   StatefulSetPlan(
     StatefulSetObservation(
       set: set, current: revision(current, current == "new" ? 2 : 1), update: revision("new", 2), pods: pods,
-      claims: Dictionary(uniqueKeysWithValues: claims.map { ($0.name, $0) }), deletionsAsked: asked, now: now))
+      claim: { name in claims.first { $0.name == name } }, deletionsAsked: asked, now: now))
 }
 
 extension StatefulSetPlan {

@@ -89,7 +89,13 @@ public struct Namespace: APIObject {
 public struct ServiceAccount: APIObject {
   public static let reference = ResourceReference.serviceAccounts
   public var metadata: ObjectMeta
-  public init(json: JSONValue) { metadata = ObjectMeta(json: json["metadata"]) }
+  /// The Secrets that it says are its own.
+  public var secretNames: [String]
+
+  public init(json: JSONValue) {
+    metadata = ObjectMeta(json: json["metadata"])
+    secretNames = json["secrets"].elements.compactMap { $0["name"].string }
+  }
 }
 
 public struct ConfigMap: APIObject {

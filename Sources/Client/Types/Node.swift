@@ -53,6 +53,8 @@ public struct Node: APIObject {
   public static let reference = ResourceReference.nodes
   public var metadata: ObjectMeta
   public var podCIDR: String
+  /// One a family, the first being `podCIDR`.
+  public var podCIDRs: [String]
   public var isUnschedulable: Bool
   public var taints: [Taint]
   public var capacity: ResourceList
@@ -67,6 +69,8 @@ public struct Node: APIObject {
     let spec = json["spec"]
     let status = json["status"]
     podCIDR = spec["podCIDR"].string ?? ""
+    podCIDRs = spec["podCIDRs"].elements.compactMap(\.string)
+    if podCIDRs.isEmpty, !podCIDR.isEmpty { podCIDRs = [podCIDR] }
     isUnschedulable = spec["unschedulable"].bool ?? false
     taints = spec["taints"].elements.map(Taint.init(json:))
     capacity = status["capacity"].resourceList

@@ -88,7 +88,8 @@ enum RollingUpdate {
     let current = sets.new?.replicas ?? 0
     guard !deployment.isRecreate else { return deployment.replicas }
     guard current < deployment.replicas else { return deployment.replicas }
-    let total = sets.all.reduce(0) { $0 + $1.replicas }
+    // What a set was to lose counts for as long as it has it: no pod is too many even for a moment.
+    let total = sets.all.reduce(0) { $0 + max($1.replicas, $1.status.replicas) }
     let room = deployment.maximumReplicas - total
     guard room > 0 else { return current }
     return current + min(room, deployment.replicas - current)
@@ -112,7 +113,8 @@ enum RollingUpdate {
       maximum -= step
     }
 
-    let available = sets.all.reduce(0) { $0 + $1.status.availableReplicas }
+    // Of what a set has, it will keep no more than it shall: what was taken from it is not there to be taken again.
+    let available = sets.all.reduce(0) { $0 + min($1.replicas, $1.status.availableReplicas) }
     var removable = available - deployment.minimumAvailable
     for set in old where removable > 0 {
       let size = sizes[set.metadata.uid] ?? set.replicas

@@ -9,10 +9,7 @@ public final class EndpointSliceController: Controller {
   public static let serviceAccount = "endpointslice-controller"
   private static let workers = 5
   private static let maximumEndpoints = 100
-  private static let serviceLabel = "kubernetes.io/service-name"
-  private static let managedByLabel = "endpointslice.kubernetes.io/managed-by"
   private static let managedBy = "endpointslice-controller.k8s.io"
-  private static let headlessLabel = "service.kubernetes.io/headless"
 
   private let client: APIClient
   private let logger: Logger
@@ -34,8 +31,8 @@ public final class EndpointSliceController: Controller {
       if case .deleted(let service) = event { slices.forget(ObjectOwner(service)) }
     }
     informers.endpointSlices.onEvent { [queue, slices] event in
-      guard event.object.metadata.labels[Self.managedByLabel] == Self.managedBy,
-        let service = event.object.metadata.labels[Self.serviceLabel]
+      guard event.object.metadata.labels[SliceLabels.managedBy] == Self.managedBy,
+        let service = event.object.metadata.labels[SliceLabels.service]
       else { return }
       let key = NamespacedName(namespace: event.object.namespace, name: service)
       if case .added(let slice) = event, let owner = slice.metadata.controller {
@@ -58,7 +55,7 @@ public final class EndpointSliceController: Controller {
     }
     guard slices.isSettled(key) else { return }
     let existing = informers.endpointSlices.objects(index: IndexName.controllerUID, value: service.metadata.uid)
-      .filter { $0.metadata.labels[Self.managedByLabel] == Self.managedBy && !$0.metadata.isBeingDeleted }
+      .filter { $0.metadata.labels[SliceLabels.managedBy] == Self.managedBy && !$0.metadata.isBeingDeleted }
       .sorted { $0.name < $1.name }
     let wanted = SlicePlan(
       existing: existing, groups: EndpointGroups(service: service, pods: tracker.selectedPods(service)),
@@ -83,27 +80,19 @@ public final class EndpointSliceController: Controller {
   }
 
   private func create(_ contents: [SlicePlan.Content], for service: Service) async throws {
-    let owner = ObjectOwner(service)
     let requests = contents.map { content in
       CreationRequest(object: object(content, of: service, labels: labels(of: service), existing: nil))
     }
-    let names = slices.begin(creating: requests, for: owner)
-    for (index, request) in requests.enumerated() {
-      do {
-        _ = try await slices.create(request, named: names[index], for: owner)
-      } catch {
-        slices.abandon(names.dropFirst(index + 1), of: owner)
-        if let status = error as? APIStatus, status.isNamespaceTerminating { return }
-        throw error
-      }
-    }
+    do {
+      try await slices.createAll(requests, for: ObjectOwner(service))
+    } catch let status as APIStatus where status.isNamespaceTerminating { return }
   }
 
   private func labels(of service: Service) -> [String: String] {
     var labels = service.metadata.labels
-    labels[Self.headlessLabel] = service.isHeadless ? "" : nil
-    labels[Self.serviceLabel] = service.name
-    labels[Self.managedByLabel] = Self.managedBy
+    labels[SliceLabels.headless] = service.isHeadless ? "" : nil
+    labels[SliceLabels.service] = service.name
+    labels[SliceLabels.managedBy] = Self.managedBy
     return labels
   }
 

@@ -172,6 +172,20 @@ final class OwnedObjects<Object: APIObject>: Sendable {
     return error
   }
 
+  /// A turn of creations, one after the other; the first that fails ends it.
+  func createAll(_ requests: [CreationRequest], for owner: ObjectOwner) async throws {
+    guard !requests.isEmpty else { return }
+    let names = begin(creating: requests, for: owner)
+    for (index, request) in requests.enumerated() {
+      do {
+        _ = try await create(request, named: names[index], for: owner)
+      } catch {
+        abandon(names.dropFirst(index + 1), of: owner)
+        throw error
+      }
+    }
+  }
+
   /// What was not tried after all is not expected.
   func abandon(_ names: some Sequence<String>, of owner: ObjectOwner) {
     for name in names {

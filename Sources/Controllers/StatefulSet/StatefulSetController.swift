@@ -83,7 +83,8 @@ public final class StatefulSetController: Controller {
     let current = revisions.first { $0.name == set.status.currentRevision } ?? update.revision
     let plan = StatefulSetPlan(
       StatefulSetObservation(
-        set: set, current: current, update: update.revision, pods: pods, claims: claims(of: set),
+        set: set, current: current, update: update.revision, pods: pods,
+        claim: { [claims = informers.claims] in claims.get(namespace: set.namespace, name: $0) },
         deletionsAsked: deletionsAsked.withLock { $0 }, collisions: update.collisions ?? 0, now: world.wallClock))
     let failure = await perform(plan, of: set)
     try await write(plan.status, to: set)
@@ -91,18 +92,6 @@ public final class StatefulSetController: Controller {
     if let failure { throw failure }
     let live = Set(pods.map(\.revisionName) + [current.name, update.revision.name])
     try await history.truncate(revisions, of: set) { live.contains($0.name) }
-  }
-
-  private func claims(of set: StatefulSet) -> [String: PersistentVolumeClaim] {
-    guard !set.claimTemplates.isEmpty else { return [:] }
-    var ordinals = Array(set.ordinals)
-    ordinals += informers.pods.objects(index: IndexName.controllerUID, value: set.metadata.uid)
-      .compactMap { set.ordinal(of: $0.name) }
-    var claims: [String: PersistentVolumeClaim] = [:]
-    for name in ordinals.flatMap(set.claimNames) {
-      claims[name] = informers.claims.get(namespace: set.namespace, name: name)
-    }
-    return claims
   }
 
   // MARK: Acting

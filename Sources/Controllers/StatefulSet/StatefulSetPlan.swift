@@ -10,8 +10,8 @@ struct StatefulSetObservation {
   var update: ControllerRevision
   /// Its pods; who has no number of the set's is none.
   var pods: [Pod]
-  /// Its claims, by name.
-  var claims: [String: PersistentVolumeClaim]
+  /// The claim of a name in its namespace: asked for those that the plan has to look at.
+  var claim: (String) -> PersistentVolumeClaim?
   /// Pods (by uid) whose deletion was asked for and is not seen yet.
   var deletionsAsked: Set<String> = []
   var collisions: Int64 = 0
@@ -145,21 +145,21 @@ struct StatefulSetPlan {
   }
 
   private func lacksClaims(_ ordinal: Int64) -> Bool {
-    set.claimNames(ordinal).contains { observation.claims[$0] == nil }
+    set.claimNames(ordinal).contains { observation.claim($0) == nil }
   }
 
   private func claimsNeedOwners(_ pod: Pod, _ ordinal: Int64) -> Bool {
     guard !set.claimTemplates.isEmpty else { return false }
     let retention = ClaimRetention(set: set, pod: pod, ordinal: ordinal)
     return set.claimNames(ordinal).contains { name in
-      observation.claims[name].map { retention.correction($0.metadata.ownerReferences) != nil } ?? false
+      observation.claim(name).map { retention.correction($0.metadata.ownerReferences) != nil } ?? false
     }
   }
 
   private func hasStaleClaim(_ ordinal: Int64) -> Bool {
     let retention = ClaimRetention(set: set, podName: set.podName(ordinal), podUID: "", ordinal: ordinal)
     return set.claimNames(ordinal).contains { name in
-      observation.claims[name].map { retention.isStale($0.metadata.ownerReferences) } ?? false
+      observation.claim(name).map { retention.isStale($0.metadata.ownerReferences) } ?? false
     }
   }
 

@@ -1,4 +1,6 @@
 // What can befall a cluster, and chance that lets it happen.
+import Client
+import JSON
 import Raft
 import Replica
 import World
@@ -6,6 +8,8 @@ import World
 public enum FaultKind: String, Sendable, CaseIterable {
   /// kill -9, and a start after a while.
   case kill
+  /// kill -9 of the server whose controllers are the elected ones.
+  case killElected = "kill-elected"
   /// kill -9 between two awaits of the server, wherever it is then.
   case killAtAwait = "kill-at-await"
   /// The machine goes dark: what was not durable is gone, and nobody is told.
@@ -169,6 +173,7 @@ final class FaultInjector: @unchecked Sendable {
     let other = random.pick(others) ?? one
     switch kind {
     case .kill: kill(one, after: nil, powerLost: false, for: time)
+    case .killElected: killElected(for: time)
     case .killAtAwait: kill(one, after: 1 + random.next(below: 400), powerLost: random.chance(0.3), for: time)
     case .powerLoss: kill(one, after: nil, powerLost: true, for: time)
     case .blackout:
@@ -265,6 +270,16 @@ final class FaultInjector: @unchecked Sendable {
         }
         isChanging = false
       }
+    }
+  }
+
+  private func killElected(for time: Duration) {
+    cluster.spawn { [self] in
+      let lease = try? await cluster.client().get(.leases, namespace: "kube-system", name: "kube-controller-manager")
+      guard let holder = lease?["spec"]["holderIdentity"].string,
+        let server = cluster.remaining.first(where: { holder.hasPrefix("\($0.name)_") }), !isOver
+      else { return }
+      kill(server.id, after: nil, powerLost: false, for: time)
     }
   }
 

@@ -78,6 +78,20 @@ extension RunDescription {
       """
     ),
     (
+      "rollout",
+      """
+      # A thousand pods get new images, and the server whose controllers do it is killed again and again. By name only, for its
+      # size: `rollouts` takes part in the others with fewer.
+      in-turn off
+      servers 3
+      nodes 13
+      safety 60s
+      liveness 300s
+      workloads rollouts
+      fault kill-elected every 6s lasting 500ms..4s
+      """
+    ),
+    (
       "races",
       """
       # Many want the same thing at the same moment, at different servers.

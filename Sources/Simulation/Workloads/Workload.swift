@@ -103,6 +103,7 @@ public final class WorkloadSet: @unchecked Sendable {
     RegisterWorkload.self, CounterWorkload.self, CollectionWorkload.self, WatchWorkload.self, LeaseWorkload.self,
     ReplicaWorkload.self, DeletionWorkload.self, GeneratedNameWorkload.self, FinalizerWorkload.self,
     QuotaWorkload.self, ServiceWorkload.self, AddressRaceWorkload.self, RemoteLoopsWorkload.self, MirrorWorkload.self,
+    RolloutWorkload.self,
   ]
   public static var names: [String] { all.map { $0.name } }
 
