@@ -148,6 +148,18 @@ private func pod(
     }
   }
 
+  /// The replica sets' own controller may be behind: what was taken from a set is still there, and counts, but is not taken
+  /// a second time.
+  @Test func whatASetHasYetToLoseIsNeitherRoomNorAvailable() {
+    let deployment = deployment(80)
+    var old = set("old", 60, available: 80, age: 10)
+    old.status.replicas = 80
+    let new = set("new", 20, available: 20, age: 1)
+    let sets = DeploymentSets(deployment: deployment, sets: [old, new])
+    #expect(RollingUpdate.newReplicas(deployment, sets) == 20, "80 and 20 stand: the surge is used up")
+    #expect(RollingUpdate.oldReplicas(deployment, sets) == ["old": 40], "60 of all must stay available")
+  }
+
   @Test func oldPodsThatDoNotWorkGoFirst() {
     let deployment = deployment(4)
     let sets = DeploymentSets(

@@ -60,9 +60,6 @@ extension RunDescription {
       "remote",
       """
       # Scheduler and controllers beside the servers, over a network that is late and breaks, with little history.
-      # By name only: a controller whose create was carried out and not answered makes another pod, and takes one away when
-      # it sees both (seed 8000137), as the reference's do.
-      in-turn off
       servers 3
       nodes 3
       loops remote
