@@ -66,9 +66,7 @@ struct Preemption {
     var victimless = 0
     var refused: [Refusal: Int] = [:]
     let nodes = error.resolvable
-    // Victims are looked for on a tenth of the nodes where it may help, on a hundred at least (spec/6 §6.5).
-    let profile = pod.profile
-    let wanted = min(nodes.count, max(profile.minimumCandidateNodes, nodes.count * profile.candidateNodesPercent / 100))
+    let wanted = wantedCandidates(nodes.count)
     let offset = nodes.isEmpty ? 0 : Int.random(in: 0..<nodes.count, using: &chance)
     let roomOnly = FitState(pod, &snapshot, scoring: false).onlyRoomMatters
     var memo = snapshot.victimMemo.take(VictimMemo.Question(demand: pod.placed.demand, priority: pod.placed.priority))
@@ -105,6 +103,30 @@ struct Preemption {
           "No preemption victims found for incoming pod": victimless,
           "Preemption is not helpful for scheduling": error.nodeCount - nodes.count,
         ]))
+  }
+
+  /// All victims that would make room, for others to choose from; empty when the pod may not or need not preempt.
+  func choices<Chance: RandomNumberGenerator>(
+    _ error: FitError, in snapshot: inout ClusterSnapshot, chance: inout Chance
+  ) -> [VictimChoice] {
+    guard mayPreempt, !waitsForVictims(error, snapshot) else { return [] }
+    let nodes = error.resolvable
+    let wanted = wantedCandidates(nodes.count)
+    let offset = nodes.isEmpty ? 0 : Int.random(in: 0..<nodes.count, using: &chance)
+    let roomOnly = FitState(pod, &snapshot, scoring: false).onlyRoomMatters
+    var victims: [PlacedPod] = []
+    var choices: [VictimChoice] = []
+    for step in nodes.indices where choices.count < wanted {
+      let node = nodes[(offset + step) % nodes.count]
+      guard case .candidate(let measures) = attempt(on: node, &snapshot, roomOnly: roomOnly, &victims) else { continue }
+      choices.append(VictimChoice(node: snapshot.name(of: node), victims: victims, measures: measures))
+    }
+    return choices
+  }
+
+  /// Victims are looked for on a tenth of the nodes where it may help, on a hundred at least (spec/6 §6.5).
+  private func wantedCandidates(_ nodes: Int) -> Int {
+    min(nodes, max(pod.profile.minimumCandidateNodes, nodes * pod.profile.candidateNodesPercent / 100))
   }
 
   /// Room is being made already: the victims of an earlier attempt have not gone yet.

@@ -21,6 +21,8 @@ enum Refusal: Hashable, Sendable {
   case othersAntiAffinity
   case volumeNodeAffinity
   case volumesNotFound
+  /// In the words of an extender.
+  case extender(String, isResolvable: Bool)
 
   var reason: String {
     switch self {
@@ -38,6 +40,7 @@ enum Refusal: Hashable, Sendable {
     case .podAntiAffinity: "node(s) didn't match pod anti-affinity rules"
     case .othersAntiAffinity: "node(s) didn't satisfy existing pods anti-affinity rules"
     case .volumeNodeAffinity: "node(s) had volume node affinity conflict"
+    case .extender(let reason, _): reason
     case .volumesNotFound: "node(s) didn't find available persistent volumes to bind"
     }
   }
@@ -47,6 +50,7 @@ enum Refusal: Hashable, Sendable {
     switch self {
     case .hostPorts, .tooManyPods, .topologySpread, .podAntiAffinity, .othersAntiAffinity: true
     case .insufficient(_, let everEnough): everEnough
+    case .extender(_, let isResolvable): isResolvable
     case .unschedulable, .otherNodeRequested, .untolerated, .nodeAffinity, .enforcedAffinity, .topologyLabelMissing,
       .podAffinity,
       .volumeNodeAffinity, .volumesNotFound:
@@ -59,6 +63,8 @@ enum Refusal: Hashable, Sendable {
     switch self {
     case .podAffinity, .topologySpread: [.nodes, .podPlaced, .podRemoved]
     case .volumeNodeAffinity, .volumesNotFound: [.nodes, .volumes]
+    // Nobody knows what an extender waits for.
+    case .extender: [.nodes, .podPlaced, .podRemoved, .volumes]
     default: isResolvable ? [.nodes, .podRemoved] : .nodes
     }
   }

@@ -22,6 +22,8 @@ public final class Scheduler: Sendable {
     var assumed: Set<String> = []
     var bindings = 0
     var volumes = VolumeWaits()
+    /// No other decision is made meanwhile.
+    var consultation: Consultation?
     var isRunning = false
     /// Wakes the scheduler when a pod has waited out its back-off.
     var timer: (any ScheduledTimer)?
@@ -40,8 +42,9 @@ public final class Scheduler: Sendable {
   private let replicaSets: Informer<ReplicaSet>
   private let replicationControllers: Informer<ReplicationController>
   private let namespaces: Informer<Namespace>
-  private let budgets: Informer<PodDisruptionBudget>
+  let budgets: Informer<PodDisruptionBudget>
   let storage: StorageInformers
+  let extenders: ExtenderCalls?
   let state: Mutex<State>
 
   /// `name`: pods whose spec.schedulerName it is are scheduled.
@@ -49,8 +52,15 @@ public final class Scheduler: Sendable {
     self.init(client: client, configuration: SchedulerConfiguration(schedulerName: name), logger: logger)
   }
 
-  /// Pods whose spec.schedulerName names one of the configuration's profiles are scheduled.
-  public init(client: APIClient, configuration: SchedulerConfiguration, logger: Logger) {
+  /// Pods whose spec.schedulerName names one of the configuration's profiles are scheduled. `sender` reaches the
+  /// configuration's extenders.
+  public init(
+    client: APIClient, configuration: SchedulerConfiguration, sender: ExtenderSender? = nil, logger: Logger
+  ) {
+    precondition(sender != nil || configuration.extenders.isEmpty, "extenders that nobody reaches")
+    extenders = sender.flatMap {
+      configuration.extenders.isEmpty ? nil : ExtenderCalls(configuration.extenders, $0, client, logger)
+    }
     world = client.world
     self.configuration = configuration
     self.client = client
@@ -80,10 +90,11 @@ public final class Scheduler: Sendable {
 
   /// Schedules until the task is cancelled.
   public func run() async {
-    let others: [any Followed] = [
+    var others: [any Followed] = [
       nodes, services, replicaSets, replicationControllers, namespaces, budgets, storage.claims, storage.volumes,
       storage.classes,
     ]
+    if let nodes = extenders?.nodes { others.append(nodes) }
     for informer in others { informer.start() }
     for informer in others { await informer.waitForSync() }
     pods.start()
@@ -124,6 +135,10 @@ public final class Scheduler: Sendable {
     state.withLock { state in
       let pod = event.object
       let uid = pod.metadata.uid
+      if state.consultation?.uid == uid {
+        if case .deleted = event { state.consultation?.isWithdrawn = true }
+        if !pod.spec.nodeName.isEmpty || !isOurs(pod) { state.consultation?.isWithdrawn = true }
+      }
       if case .deleted = event {
         state.queue.remove(uid: uid)
         state.assumed.remove(uid)
@@ -143,6 +158,8 @@ public final class Scheduler: Sendable {
         }
         if case .updated(let old, let new) = event, !old.concernsOwnScheduling(comparedTo: new) {
           state.queue.refresh(new)
+        } else if state.consultation?.uid == uid {
+          state.consultation?.changed = pod
         } else {
           state.queue.add(pod)
         }
@@ -198,64 +215,96 @@ public final class Scheduler: Sendable {
 
   // MARK: Deciding
 
-  private enum Decision {
+  enum Decision {
     case bind(SchedulingQueue.Entry, node: String, VolumeChoice)
     /// `nomination`: the node where room is made for the pod; "" takes an earlier one back, nil leaves it.
     case fail(SchedulingQueue.Entry, FitError, nomination: String?)
     case makeRoom(SchedulingQueue.Entry, FitError, Eviction)
+    /// Extenders have a say: about the nodes, and about victims.
+    case consult(SchedulingQueue.Entry, PodToSchedule, Survey)
+    case choose([VictimChoice], FitError)
   }
 
   /// Decides for every pod that waits, and starts what follows from it.
   func schedulePending() {
-    while let decision = decideNext() {
-      switch decision {
-      case .bind(let entry, let node, let volumes):
-        world.spawn {
-          if volumes.claims.isEmpty {
-            await self.bind(entry, to: node)
-          } else {
-            await self.bind(entry, to: node, volumes)
-          }
-        }
-      case .fail(let entry, let error, let nomination):
-        world.spawn { await self.report(entry.pod, error, nomination: nomination) }
-      case .makeRoom(let entry, let error, let eviction):
-        world.spawn { await self.makeRoom(for: entry, error, eviction) }
-      }
-    }
+    while let decision = decideNext() { perform(decision) }
     armTimer()
+  }
+
+  func perform(_ decision: Decision) {
+    switch decision {
+    case .bind(let entry, let node, let volumes):
+      world.spawn {
+        if volumes.claims.isEmpty {
+          await self.bind(entry, to: node)
+        } else {
+          await self.bind(entry, to: node, volumes)
+        }
+      }
+    case .fail(let entry, let error, let nomination):
+      world.spawn { await self.report(entry.pod, error.message, reason: "Unschedulable", nomination: nomination) }
+    case .makeRoom(let entry, let error, let eviction):
+      world.spawn { await self.makeRoom(for: entry, error, eviction) }
+    case .consult(let entry, let pod, let survey):
+      world.spawn { await self.consult(entry, pod, survey) }
+    case .choose: preconditionFailure("whoever consults asks about victims, too")
+    }
   }
 
   private func decideNext() -> Decision? {
     var chance = WorldRandom(world)
     let now = world.now
     return state.withLock { state in
-      guard state.isRunning, state.bindings < Self.maximumBindings else { return nil }
+      guard state.isRunning, state.bindings < Self.maximumBindings, state.consultation == nil else { return nil }
       state.queue.flush(now: now)
       guard let entry = state.queue.pop() else { return nil }
       let profile = profile(of: entry.pod)
       let pod = PodToSchedule(
         entry.pod, defaultSpread: defaultSpread(for: entry.pod), namespaces: state.snapshot.namespaces,
         volumes: profile.has(.volumeBinding, at: .filter)
-          ? VolumeNeeds(entry.pod, storage, excluded: state.volumes.reserved) : nil, profile: profile)
+          ? VolumeNeeds(entry.pod, storage, excluded: state.volumes.reserved) : nil, profile: profile,
+        ignoredResources: extenders?.ignoredResources ?? [])
+      if let extenders, extenders.haveASay(about: entry.pod.spec) {
+        state.consultation = Consultation(uid: pod.placed.uid)
+        return .consult(entry, pod, state.cycle.survey(pod, in: &state.snapshot))
+      }
       switch state.cycle.choose(pod, in: &state.snapshot, chance: &chance) {
-      case .success(let node):
-        state.snapshot.withdrawNomination(pod.placed.uid)
-        if !SchedulerMutant.assumptionsForgotten.isActive { state.snapshot.place(pod.placed, on: node) }
-        state.queue.changed(.podPlaced, pod: pod.placed, now: now)
-        state.assumed.insert(pod.placed.uid)
-        state.bindings += 1
-        let volumes = choice(of: pod, on: node, state.snapshot)
-        state.volumes.reserved.formUnion(volumes.bindings.map(\.volume.name))
-        return .bind(entry, node: node, volumes)
-      case .failure(let error):
-        var refused = entry
-        refused.cures = error.cures
-        refused.awaited = pod.awaited
-        state.queue.refused(refused, now: now)
-        return decision(for: refused, pod, error, &state, &chance)
+      case .success(let node): return accept(entry, pod, node, &state, now: now)
+      case .failure(let error): return refuse(entry, pod, error, &state, &chance, now: now)
       }
     }
+  }
+
+  /// The pod has its place from now on, whatever its binding takes.
+  func accept(
+    _ entry: SchedulingQueue.Entry, _ pod: PodToSchedule, _ node: String, _ state: inout State, now: MonotonicTime
+  ) -> Decision {
+    state.snapshot.withdrawNomination(pod.placed.uid)
+    if !SchedulerMutant.assumptionsForgotten.isActive { state.snapshot.place(pod.placed, on: node) }
+    state.queue.changed(.podPlaced, pod: pod.placed, now: now)
+    state.assumed.insert(pod.placed.uid)
+    state.bindings += 1
+    let volumes = choice(of: pod, on: node, state.snapshot)
+    state.volumes.reserved.formUnion(volumes.bindings.map(\.volume.name))
+    return .bind(entry, node: node, volumes)
+  }
+
+  /// The pod waits for what may cure its refusals, or for room to be made.
+  func refuse(
+    _ entry: SchedulingQueue.Entry, _ pod: PodToSchedule, _ error: FitError, _ state: inout State,
+    _ chance: inout WorldRandom, now: MonotonicTime
+  ) -> Decision {
+    decision(for: wait(entry, pod, error, &state, now: now), pod, error, &state, &chance)
+  }
+
+  func wait(
+    _ entry: SchedulingQueue.Entry, _ pod: PodToSchedule, _ error: FitError, _ state: inout State, now: MonotonicTime
+  ) -> SchedulingQueue.Entry {
+    var refused = entry
+    refused.cures = error.cures
+    refused.awaited = pod.awaited
+    state.queue.refused(refused, now: now)
+    return refused
   }
 
   private func choice(of pod: PodToSchedule, on node: String, _ snapshot: ClusterSnapshot) -> VolumeChoice {

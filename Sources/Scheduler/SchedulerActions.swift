@@ -34,6 +34,11 @@ extension Scheduler {
           break
         }
         if await settleConflict(of: entry) { break }
+      } catch let failure as ExtenderFailure {
+        forget(entry, tryingAgain: true)
+        recorder(of: pod)?.record(
+          .init(pod), .warning, reason: "FailedScheduling", message: "binding rejected: \(failure)")
+        break
       } catch {
         logger.debug("binding \(pod.key) to \(node): \(error)")
       }
@@ -49,6 +54,7 @@ extension Scheduler {
   private static let lastBindPause = Duration.seconds(2)
 
   private func sendBinding(of pod: Pod, to node: String) async throws {
+    if let extenders, try await extenders.bind(pod, to: node) { return }
     try await client.create(
       .pods, namespace: pod.namespace,
       [
@@ -111,7 +117,7 @@ extension Scheduler {
       return
     }
     for other in eviction.displaced { await nominate(other.key, uid: other.uid, node: "") }
-    await report(pod, error, nomination: eviction.node)
+    await report(pod, error.message, reason: "Unschedulable", nomination: eviction.node)
   }
 
   private func evict(_ victim: PlacedPod, for pod: Pod, _ node: String) async throws {
@@ -155,15 +161,15 @@ extension Scheduler {
   }
 
   /// Says why the pod waits, in an event and in its condition. `nomination`: see `Decision.fail`.
-  func report(_ pod: Pod, _ error: FitError, nomination: String?) async {
-    recorder(of: pod)?.record(.init(pod), .warning, reason: "FailedScheduling", message: error.message)
+  func report(_ pod: Pod, _ message: String, reason: String, nomination: String?) async {
+    recorder(of: pod)?.record(.init(pod), .warning, reason: "FailedScheduling", message: message)
     let old = pod.status.condition("PodScheduled")
     var status: JSONValue = [:]
-    if old?.status != "False" || old?.reason != "Unschedulable" || old?.message != error.message {
+    if old?.status != "False" || old?.reason != reason || old?.message != message {
       let since = (old?.status == "False" ? old?.lastTransitionTime : nil) ?? world.wallClock
       status["conditions"] = [
         [
-          "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": .string(error.message),
+          "type": "PodScheduled", "status": "False", "reason": .string(reason), "message": .string(message),
           "lastTransitionTime": .string(since.rfc3339),
         ]
       ]

@@ -15,12 +15,39 @@ struct SchedulingCycle: Sendable {
   mutating func choose<Chance: RandomNumberGenerator>(
     _ pod: PodToSchedule, in snapshot: inout ClusterSnapshot, chance: inout Chance
   ) -> Result<String, FitError> {
-    let count = snapshot.order.count
-    guard count > 0 else { return .failure(FitError(nodeCount: 0)) }
-    if let obstacle = pod.volumes?.obstacle { return .failure(FitError(nodeCount: count, obstacle: obstacle)) }
+    if let obstacle = obstacle(to: pod, snapshot) { return .failure(obstacle) }
     if let node = nominatedNode(of: pod, in: &snapshot) { return .success(node) }
     let fit = FitState(pod, &snapshot, scoring: true)
-    let wanted = Self.feasibleNodesToFind(count, percentage: pod.profile.percentageOfNodesToScore)
+    let (feasible, error) = walk(fit, &snapshot)
+    guard let first = feasible.first else { return .failure(error) }
+    guard feasible.count > 1 else { return .success(snapshot.name(of: first)) }
+    let totals = NodeScores.totals(pod, feasible, snapshot, spread: fit.spread, affinity: fit.affinity)
+    let best = totals.max() ?? 0
+    let winners = totals.indices.filter { totals[$0] == best }
+    return .success(snapshot.name(of: feasible[winners.randomElement(using: &chance) ?? 0]))
+  }
+
+  /// What `choose` would choose from, for others to have a say.
+  mutating func survey(_ pod: PodToSchedule, in snapshot: inout ClusterSnapshot) -> Survey {
+    if let obstacle = obstacle(to: pod, snapshot) { return Survey(totals: [], error: obstacle) }
+    let empty = FitError(nodeCount: snapshot.order.count)
+    if let node = nominatedNode(of: pod, in: &snapshot) { return Survey(totals: [(node, 0)], error: empty) }
+    let fit = FitState(pod, &snapshot, scoring: true)
+    let (feasible, error) = walk(fit, &snapshot)
+    let totals = NodeScores.totals(pod, feasible, snapshot, spread: fit.spread, affinity: fit.affinity)
+    return Survey(totals: zip(feasible, totals).map { (snapshot.name(of: $0), $1) }, error: error)
+  }
+
+  private func obstacle(to pod: PodToSchedule, _ snapshot: ClusterSnapshot) -> FitError? {
+    let count = snapshot.order.count
+    if count == 0 { return FitError(nodeCount: 0) }
+    return pod.volumes?.obstacle.map { FitError(nodeCount: count, obstacle: $0) }
+  }
+
+  /// As many nodes that will do as are to be scored, and why others will not.
+  private mutating func walk(_ fit: FitState, _ snapshot: inout ClusterSnapshot) -> (feasible: [NodeIndex], FitError) {
+    let count = snapshot.order.count
+    let wanted = Self.feasibleNodesToFind(count, percentage: fit.pod.profile.percentageOfNodesToScore)
     var feasible: [NodeIndex] = []
     var error = FitError(nodeCount: count)
     var visited = 0
@@ -36,12 +63,7 @@ struct SchedulingCycle: Sendable {
       if answer.fits { feasible.append(index) } else { error.add(answer, of: index) }
     }
     startIndex = (startIndex + visited) % count
-    guard let first = feasible.first else { return .failure(error) }
-    guard feasible.count > 1 else { return .success(snapshot.name(of: first)) }
-    let totals = NodeScores.totals(pod, feasible, snapshot, spread: fit.spread, affinity: fit.affinity)
-    let best = totals.max() ?? 0
-    let winners = totals.indices.filter { totals[$0] == best }
-    return .success(snapshot.name(of: feasible[winners.randomElement(using: &chance) ?? 0]))
+    return (feasible, error)
   }
 
   /// The node where room has been made for the pod, if it will do: others need not be asked.

@@ -35,6 +35,14 @@ struct VictimMeasures: Sendable, BitwiseCopyable {
   }
 }
 
+/// Victims on one node.
+struct VictimChoice: Sendable {
+  var node: String
+  /// The most important first.
+  var victims: [PlacedPod]
+  var measures: VictimMeasures
+}
+
 /// Pods of one workload ask the same of every node: what was found on nodes that have not changed since is kept. Only
 /// answers that depend on the node alone are put here: no budgets, nothing that other nodes have a say in.
 struct VictimMemo: Sendable {

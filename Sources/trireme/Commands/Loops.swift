@@ -125,9 +125,18 @@ struct SchedulerCommand: ParsableCommand {
         leaseDuration: wanted.leaseDuration, renewDeadline: wanted.renewDeadline, retryPeriod: wanted.retryPeriod)
     }
     let chosen = configuration
-    try loop.run(election, kubeconfig: chosen.kubeconfig.isEmpty ? nil : chosen.kubeconfig) { _, client, _ in
+    try loop.run(election, kubeconfig: chosen.kubeconfig.isEmpty ? nil : chosen.kubeconfig) { _, client, loop in
+      let connections: ExtenderConnections
+      do {
+        connections = try ExtenderConnections(chosen.extenders, loop: loop)
+      } catch {
+        Logger(label: "scheduler").critical("extenders: \(error)")
+        LogWriter.shared.flush()
+        Glibc.exit(1)
+      }
       await Scheduler(
-        client: client("kube-scheduler"), configuration: chosen, logger: Logger(label: "scheduler")
+        client: client("kube-scheduler"), configuration: chosen, sender: connections.sender,
+        logger: Logger(label: "scheduler")
       ).run()
     }
   }
