@@ -65,6 +65,7 @@ extension ResourceReference {
   public static let podDisruptionBudgets = Self("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
   public static let clusterRoles = Self(
     "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced: false)
+  public static let csiNodes = Self("storage.k8s.io", "v1", "csinodes", "CSINode", namespaced: false)
   public static let storageClasses = Self("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced: false)
   public static let priorityClasses = Self(
     "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced: false)

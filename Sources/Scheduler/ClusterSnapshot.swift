@@ -33,6 +33,8 @@ struct ClusterSnapshot: Sendable {
   private(set) var wishes = Wishes()
   /// Nodes by the images that they have: image → node → bytes.
   private(set) var imageSizes: [String: [NodeIndex: Int64]] = [:]
+  /// How many placed pods use a claim.
+  private(set) var claimUsers: [NamespacedName: Int] = [:]
   /// What was found out about victims; kept here because it is about this snapshot.
   var victimMemo = VictimMemo()
   /// Labels of namespaces, for terms that choose namespaces by them.
@@ -163,6 +165,7 @@ struct ClusterSnapshot: Sendable {
     rooms[index].add(pod.demand)
     touch(index)
     members[pod.key.namespace, default: [:]][pod.uid] = Member(node: index, pod: pod)
+    countClaims(pod, 1)
     count(pod, on: index, 1)
   }
 
@@ -172,8 +175,17 @@ struct ClusterSnapshot: Sendable {
     rooms[index].remove(pod.demand)
     touch(index)
     members[pod.key.namespace]?[pod.uid] = nil
+    countClaims(pod, -1)
     if members[pod.key.namespace]?.isEmpty == true { members[pod.key.namespace] = nil }
     count(pod, on: index, -1)
+  }
+
+  private mutating func countClaims(_ pod: PlacedPod, _ delta: Int) {
+    for claim in pod.claims {
+      let key = NamespacedName(namespace: pod.key.namespace, name: claim)
+      let count = (claimUsers[key] ?? 0) + delta
+      claimUsers[key] = count == 0 ? nil : count
+    }
   }
 
   private mutating func count(_ pod: PlacedPod, on index: NodeIndex, _ delta: Int32) {

@@ -38,6 +38,9 @@ final class PlacedPod: Sendable {
   /// It goes because the scheduler made room.
   let isVictim: Bool
   let affinity: PodAffinity?
+  /// The names of its claims, those that are made for it included.
+  let claims: [String]
+  let disks: [ExclusiveDisk]
 
   init(_ pod: Pod) {
     key = pod.key
@@ -50,6 +53,8 @@ final class PlacedPod: Sendable {
     hostPorts = HostPort.all(of: pod.spec)
     isBeingDeleted = pod.metadata.isBeingDeleted
     isVictim = isBeingDeleted && pod.status.condition("DisruptionTarget")?.reason == "PreemptionByScheduler"
+    claims = pod.spec.claims + pod.spec.ephemeralVolumes.map { "\(pod.name)-\($0)" }
+    disks = pod.spec.disks.compactMap(ExclusiveDisk.init(json:))
     affinity = PodAffinity(pod.spec.affinity, namespace: pod.namespace)
   }
 

@@ -21,6 +21,10 @@ enum Refusal: Hashable, Sendable {
   case othersAntiAffinity
   case volumeNodeAffinity
   case volumesNotFound
+  case diskConflict
+  case claimInUse
+  case volumeCount
+  case volumeZone
   /// In the words of an extender.
   case extender(String, isResolvable: Bool)
 
@@ -41,6 +45,10 @@ enum Refusal: Hashable, Sendable {
     case .othersAntiAffinity: "node(s) didn't satisfy existing pods anti-affinity rules"
     case .volumeNodeAffinity: "node(s) had volume node affinity conflict"
     case .extender(let reason, _): reason
+    case .diskConflict: "node(s) had no available disk"
+    case .claimInUse: "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
+    case .volumeCount: "node(s) exceed max volume count"
+    case .volumeZone: "node(s) had no available volume zone"
     case .volumesNotFound: "node(s) didn't find available persistent volumes to bind"
     }
   }
@@ -48,12 +56,14 @@ enum Refusal: Hashable, Sendable {
   /// Removing pods from the node may cure it (Unschedulable; otherwise UnschedulableAndUnresolvable).
   var isResolvable: Bool {
     switch self {
-    case .hostPorts, .tooManyPods, .topologySpread, .podAntiAffinity, .othersAntiAffinity: true
+    case .diskConflict, .claimInUse, .volumeCount, .hostPorts, .tooManyPods, .topologySpread, .podAntiAffinity,
+      .othersAntiAffinity:
+      true
     case .insufficient(_, let everEnough): everEnough
     case .extender(_, let isResolvable): isResolvable
     case .unschedulable, .otherNodeRequested, .untolerated, .nodeAffinity, .enforcedAffinity, .topologyLabelMissing,
       .podAffinity,
-      .volumeNodeAffinity, .volumesNotFound:
+      .volumeNodeAffinity, .volumesNotFound, .volumeZone:
       false
     }
   }
@@ -62,7 +72,8 @@ enum Refusal: Hashable, Sendable {
   var cures: ClusterChange {
     switch self {
     case .podAffinity, .topologySpread: [.nodes, .podPlaced, .podRemoved]
-    case .volumeNodeAffinity, .volumesNotFound: [.nodes, .volumes]
+    case .volumeNodeAffinity, .volumesNotFound, .volumeZone: [.nodes, .volumes]
+    case .claimInUse, .volumeCount: [.nodes, .podRemoved, .volumes]
     // Nobody knows what an extender waits for.
     case .extender: [.nodes, .podPlaced, .podRemoved, .volumes]
     default: isResolvable ? [.nodes, .podRemoved] : .nodes

@@ -92,7 +92,7 @@ public final class Scheduler: Sendable {
   public func run() async {
     var others: [any Followed] = [
       nodes, services, replicaSets, replicationControllers, namespaces, budgets, storage.claims, storage.volumes,
-      storage.classes,
+      storage.classes, storage.nodes,
     ]
     if let nodes = extenders?.nodes { others.append(nodes) }
     for informer in others { informer.start() }
@@ -261,8 +261,7 @@ public final class Scheduler: Sendable {
       let profile = profile(of: entry.pod)
       let pod = PodToSchedule(
         entry.pod, defaultSpread: defaultSpread(for: entry.pod), namespaces: state.snapshot.namespaces,
-        volumes: profile.has(.volumeBinding, at: .filter)
-          ? VolumeNeeds(entry.pod, storage, excluded: state.volumes.reserved) : nil, profile: profile,
+        volumes: VolumeNeeds(entry.pod, storage, excluded: state.volumes.reserved, profile: profile), profile: profile,
         ignoredResources: extenders?.ignoredResources ?? [])
       if let extenders, extenders.haveASay(about: entry.pod.spec) {
         state.consultation = Consultation(uid: pod.placed.uid)

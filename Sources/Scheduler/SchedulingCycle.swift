@@ -96,6 +96,9 @@ struct FitState: Sendable {
   private let asksForNode: Bool
   private let choosesNodes: Bool
   private let onlyRoomIsAsked: Bool
+  private let asksForDisks: Bool
+  /// A claim that one pod at a time may use is another's.
+  private let claimIsInUse: Bool
 
   init(_ pod: PodToSchedule, _ snapshot: inout ClusterSnapshot, scoring: Bool) {
     self.pod = pod
@@ -110,8 +113,10 @@ struct FitState: Sendable {
     asksForPorts = !pod.hostPorts.isEmpty && filters.contains(.nodePorts)
     asksForNode = !pod.nodeName.isEmpty && filters.contains(.nodeName)
     choosesNodes = pod.choosesNodes && filters.contains(.nodeAffinity)
+    asksForDisks = !pod.placed.disks.isEmpty && filters.contains(.volumeRestrictions)
+    claimIsInUse = pod.volumes?.exclusiveClaims.contains { snapshot.claimUsers[$0] != nil } ?? false
     onlyRoomMatters =
-      checksRoom && !asksForPorts && !asksForExtended && pod.volumes == nil && !spread.mayRefuse
+      checksRoom && !asksForDisks && !asksForPorts && !asksForExtended && pod.volumes == nil && !spread.mayRefuse
       && affinity.isIndifferent
     onlyRoomIsAsked = checksRoom && !asksForExtended && !asksForPorts && !asksForNode && !choosesNodes
   }
@@ -167,9 +172,16 @@ struct FitState: Sendable {
       if !more.isEmpty { return .explained(NodeAnswer.refused(shortages).refusals + more) }
     }
     if !shortages.isEmpty { return .refused(shortages) }
-    if let volumes = pod.volumes {
-      let node = snapshot.table[index].facts
-      if let refusal = volumes.refusal(node.name, node.labels) { return .explained([refusal]) }
+    if asksForDisks {
+      let used = snapshot.table[index].pods.lazy.flatMap(\.disks)
+      if used.contains(where: { disk in pod.placed.disks.contains { $0.conflicts(with: disk) } }) {
+        return .explained([.diskConflict])
+      }
+    }
+    if claimIsInUse { return .explained([.claimInUse]) }
+    if let volumes = pod.volumes, let refusal = volumes.refusal(snapshot.table[index].facts, snapshot.table[index].pods)
+    {
+      return .explained([refusal])
     }
     let refusals = spread.refusals(index)
     return refusals.isEmpty ? affinity.answer(index) : .refused(refusals)

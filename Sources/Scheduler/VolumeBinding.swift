@@ -14,16 +14,19 @@ final class StorageInformers: VolumeKnowledge, Sendable {
   let claims: Informer<PersistentVolumeClaim>
   let volumes: Informer<PersistentVolume>
   let classes: Informer<StorageClass>
+  let nodes: Informer<CSINode>
 
   init(client: APIClient, logger: Logger) {
     claims = Informer(client: client, logger: logger)
     volumes = Informer(client: client, indexers: [Self.use: { $0.useKeys }], logger: logger)
     classes = Informer(client: client, logger: logger)
+    nodes = Informer(client: client, logger: logger)
   }
 
   func claim(_ key: NamespacedName) -> PersistentVolumeClaim? { claims.get(key) }
   func volume(_ name: String) -> PersistentVolume? { volumes.get(name: name) }
   func storageClass(_ name: String) -> StorageClass? { classes.get(name: name) }
+  func volumeLimits(node: String) -> [String: Int64] { nodes.get(name: node)?.limits ?? [:] }
   func candidates(for claim: PersistentVolumeClaim) -> [PersistentVolume] {
     [PersistentVolume.useKey(claim: claim.key), PersistentVolume.useKey(class: claim.className ?? "")]
       .flatMap { volumes.objects(index: Self.use, value: $0) }
@@ -50,6 +53,7 @@ extension Scheduler {
     storage.claims.onEvent { [weak self] event in self?.claimChanged(event) }
     storage.volumes.onEvent { [weak self] event in self?.volumeChanged(event) }
     storage.classes.onEvent { [weak self] _ in self?.storageChanged() }
+    storage.nodes.onEvent { [weak self] _ in self?.storageChanged() }
   }
 
   private func claimChanged(_ event: InformerEvent<PersistentVolumeClaim>) {

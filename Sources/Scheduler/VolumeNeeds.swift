@@ -4,12 +4,14 @@ import Client
 import Schema
 
 /// The claims, volumes and classes of the cluster, as the scheduler knows them.
-protocol VolumeKnowledge {
+protocol VolumeKnowledge: Sendable {
   func claim(_ key: NamespacedName) -> PersistentVolumeClaim?
   func volume(_ name: String) -> PersistentVolume?
   /// Volumes of a class that are nobody's, and those meant for the claim.
   func candidates(for claim: PersistentVolumeClaim) -> [PersistentVolume]
   func storageClass(_ name: String) -> StorageClass?
+  /// How many volumes a driver can attach to a node; nil where nobody says.
+  func volumeLimits(node: String) -> [String: Int64]
 }
 
 /// What is to be done about a pod's claims before it can be bound to its node.
@@ -35,9 +37,19 @@ struct VolumeNeeds: Sendable {
   private var unbound: [Unbound] = []
   /// Volumes that other pods are about to get.
   private let excluded: Set<String>
+  /// Its claims that one pod at a time may use.
+  private(set) var exclusiveClaims: [NamespacedName] = []
+  private let profile: SchedulerProfile
+  private let knowledge: any VolumeKnowledge
+  /// What the pod would have attached.
+  private var attachments: Set<VolumeAttachment> = []
 
   /// Nil for a pod without claims.
-  init?(_ pod: Pod, _ knowledge: some VolumeKnowledge, excluded: Set<String>) {
+  init?(
+    _ pod: Pod, _ knowledge: some VolumeKnowledge, excluded: Set<String>, profile: SchedulerProfile = .standard
+  ) {
+    self.profile = profile
+    self.knowledge = knowledge
     let ephemeral = pod.spec.ephemeralVolumes.map { "\(pod.name)-\($0)" }
     guard !pod.spec.claims.isEmpty || !ephemeral.isEmpty else { return nil }
     self.excluded = excluded
@@ -54,6 +66,11 @@ struct VolumeNeeds: Sendable {
         obstacle = "PVC \(key) was not created for pod \(pod.key) (pod is not owner)"
         return
       }
+      if claim.accessModes.contains("ReadWriteOncePod"), profile.has(.volumeRestrictions, at: .filter) {
+        exclusiveClaims.append(key)
+      }
+      if let attachment = VolumeAttachment(claim, knowledge) { attachments.insert(attachment) }
+      guard profile.has(.volumeBinding, at: .filter) || profile.has(.volumeZone, at: .filter) else { continue }
       add(claim, knowledge)
       if obstacle != nil { return }
     }
@@ -84,10 +101,34 @@ struct VolumeNeeds: Sendable {
     }
   }
 
-  /// Nil when the node will do.
-  func refusal(_ name: String, _ labels: [String: String]) -> Refusal? {
-    if !bound.allSatisfy({ $0.isReachable(from: name, labels: labels) }) { return .volumeNodeAffinity }
-    return unbound.isEmpty || choice(name, labels) != nil ? nil : .volumesNotFound
+  /// Nil when the node will do, on which these pods stand.
+  func refusal(_ node: NodeFacts, _ pods: [PlacedPod]) -> Refusal? {
+    if profile.has(.nodeVolumeLimits, at: .filter), exceedsLimits(of: node.name, pods) { return .volumeCount }
+    if profile.has(.volumeBinding, at: .filter) {
+      if !bound.allSatisfy({ $0.isReachable(from: node.name, labels: node.labels) }) { return .volumeNodeAffinity }
+      if !unbound.isEmpty, choice(node.name, node.labels) == nil { return .volumesNotFound }
+    }
+    return profile.has(.volumeZone, at: .filter) && !bound.allSatisfy({ $0.isInZone(of: node.labels) })
+      ? .volumeZone : nil
+  }
+
+  /// One of the pod's drivers could not attach what it would have to, with what is attached there already.
+  private func exceedsLimits(of node: String, _ pods: [PlacedPod]) -> Bool {
+    guard !attachments.isEmpty else { return false }
+    let limits = knowledge.volumeLimits(node: node)
+    guard attachments.contains(where: { limits[$0.driver] != nil }) else { return false }
+    var attached: Set<VolumeAttachment> = []
+    for pod in pods {
+      for name in pod.claims {
+        let claim = knowledge.claim(NamespacedName(namespace: pod.key.namespace, name: name))
+        if let attachment = claim.flatMap({ VolumeAttachment($0, knowledge) }) { attached.insert(attachment) }
+      }
+    }
+    let new = attachments.subtracting(attached)
+    return Set(new.map(\.driver)).contains { driver in
+      guard let limit = limits[driver] else { return false }
+      return Int64(attached.count { $0.driver == driver } + new.count { $0.driver == driver }) > limit
+    }
   }
 
   /// What becomes of the claims when the pod goes to the node; nil when they cannot be met there.

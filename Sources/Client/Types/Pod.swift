@@ -122,6 +122,8 @@ public struct PodSpec: Sendable {
   public var claims: [String]
   /// Names of its volumes that have a claim of their own.
   public var ephemeralVolumes: [String]
+  /// Its volumes that name a disk of a kind that some pods cannot share (GCE, EBS, iSCSI, RBD), as written.
+  public var disks: [JSONValue]
   public var schedulingGates: [String]
   public var readinessGates: [String]
   /// affinity and topologySpreadConstraints as written; the scheduler compiles them.
@@ -147,6 +149,9 @@ public struct PodSpec: Sendable {
     serviceAccountName = json["serviceAccountName"].string ?? ""
     claims = json["volumes"].elements.compactMap { $0["persistentVolumeClaim"]["claimName"].string }
     ephemeralVolumes = json["volumes"].elements.filter { !$0["ephemeral"].isNull }.compactMap { $0["name"].string }
+    disks = json["volumes"].elements.filter { volume in
+      ["gcePersistentDisk", "awsElasticBlockStore", "iscsi", "rbd"].contains { !volume[$0].isNull }
+    }
     schedulingGates = json["schedulingGates"].elements.compactMap { $0["name"].string }
     readinessGates = json["readinessGates"].elements.compactMap { $0["conditionType"].string }
     affinity = json["affinity"]

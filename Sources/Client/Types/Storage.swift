@@ -74,6 +74,9 @@ public struct PersistentVolume: APIObject {
   public var reclaimPolicy: String
   public var nodeAffinity: NodeSelector?
   public var isCSI: Bool
+  /// Of the CSI driver that attaches it; "" for others.
+  public var driver: String
+  public var volumeHandle: String
   /// capacity as written.
   public var capacityJSON: JSONValue
 
@@ -90,6 +93,8 @@ public struct PersistentVolume: APIObject {
     reclaimPolicy = spec["persistentVolumeReclaimPolicy"].string ?? "Retain"
     nodeAffinity = NodeSelector(json: spec["nodeAffinity"]["required"])
     isCSI = !spec["csi"].isNull
+    driver = spec["csi"]["driver"].string ?? ""
+    volumeHandle = spec["csi"]["volumeHandle"].string ?? ""
   }
 
   public var isBoundByController: Bool { metadata.annotations[VolumeAnnotation.boundByController] != nil }
@@ -102,6 +107,22 @@ public struct PersistentVolume: APIObject {
   /// Whether pods on the node can use it.
   public func isReachable(from node: String, labels: [String: String]) -> Bool {
     nodeAffinity?.matches(name: node, labels: labels) ?? true
+  }
+}
+
+/// What the CSI drivers of a node can do there.
+public struct CSINode: APIObject {
+  public static let reference = ResourceReference.csiNodes
+  public var metadata: ObjectMeta
+  /// How many volumes a driver can attach, where it says so.
+  public var limits: [String: Int64]
+
+  public init(json: JSONValue) {
+    metadata = ObjectMeta(json: json["metadata"])
+    limits = [:]
+    for driver in json["spec"]["drivers"].elements {
+      if let name = driver["name"].string, let count = driver["allocatable"]["count"].integer { limits[name] = count }
+    }
   }
 }
 
