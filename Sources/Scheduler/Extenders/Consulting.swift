@@ -2,6 +2,7 @@
 // decision is made meanwhile.
 import Client
 import JSON
+import Logging
 import Schema
 import Synchronization
 import World
