@@ -258,6 +258,9 @@ public final class APIServer: HTTPHandler {
     let first = [labels.verb, isDryRun ? "All" : ""]
     metrics.requests.add(1, first + labels.place + [String(code)])
     if code == 504 { recordTermination(labels, code) }
+    if let end = request.peer?.notAfter, code != 401 {
+      metrics.certificateExpirations.observe(max((end - currentTime).inSeconds, 0))
+    }
     guard labels.verb != "WATCH", labels.verb != "CONNECT" else { return }
     metrics.durations.observe(duration.inSeconds, first + labels.place)
     metrics.serviceDurations.observe((duration - waited).inSeconds, [labels.verb] + labels.place)

@@ -16,6 +16,9 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     var delayed: [Key: (at: MonotonicTime, timer: any ScheduledTimer)] = [:]
     var waiters: Deque<CheckedContinuation<Key?, Never>> = []
     var isShutDown = false
+    /// Only where somebody measures: since when keys wait, and are being worked on.
+    var waitingSince: [Key: MonotonicTime] = [:]
+    var workingSince: [Key: MonotonicTime] = [:]
   }
 
   /// Per-key exponential back-off of client-go's default controller limiter: 5 ms doubling to 1000 s.
@@ -24,16 +27,45 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
 
   private let world: any World
   private let state = Mutex(State())
+  private let measured: (metrics: LoopMetrics, name: String)?
 
-  public init(world: any World) { self.world = world }
+  /// - Parameter metrics: who counts what the queue does, under that name.
+  public init(world: any World, measuredBy metrics: LoopMetrics? = nil, as name: String = "") {
+    self.world = world
+    measured = metrics.map { ($0, name) }
+    metrics?.register(name) { [weak self] in self?.measure() }
+  }
+
+  private func measure() -> LoopMetrics.QueueState {
+    let now = world.now
+    return state.withLock { state in
+      let working = state.workingSince.values.map { (now - $0).inSeconds }
+      return LoopMetrics.QueueState(
+        depth: state.ready.count, unfinished: working.reduce(0, +), longest: working.max() ?? 0)
+    }
+  }
+
+  /// A worker takes the key.
+  private func begin(_ key: Key, _ state: inout State) {
+    state.dirty.remove(key)
+    state.processing.insert(key)
+    guard let (metrics, name) = measured else { return }
+    let now = world.now
+    state.workingSince[key] = now
+    if let since = state.waitingSince.removeValue(forKey: key) { metrics.began(name, waited: now - since) }
+  }
 
   public var count: Int { state.withLock { $0.ready.count } }
 
   public func add(_ key: Key) {
     let resumed = state.withLock { state -> (CheckedContinuation<Key?, Never>, Key)? in
       guard !state.isShutDown, state.dirty.insert(key).inserted else { return nil }
+      if let (metrics, name) = measured {
+        metrics.added(name)
+        state.waitingSince[key] = world.now
+      }
       guard !state.processing.contains(key) else { return nil }
-      return Self.push(key, &state)
+      return push(key, &state)
     }
     if let (waiter, key) = resumed { waiter.resume(returning: key) }
   }
@@ -63,6 +95,7 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
 
   /// Adds the key after a delay that doubles with each call, until `forget`.
   public func addRateLimited(_ key: Key) {
+    if let (metrics, name) = measured { metrics.retried(name) }
     let failures = state.withLock { state in
       state.failures[key, default: 0] += 1
       return state.failures[key] ?? 1
@@ -80,8 +113,7 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     await withCheckedContinuation { continuation in
       let outcome = state.withLock { state -> Outcome in
         if let key = state.ready.popFirst() {
-          state.dirty.remove(key)
-          state.processing.insert(key)
+          begin(key, &state)
           return .now(key)
         }
         if state.isShutDown { return .now(nil) }
@@ -100,9 +132,12 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
   public func done(_ key: Key) {
     let resumed = state.withLock { state -> (CheckedContinuation<Key?, Never>, Key)? in
       state.processing.remove(key)
+      if let (metrics, name) = measured, let since = state.workingSince.removeValue(forKey: key) {
+        metrics.ended(name, worked: world.now - since)
+      }
       if ClientMutant.queueForgets.isActive { state.dirty.remove(key) }
       guard state.dirty.contains(key), !state.isShutDown else { return nil }
-      return Self.push(key, &state)
+      return push(key, &state)
     }
     if let (waiter, key) = resumed { waiter.resume(returning: key) }
   }
@@ -112,6 +147,7 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     let waiters = state.withLock { state in
       state.isShutDown = true
       state.ready.removeAll()
+      state.waitingSince.removeAll()
       for waiting in state.delayed.values { waiting.timer.cancel() }
       state.delayed.removeAll()
       defer { state.waiters.removeAll() }
@@ -149,10 +185,9 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     }
   }
 
-  private static func push(_ key: Key, _ state: inout State) -> (CheckedContinuation<Key?, Never>, Key)? {
+  private func push(_ key: Key, _ state: inout State) -> (CheckedContinuation<Key?, Never>, Key)? {
     if let waiter = state.waiters.popFirst() {
-      state.dirty.remove(key)
-      state.processing.insert(key)
+      begin(key, &state)
       return (waiter, key)
     }
     state.ready.append(key)

@@ -23,6 +23,8 @@ final class ControlPlaneLoops: Sendable {
   private let certificateAuthority: CertificateAuthority?
   private let replica: Replica
   private let versions: ServerVersions
+  /// What the loops count while they run here.
+  private let metrics: LoopMetrics
   private let makeLogger: @Sendable (String) -> Logger
   private let logger: Logger
   private let state = Mutex(State())
@@ -30,9 +32,10 @@ final class ControlPlaneLoops: Sendable {
   init(
     server: String, api: any HTTPHandler, world: any World, certificateAuthorityPEM: String,
     certificateAuthority: CertificateAuthority?, replica: Replica,
-    versions: ServerVersions, makeLogger: @escaping @Sendable (String) -> Logger
+    versions: ServerVersions, metrics: LoopMetrics, makeLogger: @escaping @Sendable (String) -> Logger
   ) {
     self.versions = versions
+    self.metrics = metrics
     self.makeLogger = makeLogger
     logger = makeLogger("control")
     self.server = server
@@ -57,7 +60,7 @@ final class ControlPlaneLoops: Sendable {
     let scheduler = elector("kube-scheduler", identity) { [self] fence in
       await Scheduler(
         client: client("system:kube-scheduler", fence: fence, agent: "kube-scheduler", gate: RequestGate()),
-        logger: makeLogger("scheduler")
+        logger: makeLogger("scheduler"), metrics: metrics
       ).run()
     }
     let controllers = elector("kube-controller-manager", identity) { [self] fence in
@@ -65,6 +68,7 @@ final class ControlPlaneLoops: Sendable {
         context: ControllerContext(
           world: world, logger: makeLogger("controllers"), certificateAuthorityPEM: certificateAuthorityPEM,
           certificateSigner: certificateAuthority.map { AuthoritySigner(authority: $0, world: world) },
+          metrics: metrics,
           transport: { account in self.transport(account, fence: fence) })
       ).run()
     }

@@ -132,7 +132,10 @@ public final class ControlPlaneServer: Sendable {
     dependencies.aggregation = configuration.aggregation
     dependencies.audit = configuration.audit
     dependencies.refusal = { replica.isBeingRepaired ? "this server's disk is being repaired: ask another" : nil }
-    dependencies.processMetrics = configuration.processMetrics
+    let loopMetrics = LoopMetrics()
+    dependencies.processMetrics = { [processMetrics = configuration.processMetrics] in
+      loopMetrics.render() + processMetrics()
+    }
     dependencies.logger = makeLogger("apiserver")
     api = APIServer(
       store: replica, configuration: apiConfiguration, dependencies: dependencies, currentWorld: worlds.current)
@@ -150,7 +153,7 @@ public final class ControlPlaneServer: Sendable {
       server: configuration.name, api: api, world: worlds.control,
       certificateAuthorityPEM: configuration.certificateAuthorityPEM,
       certificateAuthority: configuration.certificateAuthority, replica: replica,
-      versions: configuration.versions, makeLogger: makeLogger)
+      versions: configuration.versions, metrics: loopMetrics, makeLogger: makeLogger)
   }
 
   /// Takes part in the group from here on.

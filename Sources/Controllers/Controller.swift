@@ -38,12 +38,15 @@ public struct ControllerContext: Sendable {
   public let podNetworks: [PodNetwork]
   /// What all controllers together have under way.
   public let gate = RequestGate()
+  /// What the controllers' queues count.
+  public let metrics: LoopMetrics
   private let transport: @Sendable (_ serviceAccount: String) -> any HTTPTransport
 
   /// `transport` gives requests the identity of a service account of kube-system; "" for the manager's own.
   public init(
     world: any World, logger: Logger, certificateAuthorityPEM: String,
     certificateSigner: (any CertificateSigner)? = nil, podNetworks: [PodNetwork] = [],
+    metrics: LoopMetrics = LoopMetrics(),
     transport: @escaping @Sendable (_ serviceAccount: String) -> any HTTPTransport
   ) {
     self.world = world
@@ -52,6 +55,12 @@ public struct ControllerContext: Sendable {
     self.certificateSigner = certificateSigner
     self.podNetworks = podNetworks
     self.transport = transport
+    self.metrics = metrics
+  }
+
+  /// A queue whose metrics have that name.
+  func makeQueue<Key>(_ name: String) -> WorkQueue<Key> {
+    WorkQueue(world: world, measuredBy: metrics, as: name)
   }
 
   public func client(_ serviceAccount: String) -> APIClient {

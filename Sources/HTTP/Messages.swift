@@ -1,4 +1,5 @@
 // The values that every HTTP version has in common: requests, responses, headers, bodies. No I/O here.
+import World
 
 /// Header fields in order. Names are kept in lower case (RFC 9113 requires it, HTTP/1.1 does not mind).
 public struct HTTPHeaders: Sendable, ExpressibleByDictionaryLiteral {
@@ -38,8 +39,11 @@ public struct PeerIdentity: Sendable, Hashable {
   public var organizations: [String]
   /// SHA-256 of the DER certificate, lower-case hexadecimal.
   public var fingerprint: String
+  /// When the certificate ends; nil where nobody said.
+  public var notAfter: WallTime?
 
-  public init(commonName: String, organizations: [String], fingerprint: String) {
+  public init(commonName: String, organizations: [String], fingerprint: String, notAfter: WallTime? = nil) {
+    self.notAfter = notAfter
     self.commonName = commonName
     self.organizations = organizations
     self.fingerprint = fingerprint

@@ -36,6 +36,7 @@ public final class Scheduler: Sendable {
   /// By schedulerName.
   private let recorders: [String: EventRecorder]
   let logger: Logger
+  let metrics: LoopMetrics?
   private let pods: Informer<Pod>
   private let nodes: Informer<Node>
   private let services: Informer<Service>
@@ -48,20 +49,25 @@ public final class Scheduler: Sendable {
   let state: Mutex<State>
 
   /// `name`: pods whose spec.schedulerName it is are scheduled.
-  public convenience init(client: APIClient, name: String = Scheduler.defaultName, logger: Logger) {
-    self.init(client: client, configuration: SchedulerConfiguration(schedulerName: name), logger: logger)
+  public convenience init(
+    client: APIClient, name: String = Scheduler.defaultName, logger: Logger, metrics: LoopMetrics? = nil
+  ) {
+    self.init(
+      client: client, configuration: SchedulerConfiguration(schedulerName: name), logger: logger, metrics: metrics)
   }
 
   /// Pods whose spec.schedulerName names one of the configuration's profiles are scheduled. `sender` reaches the
   /// configuration's extenders.
   public init(
-    client: APIClient, configuration: SchedulerConfiguration, sender: ExtenderSender? = nil, logger: Logger
+    client: APIClient, configuration: SchedulerConfiguration, sender: ExtenderSender? = nil, logger: Logger,
+    metrics: LoopMetrics? = nil
   ) {
     precondition(sender != nil || configuration.extenders.isEmpty, "extenders that nobody reaches")
     extenders = sender.flatMap {
       configuration.extenders.isEmpty ? nil : ExtenderCalls(configuration.extenders, $0, client, logger)
     }
     world = client.world
+    self.metrics = metrics
     self.configuration = configuration
     self.client = client
     self.logger = logger
@@ -86,6 +92,7 @@ public final class Scheduler: Sendable {
     namespaces.onEvent { [weak self] event in self?.namespaceChanged(event) }
     nodes.onEvent { [weak self] event in self?.nodeChanged(event) }
     pods.onEvent { [weak self] event in self?.podChanged(event) }
+    metrics?.measurePendingPods { [weak self] in self?.state.withLock { $0.queue.counts } ?? [:] }
   }
 
   /// Schedules until the task is cancelled.
@@ -269,7 +276,9 @@ public final class Scheduler: Sendable {
       }
       switch state.cycle.choose(pod, in: &state.snapshot, chance: &chance) {
       case .success(let node): return accept(entry, pod, node, &state, now: now)
-      case .failure(let error): return refuse(entry, pod, error, &state, &chance, now: now)
+      case .failure(let error):
+        metrics?.attempted(entry.pod.spec.schedulerName, "unschedulable", took: world.now - now)
+        return refuse(entry, pod, error, &state, &chance, now: now)
       }
     }
   }

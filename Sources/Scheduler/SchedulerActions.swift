@@ -19,10 +19,12 @@ extension Scheduler {
   /// what was sent may still be carried out, and must not come to a node whose room was given to another meanwhile.
   func bind(_ entry: SchedulingQueue.Entry, to node: String) async {
     let pod = entry.pod
+    let start = world.now
     var pause = Self.firstBindPause
     while true {
       do {
         try await sendBinding(of: pod, to: node)
+        metrics?.attempted(pod.spec.schedulerName, "scheduled", took: world.now - start)
         recorder(of: pod)?.record(
           .init(pod), .normal, reason: "Scheduled", message: "Successfully assigned \(pod.key) to \(node)")
         break
@@ -30,6 +32,7 @@ extension Scheduler {
         logger.debug("binding \(pod.key) to \(node): \(status)")
         // A conflict may be with our own earlier attempt: where the pod stands is asked for.
         if status.code != 409 {
+          metrics?.attempted(pod.spec.schedulerName, "error", took: world.now - start)
           forget(entry, tryingAgain: status.code != 404)
           break
         }

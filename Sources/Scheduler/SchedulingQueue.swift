@@ -55,6 +55,10 @@ struct SchedulingQueue: Sendable {
   }
 
   var activeCount: Int { active.count }
+  /// Under the names of the reference's metric.
+  var counts: [String: Int] {
+    ["active": active.count, "backoff": backoff.count, "unschedulable": unschedulable.count]
+  }
   var pendingCount: Int { active.count + backoff.count + unschedulable.count }
 
   /// A pending pod was seen, or changed in a way that may matter to where it fits.

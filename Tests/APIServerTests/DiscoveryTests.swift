@@ -102,6 +102,7 @@ import Testing
       #"apiserver_request_sli_duration_seconds_bucket{verb="POST",\#(place),le="1"} 1"#,
       #"apiserver_storage_objects{resource="configmaps"} 1"#,
       #"kubernetes_build_info{major="1",minor="32",git_version="v1.32"#,
+      #"etcd_request_duration_seconds_count{operation="create",type="configmaps"} 1"#,
     ] {
       #expect(reply.text.contains(line), "\(line)")
     }

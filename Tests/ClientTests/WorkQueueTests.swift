@@ -31,6 +31,53 @@ import World
     }
   }
 
+  @Test func whatItDoesIsCountedUnderTheNamesOfDashboards() throws {
+    let world = VirtualWorld()
+    let metrics = LoopMetrics()
+    let queue = WorkQueue<String>(world: world, measuredBy: metrics, as: "deployment")
+    try world.run {
+      for key in ["a", "b"] { queue.add(key) }
+      try await world.sleep(for: .seconds(2))
+      let key = try #require(await queue.next())
+      try await world.sleep(for: .seconds(3))
+      let during = metrics.render()
+      for line in [
+        #"workqueue_depth{name="deployment"} 1"#, #"workqueue_adds_total{name="deployment"} 2"#,
+        #"workqueue_unfinished_work_seconds{name="deployment"} 3"#,
+        #"workqueue_longest_running_processor_seconds{name="deployment"} 3"#,
+        #"workqueue_queue_duration_seconds_bucket{name="deployment",le="10"} 1"#,
+        #"workqueue_queue_duration_seconds_count{name="deployment"} 1"#,
+      ] {
+        #expect(during.contains(line), "\(line)")
+      }
+      queue.addRateLimited(key)
+      queue.done(key)
+      let after = metrics.render()
+      for line in [
+        #"workqueue_retries_total{name="deployment"} 1"#,
+        #"workqueue_work_duration_seconds_count{name="deployment"} 1"#,
+        #"workqueue_unfinished_work_seconds{name="deployment"} 0"#,
+      ] {
+        #expect(after.contains(line), "\(line)")
+      }
+    }
+  }
+
+  @Test func attemptsToPlacePodsAreCountedByWhatBecameOfThem() {
+    let metrics = LoopMetrics()
+    metrics.attempted("default-scheduler", "scheduled", took: .milliseconds(3))
+    metrics.attempted("default-scheduler", "unschedulable", took: .milliseconds(1))
+    metrics.measurePendingPods { ["active": 0, "unschedulable": 1] }
+    let text = metrics.render()
+    for line in [
+      #"scheduler_schedule_attempts_total{profile="default-scheduler",result="scheduled"} 1"#,
+      #"scheduler_scheduling_attempt_duration_seconds_count{profile="default-scheduler",result="unschedulable"} 1"#,
+      #"scheduler_pending_pods{queue="unschedulable"} 1"#,
+    ] {
+      #expect(text.contains(line), "\(line)")
+    }
+  }
+
   @Test func failuresBackOffUntilTheySucceed() throws {
     let world = VirtualWorld()
     let queue = WorkQueue<String>(world: world)

@@ -1,5 +1,6 @@
 // The metrics of an API server, under the names and labels by which dashboards and alerts for Kubernetes ask.
 import JSON
+import World
 
 final class ServerMetrics: Sendable {
   private static let requestLabels = ["group", "version", "resource", "subresource", "scope", "component"]
@@ -51,6 +52,17 @@ final class ServerMetrics: Sendable {
     labels: ["name", "reason"])
   let watches = MetricFamily(
     "apiserver_longrunning_requests", .gauge, help: "Watches being served.", labels: ["verb"])
+  let certificateExpirations = HistogramFamily(
+    "apiserver_client_certificate_expiration_seconds",
+    help: "Time that client certificates still have, at each request.",
+    bounds: [
+      0, 1800, 3600, 7200, 21600, 43200, 86400, 172_800, 345_600, 604_800, 2_592_000, 7_776_000, 15_552_000, 31_104_000,
+    ])
+  /// The store that stands in the place of etcd.
+  let storeDurations = HistogramFamily(
+    "etcd_request_duration_seconds", help: "Time that the replicated store took to commit a write.",
+    labels: ["operation", "type"],
+    bounds: [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60])
   let storedObjects = MetricFamily(
     "apiserver_storage_objects", .gauge, help: "Objects in the store.", labels: ["resource"])
   let build = MetricFamily(
@@ -68,7 +80,7 @@ final class ServerMetrics: Sendable {
     for family in [terminations, inFlight, rejected, dispatched, executing, nominalSeats, currentSeats, inQueue] {
       family.render(to: &out)
     }
-    queueWaits.render(to: &out)
+    for histogram in [queueWaits, certificateExpirations, storeDurations] { histogram.render(to: &out) }
     for family in [watches, unavailableAPIs, unavailableAPIChecks, storedObjects, build] { family.render(to: &out) }
     return out
   }

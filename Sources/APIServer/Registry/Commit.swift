@@ -38,6 +38,15 @@ extension APIServer {
     try? await world.sleep(for: .microseconds(500 + Int(world.randomBits() % 4000)))
   }
 
+  /// In the words of the reference's metric.
+  private static func storeOperation(_ write: PendingWrite) -> String {
+    switch (write.mutation, write.condition) {
+    case (.delete, _): "delete"
+    case (_, .absent): "create"
+    default: "update"
+    }
+  }
+
   func commit(_ write: PendingWrite, _ request: ResourceRequest) async throws(APIStatus) -> CommitResult {
     var preconditions: [Precondition] = []
     if let condition = write.condition { preconditions.append(condition) }
@@ -55,7 +64,11 @@ extension APIServer {
     preconditions += write.preconditions
     let command = Command(preconditions: preconditions, mutations: [write.mutation] + write.mutations)
     let outcome: CommandOutcome
+    let start = request.world.now
     do { outcome = try await store.commit(command) } catch { throw APIStatus(storeError: error) }
+    metrics.storeDurations.observe(
+      (request.world.now - start).inSeconds,
+      [Self.storeOperation(write), request.kind.groupResource.description])
     switch outcome {
     case .committed(let changes):
       let own = changes.last { $0.key == write.key }

@@ -32,7 +32,7 @@ public final class AccountTokenController: Controller {
       indexers: [IndexName.account: { ["\(NamespacedName(namespace: $0.namespace, name: $0.accountName))"] }],
       logger: logger)
     accounts = Informer(client: client, logger: logger)
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("token")
     secrets.onEvent { [queue] event in queue.add(event.object.key) }
     accounts.onEvent { [queue, secrets] event in
       if case .updated(let old, let new) = event, old.metadata.uid == new.metadata.uid { return }

@@ -18,7 +18,7 @@ public final class ClusterRoleAggregationController: Controller {
     client = context.client(Self.serviceAccount)
     logger = context.logger
     roles = informers.clusterRoles
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("ClusterRoleAggregator")
     // Any role may be selected, by its labels of now or of before; there are few that gather.
     roles.onEvent { [queue, roles] _ in
       for role in roles.all where role.gathered != nil { queue.add(role.key) }

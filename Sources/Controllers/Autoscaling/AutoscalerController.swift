@@ -35,7 +35,7 @@ public final class AutoscalerController: Controller {
     autoscalers = informers.autoscalers
     pods = informers.pods
     discovery = ResourceDiscovery(client: client)
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("horizontalpodautoscaler")
     autoscalers.onEvent { [weak self] event in self?.changed(event) }
   }
 

@@ -26,7 +26,7 @@ public final class CertificateController: Controller {
     client = context.client(Self.serviceAccount)
     logger = context.logger
     requests = Informer(client: client, logger: logger)
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("certificate")
     requests.onEvent { [queue] event in queue.add(event.object.key) }
   }
 

@@ -24,7 +24,7 @@ public final class CronJobController: Controller {
     logger = context.logger
     cronJobs = informers.cronJobs
     jobs = informers.jobs
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("cronjob")
     cronJobs.onEvent { [queue] event in queue.add(event.object.key) }
     jobs.onEvent { [queue] event in
       if case .updated(let old, let new) = event, old.isFinished == new.isFinished,

@@ -35,7 +35,7 @@ public final class DaemonSetController: Controller {
     logger = context.logger
     self.informers = informers
     history = ControllerHistory(client: client, informer: informers.controllerRevisions)
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("daemonset")
     ownedPods = OwnedPods(
       client: client, recorder: recorder, owners: informers.daemonSets, pods: informers.pods, world: context.world)
     informers.daemonSets.onEvent { [queue, ownedPods] event in

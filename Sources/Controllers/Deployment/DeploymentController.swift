@@ -23,7 +23,7 @@ public final class DeploymentController: Controller {
     recorder = context.recorder(Self.serviceAccount)
     logger = context.logger
     self.informers = informers
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("deployment")
     informers.deployments.onEvent { [queue] event in queue.add(event.object.key) }
     informers.replicaSets.onEvent { [weak self] event in self?.setChanged(event) }
     informers.pods.onEvent { [weak self] event in

@@ -28,8 +28,8 @@ public final class DisruptionController: Controller {
     logger = context.logger
     self.informers = informers
     discovery = ResourceDiscovery(client: client)
-    queue = WorkQueue(world: context.world)
-    targets = WorkQueue(world: context.world)
+    queue = context.makeQueue("disruption")
+    targets = context.makeQueue("disruption_recheck")
     informers.budgets.onEvent { [queue] event in queue.add(event.object.key) }
     informers.pods.onEvent { [weak self] event in self?.podChanged(event) }
   }

@@ -24,7 +24,7 @@ public final class EndpointSliceController: Controller {
     logger = context.logger
     self.informers = informers
     tracker = ServiceTracker(services: informers.services, pods: informers.pods)
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("endpoint_slice")
     slices = OwnedObjects(client: client, informer: informers.endpointSlices, world: context.world)
     tracker.onChange { [queue] in queue.add($0) }
     informers.services.onEvent { [slices] event in

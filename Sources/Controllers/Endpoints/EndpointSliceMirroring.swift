@@ -26,7 +26,7 @@ public final class EndpointSliceMirroringController: Controller {
     logger = context.logger
     self.informers = informers
     slices = OwnedObjects(client: client, informer: informers.endpointSlices, world: context.world)
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("endpoint_slice_mirroring")
     informers.services.onEvent { [queue] event in
       // Which of them are mirrored depends on the selector alone.
       if case .updated(let old, let new) = event, old.selector.isEmpty == new.selector.isEmpty { return }

@@ -26,7 +26,7 @@ public final class EndpointsController: Controller {
     logger = context.logger
     self.informers = informers
     tracker = ServiceTracker(services: informers.services, pods: informers.pods)
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("endpoint")
     tracker.onChange { [queue] in queue.add($0) }
     // Somebody else's edit of ours is undone; Endpoints that no Service stands for are left to who made them.
     informers.endpoints.onEvent { [queue, services = informers.services] event in

@@ -30,7 +30,7 @@ public final class GarbageCollector: Controller {
     recorder = context.recorder(Self.serviceAccount)
     logger = context.logger
     discovery = ResourceDiscovery(client: client)
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("garbage_collector_attempt_to_delete")
   }
 
   public func run() async {

@@ -38,8 +38,8 @@ public final class JobController: Controller {
     logger = context.logger
     jobs = informers.jobs
     pods = informers.pods
-    queue = WorkQueue(world: context.world)
-    orphans = WorkQueue(world: context.world)
+    queue = context.makeQueue("job")
+    orphans = context.makeQueue("job_orphan_pod")
     ownedPods = OwnedPods(client: client, recorder: recorder, owners: jobs, pods: pods, world: context.world)
     jobs.onEvent { [weak self] event in self?.jobChanged(event) }
     pods.onEvent { [weak self] event in self?.podChanged(event) }

@@ -26,7 +26,7 @@ public final class NamespaceController: Controller {
     logger = context.logger
     self.informers = informers
     discovery = ResourceDiscovery(client: client)
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("namespace")
     informers.namespaces.onEvent { [queue] event in
       if event.object.metadata.isBeingDeleted { queue.add(event.object.key) }
     }

@@ -19,7 +19,7 @@ public final class ServiceAccountController: Controller {
     client = context.client(Self.serviceAccount)
     logger = context.logger
     self.informers = informers
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("serviceaccount")
     informers.namespaces.onEvent { [queue] event in queue.add(event.object.key) }
     informers.serviceAccounts.onEvent { [queue] event in
       if case .deleted(let account) = event { queue.add(NamespacedName(name: account.namespace)) }
@@ -67,7 +67,7 @@ public final class RootCertificateController: Controller {
     logger = context.logger
     certificate = context.certificateAuthorityPEM
     self.informers = informers
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("root_ca_cert_publisher")
     informers.namespaces.onEvent { [queue] event in queue.add(event.object.key) }
     informers.rootCertificates.onEvent { [queue] event in queue.add(NamespacedName(name: event.object.namespace)) }
   }

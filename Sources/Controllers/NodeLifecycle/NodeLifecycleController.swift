@@ -38,8 +38,8 @@ public final class NodeLifecycleController: Controller {
     recorder = context.recorder(Self.serviceAccount)
     logger = context.logger
     self.informers = informers
-    nodes = WorkQueue(world: context.world)
-    pods = WorkQueue(world: context.world)
+    nodes = context.makeQueue("node_lifecycle_controller")
+    pods = context.makeQueue("node_lifecycle_controller_pods")
     informers.nodes.onEvent { [weak self] event in self?.nodeChanged(event) }
     informers.pods.onEvent { [pods] event in
       if case .deleted = event { return }

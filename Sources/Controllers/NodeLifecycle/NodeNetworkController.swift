@@ -27,7 +27,7 @@ public final class NodeNetworkController: Controller {
     recorder = EventRecorder(client: client, component: Self.component, logger: context.logger)
     logger = context.logger
     nodes = informers.nodes
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("node_ipam")
     networks = Mutex(NodeNetworks(context.podNetworks))
     nodes.onEvent { [weak self] event in self?.nodeChanged(event) }
   }

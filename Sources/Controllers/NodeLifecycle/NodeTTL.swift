@@ -37,7 +37,7 @@ public final class NodeTTLController: Controller {
     client = context.client(Self.serviceAccount)
     logger = context.logger
     nodes = informers.nodes
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("ttl")
     nodes.onEvent { [weak self] event in self?.nodeChanged(event) }
   }
 

@@ -41,8 +41,8 @@ public final class ResourceQuotaController: Controller {
     quotas = Informer(
       client: client, indexers: [IndexName.namespace: { [$0.metadata.namespace] }], logger: context.logger)
     discovery = ResourceDiscovery(client: client)
-    queue = WorkQueue(world: context.world)
-    kinds = WorkQueue(world: context.world)
+    queue = context.makeQueue("resourcequota_primary")
+    kinds = context.makeQueue("resource_quota_controller_resource_changes")
     quotas.onEvent { [weak self] event in self?.quotaChanged(event) }
     observeShared()
   }

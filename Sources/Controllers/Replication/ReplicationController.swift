@@ -28,7 +28,7 @@ public final class ReplicaController<Owner: ReplicaOwner>: Controller {
     logger = context.logger
     self.owners = owners
     self.pods = pods
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue(Owner.reference.kind == "ReplicaSet" ? "replicaset" : "replicationmanager")
     ownedPods = OwnedPods(client: client, recorder: recorder, owners: owners, pods: pods, world: context.world)
     owners.onEvent { [queue, ownedPods] event in
       if case .deleted(let owner) = event { ownedPods.forget(owner) }

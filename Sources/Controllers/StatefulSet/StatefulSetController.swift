@@ -28,7 +28,7 @@ public final class StatefulSetController: Controller {
     logger = context.logger
     self.informers = informers
     history = ControllerHistory(client: client, informer: informers.controllerRevisions)
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("statefulset")
     informers.statefulSets.onEvent { [queue] event in queue.add(event.object.key) }
     informers.pods.onEvent { [weak self] event in self?.podChanged(event) }
     informers.claims.onEvent { [weak self] event in

@@ -21,7 +21,7 @@ public final class ClaimProtectionController: Controller {
     logger = context.logger
     claims = informers.claims
     pods = informers.pods
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("pvcprotection")
     claims.onEvent { [queue] event in queue.add(event.object.key) }
     // A claim that waits is looked at again when a pod that used it ends, or has gone.
     pods.onEvent { [queue] event in
@@ -72,7 +72,7 @@ public final class VolumeProtectionController: Controller {
     client = context.client(Self.serviceAccount)
     logger = context.logger
     volumes = informers.volumes
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("pvprotection")
     volumes.onEvent { [queue] event in queue.add(event.object.key) }
   }
 

@@ -19,7 +19,7 @@ public final class TTLAfterFinishedController: Controller {
     client = context.client(Self.serviceAccount)
     logger = context.logger
     jobs = informers.jobs
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("ttl_jobs_to_delete")
     jobs.onEvent { [queue] event in
       if case .deleted = event { return }
       if event.object.expiry != nil { queue.add(event.object.key) }

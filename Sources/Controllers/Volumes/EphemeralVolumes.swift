@@ -21,7 +21,7 @@ public final class EphemeralVolumeController: Controller {
     recorder = EventRecorder(client: client, component: Self.component, logger: context.logger)
     logger = context.logger
     self.informers = informers
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("ephemeral_volume")
     informers.pods.onEvent { [queue] event in
       if case .added(let pod) = event, !pod.spec.ephemeralVolumes.isEmpty { queue.add(pod.key) }
     }

@@ -34,7 +34,7 @@ public final class VolumeBinder: Controller {
     recorder = EventRecorder(client: client, component: Self.component, logger: context.logger)
     logger = context.logger
     self.informers = informers
-    queue = WorkQueue(world: context.world)
+    queue = context.makeQueue("volumes")
     informers.claims.onEvent { [weak self] event in self?.claimChanged(event) }
     informers.volumes.onEvent { [weak self] event in self?.volumeChanged(event) }
     informers.storageClasses.onEvent { [weak self] event in self?.classChanged(event.object) }

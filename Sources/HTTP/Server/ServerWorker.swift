@@ -125,7 +125,9 @@ final class ServerWorker: @unchecked Sendable {
       return take(stream, peer)
     }
     let identity = peer.map {
-      PeerIdentity(commonName: $0.commonName, organizations: $0.organizations, fingerprint: $0.fingerprint)
+      PeerIdentity(
+        commonName: $0.commonName, organizations: $0.organizations, fingerprint: $0.fingerprint,
+        notAfter: $0.notAfter)
     }
     let make = protocolName == "h2" ? HTTP2ServerConnection.init : HTTP1ServerConnection.init
     let connection = make(self, stream, remoteAddress, identity, ticket)

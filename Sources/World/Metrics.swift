@@ -1,13 +1,13 @@
-// Counters, gauges and histograms of the server, rendered as Prometheus text.
+// Counters, gauges and histograms, rendered as Prometheus text.
 import Synchronization
 
 /// The label values of a series, in the order of the family's label names.
-typealias MetricLabels = [String]
+public typealias MetricLabels = [String]
 
 /// A family of counters or gauges. Any thread.
-final class MetricFamily: Sendable {
-  enum Kind: String, Sendable { case counter, gauge }
-  let name: String
+public final class MetricFamily: Sendable {
+  public enum Kind: String, Sendable { case counter, gauge }
+  public let name: String
   private let help: String
   private let kind: Kind
   private let labelNames: [String]
@@ -15,14 +15,14 @@ final class MetricFamily: Sendable {
   /// Series of one family; more would mean that a label is not bounded, and are counted together under "other".
   private static let seriesMaximum = 20_000
 
-  init(_ name: String, _ kind: Kind, help: String, labels: [String] = []) {
+  public init(_ name: String, _ kind: Kind, help: String, labels: [String] = []) {
     self.name = name
     self.kind = kind
     self.help = help
     labelNames = labels
   }
 
-  func add(_ amount: Double = 1, _ labels: MetricLabels = []) {
+  public func add(_ amount: Double = 1, _ labels: MetricLabels = []) {
     precondition(labels.count == labelNames.count, "labels of \(name)")
     values.withLock { values in
       let isKnown = values[labels] != nil || values.count < Self.seriesMaximum
@@ -30,11 +30,14 @@ final class MetricFamily: Sendable {
     }
   }
 
-  func set(_ value: Double, _ labels: MetricLabels = []) {
+  public func set(_ value: Double, _ labels: MetricLabels = []) {
     values.withLock { $0[labels] = value }
   }
 
-  func render(to out: inout String) {
+  /// Forgets every series: of gauges that are measured anew each time.
+  public func clear() { values.withLock { $0.removeAll() } }
+
+  public func render(to out: inout String) {
     let series = values.withLock { $0 }
     guard !series.isEmpty else { return }
     out += "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n"
@@ -45,26 +48,26 @@ final class MetricFamily: Sendable {
 }
 
 /// A family of histograms with fixed bounds. Any thread.
-final class HistogramFamily: Sendable {
+public final class HistogramFamily: Sendable {
   private struct Series {
     var counts: [UInt64]
     var sum = 0.0
     var count: UInt64 = 0
   }
-  let name: String
+  public let name: String
   private let help: String
   private let labelNames: [String]
   private let bounds: [Double]
   private let series = Mutex<[MetricLabels: Series]>([:])
 
-  init(_ name: String, help: String, labels: [String], bounds: [Double]) {
+  public init(_ name: String, help: String, labels: [String] = [], bounds: [Double]) {
     self.name = name
     self.help = help
     labelNames = labels
     self.bounds = bounds
   }
 
-  func observe(_ value: Double, _ labels: MetricLabels) {
+  public func observe(_ value: Double, _ labels: MetricLabels = []) {
     precondition(labels.count == labelNames.count, "labels of \(name)")
     let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
     series.withLock { series in
@@ -74,7 +77,7 @@ final class HistogramFamily: Sendable {
     }
   }
 
-  func render(to out: inout String) {
+  public func render(to out: inout String) {
     let all = series.withLock { $0 }
     guard !all.isEmpty else { return }
     out += "# HELP \(name) \(help)\n# TYPE \(name) histogram\n"
