@@ -42,6 +42,14 @@ import World
     for problem in problems { Issue.record("seed \(seed), \(problem)") }
   }
 
+  /// Long lists come compressed where the client says that it can read that.
+  @Test func aCompressedAnswerIsNotTakenForBrokenJSON() {
+    let request = FuzzRequest("GET", "/api/v1/pods", ["accept-encoding": "gzip"])
+    let headers: HTTPHeaders = ["content-type": "application/json", "content-encoding": "gzip"]
+    #expect(FuzzJudge.check(request, status: 200, headers: headers, body: [0x1f, 0x8b, 8, 0]) == nil)
+    #expect(FuzzJudge.check(request, status: 200, headers: headers, body: Array("{}".utf8)) != nil)
+  }
+
   /// A case is the same whenever it is made: a report can be replayed.
   @Test func aSeedRepeats() {
     for number in 0..<200 {

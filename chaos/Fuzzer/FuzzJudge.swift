@@ -35,6 +35,10 @@ public enum FuzzJudge {
     if status < 200 { return "status \(status)" }
     if status >= 400 { return checkStatus(status, headers, body, text, request) }
     guard headers["content-type"]?.hasPrefix("application/json") == true, !isStream(request) else { return nil }
+    // What is compressed is not opened: that clients can is a matter of other tests.
+    if headers["content-encoding"] == "gzip" {
+      return body.starts(with: [0x1f, 0x8b]) ? nil : "an answer that says it is gzip and is not: \(text)"
+    }
     do { _ = try JSONValue(parsing: body) } catch { return "the answer is no JSON (\(error)): \(text)" }
     return nil
   }
