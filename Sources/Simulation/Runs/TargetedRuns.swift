@@ -60,8 +60,6 @@ extension RunDescription {
       "remote",
       """
       # Scheduler and controllers beside the servers, over a network that is late and breaks, with little history.
-      # By name only, until more seeds of it have been played: the last that failed is 1416343611.
-      in-turn off
       servers 3
       nodes 3
       loops remote
