@@ -2,7 +2,7 @@
 //
 // SQLite drops whatever it cannot read at the end of a write-ahead log: a bit that flips there would take back a vote,
 // or entries that were acknowledged, and nothing in raft.db would show it. Therefore term and vote are kept twice, and
-// how far the log went is kept once more in the file "promises". It is four records in pages of their own, overwritten
+// how far the log went is kept once more in the file "promises". It is five records in pages of their own, overwritten
 // in place: it never grows, so that a term can be promised on a full disk too. A promise also names the file that it
 // was made in: the promises of a copy are a former self's.
 
@@ -30,6 +30,11 @@ final class PromiseFile: Sendable {
   private static let recordBytes = 7 * 8
   private static let promiseMagic: UInt64 = 0x3145_5349_4D4F_5250  // "PROMISE1"
   private static let extentMagic: UInt64 = 0x3154_4E45_5458_4531  // "1EXTENT1"
+  private static let promisePages = 2
+  /// One that is known to be durable, one that a sync makes so, and one to note on meanwhile: a process that dies during
+  /// a sync, which a slow disk makes long, must not take with it what was noted since.
+  private static let extentPages = 3
+  private static let fileBytes = (promisePages + extentPages) * pageBytes
 
   private let file: any File
   private struct State {
@@ -39,12 +44,13 @@ final class PromiseFile: Sendable {
     var promiseSequence: UInt64 = 0
     var extent: LogExtent?
     var extentSequence: UInt64 = 0
-    /// The page of extents that is not needed: the other holds the last that is known to be durable.
+    /// The page that extents are noted on.
     var extentPage = 0
+    /// The page that holds the last extent that is known to be durable.
+    var durablePage: Int?
     var isExtentSynced = true
-    /// While a sync runs nothing is noted: what it makes durable must stay as it is.
-    var isSyncing = false
-    var extentToNote: LogExtent?
+    /// The page that a sync is about to make durable: it must stay as it is.
+    var syncingPage: Int?
   }
   // The writer's thread alone.
   nonisolated(unsafe) private var state = State()
@@ -54,10 +60,10 @@ final class PromiseFile: Sendable {
     do throws(FileError) {
       let (file, _) = try files.open("\(path)/\(Self.name)", create: true)
       self.file = file
-      if try file.size() < 4 * Self.pageBytes {
+      if try file.size() < Self.fileBytes {
         // All of the file's room is taken now; later it might not be there.
         let size = try file.size() / 8 * 8
-        try file.write([UInt64](repeating: 0, count: (4 * Self.pageBytes - size) / 8), at: size)
+        try file.write([UInt64](repeating: 0, count: (Self.fileBytes - size) / 8), at: size)
         try file.sync()
       }
       try load()
@@ -97,20 +103,16 @@ final class PromiseFile: Sendable {
     }
     state.promiseSequence += 1
     state.promise = promise
-    if !state.isSyncing { extentIsSynced() }
+    if state.syncingPage == nil, !state.isExtentSynced { extentIsDurable(on: state.extentPage) }
   }
 
   /// Notes how far the log is durable. Not durable itself before `syncExtent` or `make`: it is a hint that costs no
   /// sync of its own.
   func note(_ extent: LogExtent) throws(StorageError) {
     guard extent != state.extent else { return }
-    if state.isSyncing {
-      state.extentToNote = extent
-      return
-    }
     let words = [extent.truncations, extent.truncatedFrom, extent.last.index, extent.last.term]
     do throws(FileError) {
-      try write(Self.extentMagic, state.extentSequence + 1, words, page: 2 + state.extentPage)
+      try write(Self.extentMagic, state.extentSequence + 1, words, page: Self.promisePages + state.extentPage)
     } catch {
       throw .system(operation: "write of the log's extent", code: error.code)
     }
@@ -121,8 +123,11 @@ final class PromiseFile: Sendable {
 
   /// Begins to make durable what was noted: `syncExtent` on any thread, then `endSync`. False: nothing to do.
   func beginSync() -> Bool {
-    guard !state.isExtentSynced, !state.isSyncing else { return false }
-    state.isSyncing = true
+    guard !state.isExtentSynced, state.syncingPage == nil else { return false }
+    state.syncingPage = state.extentPage
+    noteElsewhere()
+    // What is noted from now on needs a sync of its own.
+    state.isExtentSynced = true
     return true
   }
 
@@ -133,23 +138,26 @@ final class PromiseFile: Sendable {
     }
   }
 
-  /// What was noted is durable: the next goes to the other page.
-  func endSync() throws(StorageError) {
-    state.isSyncing = false
-    extentIsSynced()
-    guard let extent = state.extentToNote else { return }
-    state.extentToNote = nil
-    try note(extent)
+  /// What was noted when the sync began is durable.
+  func endSync() {
+    state.durablePage = state.syncingPage
+    state.syncingPage = nil
   }
 
-  private func extentIsSynced() {
-    guard !state.isExtentSynced else { return }
+  private func extentIsDurable(on page: Int) {
     state.isExtentSynced = true
-    state.extentPage ^= 1
+    state.durablePage = page
+    noteElsewhere()
+  }
+
+  /// On a page that neither holds what is durable nor what is about to be.
+  private func noteElsewhere() {
+    state.extentPage =
+      (0..<Self.extentPages).first { $0 != state.durablePage && $0 != state.syncingPage } ?? state.extentPage
   }
 
   private func load() throws(FileError) {
-    for page in 0..<2 {
+    for page in 0..<Self.promisePages {
       guard let (sequence, words) = try read(Self.promiseMagic, page: page), sequence > state.promiseSequence,
         // The page follows from the number: a record that lies elsewhere was misdirected.
         Int((sequence - 1) & 1) == page
@@ -158,14 +166,16 @@ final class PromiseFile: Sendable {
       state.promise = Promise(currentTerm: words[0], votedFor: words[1], incarnation: words[2])
       state.place = words[3]
     }
-    for page in 0..<2 {
-      guard let (sequence, words) = try read(Self.extentMagic, page: 2 + page), sequence > state.extentSequence
+    for page in 0..<Self.extentPages {
+      guard let (sequence, words) = try read(Self.extentMagic, page: Self.promisePages + page),
+        sequence > state.extentSequence
       else { continue }
       state.extentSequence = sequence
-      state.extentPage = page ^ 1
+      state.durablePage = page
       state.extent = LogExtent(
         truncations: words[0], truncatedFrom: words[1], last: LogPosition(index: words[2], term: words[3]))
     }
+    noteElsewhere()
   }
 
   /// A record: magic, sequence, four words, checksum.

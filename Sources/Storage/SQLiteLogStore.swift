@@ -179,9 +179,7 @@ public final class SQLiteLogStore: LogStore {
     checkpointer.perform { [self] in
       do throws(StorageError) {
         try promises.syncExtent()
-        writer.perform { [self] in
-          do throws(StorageError) { try promises.endSync() } catch { fail(error) }
-        }
+        writer.perform { self.promises.endSync() }
       } catch {
         fail(error)
       }
