@@ -19,7 +19,7 @@ final class OfflineDisk {
     disk.directory.log.start { event in
       switch event {
       case .failed(let error), .full(let error): failure.set(error)
-      case .durable, .hasRoom, .scrubbed: break
+      case .durable, .promised, .hasRoom, .scrubbed: break
       }
     }
     disk.directory.state.start { event in

@@ -14,6 +14,8 @@ package protocol ReplicaObserver: AnyObject, Sendable {
   func performing(_ output: RaftOutput, _ turn: ObservedTurn, node: NodeID)
   /// The log's disk says that this write and all before it are durable.
   func logIsDurable(through token: PersistToken, node: NodeID)
+  /// There is no room for these writes; term and vote, as the last of them has them, are durable.
+  func promisesAreDurable(through token: PersistToken, node: NodeID)
   /// One entry was applied: what it changed, and what the state came to.
   func applied(
     _ entry: Entry, changes: ArraySlice<Change>, revision: Revision, stateHash: UInt64, node: NodeID)

@@ -77,16 +77,22 @@ extension ReplicaDriver {
       status.fsync.observe(seconds)
       status.lastFsyncSeconds = seconds
       observeCommit(.nanoseconds(Int64(nanoseconds)))
-      let through = PersistToken(number: token)
-      logWrites.underWay.removeAll { $0.token <= through }
-      options.observer?.logIsDurable(through: through, node: options.node)
-      raft.persisted(through)
-      scheduleTurn()
+      options.observer?.logIsDurable(through: PersistToken(number: token), node: options.node)
+      persisted(through: PersistToken(number: token))
+    case .promised(let token):
+      options.observer?.promisesAreDurable(through: PersistToken(number: token), node: options.node)
+      persisted(through: PersistToken(number: token))
     case .full(let error): ranOutOfRoom(\.isLogFull, error)
     case .hasRoom: foundRoom(\.isLogFull)
     case .scrubbed(let found): scrubbed(found)
     case .failed(let error): fail("the log cannot be written: \(error)")
     }
+  }
+
+  private func persisted(through token: PersistToken) {
+    logWrites.underWay.removeAll { $0.token <= token }
+    raft.persisted(token)
+    scheduleTurn()
   }
 
   /// A leader whose disk holds everyone up lets another lead.

@@ -65,12 +65,18 @@ public struct LogWrite: Sendable {
     self.truncateFrom = truncateFrom
     self.entries = entries
   }
+
+  /// It changes nothing but term, vote and commit index.
+  var isPromise: Bool { base == nil && truncateFrom == nil && entries.isEmpty && recovery == nil }
 }
 
 /// What a log store reports, from its own thread, once per batch.
 public enum LogStoreEvent: Sendable {
   /// Every write up to the token is durable; the batch's commit took so long, its fsync included.
   case durable(through: UInt64, nanoseconds: UInt64)
+  /// There is no room for these writes, but they change term, vote and commit index only: what they promise, term and
+  /// vote, is durable. Said again when they are tried again and there is still no room.
+  case promised(through: UInt64)
   /// There is no room left but what was kept back for terms, votes and the first entries of elections. Nothing is lost;
   /// writes wait, and are done when there is room (`maintain` looks for it).
   case full(StorageError)

@@ -150,13 +150,12 @@ public final class SQLiteLogStore: LogStore {
     }
     if isFirst { onEvent?(.full(error)) }
     let hasMore = ballast.release()
-    // Term and vote have a place of their own, where they are durable by now.
-    let arePromises = writes.allSatisfy {
-      $0.base == nil && $0.truncateFrom == nil && $0.entries.isEmpty && $0.recovery == nil
-    }
-    if arePromises, !hasMore, let last = writes.last { onEvent?(.durable(through: last.token, nanoseconds: 0)) }
+    // Term and vote have a place of their own, where they are durable by now. The rest of these writes waits with them:
+    // later ones say that everything before them is stored.
+    let arePromises = writes.allSatisfy(\.isPromise)
+    if arePromises, !hasMore, let last = writes.last { onEvent?(.promised(through: last.token)) }
     state.withLock { state in
-      if hasMore || !arePromises { state.queue = writes + state.queue }
+      state.queue = (arePromises ? writes.suffix(1) : writes) + state.queue
       state.cut = state.cut ?? cut
       state.isStuck = !hasMore
     }

@@ -170,6 +170,20 @@ import Testing
     #expect(group.found == "terms survive a crash (§5.1)")
   }
 
+  /// On a full disk term and vote are durable, and how far the log was known to be committed is not.
+  @Test func aTermThatWasPromisedBindsAndACommitIndexDoesNot() {
+    for (term, commitIndex, found) in [
+      (4, 0, nil), (3, 1, "terms survive a crash (§5.1)"),
+    ] as [(UInt64, UInt64, String?)] {
+      var group = Group(group)
+      group.oneEntryCommitted()
+      group.turn(1, term: 4, commit: 1, durable: 1, hardState: HardState(currentTerm: 4, commitIndex: 1))
+      group.checker.promisesAreDurable(through: PersistToken(number: 3), node: 1)
+      group.checker.restored(restored(1, term: term, commit: commitIndex, terms: [0, 1]))
+      #expect(group.found == found)
+    }
+  }
+
   @Test func differentEntriesAtOnePlaceAreFound() {
     var group = Group(group)
     group.turn(1, .leader, term: 1, entries: [Self.entry(1, term: 1, "x")])

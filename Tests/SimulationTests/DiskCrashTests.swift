@@ -28,6 +28,7 @@ final class Life: @unchecked Sendable {
   let directory: StorageDirectory
   let rows: [ObjectRow]
   private(set) var durableToken: UInt64 = 0
+  private(set) var promisedToken: UInt64 = 0
   private(set) var durableState: UInt64 = 0
   private(set) var failures: [StorageError] = []
   private(set) var isFull = false
@@ -47,6 +48,7 @@ final class Life: @unchecked Sendable {
     directory.log.start { [unowned self] event in
       switch event {
       case .durable(let token, _): durableToken = max(durableToken, token)
+      case .promised(let token): promisedToken = max(promisedToken, token)
       case .full: isFull = true
       case .hasRoom: isFull = false
       case .scrubbed: break

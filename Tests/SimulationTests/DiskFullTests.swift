@@ -56,7 +56,7 @@ import Testing
         token = 1
         life.directory.log.append(LogWrite(token: 1, hardState: LogHardState(currentTerm: 8, votedFor: 2)))
         life.pump.run()
-        #expect(life.durableToken == 1)
+        #expect(life.promisedToken == 1 && life.durableToken == 0)
         disk.crash()
         life = try Life(disk)
         #expect(life.directory.logContents.hardState == LogHardState(currentTerm: 8, votedFor: 2))
@@ -75,6 +75,38 @@ import Testing
       #expect(life.rows.map(\.json.count) == [400_000])
       #expect(life.directory.logContents.damage == nil)
     }
+  }
+
+  /// Seed 2036592525 of "disks": a commit index was called durable on a full disk, with the vote that was, and forgotten.
+  @Test func aCommitIndexWaitsForRoom() throws {
+    let disk = SimulatedDisk(seed: 1)
+    var life = try Life(disk)
+    let entries = (1...20).map { entry($0, bytes: 10) }
+    life.directory.log.append(
+      LogWrite(token: 1, hardState: LogHardState(currentTerm: 1, votedFor: 1), entries: entries))
+    life.pump.run()
+    // Given a disk on which nothing is left, not even what was kept back
+    disk.fill()
+    var token: UInt64 = 1
+    while life.promisedToken == 0 {
+      token += 1
+      try #require(token < 10_000)
+      life.directory.log.append(
+        LogWrite(token: token, hardState: LogHardState(currentTerm: token, votedFor: 1, commitIndex: 20)))
+      life.pump.run()
+    }
+    // when term and vote are promised on it, then that is all that is said;
+    #expect(life.promisedToken == token && life.durableToken < token)
+    // when there is room, then the rest of it is stored before anything that comes later is.
+    disk.makeRoom()
+    life.directory.log.maintain()
+    life.directory.log.append(LogWrite(token: token + 1, entries: [entry(21, bytes: 10)]))
+    life.pump.run()
+    #expect(life.durableToken == token + 1)
+    disk.kill()
+    life = try Life(disk)
+    #expect(
+      life.directory.logContents.hardState == LogHardState(currentTerm: token, votedFor: 1, commitIndex: 20))
   }
 
   /// Given the same few objects written over and over, and a log that is cut behind them, then neither file grows

@@ -214,6 +214,13 @@ struct ConsensusChecker {
     servers[node]?.writes.removeFirst(count)
   }
 
+  /// Of this write and all before it, the disk has term and vote.
+  mutating func promisesAreDurable(through token: PersistToken, node: NodeID) {
+    guard let hardState = servers[node]?.writes.last(where: { $0.token <= token })?.hardState else { return }
+    servers[node]?.promises.hardState.currentTerm = hardState.currentTerm
+    servers[node]?.promises.hardState.votedFor = hardState.votedFor
+  }
+
   // MARK: Turns
 
   mutating func step(_ step: ServerStep) {

@@ -88,6 +88,10 @@ public final class InvariantMonitor: ReplicaObserver, @unchecked Sendable {
     consensus.logIsDurable(through: token, node: node)
   }
 
+  package func promisesAreDurable(through token: PersistToken, node: NodeID) {
+    consensus.promisesAreDurable(through: token, node: node)
+  }
+
   package func applied(
     _ entry: Entry, changes: ArraySlice<Change>, revision: Revision, stateHash: UInt64, node: NodeID
   ) {
