@@ -37,10 +37,14 @@ extension ReplicaDisk {
   private var lastReadableConfiguration: Configuration? {
     let log = directory.logContents
     let entries = log.entries + (log.damage?.entriesBeyond ?? [])
-    let stored =
-      entries.last { $0.kind == EntryKind.configuration.rawValue }?.payload
-      ?? directory.stateContents.mark?.configuration ?? log.base?.configuration
-    return stored.flatMap { try? Configuration(stored: $0) }
+    let mark = directory.stateContents.mark
+    // The latest of them: what is left of the log may end long before the state.
+    let stored = [
+      log.base.map { ($0.index, $0.configuration) },
+      mark.map { ($0.appliedIndex, $0.configuration) },
+      entries.last { $0.kind == EntryKind.configuration.rawValue }.map { ($0.index, $0.payload) },
+    ]
+    return stored.compactMap { $0 }.max { $0.0 < $1.0 }.flatMap { try? Configuration(stored: $0.1) }
   }
 }
 

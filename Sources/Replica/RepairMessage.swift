@@ -77,10 +77,11 @@ struct EntriesAnswer: Sendable, Equatable {
 }
 
 extension PeerMessage {
-  /// Heard also by a server that is being repaired.
+  /// Heard also by a server that is being repaired. Reports tell it where servers are that its disk knows nothing of any
+  /// more: among them may be the one that leads.
   var concernsRepair: Bool {
     switch self {
-    case .repair, .snapshotOffer, .snapshotAnswer, .snapshotChunk, .snapshotReply: true
+    case .repair, .report, .snapshotOffer, .snapshotAnswer, .snapshotChunk, .snapshotReply: true
     default: false
     }
   }

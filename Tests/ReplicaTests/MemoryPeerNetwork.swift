@@ -131,6 +131,8 @@ final class MemoryPeerNetwork: Sendable {
     let group: GroupName
     let world: any World
     let isStopped = Atomic(false)
+    /// Whom it knows the address of, once it was told of any: tests that speak for a server tell of none.
+    private let known = Mutex<Set<NodeID>?>(nil)
     init(network: MemoryPeerNetwork, node: NodeID, group: GroupName, world: any World) {
       self.group = group
       self.network = network
@@ -144,9 +146,9 @@ final class MemoryPeerNetwork: Sendable {
           if self?.isStopped.load(ordering: .relaxed) == false { onEvent(event) }
         })
     }
-    func update(peers: [Member]) {}
+    func update(peers: [Member]) { known.withLock { $0 = Set(peers.map(\.id)) } }
     func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool {
-      network.send(frames, from: node, to: peer, lane: lane)
+      known.withLock { $0?.contains(peer) ?? true } && network.send(frames, from: node, to: peer, lane: lane)
     }
     func stop() {
       isStopped.store(true, ordering: .relaxed)

@@ -73,15 +73,41 @@ import World
     await cluster.killAll()
   }
 
+  /// Given a disk that knows nothing of the group any more but with whom it began, of whom none is left, when its server
+  /// starts, then it hears from the others where they are, and is repaired from them.
+  @Test func aDiskThatKnowsOnlyWhoWasThereAtFirstIsRepaired() async throws {
+    let cluster = try TestCluster(3)
+    try await cluster.start()
+    let first = try await cluster.leader()
+    try await cluster.server(first).create("pod-0")
+    for _ in 0..<2 { try await cluster.add(asking: 3) }
+    try await cluster.voters(are: [1, 2, 3, 4, 5])
+    for gone in [1, 2] as [NodeID] {
+      _ = try await cluster.server(4).changeMembership(.remove(gone))
+      await cluster.kill(gone)
+    }
+    try await cluster.voters(are: [3, 4, 5])
+    await cluster.stop(3)
+    try damage("\(cluster.path(of: 3))/raft.db", "UPDATE log SET payload = x'00'")
+    for suffix in ["state.db", "state.db-wal"] { try garbage("\(cluster.path(of: 3))/\(suffix)") }
+    try await cluster.start([3])
+    let server = await cluster.server(3)
+    try await eventually("it to be repaired") { server.status.repairsTotal == 1 && server.podNames == ["pod-0"] }
+    await cluster.killAll()
+  }
+
+  /// Overwrites the beginning of a file.
+  private func garbage(_ path: String) throws {
+    let file = open(path, O_RDWR)
+    let garbage = [UInt8](repeating: 0xA5, count: 256 << 10)
+    if file >= 0 { #expect(pwrite(file, garbage, garbage.count, 0) == garbage.count) }
+    close(file)
+  }
+
   /// Given a state that is garbage, when its server starts beside a healthy majority, then it gets a whole one.
   @Test func aStateThatIsGarbageIsReplacedByAPeers() async throws {
     let cluster = try await killedCluster(60, flushAfter: .milliseconds(5))
-    for suffix in ["state.db", "state.db-wal"] {
-      let file = open("\(cluster.path(of: 2))/\(suffix)", O_RDWR)
-      let garbage = [UInt8](repeating: 0xA5, count: 64 << 10)
-      if file >= 0 { #expect(pwrite(file, garbage, garbage.count, 0) == garbage.count) }
-      close(file)
-    }
+    for suffix in ["state.db", "state.db-wal"] { try garbage("\(cluster.path(of: 2))/\(suffix)") }
     try await cluster.start()
     try await expectAll(60, in: cluster)
     #expect(await cluster.server(2).status.repairsTotal == 1)

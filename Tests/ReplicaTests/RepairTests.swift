@@ -108,6 +108,37 @@ import World
     }
   }
 
+  /// Seed 4000176186 of "disks": what was left of a log ended before the group had changed, and the server asked only those
+  /// who belonged to it then, though its state named the one that led.
+  @Test func theLatestConfigurationIsTheOneToGoBy() throws {
+    func configuration(_ voters: Set<NodeID>) -> [UInt8] { Configuration(voters: voters).encoded() }
+    func change(_ index: UInt64, _ voters: Set<NodeID>) -> LogEntry {
+      LogEntry(index: index, term: 1, kind: EntryKind.configuration.rawValue, payload: configuration(voters))
+    }
+    func members(base: UInt64, entry: UInt64?, applied: UInt64?) -> [NodeID] {
+      var log = LogContents()
+      log.base = LogBase(index: base, term: 1, configuration: configuration([1, 2, 3]))
+      log.entries = entry.map { [change($0, [2, 3, 4])] } ?? []
+      log.damage = LogDamage(
+        missing: [20...30], entriesBeyond: [], lastAcknowledged: LogPosition(index: 30, term: 1))
+      var state = StateContents()
+      state.mark = applied.map {
+        StateMark(appliedIndex: $0, appliedTerm: 1, revision: 1, stateHash: 1, configuration: configuration([3, 4, 5]))
+      }
+      let disk = ReplicaDisk(
+        directory: StorageDirectory(
+          identity: StorageIdentity(cluster: "c", node: 3), incarnation: 1, log: NoLog(), state: NoState(),
+          logContents: log, stateContents: state), map: ObjectMap())
+      return disk.standIn(
+        configuration: Configuration(voters: [7]), options: RaftOptions(seed: 1)
+      ).configuration.members.sorted()
+    }
+    #expect(members(base: 5, entry: 11, applied: 29) == [3, 4, 5])
+    #expect(members(base: 5, entry: 19, applied: 12) == [2, 3, 4])
+    #expect(members(base: 15, entry: nil, applied: 12) == [1, 2, 3])
+    #expect(members(base: 5, entry: nil, applied: nil) == [1, 2, 3])
+  }
+
   /// Given damage on all three disks, in different places, when the servers ask each other, then each has back exactly
   /// what it had.
   @Test(arguments: 0..<300 as Range<UInt64>) func damageInDifferentPlacesIsRepaired(_ seed: UInt64) throws {
