@@ -116,8 +116,17 @@ public final class MirrorWorkload: Workload, @unchecked Sendable {
       // Of these every namespace has one of its own.
       if event.object.name != Self.rootCertificate { queue.add(event.object.key) }
     }
+    // Copies too: one that was given up may still be carried out, after its source and the copy before it were deleted.
+    let copies = Informer<ConfigMap>(
+      client: client, namespace: Self.copies, logger: environment.cluster.journal.logger("mirror"))
+    copies.onEvent { event in
+      if event.object.name != Self.rootCertificate {
+        queue.add(NamespacedName(namespace: Self.sources, name: event.object.name))
+      }
+    }
     self.informer = informer
     informer.start()
+    copies.start()
     environment.spawn {
       await informer.waitForSync()
       await queue.run(workers: 3, onError: { _, _ in }) { key in
