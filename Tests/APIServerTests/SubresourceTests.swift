@@ -193,7 +193,7 @@ import Testing
       ])
     try await server.post(pods, pod("p", node: "n1"))
     for path in ["\(pods)/p/log", "\(pods)/p/exec?command=ls"] {
-      let reply = try await server.get(path)
+      let reply = try await server.send("GET", path, nil, ["upgrade": "SPDY/3.1", "connection": "upgrade"])
       #expect(reply.status == 500)
       #expect(reply.message.hasPrefix("Get \"https://10.1.2.3:10250/"))
       #expect(reply.message.hasSuffix("dial tcp 10.1.2.3:10250: connect: connection refused"))

@@ -97,7 +97,7 @@ private let exec = "GET /api/v1/namespaces/default/pods/p/exec?command=ls&contai
     client.send("through")
     try await eventually("nothing came through") { backend.heard.first?.hasSuffix("through") == true }
     let head = backend.heard[0].lowercased()
-    #expect(head.hasPrefix("\(method.lowercased()) /exec/default/p/c?command=ls&container=c http/1.1"))
+    #expect(head.hasPrefix("\(method.lowercased()) /exec/default/p/c?command=ls&output=1&error=1 http/1.1"))
     #expect(head.contains("\r\nupgrade: \(language.lowercased())\r\n") && client.text.hasPrefix("HTTP/1.1 101 "))
     #expect(!head.contains("x-remote-user") && !head.contains("cookie") && head.contains("x-stream: 1"))
     client.abort()

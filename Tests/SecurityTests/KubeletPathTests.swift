@@ -127,7 +127,7 @@ private struct Kubelet: HTTPHandler {
         "PATCH", "/api/v1/nodes/n/status", ["status": ["daemonEndpoints": .null]],
         type: "application/merge-patch+json")
       #expect(patched.status == 200)
-      for path in ["namespaces/default/pods/p/log", "namespaces/default/pods/p/exec?command=ls"] {
+      for path in ["namespaces/default/pods/p/log", "namespaces/default/pods/p/log?tailLines=1"] {
         let reply = try await server.inside("GET", "/api/v1/\(path)")
         #expect(reply.status == 500)
         #expect(reply.message.hasSuffix("dial tcp 127.0.0.1:10250: connect: connection refused"), "\(reply.text)")

@@ -64,7 +64,9 @@ extension APIServer {
   private func connect(
     _ request: ResourceRequest, pod: JSONValue, _ subresource: String, _ objects: ObjectLookup
   ) async throws(APIStatus) -> HTTPResponse {
-    let container = subresource == "portforward" ? "" : try PodConnection.container(of: pod, request)
+    let place = RequestTarget(
+      segments: try PodConnection.segments(subresource, request, pod),
+      query: try PodConnection.query(subresource, request))
     guard let nodeName = pod["spec"]["nodeName"].string, !nodeName.isEmpty else {
       // A pod that runs nowhere has said nothing yet.
       if subresource == "log" {
@@ -74,10 +76,42 @@ extension APIServer {
     }
     let nodes = GroupResource(group: "", resource: "nodes")
     guard let node = objects.object(nodes, name: nodeName) else { throw .notFound(nodes, nodeName) }
-    let response = try await forward(request, node: node, path: PodConnection.path(subresource, request, container))
-    // A log is bytes or a reason why there are none; in a tunnel the kubelet has its own say.
-    guard subresource == "log", !(200...206).contains(response.status) else { return response }
-    throw await PodConnection.failure(response, request)
+    if subresource == "log" { return try await log(request, node, place.encoded) }
+    guard request.http.headers["upgrade"] != nil else { throw .badRequest("Upgrade request required") }
+    return try await stream(request, subresource, node, place.encoded)
+  }
+
+  private func log(
+    _ request: ResourceRequest, _ node: JSONValue, _ path: String
+  ) async throws(APIStatus) -> HTTPResponse {
+    let response = try await dependencies.kubelets.forward(request.http.withoutUpgrade, to: node, path: path)
+    // A log is bytes or a reason why there are none.
+    guard (200...206).contains(response.status) else { throw await PodConnection.failure(response, request) }
+    guard WebSocketHandshake.isUpgrade(request.http) else { return response }
+    return BodyOverWebSocket.log(request.http, response, world: request.world)
+  }
+
+  /// A tunnel, in which the kubelet has its own say; what it does not speak itself is translated.
+  private func stream(
+    _ request: ResourceRequest, _ subresource: String, _ node: JSONValue, _ path: String
+  ) async throws(APIStatus) -> HTTPResponse {
+    let kubelets = dependencies.kubelets
+    if subresource != "portforward", RemoteCommand.isWanted(request.http) {
+      let asked = request.http.asSPDY(RemoteCommand.kubeletProtocols)
+      let response = try await kubelets.forward(asked, to: node, path: path)
+      do {
+        return try RemoteCommand.answer(
+          request.http, response, CommandStreams(request.query), world: request.world)
+      } catch { throw .badRequest("\(error)") }
+    }
+    let tunneled = TunneledPortForward.protocols(request.http)
+    if subresource == "portforward", !tunneled.isEmpty {
+      let response = try await kubelets.forward(request.http.asSPDY(tunneled), to: node, path: path)
+      do { return try TunneledPortForward.answer(request.http, response, world: request.world) } catch {
+        throw .badRequest("\(error)")
+      }
+    }
+    return try await kubelets.forward(request.http, to: node, path: path)
   }
 
   private func forward(
@@ -91,29 +125,50 @@ extension APIServer {
 
 /// Which container, and where the kubelet serves it (spec/7).
 enum PodConnection {
-  static func container(of pod: JSONValue, _ request: ResourceRequest) throws(APIStatus) -> String {
+  static func segments(_ subresource: String, _ request: ResourceRequest, _ pod: JSONValue) throws(APIStatus)
+    -> [String]
+  {
+    let place = [request.namespace, request.name]
+    switch subresource {
+    case "portforward": return ["portForward"] + place
+    case "log": return ["containerLogs"] + place + [try container(of: pod, request)]
+    default: return [subresource] + place + [try container(of: pod, request)]
+    }
+  }
+
+  /// The options as kubelets know them.
+  static func query(
+    _ subresource: String, _ request: ResourceRequest
+  ) throws(APIStatus) -> [(name: String, value: String)] {
+    switch subresource {
+    case "log": return try LogOptions(request.query, pod: request.name).kubeletQuery
+    case "portforward":
+      let ports = request.query.values("ports")
+      for port in ports where Int32(port) == nil {
+        throw .badRequest("strconv.ParseInt: parsing \(JSONValue.string(port)): invalid syntax")
+      }
+      return ports.isEmpty ? [] : [("port", ports.joined(separator: ","))]
+    default: return CommandStreams(request.query).kubeletQuery
+    }
+  }
+
+  private static func container(of pod: JSONValue, _ request: ResourceRequest) throws(APIStatus) -> String {
     let spec = pod["spec"]
-    func names(_ member: String) -> [String] { spec[member].elements.compactMap { $0["name"].string } }
-    let containers = names("containers")
+    let all = ["initContainers", "containers", "ephemeralContainers"].flatMap { member in
+      spec[member].elements.compactMap { $0["name"].string }
+    }
     let wanted = request.query["container"] ?? ""
     guard wanted.isEmpty else {
-      let all = containers + names("initContainers") + names("ephemeralContainers")
       guard all.contains(wanted) else {
         throw .badRequest("container \(wanted) is not valid for pod \(request.name)")
       }
       return wanted
     }
-    let annotated = pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].string
-    if containers.count == 1 { return containers[0] }
-    if let annotated, containers.contains(annotated) { return annotated }
-    var message =
-      "a container name must be specified for pod \(request.name), choose one of: "
-      + "[\(containers.joined(separator: " "))]"
-    let initContainers = names("initContainers")
-    if !initContainers.isEmpty {
-      message += " or one of the init containers: [\(initContainers.joined(separator: " "))]"
-    }
-    throw .badRequest(message)
+    // Which of several is the default one is for clients to say (kubectl reads an annotation).
+    let containers = spec["containers"].elements
+    if containers.count == 1, let only = containers[0]["name"].string { return only }
+    throw .badRequest(
+      "a container name must be specified for pod \(request.name), choose one of: [\(all.joined(separator: " "))]")
   }
 
   /// Bytes of a kubelet's answer that may become part of a message.
@@ -141,15 +196,6 @@ enum PodConnection {
       return APIStatus(
         code: code < 400 ? 502 : code, reason: "Unknown",
         message: "the server responded with the status code \(code) but did not return more information \(place)")
-    }
-  }
-
-  static func path(_ subresource: String, _ request: ResourceRequest, _ container: String) -> String {
-    let place = "\(request.namespace)/\(request.name)"
-    return switch subresource {
-    case "log": "/containerLogs/\(place)/\(container)"
-    case "portforward": "/portForward/\(place)"
-    default: "/\(subresource)/\(place)/\(container)"
     }
   }
 }

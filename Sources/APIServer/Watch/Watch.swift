@@ -37,8 +37,10 @@ extension APIServer {
       session.end()
     }
     begin(session, beginning, request, options, selection)
-    return HTTPResponse(
+    let response = HTTPResponse(
       status: 200, headers: ["content-type": presenter.format.streamType], body: .stream(session.pipe))
+    guard WebSocketHandshake.isUpgrade(request.http), presenter.format == .json else { return response }
+    return BodyOverWebSocket.watch(request.http, response, world: request.world)
   }
 
   private func converter(_ kind: KindDescriptor) -> WatchSession.Converter? {
