@@ -5,6 +5,7 @@
 #   deploy/test-clients.sh                       all of it, about three minutes
 #   deploy/test-clients.sh kubectl-1.32 kopf …   only these: kubectl-VERSION, ansible, kopf, lightkube, asyncio
 #   CLIENTS_PORT=… CLIENTS_NETWORK=127.0.x       other addresses than the usual 9843 and 127.0.69
+#   CLIENTS_STORIES="streams …"                  only these of kubectl's
 #   TRIREME_BINARIES=DIR                         do not build: test the program in this folder
 set -u
 cd "$(dirname "$0")/.."
@@ -148,7 +149,7 @@ tell_kubectl() {
     . "deploy/clients/kubectl/$story.sh"
   done
 }
-stories=(discovery create apply workloads reading access nodes custom local deletion)
+read -r -a stories <<<"${CLIENTS_STORIES:-discovery create apply workloads reading access nodes streams custom local deletion}"
 
 told=()
 number=0
