@@ -30,6 +30,8 @@ public struct Service: APIObject {
   public var selector: [String: String]
   public var ports: [ServicePort]
   public var publishesNotReadyAddresses: Bool
+  /// "PreferClose": clients should be sent to endpoints of their own zone, where there are any.
+  public var trafficDistribution: String
   public var isHeadless: Bool { clusterIP == "None" }
 
   public init(json: JSONValue) {
@@ -41,6 +43,7 @@ public struct Service: APIObject {
     selector = spec["selector"].stringMap
     ports = spec["ports"].elements.map(ServicePort.init(json:))
     publishesNotReadyAddresses = spec["publishNotReadyAddresses"].bool ?? false
+    trafficDistribution = spec["trafficDistribution"].string ?? ""
   }
 }
 

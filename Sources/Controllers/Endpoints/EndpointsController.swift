@@ -3,6 +3,7 @@ import Client
 import JSON
 import Logging
 import Schema
+import Synchronization
 import World
 
 public final class EndpointsController: Controller {
@@ -16,13 +17,16 @@ public final class EndpointsController: Controller {
   private static let leaderAnnotation = "control-plane.alpha.kubernetes.io/leader"
 
   private let client: APIClient
+  private let recorder: EventRecorder
   private let logger: Logger
   private let informers: SharedInformers
   private let tracker: ServiceTracker
   private let queue: WorkQueue<NamespacedName>
+  private let triggers = Mutex(TriggerTimes())
 
   public init(context: ControllerContext, informers: SharedInformers) {
     client = context.client(Self.serviceAccount)
+    recorder = context.recorder(Self.serviceAccount)
     logger = context.logger
     self.informers = informers
     tracker = ServiceTracker(services: informers.services, pods: informers.pods)
@@ -51,36 +55,59 @@ public final class EndpointsController: Controller {
   private func sync(_ key: NamespacedName) async throws {
     let existing = informers.endpoints.get(key)
     guard let service = informers.services.get(key) else {
+      triggers.withLock { $0.forget(key) }
       if let existing { try await delete(existing) }
       return
     }
     guard !service.selector.isEmpty, service.type != "ExternalName" else { return }
-    var (subsets, isCut) = subsets(EndpointGroups(service: service, pods: tracker.selectedPods(service)))
-    if subsets.isNull { subsets = .array([]) }
+    let pods = tracker.selectedPods(service)
+    let trigger = triggers.withLock { $0.note(service, pods) }
+    let (subsets, isCut) = EndpointSubsets.json(
+      EndpointGroups(service: service, pods: pods), of: service, maximum: Self.maximumAddresses)
     var labels = service.metadata.labels
     if service.isHeadless { labels[Self.headlessLabel] = "" } else { labels[Self.headlessLabel] = nil }
     var annotations = existing?.metadata.annotations ?? [:]
     annotations[Self.overCapacity] = isCut ? "truncated" : nil
-    if let existing, existing.subsets.elements == subsets.elements, existing.metadata.labels == labels,
+    if let existing, existing.subsets.elements == subsets, existing.metadata.labels == labels,
       existing.metadata.annotations == annotations
     {
       return
     }
+    annotations[TriggerTimes.annotation] = trigger?.rfc3339
     var object: JSONValue = [
       "apiVersion": "v1", "kind": "Endpoints",
       "metadata": [
         "name": .string(service.name), "namespace": .string(service.namespace), "labels": .object(labels),
       ],
-      "subsets": subsets,
+      "subsets": .array(subsets),
     ]
     if !annotations.isEmpty { object["metadata"]["annotations"] = .object(annotations) }
-    if let existing {
+    try await write(object, over: existing, of: service)
+  }
+
+  private func write(_ object: JSONValue, over existing: Endpoints?, of service: Service) async throws {
+    do {
+      guard let existing else {
+        try await client.create(.endpoints, namespace: service.namespace, object)
+        return
+      }
+      var object = object
       object["metadata"]["resourceVersion"] = .string(existing.metadata.resourceVersion)
       try await client.update(.endpoints, namespace: service.namespace, name: service.name, object)
-    } else {
-      do {
-        try await client.create(.endpoints, namespace: service.namespace, object)
-      } catch let status as APIStatus where status.isNamespaceTerminating { return }
+    } catch let status as APIStatus where status.isNamespaceTerminating {
+      return
+    } catch {
+      // What another changed meanwhile is looked at again, and nothing to tell of.
+      if (error as? APIStatus)?.code != 409 {
+        let subject = EventRecorder.Subject(
+          reference: .endpoints, namespace: service.namespace, name: service.name, uid: existing?.metadata.uid ?? "")
+        recorder.record(
+          subject, .warning, reason: existing == nil ? "FailedToCreateEndpoint" : "FailedToUpdateEndpoint",
+          message: existing == nil
+            ? "Failed to create endpoint for service \(service.key): \(error.eventText)"
+            : "Failed to update endpoint \(service.key): \(error.eventText)")
+      }
+      throw error
     }
   }
 
@@ -90,30 +117,59 @@ public final class EndpointsController: Controller {
         .endpoints, namespace: endpoints.namespace, name: endpoints.name, DeleteOptions(uid: endpoints.metadata.uid))
     } catch let status as APIStatus where status.code == 404 { return }
   }
+}
 
-  /// The subsets, and whether addresses were left out.
-  private func subsets(_ groups: EndpointGroups) -> (JSONValue, Bool) {
-    var subsets: [JSONValue] = []
-    var room = Self.maximumAddresses
-    var isCut = false
-    for group in groups.groups {
-      let usable = group.addresses.filter { !$0.isTerminating || $0.isReady }
-      isCut = isCut || usable.count > room
-      let addresses = usable.prefix(room)
-      room -= addresses.count
-      guard !addresses.isEmpty else { continue }
-      var subset: JSONValue = [:]
-      let ready = addresses.filter(\.isReady).map(json)
-      let notReady = addresses.filter { !$0.isReady }.map(json)
-      if !ready.isEmpty { subset["addresses"] = .array(ready) }
-      if !notReady.isEmpty { subset["notReadyAddresses"] = .array(notReady) }
-      if !group.ports.isEmpty { subset["ports"] = .array(group.ports.map(\.json)) }
-      subsets.append(subset)
-    }
-    return (subsets.isEmpty ? .null : .array(subsets), isCut)
+/// The subsets of Endpoints.
+enum EndpointSubsets {
+  private struct Subset {
+    var ports: [EndpointPort]
+    var ready: [EndpointAddress]
+    var notReady: [EndpointAddress]
   }
 
-  private func json(_ address: EndpointAddress) -> JSONValue {
+  /// The subsets, and whether addresses were left out: those that are not ready before any that is, and of every subset
+  /// in proportion.
+  static func json(_ groups: EndpointGroups, of service: Service, maximum: Int) -> ([JSONValue], Bool) {
+    var subsets: [Subset] = groups.groups.compactMap { group in
+      // Pods that answer on none of the Service's ports stand behind none.
+      if group.ports.isEmpty && !service.ports.isEmpty { return nil }
+      let usable = group.addresses.filter { !$0.isTerminating || $0.isReady }
+      return Subset(ports: group.ports, ready: usable.filter(\.isReady), notReady: usable.filter { !$0.isReady })
+    }
+    let (ready, notReady) = (subsets.reduce(0) { $0 + $1.ready.count }, subsets.reduce(0) { $0 + $1.notReady.count })
+    let isCut = ready + notReady > maximum
+    if ready > maximum {
+      cut(&subsets, \.ready, from: ready, to: maximum)
+      cut(&subsets, \.notReady, from: notReady, to: 0)
+    } else if isCut {
+      cut(&subsets, \.notReady, from: notReady, to: maximum - ready)
+    }
+    return (subsets.compactMap(json), isCut)
+  }
+
+  private static func cut(
+    _ subsets: inout [Subset], _ list: WritableKeyPath<Subset, [EndpointAddress]>, from total: Int, to maximum: Int
+  ) {
+    guard total > 0 else { return }
+    var room = maximum
+    for index in subsets.indices {
+      let share = (subsets[index][keyPath: list].count * maximum + total - 1) / total
+      let kept = min(share, room)
+      subsets[index][keyPath: list] = Array(subsets[index][keyPath: list].prefix(kept))
+      room -= kept
+    }
+  }
+
+  private static func json(_ subset: Subset) -> JSONValue? {
+    guard !subset.ready.isEmpty || !subset.notReady.isEmpty else { return nil }
+    var json: JSONValue = [:]
+    if !subset.ready.isEmpty { json["addresses"] = .array(subset.ready.map(address)) }
+    if !subset.notReady.isEmpty { json["notReadyAddresses"] = .array(subset.notReady.map(address)) }
+    if !subset.ports.isEmpty { json["ports"] = .array(subset.ports.map(\.json)) }
+    return json
+  }
+
+  private static func address(_ address: EndpointAddress) -> JSONValue {
     var value: JSONValue = ["ip": .string(address.ip)]
     if !address.hostname.isEmpty { value["hostname"] = .string(address.hostname) }
     if !address.nodeName.isEmpty { value["nodeName"] = .string(address.nodeName) }

@@ -24,6 +24,13 @@ struct ServiceTracker: Sendable {
     }
   }
 
+  /// The Services whose selectors a pod matches.
+  func services(selecting pod: Pod) -> [NamespacedName] {
+    services.objects(index: IndexName.namespace, value: pod.namespace).filter { service in
+      !service.selector.isEmpty && service.selector.allSatisfy { pod.metadata.labels[$0.key] == $0.value }
+    }.map(\.key)
+  }
+
   func selectedPods(_ service: Service) -> [Pod] {
     pods.objects(index: IndexName.namespace, value: service.namespace).filter { pod in
       service.selector.allSatisfy { pod.metadata.labels[$0.key] == $0.value }
@@ -34,7 +41,8 @@ struct ServiceTracker: Sendable {
 extension Pod {
   /// Whether the difference to a later version shows in endpoints; most status changes do not.
   fileprivate func concernsEndpoints(comparedTo new: Pod) -> Bool {
-    metadata.labels != new.metadata.labels || status.podIP != new.status.podIP || isReady != new.isReady
+    metadata.labels != new.metadata.labels || status.podIP != new.status.podIP || status.podIPs != new.status.podIPs
+      || isReady != new.isReady
       || isTerminal != new.isTerminal || metadata.isBeingDeleted != new.metadata.isBeingDeleted
       || spec.nodeName != new.spec.nodeName || spec.hostname != new.spec.hostname
   }
