@@ -103,16 +103,20 @@ private func autoscaler(_ spec: JSONValue = [:]) -> HorizontalPodAutoscaler {
         == "missing request for memory in container main of Pod bare")
   }
 
-  @Test func otherThingsAreDividedAmongReplicas() {
+  @Test func otherThingsAreDividedAmongReplicas() throws {
     let calculator = ReplicaCalculator(currentReplicas: 4, pods: (0..<4).map { pod("p\($0)") }, now: now)
-    #expect(calculator.total(20_000, target: 10_000).replicas == 8)
-    #expect(calculator.total(10_500, target: 10_000).replicas == 4)
+    #expect(try calculator.total(20_000, target: 10_000).replicas == 8)
+    #expect(try calculator.total(10_500, target: 10_000).replicas == 4)
     #expect(ReplicaCalculator.perReplica(25_000, target: 5_000, replicas: 4).replicas == 5)
     #expect(ReplicaCalculator.perReplica(20_400, target: 5_000, replicas: 4).replicas == 4)
     // From zero, and against a target of nothing.
-    #expect(ReplicaCalculator(currentReplicas: 0, pods: [], now: now).total(25_000, target: 10_000).replicas == 3)
-    #expect(calculator.total(1, target: 0).replicas == Int64(Int32.max))
-    #expect(calculator.total(0, target: 0).replicas == 0)
+    #expect(try ReplicaCalculator(currentReplicas: 0, pods: [], now: now).total(25_000, target: 10_000).replicas == 3)
+    // Nobody to multiply: nothing is known, and nothing is scaled away.
+    #expect(throws: MetricFailure.self) {
+      try ReplicaCalculator(currentReplicas: 4, pods: [], now: now).total(1, target: 10)
+    }
+    #expect(try calculator.total(1, target: 0).replicas == Int64(Int32.max))
+    #expect(try calculator.total(0, target: 0).replicas == 0)
   }
 }
 

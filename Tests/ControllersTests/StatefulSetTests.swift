@@ -70,7 +70,7 @@ extension StatefulSetPlan {
     phases.joined().map { step in
       switch step {
       case .create(let ordinal, let revision): "+\(ordinal) \(revision.metadata.uid)"
-      case .delete(let pod): "-\(pod.name.dropFirst(4))"
+      case .delete(let pod), .replace(let pod): "-\(pod.name.dropFirst(4))"
       case .provideClaims(_, let ordinal): "claims \(ordinal)"
       case .conform(_, let ordinal): "conform \(ordinal)"
       case .handOverClaims(_, let ordinal): "hand over \(ordinal)"

@@ -139,7 +139,7 @@ struct MetricReader {
       throw MetricFailure(
         "invalid \(kind) metric source: neither a value target nor an average value target was set")
     }
-    return (calculator.total(usage, target: value), name)
+    return (try calculator.total(usage, target: value), name)
   }
 
   private static func milli(_ json: JSONValue) -> Int64? {

@@ -162,11 +162,15 @@ struct ReplicaCalculator {
   // MARK: Metrics of other things
 
   /// The whole should be so much: as many replicas more or less as it is more or less.
-  func total(_ usage: Int64, target: Int64) -> ReplicaProposal {
+  func total(_ usage: Int64, target: Int64) throws(MetricFailure) -> ReplicaProposal {
     let ratio = Double(usage) / Double(target)
     // From zero there is nothing to multiply.
     guard currentReplicas != 0 else { return ReplicaProposal(replicas: Self.roundedUp(ratio), value: usage) }
     guard !Self.isTolerable(ratio) else { return ReplicaProposal(replicas: currentReplicas, value: usage) }
+    guard !pods.isEmpty else {
+      throw MetricFailure(
+        "unable to calculate ready pods: no pods returned by selector while calculating replica count")
+    }
     let ready = pods.count { $0.status.phase == "Running" && $0.isReady }
     return ReplicaProposal(replicas: Self.roundedUp(ratio * Double(ready)), value: usage)
   }

@@ -45,6 +45,13 @@ struct CronJobPlan {
       status.active.removeAll { $0 == reference }
     }
     guard !cronJob.metadata.isBeingDeleted, !cronJob.isSuspended else { return }
+    if cronJob.schedule.contains("TZ") {
+      remarks.append(
+        Remark(
+          type: .warning, reason: "UnsupportedSchedule",
+          message: "CRON_TZ or TZ used in schedule \"\(cronJob.schedule)\" is not officially supported, see "
+            + "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"))
+    }
     do {
       let times = try CronTimes(cronJob)
       schedule(cronJob, times, now)

@@ -62,7 +62,9 @@ struct DeploymentStatus {
       noteBeginning(&conditions)
       if judgesProgress { judgeProgress(counts, &conditions) }
     }
-    if let failure = sets.all.lazy.flatMap(\.status.conditions).first(where: { $0.type == "ReplicaFailure" }) {
+    // What keeps the new set from growing says more than what keeps old ones from shrinking.
+    let failing = (sets.new.map { [$0] } ?? []) + sets.old
+    if let failure = failing.lazy.flatMap(\.status.conditions).first(where: { $0.type == "ReplicaFailure" }) {
       set(&conditions, failure)
     } else {
       conditions.removeAll { $0.type == "ReplicaFailure" }
@@ -142,6 +144,24 @@ struct DeploymentStatus {
 
   /// Replaces a condition whose status or reason is another; the transition time moves with the status alone.
   private func set(_ conditions: inout [StatusCondition], _ condition: StatusCondition, refreshing: Bool = false) {
+    Self.set(&conditions, condition, at: now, refreshing: refreshing)
+  }
+
+  /// The conditions of a deployment whose progress is as said.
+  static func conditions(
+    of deployment: Deployment, noting reason: String, _ message: String, isProgressing: Bool, at now: WallTime
+  ) -> [StatusCondition] {
+    var conditions = deployment.conditions
+    set(
+      &conditions,
+      StatusCondition(
+        type: progressing, status: isProgressing ? "True" : "False", reason: reason, message: message), at: now)
+    return conditions
+  }
+
+  private static func set(
+    _ conditions: inout [StatusCondition], _ condition: StatusCondition, at now: WallTime, refreshing: Bool = false
+  ) {
     let whole = WallTime(secondsSinceEpoch: now.secondsSinceEpoch)
     var condition = condition
     condition.lastUpdateTime = whole

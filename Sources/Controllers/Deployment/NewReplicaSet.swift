@@ -98,7 +98,25 @@ extension DeploymentController {
       return created
     } catch let status as APIStatus where status.reason == "AlreadyExists" {
       return try await resolveCollision(name, deployment)
+    } catch let status as APIStatus where status.isNamespaceTerminating {
+      throw status
+    } catch {
+      try await tellFailure("Failed to create new replica set \"\(name)\": \(error.eventText)", of: deployment)
+      throw error
     }
+  }
+
+  /// The set cannot be made (a quota, a webhook): an event, and a rollout that does not progress.
+  private func tellFailure(_ message: String, of deployment: Deployment) async throws {
+    let reason = "ReplicaSetCreateError"
+    recorder.record(.init(deployment), .warning, reason: reason, message: message)
+    let conditions = DeploymentStatus.conditions(
+      of: deployment, noting: reason, message, isProgressing: false, at: world.wallClock)
+    guard deployment.progressDeadlineSeconds != Int64(Int32.max), conditions != deployment.conditions else { return }
+    try await client.modify(
+      .deployments, namespace: deployment.namespace, name: deployment.name, uid: deployment.metadata.uid,
+      subresource: "status"
+    ) { $0["status"]["conditions"] = .array(conditions.map(\.json)) }
   }
 
   /// Either our own set that the informer has not shown yet, or another's: then the count moves on.

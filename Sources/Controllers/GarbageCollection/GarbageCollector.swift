@@ -8,6 +8,8 @@ import World
 
 public final class GarbageCollector: Controller {
   public static let serviceAccount = "generic-garbage-collector"
+  /// Its events come from here.
+  private static let component = "garbage-collector-controller"
   private static let workers = 20
   private static let discoveryPeriod = Duration.seconds(30)
 
@@ -27,7 +29,7 @@ public final class GarbageCollector: Controller {
   public init(context: ControllerContext) {
     world = context.world
     client = context.client(Self.serviceAccount)
-    recorder = context.recorder(Self.serviceAccount)
+    recorder = EventRecorder(client: client, component: Self.component, logger: context.logger)
     logger = context.logger
     discovery = ResourceDiscovery(client: client)
     queue = context.makeQueue("garbage_collector_attempt_to_delete")
@@ -136,9 +138,8 @@ public final class GarbageCollector: Controller {
   private func ownerState(_ owner: OwnerReference, of object: MetadataObject, _ node: GraphNode) async throws
     -> CollectionDecision.OwnerState
   {
-    if let known = state.withLock({ $0.graph.nodes[owner.uid] }),
-      known.key.namespace.isEmpty || known.key.namespace == object.namespace
-    {
+    let known = state.withLock { $0.graph.nodes[owner.uid] }
+    if let known, known.key.namespace.isEmpty || known.key.namespace == object.namespace {
       return known.waitsForDependents ? .waiting : .present
     }
     guard let resource = try await discovery.resource(apiVersion: owner.apiVersion, kind: owner.kind) else {
@@ -146,18 +147,25 @@ public final class GarbageCollector: Controller {
       throw OwnerUnknown(owner: "\(owner.apiVersion) \(owner.kind)")
     }
     if resource.isNamespaced && object.namespace.isEmpty {
-      recorder.record(
-        subject(node), .warning, reason: "OwnerRefInvalidNamespace",
-        message: "ownerRef [\(owner.apiVersion)/\(owner.kind), namespace: , name: \(owner.name), uid: \(owner.uid)] "
-          + "does not exist in namespace \"\"")
+      tellOfNamespace(of: owner, node)
       return .present
     }
+    // It is elsewhere, and owns nothing here.
+    if known != nil { tellOfNamespace(of: owner, node) }
     let namespace = resource.isNamespaced ? object.namespace : ""
     guard let live = try await read(resource, NamespacedName(namespace: namespace, name: owner.name)),
       live.metadata.uid == owner.uid
     else { return .absent }
     return live.metadata.isBeingDeleted && live.metadata.finalizers.contains(GraphNode.foregroundFinalizer)
       ? .waiting : .present
+  }
+
+  private func tellOfNamespace(of owner: OwnerReference, _ node: GraphNode) {
+    let namespace = node.key.namespace
+    recorder.record(
+      subject(node), .warning, reason: "OwnerRefInvalidNamespace",
+      message: "ownerRef [\(owner.apiVersion)/\(owner.kind), namespace: \(namespace), name: \(owner.name), "
+        + "uid: \(owner.uid)] does not exist in namespace \"\(namespace)\"")
   }
 
   private func subject(_ node: GraphNode) -> EventRecorder.Subject {

@@ -51,6 +51,7 @@ public final class ServiceAccountController: Controller {
 public final class RootCertificateController: Controller {
   public static let serviceAccount = "root-ca-cert-publisher"
   private static let name = "kube-root-ca.crt"
+  private static let annotation = "kubernetes.io/description"
   private static let description =
     "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
     + "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
@@ -82,19 +83,35 @@ public final class RootCertificateController: Controller {
 
   private func sync(_ key: NamespacedName) async throws {
     guard let namespace = informers.namespaces.get(key), !namespace.metadata.isBeingDeleted else { return }
-    let wanted: JSONValue = [
-      "apiVersion": "v1", "kind": "ConfigMap",
-      "metadata": [
-        "name": .string(Self.name), "namespace": .string(key.name),
-        "annotations": ["kubernetes.io/description": .string(Self.description)],
-      ],
-      "data": ["ca.crt": .string(certificate)],
-    ]
     guard let existing = informers.rootCertificates.get(namespace: key.name, name: Self.name) else {
-      return try await client.createUnlessPresent(.configMaps, namespace: key.name, wanted)
+      return try await client.createUnlessPresent(
+        .configMaps, namespace: key.name,
+        [
+          "apiVersion": "v1", "kind": "ConfigMap",
+          "metadata": [
+            "name": .string(Self.name), "namespace": .string(key.name),
+            "annotations": .object([Self.annotation: .string(Self.description)]),
+          ],
+          "data": ["ca.crt": .string(certificate)],
+        ])
     }
-    guard existing.data != ["ca.crt": certificate] else { return }
-    try await client.update(.configMaps, namespace: key.name, name: Self.name, wanted)
+    guard existing.data != ["ca.crt": certificate] || existing.metadata.annotations[Self.annotation] ?? "" == "" else {
+      return
+    }
+    // What others have written on it stays.
+    var annotations = existing.metadata.annotations
+    annotations[Self.annotation] = Self.description
+    try await client.update(
+      .configMaps, namespace: key.name, name: Self.name,
+      [
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": [
+          "name": .string(Self.name), "namespace": .string(key.name), "uid": .string(existing.metadata.uid),
+          "resourceVersion": .string(existing.metadata.resourceVersion), "labels": .object(existing.metadata.labels),
+          "annotations": .object(annotations),
+        ],
+        "data": ["ca.crt": .string(certificate)],
+      ])
   }
 }
 

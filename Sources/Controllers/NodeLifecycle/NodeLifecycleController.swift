@@ -10,15 +10,14 @@ public final class NodeLifecycleController: Controller {
   public static let serviceAccount = "node-controller"
   private static let workers = 5
   private static let monitorPeriod = Duration.seconds(5)
-  /// At most one node in ten seconds gets a NoExecute taint; none while most of a small cluster seems dead: then it is
-  /// likelier that we are the ones cut off.
-  private static let evictionInterval = Duration.seconds(10)
-  private static let unhealthyFraction = 0.55
-  private static let unhealthyMinimum = 3
+  /// Its events about pods come from here.
+  private static let evictionComponent = "taint-eviction-controller"
 
   private struct State {
     var heartbeats: [String: NodeHeartbeat] = [:]
-    var lastEviction: MonotonicTime?
+    var survey = ZoneSurvey()
+    /// By zone: when a node of it last got a NoExecute taint.
+    var lastEvictions: [String: MonotonicTime] = [:]
     /// Pod → when it leaves.
     var leaving: [NamespacedName: (uid: String, at: MonotonicTime)] = [:]
   }
@@ -26,6 +25,7 @@ public final class NodeLifecycleController: Controller {
   private let world: any World
   private let client: APIClient
   private let recorder: EventRecorder
+  private let evictionRecorder: EventRecorder
   private let logger: Logger
   private let informers: SharedInformers
   private let nodes: WorkQueue<String>
@@ -36,6 +36,7 @@ public final class NodeLifecycleController: Controller {
     world = context.world
     client = context.client(Self.serviceAccount)
     recorder = context.recorder(Self.serviceAccount)
+    evictionRecorder = EventRecorder(client: client, component: Self.evictionComponent, logger: context.logger)
     logger = context.logger
     self.informers = informers
     nodes = context.makeQueue("node_lifecycle_controller")
@@ -97,7 +98,16 @@ public final class NodeLifecycleController: Controller {
 
   private func monitor() async {
     while !Task.isCancelled {
-      for node in informers.nodes.all { nodes.add(node.name) }
+      let all = informers.nodes.all
+      let survey = ZoneSurvey(all.map { ($0, observe($0)) })
+      state.withLock { state in
+        // Who has just been back in reach of the first node gives the others their time, too.
+        if state.survey.isEverythingDown && !survey.isEverythingDown {
+          for node in all { state.lastEvictions[ZoneSurvey.zone(of: node)] = world.now }
+        }
+        state.survey = survey
+      }
+      for node in all { nodes.add(node.name) }
       try? await world.sleep(for: Self.monitorPeriod)
     }
   }
@@ -140,6 +150,7 @@ public final class NodeLifecycleController: Controller {
     try await client.patch(
       .nodes, name: node.name, ["status": ["conditions": .array(conditions)]], type: .strategic,
       subresource: "status")
+    guard node.isReady else { return }
     recorder.record(
       subject(node), .normal, reason: "NodeNotReady", message: "Node \(node.name) status is now: NodeNotReady")
   }
@@ -159,13 +170,9 @@ public final class NodeLifecycleController: Controller {
 
   private func taint(_ node: Node, _ health: NodeHealth) async throws {
     var wanted = health.taints(of: node, now: world.wallClock)
-    let added = wanted.contains { taint in
-      taint.effect == "NoExecute" && NodeTaints.managed.contains(taint.key)
-        && !node.taints.contains { $0.key == taint.key && $0.effect == "NoExecute" }
-    }
-    if added && !mayEvict() {
-      // NoSchedule now; the pods' turn comes with a later look.
-      wanted.removeAll { $0.effect == "NoExecute" && NodeTaints.managed.contains($0.key) }
+    // NoSchedule now; the pods' turn comes with a later look. Whose pods are leaving already only changes the reason.
+    if wanted.contains(where: \.evictsFromSilentNode), !mayEvict(node) {
+      wanted.removeAll(where: \.evictsFromSilentNode)
     }
     guard Set(wanted) != Set(node.taints) else { return }
     try await client.patch(
@@ -176,16 +183,16 @@ public final class NodeLifecycleController: Controller {
       ], type: .merge)
   }
 
-  private func mayEvict() -> Bool {
-    let all = informers.nodes.all
-    let unhealthy = all.filter { !$0.isReady }.count
-    if unhealthy >= Self.unhealthyMinimum, Double(unhealthy) / Double(max(1, all.count)) >= Self.unhealthyFraction {
-      return false
-    }
+  /// Whether pods have to leave the node. While nothing at all is well they need not, even where they had begun to.
+  private func mayEvict(_ node: Node) -> Bool {
+    let zone = ZoneSurvey.zone(of: node)
     let now = world.now
     return state.withLock { state in
-      if let last = state.lastEviction, now - last < Self.evictionInterval { return false }
-      state.lastEviction = now
+      if state.survey.isEverythingDown { return false }
+      if node.taints.contains(where: \.evictsFromSilentNode) { return true }
+      guard state.survey.unhealthy.contains(node.name), let pace = state.survey.pace(zone) else { return false }
+      if let last = state.lastEvictions[zone], now - last < pace { return false }
+      state.lastEvictions[zone] = now
       return true
     }
   }
@@ -219,7 +226,7 @@ public final class NodeLifecycleController: Controller {
     switch TaintEviction(pod: pod, taints: node.taints) {
     case .stay:
       if state.withLock({ $0.leaving.removeValue(forKey: key) }) != nil {
-        recorder.record(
+        evictionRecorder.record(
           .init(pod), .normal, reason: "TaintManagerEviction", message: "Cancelling deletion of Pod \(key)")
       }
     case .leave(let delay):
@@ -237,7 +244,7 @@ public final class NodeLifecycleController: Controller {
   }
 
   private func evict(_ pod: Pod) async throws {
-    recorder.record(
+    evictionRecorder.record(
       .init(pod), .normal, reason: "TaintManagerEviction", message: "Marking for deletion Pod \(pod.key)")
     try await client.patchUnlessGone(
       pod,

@@ -117,6 +117,12 @@ public final class StatefulSetController: Controller {
       try await correctOwners(pod, ordinal, of: set)
     case .conform(let pod, let ordinal): try await conform(pod, ordinal, of: set)
     case .handOverClaims(let pod, let ordinal): try await correctOwners(pod, ordinal, of: set)
+    case .replace(let pod):
+      let failed = pod.status.phase == "Failed"
+      recorder.record(
+        .init(set), failed ? .warning : .normal, reason: failed ? "RecreatingFailedPod" : "RecreatingTerminatedPod",
+        message: "StatefulSet \(set.key) is recreating \(failed ? "failed" : "terminated") Pod \(pod.name)")
+      try await delete(pod, of: set)
     case .delete(let pod): try await delete(pod, of: set)
     }
   }

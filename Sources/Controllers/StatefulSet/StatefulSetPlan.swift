@@ -29,6 +29,8 @@ struct StatefulSetPlan {
     /// Gives the claims of a pod that is one too many their owners.
     case handOverClaims(Pod, ordinal: Int64)
     case delete(Pod)
+    /// Deletes a pod that has ended, to make it anew.
+    case replace(Pod)
   }
 
   /// Steps of one phase may be taken together in a parallel set; a phase that fails is not followed by another.
@@ -78,7 +80,7 @@ struct StatefulSetPlan {
         continue
       }
       if pod.isTerminal {
-        if !isTerminating(pod) { steps.append(.delete(pod)) }
+        if !isTerminating(pod) { steps.append(.replace(pod)) }
         if waits { return false }
         continue
       }

@@ -62,8 +62,9 @@ public final class EphemeralVolumeController: Controller {
     if let other = informers.claims.get(namespace: pod.namespace, name: name) {
       guard other.metadata.controller?.uid != pod.metadata.uid else { return }
       let message =
-        "PVC \(other.key) was not created for pod \(pod.key) (pod is not owner)"
-      recorder.record(.init(pod), .warning, reason: "EphemeralVolumeConflict", message: message)
+        "ephemeral volume \(volume["name"].string ?? ""): PVC \(other.key) was not created for pod \(pod.key) "
+        + "(pod is not owner)"
+      recorder.record(.init(pod), .warning, reason: "FailedBinding", message: message)
       throw ClaimConflict(description: message)
     }
     let template = volume["ephemeral"]["volumeClaimTemplate"]
@@ -82,7 +83,8 @@ public final class EphemeralVolumeController: Controller {
       return
     } catch {
       recorder.record(
-        .init(pod), .warning, reason: "EphemeralVolumeFailed", message: "ephemeral volume \(name): \(error.eventText)")
+        .init(pod), .warning, reason: "FailedBinding",
+        message: "ephemeral volume \(volume["name"].string ?? ""): create PVC \(name): \(error.eventText)")
       throw error
     }
   }
