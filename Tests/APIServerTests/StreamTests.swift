@@ -139,6 +139,30 @@ private struct Upgrading: HTTPTransport {
 
   // MARK: Commands
 
+  /// As the reference's implementation of SPDY closes a connection.
+  @Test(arguments: [false, true]) func aKubeletMayGoAwayInsteadOfEndingItsStreams(resets: Bool) async throws {
+    let side = KubeletSide()
+    let server = try await server(ScriptedKubelet { side.response([:]) })
+    let script = Task {
+      var buffer: [UInt8] = []
+      for _ in 0..<4 { try await side.accept(&buffer) }
+      try side.say("all", on: 5)
+      try side.say(#"{"status":"Success"}"#, on: 1)
+      if resets {
+        for stream in [1, 3, 5, 7] as [UInt8] {
+          try side.said.offer([0x80, 3, 0, 3, 0, 0, 0, 8, 0, 0, 0, stream, 0, 0, 0, 5])
+        }
+      }
+      try side.said.offer([0x80, 3, 0, 7, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0])
+      while try await side.heard.next() != nil {}
+    }
+    let socket = try await socket(server, exec, ["v5.channel.k8s.io"])
+    #expect(try await socket.receive() == .binary([1] + Array("all".utf8)))
+    #expect(try await socket.receive() == .binary([3] + Array(#"{"status":"Success"}"#.utf8)))
+    #expect(try await socket.receive() == nil)
+    try await script.value
+  }
+
   @Test func aCommandsStreamsAreCarriedBetweenBothLanguages() async throws {
     let side = KubeletSide()
     let kubelet = ScriptedKubelet { side.response(["x-stream-protocol-version": "v4.channel.k8s.io"]) }

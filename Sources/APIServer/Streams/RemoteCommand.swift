@@ -151,6 +151,8 @@ final class RemoteCommand: Sendable {
         }
         if isFinal { state.open.remove(stream) }
       case .reply(let stream, true), .reset(let stream, _): state.open.remove(stream)
+      // All has been said: kubelets end their connection so, and wait for the other side to close its streams.
+      case .goAway: return state
       default: continue
       }
     }
