@@ -66,6 +66,8 @@ extension ResourceReference {
   public static let clusterRoles = Self(
     "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced: false)
   public static let csiNodes = Self("storage.k8s.io", "v1", "csinodes", "CSINode", namespaced: false)
+  public static let csiDrivers = Self("storage.k8s.io", "v1", "csidrivers", "CSIDriver", namespaced: false)
+  public static let csiStorageCapacities = Self("storage.k8s.io", "v1", "csistoragecapacities", "CSIStorageCapacity")
   public static let storageClasses = Self("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced: false)
   public static let priorityClasses = Self(
     "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced: false)

@@ -19,6 +19,9 @@ struct HollowTask: Hashable {
       ?? Self.number(after: "exit", command) ?? (command == ["false"] ? 1 : 0)
     if let seconds = annotations[HollowRuntime.runSecondsAnnotation].flatMap({ Int64($0) }) {
       self.seconds = min(max(seconds, 0), Self.longest)
+    } else if command.first == "rm" {
+      // By which folders of volumes are removed.
+      seconds = Self.usualSeconds
     } else if request.isTask && !request.isInit {
       seconds = Self.number(after: "sleep", command) ?? Self.usualSeconds
     } else {

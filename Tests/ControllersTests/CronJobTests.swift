@@ -244,6 +244,8 @@ private func time(_ text: String) -> WallTime { WallTime(rfc3339: text)! }
   @Test func whatCannotBeReadIsSaid() {
     #expect(plan(cronJob(["schedule": "x"])).remarks.map(\.reason) == ["UnparseableSchedule"])
     #expect(plan(cronJob(["timeZone": "Nowhere/Atall"])).remarks.map(\.reason) == ["UnknownTimeZone"])
+    let old = plan(cronJob(["schedule": "TZ=UTC 0 * * * *"])).remarks
+    #expect(old.first?.reason == "UnsupportedSchedule" && old.first?.type == .warning)
   }
 
   @Test func timesOfTheRemarksAreWrittenAsInMails() {

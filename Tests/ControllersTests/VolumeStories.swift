@@ -228,10 +228,20 @@ import World
         try await plane.admin.delete(.pods, namespace: "default", name: name)
       }
       try await plane.admin.delete(.persistentVolumeClaims, namespace: "default", name: "data")
-      try await plane.world.eventually("claim and volume are gone", within: .seconds(120)) {
+      // Its folder goes first, cordoned as its node is.
+      let folder = "\(name)_default_data"
+      try await plane.world.eventually("a pod removes the folder", within: .seconds(120)) {
+        let helper = try await plane.admin.find(.pods, namespace: "kube-system", name: "helper-pod-delete-\(name)")
+        let spec = helper?["spec"] ?? .null
+        return spec["nodeName"].string == node
+          && spec["containers"][0]["command"] == ["rm", "-rf", .string("/volumes/\(folder)")]
+          && spec["volumes"][0]["hostPath"]["path"] == "/var/lib/trireme/volumes"
+      }
+      try await plane.world.eventually("claim, volume and helper are gone", within: .seconds(120)) {
         let volumes = try await plane.admin.list(.persistentVolumes).items
         let claim = try await plane.admin.find(.persistentVolumeClaims, namespace: "default", name: "data")
-        return volumes.isEmpty && claim == nil
+        let helpers = try await plane.pods(namespace: "kube-system")
+        return volumes.isEmpty && claim == nil && helpers.isEmpty
       }
     }
   }

@@ -200,4 +200,44 @@ private func text(_ plan: VolumePlan) -> String {
       }
     }
   }
+
+  @Test func aFolderIsRemovedBeforeItsVolumeAndOnlyIfItWasMadeForIt() throws {
+    let node = Node(json: Fixture.node("n7"))
+    let local = storageClass(
+      "local-path",
+      [
+        "provisioner": .string(LocalPathProvisioner.name), "parameters": ["path": "/data", "helperImage": "tools:1"],
+      ])
+    var json = try LocalPathProvisioner.volume(for: claim(["storageClassName": "local-path"]), local, node: node)
+    let now = WallTime(secondsSinceEpoch: 1_000_000)
+    func helper(_ phase: String, age: Int64) -> Pod {
+      var pod = Fixture.pod("helper-pod-delete-pvc-claim", node: "n7", namespace: "kube-system")
+      pod["metadata"]["creationTimestamp"] = .string((now + .seconds(-age)).rfc3339)
+      pod["status"] = ["phase": .string(phase)]
+      return Pod(json: pod)
+    }
+    func step(_ helper: Pod?, on node: Node?) -> String {
+      switch FolderCleaning(PersistentVolume(json: json), node: node, helper: helper, now: now) {
+      case .start(let pod):
+        "\(pod["spec"]["containers"][0]["image"].string ?? "") \(pod["spec"]["volumes"][0]["hostPath"]["path"].string ?? "")"
+      case .wait(let delay, let remark): "wait \(delay.components.seconds)\(remark == nil ? "" : " and tell")"
+      case .again: "again"
+      case .finished: "finished"
+      case .refuse(let remark): remark.message
+      }
+    }
+    #expect(step(nil, on: node) == "tools:1 /data")
+    #expect(step(helper("Pending", age: 20), on: node) == "wait 100")
+    #expect(step(helper("Pending", age: 500), on: node) == "wait 120 and tell")
+    #expect(step(helper("Failed", age: 10), on: node) == "wait 290 and tell")
+    #expect(step(helper("Failed", age: 300), on: node) == "again")
+    #expect(step(helper("Succeeded", age: 10), on: node) == "finished")
+    #expect(step(nil, on: nil) == "finished", "it went with its node")
+    for path in ["/etc", "/", "/pvc-claim_default_data", "data/pvc-claim_default_data", "/data/..", "/data/"] {
+      json["spec"]["hostPath"]["path"] = .string(path)
+      #expect(
+        step(nil, on: node)
+          == "failed to delete volume pvc-claim: \(path) is not a folder that was made for it")
+    }
+  }
 }

@@ -73,6 +73,8 @@ public struct PersistentVolume: APIObject {
   public var claim: ClaimReference?
   public var reclaimPolicy: String
   public var nodeAffinity: NodeSelector?
+  /// The folder of its node that it is; "" for others.
+  public var hostPath: String
   public var isCSI: Bool
   /// Of the CSI driver that attaches it; "" for others.
   public var driver: String
@@ -92,6 +94,7 @@ public struct PersistentVolume: APIObject {
     claim = ClaimReference(json: spec["claimRef"])
     reclaimPolicy = spec["persistentVolumeReclaimPolicy"].string ?? "Retain"
     nodeAffinity = NodeSelector(json: spec["nodeAffinity"]["required"])
+    hostPath = spec["hostPath"]["path"].string ?? ""
     isCSI = !spec["csi"].isNull
     driver = spec["csi"]["driver"].string ?? ""
     volumeHandle = spec["csi"]["volumeHandle"].string ?? ""
@@ -123,6 +126,43 @@ public struct CSINode: APIObject {
     for driver in json["spec"]["drivers"].elements {
       if let name = driver["name"].string, let count = driver["allocatable"]["count"].integer { limits[name] = count }
     }
+  }
+}
+
+/// What a CSI driver says of itself.
+public struct CSIDriver: APIObject {
+  public static let reference = ResourceReference.csiDrivers
+  public var metadata: ObjectMeta
+  /// It tells how much room there is; volumes are made only where there is enough.
+  public var tellsCapacity: Bool
+
+  public init(json: JSONValue) {
+    metadata = ObjectMeta(json: json["metadata"])
+    tellsCapacity = json["spec"]["storageCapacity"].bool ?? false
+  }
+}
+
+/// How much room there is for volumes of a class, and on which nodes these could be used.
+public struct CSIStorageCapacity: APIObject {
+  public static let reference = ResourceReference.csiStorageCapacities
+  public var metadata: ObjectMeta
+  public var className: String
+  /// Nil: on none.
+  public var nodeTopology: LabelSelector?
+  /// The largest volume that can be made; nil while nobody knows.
+  public var largestVolume: Quantity?
+
+  public init(json: JSONValue) {
+    metadata = ObjectMeta(json: json["metadata"])
+    className = json["storageClassName"].string ?? ""
+    nodeTopology = json["nodeTopology"].isNull ? nil : (try? LabelSelector(json["nodeTopology"])) ?? .nothing
+    let limit = json["maximumVolumeSize"].string ?? json["capacity"].string
+    largestVolume = limit.flatMap { Quantity($0) }
+  }
+
+  public func suffices(for size: Quantity, labels: [String: String]) -> Bool {
+    guard let nodeTopology, let largestVolume else { return false }
+    return largestVolume >= size && nodeTopology.matches(labels)
   }
 }
 

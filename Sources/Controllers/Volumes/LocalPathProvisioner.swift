@@ -1,6 +1,5 @@
 // Volumes that are folders of a node, made when a pod needs one: the storage that every cluster has without anything
-// installed. The kubelet makes the folder when the first pod mounts it; what is in it when the volume goes stays on the
-// node, where the node's administrator finds it by the name of the claim.
+// installed. The kubelet makes the folder when the first pod mounts it; when the volume goes, FolderCleaning has it removed.
 import Client
 import JSON
 
@@ -9,10 +8,17 @@ enum LocalPathProvisioner {
   /// The parameter of a class that says where its volumes lie, and where they lie without it.
   static let pathParameter = "path"
   static let defaultPath = "/var/lib/trireme/volumes"
+  /// The parameter that names the image of the pods that remove folders; it must have `rm`.
+  static let imageParameter = "helperImage"
 
   /// Why there can be no such volume.
   struct Refusal: Error, CustomStringConvertible {
     let description: String
+  }
+
+  /// A folder is called after its volume and the claim.
+  static func folderName(volume: String, _ claim: NamespacedName) -> String {
+    "\(volume)_\(claim.namespace)_\(claim.name)"
   }
 
   static func volumeName(_ claim: PersistentVolumeClaim) -> String { "pvc-\(claim.metadata.uid)" }
@@ -46,7 +52,7 @@ enum LocalPathProvisioner {
           "name": .string(claim.name), "uid": .string(claim.metadata.uid),
         ],
         "hostPath": [
-          "path": .string("\(parent)/\(name)_\(claim.namespace)_\(claim.name)"), "type": "DirectoryOrCreate",
+          "path": .string("\(parent)/\(folderName(volume: name, claim.key))"), "type": "DirectoryOrCreate",
         ],
         "nodeAffinity": [
           "required": [
@@ -61,6 +67,9 @@ enum LocalPathProvisioner {
         ],
       ],
     ]
+    if let image = storageClass.parameters[imageParameter] {
+      volume["metadata"]["annotations"][FolderCleaning.imageAnnotation] = .string(image)
+    }
     if !storageClass.mountOptions.isNull { volume["spec"]["mountOptions"] = storageClass.mountOptions }
     return volume
   }

@@ -23,6 +23,7 @@ public final class VolumeBinder: Controller {
     }
   }
 
+  private let world: any World
   private let client: APIClient
   private let recorder: EventRecorder
   private let logger: Logger
@@ -30,6 +31,7 @@ public final class VolumeBinder: Controller {
   private let queue: WorkQueue<Key>
 
   public init(context: ControllerContext, informers: SharedInformers) {
+    world = context.world
     client = context.client(Self.serviceAccount)
     recorder = EventRecorder(client: client, component: Self.component, logger: context.logger)
     logger = context.logger
@@ -75,7 +77,7 @@ public final class VolumeBinder: Controller {
 
   private func volumeChanged(_ event: InformerEvent<PersistentVolume>) {
     let volume = event.object
-    if case .deleted = event {} else { queue.add(.volume(volume.name)) }
+    queue.add(.volume(volume.name))
     enqueueClaims(PersistentVolumeClaim.useKey(volume: volume.name))
     if let claim = volume.claim {
       queue.add(.claim(claim.key))
@@ -91,6 +93,7 @@ public final class VolumeBinder: Controller {
 
   /// A claim that waits for its first pod tells which one it is.
   private func podChanged(_ event: InformerEvent<Pod>) {
+    if let volume = event.object.metadata.labels[FolderCleaning.volumeLabel] { queue.add(.volume(volume)) }
     guard case .added(let pod) = event, pod.spec.nodeName.isEmpty else { return }
     for name in pod.claimNames {
       let key = NamespacedName(namespace: pod.namespace, name: name)
@@ -280,7 +283,7 @@ public final class VolumeBinder: Controller {
   // MARK: Volumes
 
   private func syncVolume(_ name: String) async throws {
-    guard let volume = informers.volumes.get(name: name) else { return }
+    guard let volume = informers.volumes.get(name: name) else { return try await dismissHelper(of: name) }
     switch VolumePlan(volume, claim: try await claim(of: volume)) {
     case .phase(let phase): try await setVolumePhase(phase, of: volume)
     case .tell(let key): queue.add(.claim(key))
@@ -317,15 +320,43 @@ public final class VolumeBinder: Controller {
     switch reclaim {
     case .keep: return
     case .delete:
-      if volume.metadata.isBeingDeleted { return }
-      do {
-        try await client.delete(.persistentVolumes, name: volume.name, DeleteOptions(uid: volume.metadata.uid))
-      } catch let status as APIStatus where status.code == 404 || status.code == 409 { return }
+      if !volume.metadata.isBeingDeleted { try await clean(volume) }
     case .fail(let remark):
       guard volume.phase != "Failed" else { return }
       try await setVolumePhase("Failed", of: volume, message: remark.message)
       report(remark, .init(volume))
     }
+  }
+
+  /// Has the folder removed, then the volume; the helper that did it goes when the volume has gone.
+  private func clean(_ volume: PersistentVolume) async throws {
+    let node = informers.nodes.all.first { volume.isReachable(from: $0.name, labels: $0.metadata.labels) }
+    let helper = informers.pods.get(FolderCleaning.helperKey(volume.name))
+    switch FolderCleaning(volume, node: node, helper: helper, now: world.wallClock) {
+    case .start(let pod):
+      do {
+        try await client.create(.pods, namespace: FolderCleaning.namespace, pod)
+      } catch let status as APIStatus where status.reason == "AlreadyExists" { return }
+    case .wait(let delay, let remark):
+      if let remark { report(remark, .init(volume)) }
+      queue.add(.volume(volume.name), after: delay + .milliseconds(1))
+    case .again: try await dismissHelper(of: volume.name)
+    case .refuse(let remark): report(remark, .init(volume))
+    case .finished:
+      do {
+        try await client.delete(.persistentVolumes, name: volume.name, DeleteOptions(uid: volume.metadata.uid))
+      } catch let status as APIStatus where status.code == 404 || status.code == 409 { return }
+    }
+  }
+
+  private func dismissHelper(of volume: String) async throws {
+    let key = FolderCleaning.helperKey(volume)
+    guard let helper = informers.pods.get(key), !helper.metadata.isBeingDeleted,
+      helper.metadata.labels[FolderCleaning.volumeLabel] == volume
+    else { return }
+    do {
+      try await client.delete(.pods, namespace: key.namespace, name: key.name, DeleteOptions(uid: helper.metadata.uid))
+    } catch let status as APIStatus where status.code == 404 || status.code == 409 { return }
   }
 
   private func setVolumePhase(_ phase: String, of volume: PersistentVolume, message: String = "") async throws {
