@@ -21,6 +21,8 @@ enum Refusal: Hashable, Sendable {
   case othersAntiAffinity
   case volumeNodeAffinity
   case volumesNotFound
+  /// A volume could be made there, were there room for it.
+  case notEnoughStorage
   case diskConflict
   case claimInUse
   case volumeCount
@@ -49,6 +51,7 @@ enum Refusal: Hashable, Sendable {
     case .claimInUse: "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
     case .volumeCount: "node(s) exceed max volume count"
     case .volumeZone: "node(s) had no available volume zone"
+    case .notEnoughStorage: "node(s) did not have enough free storage"
     case .volumesNotFound: "node(s) didn't find available persistent volumes to bind"
     }
   }
@@ -63,7 +66,7 @@ enum Refusal: Hashable, Sendable {
     case .extender(_, let isResolvable): isResolvable
     case .unschedulable, .otherNodeRequested, .untolerated, .nodeAffinity, .enforcedAffinity, .topologyLabelMissing,
       .podAffinity,
-      .volumeNodeAffinity, .volumesNotFound, .volumeZone:
+      .volumeNodeAffinity, .volumesNotFound, .notEnoughStorage, .volumeZone:
       false
     }
   }
@@ -72,7 +75,7 @@ enum Refusal: Hashable, Sendable {
   var cures: ClusterChange {
     switch self {
     case .podAffinity, .topologySpread: [.nodes, .podPlaced, .podRemoved]
-    case .volumeNodeAffinity, .volumesNotFound, .volumeZone: [.nodes, .volumes]
+    case .volumeNodeAffinity, .volumesNotFound, .notEnoughStorage, .volumeZone: [.nodes, .volumes]
     case .claimInUse, .volumeCount: [.nodes, .podRemoved, .volumes]
     // Nobody knows what an extender waits for.
     case .extender: [.nodes, .podPlaced, .podRemoved, .volumes]

@@ -42,6 +42,7 @@ public final class Scheduler: Sendable {
   private let services: Informer<Service>
   private let replicaSets: Informer<ReplicaSet>
   private let replicationControllers: Informer<ReplicationController>
+  private let statefulSets: Informer<StatefulSet>
   private let namespaces: Informer<Namespace>
   let budgets: Informer<PodDisruptionBudget>
   let storage: StorageInformers
@@ -85,6 +86,7 @@ public final class Scheduler: Sendable {
       client: client, indexers: ["namespace": { [$0.metadata.namespace] }], logger: logger)
     replicaSets = Informer(client: client, logger: logger)
     replicationControllers = Informer(client: client, logger: logger)
+    statefulSets = Informer(client: client, logger: logger)
     namespaces = Informer(client: client, logger: logger)
     budgets = Informer(client: client, logger: logger)
     storage = StorageInformers(client: client, logger: logger)
@@ -98,8 +100,8 @@ public final class Scheduler: Sendable {
   /// Schedules until the task is cancelled.
   public func run() async {
     var others: [any Followed] = [
-      nodes, services, replicaSets, replicationControllers, namespaces, budgets, storage.claims, storage.volumes,
-      storage.classes, storage.nodes,
+      nodes, services, replicaSets, replicationControllers, statefulSets, namespaces, budgets, storage.claims,
+      storage.volumes, storage.classes, storage.nodes, storage.drivers, storage.capacities,
     ]
     if let nodes = extenders?.nodes { others.append(nodes) }
     for informer in others { informer.start() }
@@ -360,6 +362,7 @@ public final class Scheduler: Sendable {
       switch owner.kind {
       case "ReplicaSet": requirements += replicaSets.get(key)?.selector.requirements ?? []
       case "ReplicationController": requirements += replicationControllers.get(key)?.selector.requirements ?? []
+      case "StatefulSet": requirements += statefulSets.get(key)?.selector.requirements ?? []
       default: break
       }
     }

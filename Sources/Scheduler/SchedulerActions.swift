@@ -34,13 +34,16 @@ extension Scheduler {
         if status.code != 409 {
           metrics?.attempted(pod.spec.schedulerName, "error", took: world.now - start)
           forget(entry, tryingAgain: status.code != 404)
+          if status.code != 404 {
+            let message = "binding rejected: running Bind plugin \"DefaultBinder\": \(status.message)"
+            await report(pod, message, reason: "SchedulerError", nomination: nil)
+          }
           break
         }
         if await settleConflict(of: entry) { break }
       } catch let failure as ExtenderFailure {
         forget(entry, tryingAgain: true)
-        recorder(of: pod)?.record(
-          .init(pod), .warning, reason: "FailedScheduling", message: "binding rejected: \(failure)")
+        await report(pod, "binding rejected: \(failure)", reason: "SchedulerError", nomination: nil)
         break
       } catch {
         logger.debug("binding \(pod.key) to \(node): \(error)")

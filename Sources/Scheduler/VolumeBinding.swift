@@ -15,18 +15,26 @@ final class StorageInformers: VolumeKnowledge, Sendable {
   let volumes: Informer<PersistentVolume>
   let classes: Informer<StorageClass>
   let nodes: Informer<CSINode>
+  let drivers: Informer<CSIDriver>
+  let capacities: Informer<CSIStorageCapacity>
 
   init(client: APIClient, logger: Logger) {
     claims = Informer(client: client, logger: logger)
     volumes = Informer(client: client, indexers: [Self.use: { $0.useKeys }], logger: logger)
     classes = Informer(client: client, logger: logger)
     nodes = Informer(client: client, logger: logger)
+    drivers = Informer(client: client, logger: logger)
+    capacities = Informer(client: client, indexers: [Self.use: { [$0.className] }], logger: logger)
   }
 
   func claim(_ key: NamespacedName) -> PersistentVolumeClaim? { claims.get(key) }
   func volume(_ name: String) -> PersistentVolume? { volumes.get(name: name) }
   func storageClass(_ name: String) -> StorageClass? { classes.get(name: name) }
   func volumeLimits(node: String) -> [String: Int64] { nodes.get(name: node)?.limits ?? [:] }
+  func capacities(of storageClass: StorageClass) -> [CSIStorageCapacity]? {
+    guard drivers.get(name: storageClass.provisioner)?.tellsCapacity == true else { return nil }
+    return capacities.objects(index: Self.use, value: storageClass.name)
+  }
   func candidates(for claim: PersistentVolumeClaim) -> [PersistentVolume] {
     [PersistentVolume.useKey(claim: claim.key), PersistentVolume.useKey(class: claim.className ?? "")]
       .flatMap { volumes.objects(index: Self.use, value: $0) }
@@ -54,6 +62,8 @@ extension Scheduler {
     storage.volumes.onEvent { [weak self] event in self?.volumeChanged(event) }
     storage.classes.onEvent { [weak self] _ in self?.storageChanged() }
     storage.nodes.onEvent { [weak self] _ in self?.storageChanged() }
+    storage.drivers.onEvent { [weak self] _ in self?.storageChanged() }
+    storage.capacities.onEvent { [weak self] _ in self?.storageChanged() }
   }
 
   private func claimChanged(_ event: InformerEvent<PersistentVolumeClaim>) {
@@ -113,9 +123,8 @@ extension Scheduler {
       return true
     }
     if isStillWanted {
-      recorder(of: pod)?.record(
-        .init(pod), .warning, reason: "FailedScheduling",
-        message: "running PreBind plugin \"VolumeBinding\": \(failure)")
+      await report(
+        pod, "running PreBind plugin \"VolumeBinding\": \(failure)", reason: "SchedulerError", nomination: nil)
     }
     schedulePending()
   }

@@ -12,6 +12,8 @@ protocol VolumeKnowledge: Sendable {
   func storageClass(_ name: String) -> StorageClass?
   /// How many volumes a driver can attach to a node; nil where nobody says.
   func volumeLimits(node: String) -> [String: Int64]
+  /// Where there is room for volumes of a class; nil where its provisioner does not tell.
+  func capacities(of storageClass: StorageClass) -> [CSIStorageCapacity]?
 }
 
 /// What is to be done about a pod's claims before it can be bound to its node.
@@ -29,6 +31,13 @@ struct VolumeNeeds: Sendable {
     var claim: PersistentVolumeClaim
     var candidates: [PersistentVolume]
     var storageClass: StorageClass
+    var capacities: [CSIStorageCapacity]?
+
+    /// Whether there is room for a volume of the claim where the node could use it.
+    func hasRoom(_ labels: [String: String]) -> Bool {
+      guard let capacities, claim.requested > .zero else { return true }
+      return capacities.contains { $0.suffices(for: claim.requested, labels: labels) }
+    }
   }
 
   /// Why no node will do, whichever it is.
@@ -95,7 +104,9 @@ struct VolumeNeeds: Sendable {
       storageClass.waitsForConsumer
     {
       unbound.append(
-        Unbound(claim: claim, candidates: knowledge.candidates(for: claim), storageClass: storageClass))
+        Unbound(
+          claim: claim, candidates: knowledge.candidates(for: claim), storageClass: storageClass,
+          capacities: knowledge.capacities(of: storageClass)))
     } else {
       obstacle = "pod has unbound immediate PersistentVolumeClaims"
     }
@@ -106,7 +117,12 @@ struct VolumeNeeds: Sendable {
     if profile.has(.nodeVolumeLimits, at: .filter), exceedsLimits(of: node.name, pods) { return .volumeCount }
     if profile.has(.volumeBinding, at: .filter) {
       if !bound.allSatisfy({ $0.isReachable(from: node.name, labels: node.labels) }) { return .volumeNodeAffinity }
-      if !unbound.isEmpty, choice(node.name, node.labels) == nil { return .volumesNotFound }
+      if !unbound.isEmpty {
+        guard let choice = choice(node.name, node.labels) else { return .volumesNotFound }
+        // Of what is being made already nobody asks whether there is room.
+        let new = Set(choice.toProvision.filter { $0.selectedNode == nil }.map(\.key))
+        if !unbound.allSatisfy({ !new.contains($0.claim.key) || $0.hasRoom(node.labels) }) { return .notEnoughStorage }
+      }
     }
     return profile.has(.volumeZone, at: .filter) && !bound.allSatisfy({ $0.isInZone(of: node.labels) })
       ? .volumeZone : nil

@@ -232,6 +232,36 @@ import World
         == "0/1 nodes are available: 1 Insufficient cpu.")
   }
 
+  @Test func anAffinityThatCannotBeMeantIsRefused() {
+    func problem(_ affinity: String) -> String {
+      self.problem(
+        "profiles:\n- pluginConfig:\n  - name: NodeAffinity\n    args: {addedAffinity: {\(affinity)}}\n")
+    }
+    let required = "requiredDuringSchedulingIgnoredDuringExecution"
+    let path = "profiles[0].pluginConfig[0].addedAffinity.\(required).nodeSelectorTerms[0]"
+    func term(_ term: String) -> String { problem("\(required): {nodeSelectorTerms: [{\(term)}]}") }
+    #expect(term("matchExpressions: [{key: pool, operator: In, values: [batch]}]") == "none")
+    #expect(
+      term("matchExpressions: [{key: pool, operator: Is, values: [batch]}]").contains(
+        "addedAffinity.\(required).nodeSelectorTerms[0].matchExpressions[0].operator: Unsupported value: \"Is\": "
+          + "supported values: \"In\", \"NotIn\""), "\(path)")
+    #expect(
+      term("matchExpressions: [{key: pool, operator: In}]").contains(
+        ".values: Invalid value: []string{}: for 'in', 'notin' operators, values set can't be empty"))
+    #expect(term("matchExpressions: [{key: -, operator: Exists}]").contains("matchExpressions[0].key: Invalid value"))
+    #expect(
+      term("matchExpressions: [{key: n, operator: Gt, values: [x]}]").contains("the value must be an integer"))
+    #expect(
+      term("matchFields: [{key: metadata.name, operator: In, values: [a, b]}]").contains("must have one element"))
+    #expect(term("matchFields: [{key: metadata.name, operator: Exists}]").contains("matchFields[0].operator"))
+    let preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+    func preference(_ weight: Int) -> String {
+      problem("\(preferred): [{weight: \(weight), preference: {matchExpressions: [{key: a, operator: Is}]}}]")
+    }
+    #expect(preference(1).contains("addedAffinity.\(preferred)[0].matchExpressions[0].operator"))
+    #expect(preference(0) == "none", "what weighs nothing is not looked at")
+  }
+
   @Test func argumentsOfFiltersHold() throws {
     let enforced = try profile(
       """

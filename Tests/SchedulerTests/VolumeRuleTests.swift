@@ -12,11 +12,14 @@ private struct Storage: VolumeKnowledge {
   var claims: [String: PersistentVolumeClaim] = [:]
   var volumes: [String: PersistentVolume] = [:]
   var limits: [String: [String: Int64]] = [:]
+  var classes: [String: StorageClass] = [:]
+  var room: [CSIStorageCapacity]?
 
   func claim(_ key: NamespacedName) -> PersistentVolumeClaim? { claims[key.name] }
   func volume(_ name: String) -> PersistentVolume? { volumes[name] }
   func candidates(for claim: PersistentVolumeClaim) -> [PersistentVolume] { [] }
-  func storageClass(_ name: String) -> StorageClass? { nil }
+  func storageClass(_ name: String) -> StorageClass? { classes[name] }
+  func capacities(of storageClass: StorageClass) -> [CSIStorageCapacity]? { room }
   func volumeLimits(node: String) -> [String: Int64] { limits[node] ?? [:] }
 
   /// A claim bound to a volume of its name.
@@ -100,6 +103,67 @@ private struct Storage: VolumeKnowledge {
     #expect(decide(pod("p", claims: ["v3"], priority: 1), &nodes, storage) == "room on a of x")
     storage.limits = [:]
     #expect(decide(pod("p", claims: ["v3"]), &nodes, storage) == "a")
+  }
+
+  @Test func volumesAreMadeWhereThereIsRoomForThem() {
+    var storage = Storage()
+    storage.classes["disks"] = StorageClass(json: [
+      "metadata": ["name": "disks"], "provisioner": "disks.io", "volumeBindingMode": "WaitForFirstConsumer",
+    ])
+    storage.claims["data"] = PersistentVolumeClaim(json: [
+      "metadata": ["name": "data", "namespace": "default"],
+      "spec": ["storageClassName": "disks", "resources": ["requests": ["storage": "5Gi"]]],
+      "status": ["phase": "Pending"],
+    ])
+    func room(_ node: String, _ capacity: String, largest: String? = nil) -> CSIStorageCapacity {
+      var json: JSONValue = [
+        "storageClassName": "disks", "capacity": .string(capacity),
+        "nodeTopology": ["matchLabels": ["kubernetes.io/hostname": .string(node)]],
+      ]
+      if let largest { json["maximumVolumeSize"] = .string(largest) }
+      return CSIStorageCapacity(json: json)
+    }
+    var nodes = snapshot(Fixture.node("a"), Fixture.node("b"))
+    storage.room = [room("a", "4Gi"), room("b", "5Gi")]
+    for _ in 0..<8 { #expect(decide(pod("p", claims: ["data"]), &nodes, storage) == "b") }
+    // In pieces too small for it there is no room.
+    storage.room = [room("a", "4Gi"), room("b", "100Gi", largest: "2Gi")]
+    #expect(
+      decide(pod("p", claims: ["data"]), &nodes, storage)
+        == "0/2 nodes are available: 2 node(s) did not have enough free storage.")
+    storage.room = []
+    #expect(decide(pod("p", claims: ["data"]), &nodes, storage).contains("2 node(s) did not have enough free storage"))
+    // A driver that does not tell is believed to have room.
+    storage.room = nil
+    #expect(["a", "b"].contains(decide(pod("p", claims: ["data"]), &nodes, storage)))
+  }
+
+  @Test func roomForAPodIsMadeWhereItsVolumeIs() {
+    var storage = Storage()
+    storage.bind("data")
+    storage.volumes["data"] = PersistentVolume(json: [
+      "metadata": ["name": "data"],
+      "spec": [
+        "local": ["path": "/disk"],
+        "nodeAffinity": [
+          "required": [
+            "nodeSelectorTerms": [
+              ["matchExpressions": [["key": "kubernetes.io/hostname", "operator": "In", "values": ["b"]]]]
+            ]
+          ]
+        ],
+      ],
+    ])
+    var nodes = snapshot(Fixture.node("a", pods: "1"), Fixture.node("b", pods: "1"))
+    // Whoever is less important there has to go, though others elsewhere are less important still.
+    nodes.place(PlacedPod(pod("cheap")), on: "a")
+    nodes.place(PlacedPod(pod("holder", priority: 5)), on: "b")
+    #expect(decide(pod("p", claims: ["data"], priority: 10), &nodes, storage) == "room on b of holder")
+    #expect(
+      decide(pod("p", claims: ["data"], priority: 5), &nodes, storage)
+        == "0/2 nodes are available: 2 Too many pods.")
+    // It was a thought: all stand where they stood.
+    #expect(nodes.nodes.map(\.pods.count) == [1, 1])
   }
 
   @Test func aClaimForOnePodIsGivenOnce() {

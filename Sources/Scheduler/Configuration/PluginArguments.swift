@@ -53,6 +53,7 @@ enum PluginArguments {
     case .interPodAffinity:
       checkRange(json["hardPodAffinityWeight"], 0...100, "\(path).hardPodAffinityWeight", &checks)
     case .podTopologySpread: checkSpread(json, path, &checks)
+    case .nodeAffinity: NodeAffinityChecks.check(json["addedAffinity"], "\(path).addedAffinity", &checks)
     case .defaultPreemption:
       let (percent, absolute) = ("\(path).minCandidateNodesPercentage", "\(path).minCandidateNodesAbsolute")
       checkRange(json["minCandidateNodesPercentage"], 0...100, percent, &checks)
