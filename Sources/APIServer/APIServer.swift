@@ -232,6 +232,12 @@ public final class APIServer: HTTPHandler {
 
   /// A Status in the encoding the client accepts, JSON when in doubt.
   static func errorResponse(_ status: APIStatus, _ request: HTTPRequest) -> HTTPResponse {
+    guard !status.isPlainText else {
+      return HTTPResponse(
+        status: status.code,
+        headers: ["content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"],
+        body: .bytes(Array("\(status.message)\n".utf8)))
+    }
     var response = HTTPResponse(
       status: status.code, headers: ["content-type": MediaType.json.rawValue], body: .bytes(status.json.bytes))
     if let seconds = status.retryAfterSeconds { response.headers["retry-after"] = String(seconds) }

@@ -17,7 +17,9 @@ extension APIServer {
     for _ in 0..<Self.definitionRetries {
       guard let kind = try await kind(for: info) else {
         // An APIService that has not come as far as this server.
-        guard let api = try await aggregatedAPI(path.segments, isNewest: true) else { throw .unknownResource }
+        guard let api = try await aggregatedAPI(path.segments, isNewest: true) else {
+          throw notFound(path.segments)
+        }
         return await proxy(http, to: api, path, info, user, world)
       }
       guard let custom = kind.custom else { return try await route(http, path, info, user, world, kind) }
@@ -80,15 +82,18 @@ extension APIServer {
     guard request.kind.isNamespaced, info.namespace.isEmpty else { return }
     switch info.verb {
     case "list", "watch": return
-    case "create": throw .badRequest("an empty namespace may not be set during creation")
-    case "deletecollection": throw .methodNotAllowed
+    // The path is there for lists, where there are lists.
+    case "create", "deletecollection":
+      throw request.kind.verbs.contains(.list) ? .methodNotAllowed : .unknownResource
     default: throw .unknownResource
     }
   }
 
   private func routeSubresource(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
     let info = request.info
-    guard let subresource = request.kind.subresource(info.subresource) else { throw .unknownResource }
+    guard let subresource = request.kind.subresource(info.subresource) else {
+      throw request.kind.custom == nil ? .unknownResource : .notFound(request.resource, request.name)
+    }
     let isProxy = subresource.name == "proxy"
     guard info.rest.isEmpty || isProxy else { throw .unknownResource }
     if request.kind.isNamespaced, info.namespace.isEmpty { throw .unknownResource }

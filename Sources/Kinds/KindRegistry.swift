@@ -18,7 +18,7 @@ public struct KindRegistry: Sendable {
     public internal(set) var versions: [Version]
     public var preferredVersion: String { versions.first?.version ?? "" }
     /// Built-in groups keep their places before all others (spec/3 §3.1).
-    let isBuiltIn: Bool
+    public let isBuiltIn: Bool
   }
 
   private struct ResourceKey: Hashable {

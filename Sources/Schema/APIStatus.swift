@@ -26,6 +26,10 @@ public struct APIStatus: Error, Sendable {
   public var retryAfterSeconds: Int?
   /// `metadata.continue` of a 410: a token to go on with, inconsistently.
   public var continueToken = ""
+  /// The details are told even if there is nothing in them: what the reference's router answers has `details: {}`.
+  public var hasDetails = false
+  /// Answered as text, not as a Status.
+  public var isPlainText = false
 
   public init(code: Int, reason: String, message: String) {
     self.code = code
@@ -39,11 +43,24 @@ public struct APIStatus: Error, Sendable {
   public static func notFound(_ resource: GroupResource, _ name: String) -> Self {
     Self(code: 404, reason: "NotFound", message: "\(resource) \"\(name)\" not found").about(resource, name)
   }
-  /// No such path, group, version or resource.
-  public static let unknownResource = Self(
+  /// No such path in a group version that the server has.
+  public static let unknownResource = generic(
     code: 404, reason: "NotFound", message: "the server could not find the requested resource")
-  public static let methodNotAllowed = Self(
+  /// No such path: it leads to nothing that the server has. Clients make an `unknownResource` of it.
+  public static let unknownPath = {
+    var status = Self(code: 404, reason: "NotFound", message: "404 page not found")
+    status.isPlainText = true
+    return status
+  }()
+  public static let methodNotAllowed = generic(
     code: 405, reason: "MethodNotAllowed", message: "the server does not allow this method on the requested resource")
+
+  /// What is refused before anything is known of an object.
+  public static func generic(code: Int, reason: String, message: String) -> Self {
+    var status = Self(code: code, reason: reason, message: message)
+    status.hasDetails = true
+    return status
+  }
 
   public static func alreadyExists(_ resource: GroupResource, _ name: String) -> Self {
     Self(code: 409, reason: "AlreadyExists", message: "\(resource) \"\(name)\" already exists").about(resource, name)
@@ -135,7 +152,7 @@ public struct APIStatus: Error, Sendable {
 
   /// The Status object.
   public var json: JSONValue {
-    var details: JSONValue = .null
+    var details: JSONValue = hasDetails ? [:] : .null
     if !name.isEmpty { details["name"] = .string(name) }
     if !group.isEmpty { details["group"] = .string(group) }
     if !kind.isEmpty { details["kind"] = .string(kind) }

@@ -320,7 +320,8 @@ import Testing
     #expect(try await cluster.patch("\(cronTabs)/a/scale", ["spec": ["replicas": 50]]).status == 422)
     // A kind without them has neither.
     try await cluster.define(definition(plural: "plains", kind: "Plain"))
-    #expect(try await cluster.get("/apis/stable.example.com/v1/namespaces/default/plains/a/status").status == 404)
+    let none = try await cluster.get("/apis/stable.example.com/v1/namespaces/default/plains/a/status")
+    #expect(none.status == 404 && none.message == #"plains.stable.example.com "a" not found"#)
   }
 
   @Test func tablesHaveTheColumnsOfTheDefinition() async throws {

@@ -18,12 +18,55 @@ import Testing
   @Test func anUnknownResourceIsNotFoundInOtherWords() async throws {
     let server = TestServer()
     for path in [
-      "/api/v1/namespaces/default/unicorns", "/apis/apps/v9/namespaces/default/deployments", "/apis/no.such/v1/things",
-      "/api/v1/namespaces/default/nodes/n", "/nothing/here", "/api/v1/pods/one",
+      "/api/v1/namespaces/default/unicorns", "/apis/apps/v9/namespaces/default/deployments", "/apis/apps/v9",
+      "/api/v1/namespaces/default/nodes/n", "/api/v2", "/api/v1/pods/one",
     ] {
       let reply = try await server.get(path)
       #expect(reply.status == 404, "\(path)")
-      #expect(reply.message == "the server could not find the requested resource", "\(path)")
+      #expect(
+        reply.json == [
+          "kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Failure",
+          "message": "the server could not find the requested resource", "reason": "NotFound", "details": [:],
+          "code": 404,
+        ], "\(path)")
+    }
+  }
+
+  @Test func aPathThatLeadsNowhereIsNotFoundAsText() async throws {
+    let server = TestServer()
+    for path in [
+      "/nothing/here", "/apis/no.such", "/apis/no.such/v1", "/apis/no.such/v1/things",
+      "/apis/no.such/v1/namespaces/default/things/one", "/openapi/v4", "/openapi/v3/apis/no.such/v1",
+    ] {
+      let reply = try await server.get(path)
+      #expect(reply.status == 404, "\(path)")
+      #expect(reply.text == "404 page not found\n", "\(path)")
+      #expect(reply.headers["content-type"] == "text/plain; charset=utf-8", "\(path)")
+    }
+    #expect(try await server.post("/apis/no.such/v1/namespaces/default/things", [:]).text == "404 page not found\n")
+  }
+
+  @Test func numbersAndTokensThatAreNoneAreToldInTheWordsOfTheirParsers() async throws {
+    let server = TestServer()
+    let number = #"resourceVersion: Invalid value: "abc": strconv.ParseUint: parsing "abc": invalid syntax"#
+    let large = "99999999999999999999999"
+    let range =
+      #"resourceVersion: Invalid value: "\#(large)": strconv.ParseUint: parsing "\#(large)": value out of range"#
+    let token = "invalid continue token: continue key is not valid: "
+    for (query, message) in [
+      ("resourceVersion=abc", number), ("resourceVersion=\(large)", range),
+      ("continue=x", token + "illegal base64 data at input byte 0"),
+      ("continue=ab.c", token + "illegal base64 data at input byte 2"),
+      ("continue=eHh4", token + "invalid character 'x' looking for beginning of value"),
+      ("continue=e30", token + "server does not recognize this encoded version \"\""),
+      (
+        "continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MX0",
+        token + "encoded start key empty (version meta.k8s.io/v1)"
+      ),
+    ] {
+      let reply = try await server.get("\(configMaps)?\(query)")
+      #expect(reply.status == 400 && reply.reason == "BadRequest")
+      #expect(reply.message == message)
     }
   }
 
@@ -32,12 +75,15 @@ import Testing
     for (method, path) in [
       ("DELETE", "/api/v1/namespaces"), ("POST", "\(configMaps)/one"), ("PUT", configMaps), ("PATCH", configMaps),
       ("GET", "/apis/authentication.k8s.io/v1/tokenreviews"), ("POST", "/api/v1/namespaces/default/pods/p/status"),
-      ("DELETE", "/api/v1/pods"), ("POST", "/version"),
+      ("DELETE", "/api/v1/pods"), ("POST", "/version"), ("POST", "/api/v1/pods"), ("PUT", "/api/v1/pods"),
     ] {
       let reply = try await server.send(method, path, configMap("one"))
       #expect(reply.status == 405, "\(method) \(path)")
       #expect(reply.reason == "MethodNotAllowed")
+      #expect(reply.json["details"] == [:])
     }
+    // Kinds that cannot be listed have no path beside their namespaces'.
+    #expect(try await server.post("/apis/authorization.k8s.io/v1/localsubjectaccessreviews", [:]).status == 404)
   }
 
   @Test func aHeadHasNoBody() async throws {

@@ -61,6 +61,55 @@ import Testing
     let server = TestServer()
     let reply = try await server.post(Self.services, service("h") { $0["spec"]["clusterIP"] = "None" })
     #expect(reply.json["spec"]["clusterIP"] == "None")
+    #expect(reply.json["spec"]["ipFamilies"] == ["IPv4"])
+    #expect(reply.json["spec"]["ipFamilyPolicy"] == "SingleStack")
+    // Whoever keeps its endpoints may have both families.
+    let foreign = try await server.post(
+      Self.services,
+      service("f") {
+        $0["spec"]["clusterIP"] = "None"
+        $0["spec"]["selector"] = .null
+      })
+    #expect(foreign.json["spec"]["ipFamilies"] == ["IPv4", "IPv6"])
+    #expect(foreign.json["spec"]["ipFamilyPolicy"] == "RequireDualStack")
+    let label: JSONValue = ["metadata": ["labels": ["a": "b"]]]
+    for name in ["h", "f"] { #expect(try await server.patch("\(Self.services)/\(name)", label).status == 200) }
+  }
+
+  @Test func familiesThatTheClusterLacksAreRefused() async throws {
+    let server = TestServer()
+    func causes(_ edit: (inout JSONValue) -> Void) async throws -> [String] {
+      let reply = try await server.post(Self.services, service("a", edit))
+      #expect(reply.status == 422)
+      return reply.json["details"]["causes"].elements.map {
+        "\($0["field"].string ?? ""): \($0["message"].string ?? "")"
+      }
+    }
+    #expect(
+      try await causes { $0["spec"]["ipFamilies"] = ["IPv6"] } == [
+        #"spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster"#
+      ])
+    #expect(
+      try await causes {
+        $0["spec"]["ipFamilies"] = ["IPv4", "IPv6"]
+        $0["spec"]["ipFamilyPolicy"] = "RequireDualStack"
+      } == [
+        "spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services",
+        #"spec.ipFamilies[1]: Invalid value: "IPv6": not configured on this cluster"#,
+      ])
+    #expect(
+      try await causes { $0["spec"]["ipFamilies"] = ["IPv4", "IPv6"] } == [
+        "spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when "
+          + "multiple IP families are specified"
+      ])
+    #expect(
+      try await causes { $0["spec"]["clusterIP"] = "fd00::1" } == [
+        #"spec.clusterIPs[0]: Invalid value: []string{"fd00::1"}: IPv6 is not configured on this cluster"#
+      ])
+    let preferring = try await server.post(
+      Self.services, service("a") { $0["spec"]["ipFamilyPolicy"] = "PreferDualStack" })
+    #expect(preferring.status == 201)
+    #expect(preferring.json["spec"]["ipFamilies"] == ["IPv4"])
   }
 
   @Test func nodePortsAreAllocatedAndReleased() async throws {

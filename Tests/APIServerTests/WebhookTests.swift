@@ -58,6 +58,43 @@ private func webhook(_ name: String, _ change: JSONValue = [:], resources: JSONV
     }
   }
 
+  @Test func whatBecameOfWebhooksIsCountedUnderTheNamesOfTheReference() async throws {
+    let hook = FakeWebhook { request in
+      switch request["object"]["metadata"]["name"].string {
+      case "refused": ["allowed": false, "status": ["code": 403, "message": "no"]]
+      case "lost": ["hang": true]
+      default: ["allowed": true]
+      }
+    }
+    let caller = WebhookCaller(transport: hook) { testLoop.randomBits() }
+    let cluster = TestServer {
+      $0.admission = Admission(validating: [ValidatingWebhooks(caller)], webhooks: MutatingWebhooks(caller))
+      $0.webhooks = caller
+    }
+    let made = try await cluster.post(
+      "\(Self.group)/validatingwebhookconfigurations",
+      [
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": ["name": "w"],
+        "webhooks": [webhook("check.example.com"), webhook("open.example.com", ["failurePolicy": "Ignore"])],
+      ])
+    try #require(made.status == 201, "\(made.text)")
+    for name in ["good", "refused", "lost"] { try await cluster.post(configMaps, configMap(name)) }
+    let metrics = try await cluster.get("/metrics").text
+    let check = #"{name="check.example.com",type="validating",operation="CREATE""#
+    for line in [
+      "apiserver_admission_webhook_request_total\(check),code=\"200\",rejected=\"false\"} 1",
+      "apiserver_admission_webhook_request_total\(check),code=\"403\",rejected=\"true\"} 1",
+      "apiserver_admission_webhook_request_total\(check),code=\"503\",rejected=\"true\"} 1",
+      "apiserver_admission_webhook_rejection_count\(check),error_type=\"no_error\",rejection_code=\"403\"} 1",
+      "apiserver_admission_webhook_rejection_count\(check),error_type=\"calling_webhook_error\",rejection_code=\"503\"} 1",
+      "apiserver_admission_webhook_fail_open_count{name=\"open.example.com\",type=\"validating\"} 1",
+      "apiserver_admission_webhook_admission_duration_seconds_count\(check),rejected=\"true\"} 2",
+    ] {
+      #expect(metrics.contains(line + "\n"), "\(line)")
+    }
+  }
+
   private func configure(_ cluster: TestServer, _ kind: String, _ name: String, _ webhooks: [JSONValue]) async throws {
     let reply = try await cluster.post(
       "\(Self.group)/\(kind.lowercased())webhookconfigurations",

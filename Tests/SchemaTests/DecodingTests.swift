@@ -5,15 +5,15 @@ import Testing
 @Suite("A body becomes an object of its kind")
 struct DecodingTests {
   private func decode(
-    _ text: String, contentType: String? = nil, _ validation: FieldValidation = .strict
+    _ text: String, contentType: String? = nil, _ validation: FieldValidation = .strict, registered: Bool = false
   ) throws(APIStatus) -> BodyDecoder.Decoded {
     try BodyDecoder.decode(
       Array(text.utf8), contentType: contentType, expected: Fixture.kind, structure: Fixture.deployment,
-      validation: validation)
+      validation: validation, isRegistered: { _ in registered })
   }
-  private func message(_ text: String, _ validation: FieldValidation = .strict) -> String {
+  private func message(_ text: String, _ validation: FieldValidation = .strict, registered: Bool = false) -> String {
     do throws(APIStatus) {
-      _ = try decode(text, validation)
+      _ = try decode(text, validation, registered: registered)
       return "no error"
     } catch {
       #expect(error.code == 400 && error.reason == "BadRequest")
@@ -110,12 +110,21 @@ struct DecodingTests {
   @Test("bodies that are no object of the kind are refused")
   func otherBodies() {
     #expect(
-      message(#"{"kind":"Pod","apiVersion":"v1"}"#)
-        == "Pod in version \"v1\" cannot be handled as a Deployment: converting (v1.Pod) to (v1.Deployment): unknown conversion"
+      message(#"{"kind":"Pod","apiVersion":"v1"}"#, registered: true)
+        == "Pod in version \"v1\" cannot be handled as a Deployment: converting (v1.Pod) to (apps.Deployment): unknown conversion"
     )
     #expect(
-      message(#"{"kind":"Deployment","apiVersion":"apps/v2"}"#)
+      message(#"{"kind":"Deployment","apiVersion":"apps/v2"}"#, registered: true)
         == "the API version in the data (apps/v2) does not match the expected API version (apps/v1)")
+    #expect(
+      message(#"{"kind":"Deployment","apiVersion":"apps/v9"}"#)
+        == "Deployment in version \"v9\" cannot be handled as a Deployment: no kind \"Deployment\" is registered for version "
+        + "\"apps/v9\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"")
+    #expect(
+      message(#"{"kind":"Deployment","apiVersion":"a/b/c"}"#)
+        == "the object provided is unrecognized (must be of type Deployment): unexpected GroupVersion string: a/b/c "
+        + #"({"kind":"Deployment","apiVersi ...)"#)
+    #expect(message("null") == "no error", "nothing is an object that says nothing")
     #expect(
       message("{\"a\"")
         == "the object provided is unrecognized (must be of type Deployment): couldn't get version/kind; json parse error: unexpected end of JSON input ({\"a\")"

@@ -96,11 +96,13 @@ struct ServiceAllocator {
   private var taken: Set<ObjectKey>
   /// What the service held before.
   private let held: Set<ObjectKey>
+  private let old: JSONValue?
 
   init(ranges: ServiceRanges, state: any StateView, world: any World, old: JSONValue?) {
     self.ranges = ranges
     self.state = state
     self.world = world
+    self.old = old
     held = old.map { ServiceHoldings($0).keys } ?? []
     taken = []
   }
@@ -108,6 +110,10 @@ struct ServiceAllocator {
   /// Addresses and ports for `service`; throws the field errors of those it asks for and cannot have.
   mutating func allocate(_ service: inout JSONValue) throws(AllocationFailure) {
     let type = service["spec"]["type"].string ?? "ClusterIP"
+    if type != "ExternalName" {
+      let errors = ServiceFamilies.settle(&service["spec"], old: old?["spec"], cluster: ranges.network.address.family)
+      guard errors.isEmpty else { throw .fields(errors) }
+    }
     try allocateAddress(&service, type)
     try allocatePorts(&service, type)
   }
@@ -115,7 +121,6 @@ struct ServiceAllocator {
   private mutating func allocateAddress(_ service: inout JSONValue, _ type: String) throws(AllocationFailure) {
     let wanted = service["spec"]["clusterIP"].string ?? ""
     guard type != "ExternalName" else { return }
-    defer { Self.setFamilies(&service, default: ranges.network.address.family.name) }
     if wanted == "None" {
       service["spec"]["clusterIPs"] = ["None"]
       return
@@ -145,11 +150,6 @@ struct ServiceAllocator {
     taken.insert(ServiceRanges.addressKey(address))
     service["spec"]["clusterIP"] = .string(address)
     service["spec"]["clusterIPs"] = [.string(address)]
-  }
-
-  private static func setFamilies(_ service: inout JSONValue, default family: String) {
-    if service["spec"]["ipFamilies"].isZero { service["spec"]["ipFamilies"] = [.string(family)] }
-    if service["spec"]["ipFamilyPolicy"].isZero { service["spec"]["ipFamilyPolicy"] = "SingleStack" }
   }
 
   private mutating func allocatePorts(_ service: inout JSONValue, _ type: String) throws(AllocationFailure) {
@@ -208,7 +208,9 @@ struct ServiceAllocator {
 }
 
 enum AllocationFailure: Error {
-  case field(FieldError)
+  case fields([FieldError])
+
+  static func field(_ error: FieldError) -> Self { .fields([error]) }
   case exhausted(String)
 }
 
@@ -226,7 +228,7 @@ extension APIServer {
       ranges: serviceRanges, state: store.current, world: request.world, old: old)
     do throws(AllocationFailure) { try allocator.allocate(&object) } catch {
       switch error {
-      case .field(let error): throw .invalid(request.kind.kind, key.name, [error])
+      case .fields(let errors): throw .invalid(request.kind.kind, key.name, errors)
       case .exhausted(let why): throw .internalError(why)
       }
     }

@@ -15,7 +15,7 @@ extension APIServer {
       return await handler.respond(to: request, context: context)
     }
     guard request.method == "GET" || request.method == "HEAD" else {
-      throw Self.isKnownPath(path.segments) ? .methodNotAllowed : .unknownResource
+      throw Self.isKnownPath(path.segments) ? .methodNotAllowed : notFound(path.segments)
     }
     let segments = path.segments
     if ["api", "apis", "openapi", nil].contains(segments.first) {
@@ -28,7 +28,17 @@ extension APIServer {
     case "metrics" where segments.count == 1: return metricsResponse()
     case "api", "apis": return try discovery(request, path)
     case "openapi": return try await openAPI(request, path, info, user, world)
-    default: throw .unknownResource
+    default: throw notFound(segments)
+    }
+  }
+
+  /// The 404 of a path: a Status where it begins like one that is there, as in the reference, whose router knows the
+  /// built-in groups alone; else text.
+  func notFound(_ segments: [String]) -> APIStatus {
+    switch segments.first {
+    case "api", "version": .unknownResource
+    case "apis" where segments.count > 1 && registry.group(segments[1])?.isBuiltIn == true: .unknownResource
+    default: .unknownPath
     }
   }
 
@@ -126,7 +136,7 @@ extension APIServer {
       case ("apis", 3): documents.discovery.resourceList(group: segments[1], version: segments[2])
       default: nil
       }
-    guard let found else { throw .unknownResource }
+    guard let found else { throw notFound(segments) }
     return try document(found, request, path)
   }
 
@@ -177,13 +187,13 @@ extension APIServer {
       return await proxy(request, to: api, path, info, user, world)
     }
     if segments == ["openapi", "v2"] { return openAPIVersion2(request) }
-    guard segments.count >= 2, segments[1] == "v3" else { throw .unknownResource }
+    guard segments.count >= 2, segments[1] == "v3" else { throw .unknownPath }
     let documents = currentDocuments.openAPI
     let key = segments.dropFirst(2).joined(separator: "/")
     if key.isEmpty, let merged = mergedOpenAPIIndex(documents.index) {
       return Self.cached(merged, MediaType.json.rawValue, request)
     }
-    guard let found = key.isEmpty ? documents.index : documents.documents[key] else { throw .unknownResource }
+    guard let found = key.isEmpty ? documents.index : documents.documents[key] else { throw .unknownPath }
     let etag = "\"\(found.hash)\""
     var headers: HTTPHeaders = [
       "content-type": MediaType.json.rawValue, "etag": etag, "vary": "Accept",

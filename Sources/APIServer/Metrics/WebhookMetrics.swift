@@ -26,7 +26,11 @@ final class WebhookMetrics: Sendable {
   /// `type`: "admit" for those that change objects, "validating" for others.
   func record(_ outcome: Outcome, name: String, mayPatch: Bool, operation: AdmissionOperation, took: Duration) {
     let type = mayPatch ? "admit" : "validating"
-    let isRejected = if case .allowed = outcome { false } else { true }
+    let isRejected =
+      switch outcome {
+      case .allowed, .failed(isPassedOver: true): false
+      default: true
+      }
     durations.observe(took.inSeconds, [name, type, operation.rawValue, "\(isRejected)"])
     func count(code: Int) { requests.add(1, [name, type, operation.rawValue, String(code), "\(isRejected)"]) }
     func reject(_ error: String, _ code: Int) {
@@ -35,16 +39,19 @@ final class WebhookMetrics: Sendable {
     switch outcome {
     case .allowed: count(code: 200)
     case .denied(let code):
-      count(code: 200)
+      count(code: code)
       reject("no_error", code)
     case .refused(let code):
       count(code: code)
       reject("apiserver_internal_error", code)
     case .failed(let isPassedOver):
-      count(code: 600)
-      if isPassedOver { failsOpen.add(1, [name, type]) } else { reject("calling_webhook_error", 0) }
+      count(code: Self.unavailable)
+      if isPassedOver { failsOpen.add(1, [name, type]) } else { reject("calling_webhook_error", Self.unavailable) }
     }
   }
+
+  /// What a webhook is counted as that gave no answer.
+  private static let unavailable = 503
 
   func render() -> String {
     var out = ""

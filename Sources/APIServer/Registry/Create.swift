@@ -178,7 +178,7 @@ extension ResourceRequest {
   ) async throws(APIStatus) -> BodyDecoder.Decoded {
     try BodyDecoder.decode(
       try await bodyBytes(), contentType: http.headers["content-type"], expected: expected, structure: structure,
-      validation: validation)
+      validation: validation, isRegistered: codec.isRegistered)
   }
 
   func bodyBytes() async throws(APIStatus) -> [UInt8] {

@@ -33,7 +33,8 @@ extension APIServer {
     let text = request.query["resourceVersion"] ?? ""
     let revision = text.isEmpty ? nil : UInt64(text)
     guard text.isEmpty || revision != nil else {
-      throw .badRequest("resourceVersion: Invalid value: \"\(text)\": must be a decimal number")
+      let error = ListOptions.malformedRevision(text)
+      throw .badRequest("\(error.field): \(error.message)")
     }
     guard let object = try await state(for: revision).object(request.key) else {
       throw .notFound(request.resource, request.name)

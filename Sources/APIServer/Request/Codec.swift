@@ -19,6 +19,14 @@ struct Codec: Sendable {
     }
   }
 
+  /// Whether objects and lists of this kind are known to the server.
+  func isRegistered(_ kind: GroupVersionKind) -> Bool {
+    if registry.kind(kind) != nil || registry.structure(kind) != nil { return true }
+    guard kind.kind.hasSuffix("List") else { return false }
+    let element = String(kind.kind.dropLast("List".count))
+    return registry.kind(GroupVersionKind(group: kind.group, version: kind.version, kind: element)) != nil
+  }
+
   /// Whether answers of this kind can be had in protobuf: a definition says nothing of field numbers.
   func encodesProtobuf(_ kind: KindDescriptor) -> Bool {
     kind.custom == nil && registry.structure(kind.kind) != nil
@@ -41,9 +49,14 @@ struct Codec: Sendable {
     }
     do {
       var tree = try JSONValue(parsing: body)
+      if let kind = tree["kind"].string, !kind.isEmpty, kind != expected.kind {
+        throw APIStatus.badRequest("DeleteOptions: no kind \"\(kind)\" is registered for options of a deletion")
+      }
       tree["kind"] = .string(expected.kind)
       tree["apiVersion"] = .string(expected.apiVersion)
       return try TypedDecoder.decode(tree, as: structure).value
+    } catch let status as APIStatus {
+      throw status
     } catch {
       throw .badRequest("DeleteOptions: \(error)")
     }

@@ -19,16 +19,27 @@ struct ContinueToken: Sendable, Hashable {
   }
 
   init(parsing text: String) throws(APIStatus) {
-    guard let bytes = Base64URL.decode(text), let tree = try? JSONValue(parsing: bytes),
-      tree["v"].string == Self.version, let revision = tree["rv"].integer, let start = tree["start"].string,
-      let slash = start.firstIndex(of: "/")
-    else { throw .badRequest("continue key is not valid: not a token of this server") }
-    guard revision >= -1, revision != 0 else {
-      throw .badRequest("continue key is not valid: incorrect encoded start resourceVersion")
+    guard let bytes = Base64URL.decode(text) else {
+      throw Self.invalid(": illegal base64 data at input byte \(Base64URL.firstMistake(in: text))")
+    }
+    let tree: JSONValue
+    do throws(JSONParseError) { tree = try JSONValue(parsing: bytes) } catch { throw Self.invalid(": \(error)") }
+    guard let version = tree["v"].string, version == Self.version else {
+      throw Self.invalid(": server does not recognize this encoded version \"\(tree["v"].string ?? "")\"")
+    }
+    guard let revision = tree["rv"].integer, revision >= -1, revision != 0 else {
+      throw Self.invalid(": incorrect encoded start resourceVersion (version \(version))")
+    }
+    guard let start = tree["start"].string, let slash = start.firstIndex(of: "/") else {
+      throw Self.invalid(": encoded start key empty (version \(version))")
     }
     self.revision = revision < 0 ? nil : UInt64(revision)
     namespace = String(start[..<slash])
     name = String(start[start.index(after: slash)...])
+  }
+
+  private static func invalid(_ why: String) -> APIStatus {
+    .badRequest("invalid continue token: continue key is not valid\(why)")
   }
 
   var text: String {
@@ -56,6 +67,12 @@ enum Base64URL {
       index += 3
     }
     return String(decoding: out, as: UTF8.self)
+  }
+
+  /// Where a text that does not decode stops making sense.
+  static func firstMistake(in text: String) -> Int {
+    let count = text.utf8.count
+    return text.utf8.enumerated().first { !alphabet.contains($0.element) }?.offset ?? max(count - 1, 0)
   }
 
   static func decode(_ text: String) -> [UInt8]? {

@@ -42,11 +42,18 @@ struct ListOptions: Sendable {
   func revision() throws(APIStatus) -> UInt64? {
     guard !resourceVersion.isEmpty else { return nil }
     guard let revision = UInt64(resourceVersion) else {
-      let error = FieldError.invalid("resourceVersion", .string(resourceVersion), "must be a decimal number")
+      let error = Self.malformedRevision(resourceVersion)
       if isWatch { throw .invalid(Self.kind, "", [error]) }
       throw .badRequest("\(error.field): \(error.message)")
     }
     return revision
+  }
+
+  /// What is wrong with a resource version that is no number.
+  static func malformedRevision(_ text: String) -> FieldError {
+    let isNumber = !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+    let why = isNumber ? "value out of range" : "invalid syntax"
+    return .invalid("resourceVersion", .string(text), "strconv.ParseUint: parsing \"\(text)\": \(why)")
   }
 
   private static func integer(_ query: Query, _ name: String) throws(APIStatus) -> Int64? {

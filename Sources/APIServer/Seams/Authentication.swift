@@ -50,7 +50,7 @@ public struct AuthorizationAttributes: Sendable {
   public func forbidden(reason: String = "") -> APIStatus {
     let why = reason.isEmpty ? "" : ": \(reason)"
     guard isResourceRequest else {
-      return APIStatus(
+      return .generic(
         code: 403, reason: "Forbidden",
         message: "forbidden: User \"\(user.name)\" cannot \(verb) path \"\(path)\"\(why)")
     }

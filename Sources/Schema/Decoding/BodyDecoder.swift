@@ -58,9 +58,11 @@ public struct BodyDecoder: Sendable {
   ///   - structure: the type of `kind`.
   ///   - acceptsAnyGroupVersion: for options and reviews that clients send in the version of the resource they go to
   ///     (DeleteOptions in apps/v1).
+  ///   - isRegistered: whether the server knows a kind that is not the expected one; both are refused, in other words.
   public static func decode(
     _ body: [UInt8], contentType: String?, expected kind: GroupVersionKind, structure: Structure,
-    validation: FieldValidation = .warn, acceptsAnyGroupVersion: Bool = false
+    validation: FieldValidation = .warn, acceptsAnyGroupVersion: Bool = false,
+    isRegistered: (GroupVersionKind) -> Bool = { _ in false }
   ) throws(APIStatus) -> Decoded {
     let accepted = structure.custom == nil ? MediaType.allCases : [.json, .yaml]
     guard let mediaType = MediaType(contentType: contentType), accepted.contains(mediaType) else {
@@ -70,12 +72,13 @@ public struct BodyDecoder: Sendable {
     let given: GroupVersionKind
     var raw: Raw
     if mediaType == .protobuf {
-      (raw, given) = try protobuf(body, kind, structure, acceptsAnyGroupVersion)
+      (raw, given) = try protobuf(body, kind, structure, acceptsAnyGroupVersion, isRegistered)
     } else {
       raw = try tree(body, mediaType, kind, wantsDuplicates: validation != .ignore)
       given =
         structure.custom == nil
-        ? try settleKind(&raw.tree, kind, body, acceptsAnyGroupVersion) : try customKind(raw.tree, kind, body)
+        ? try settleKind(&raw.tree, kind, body, acceptsAnyGroupVersion, isRegistered)
+        : try customKind(raw.tree, kind, body)
     }
     if structure.member("kind") == nil {
       raw.tree["kind"] = .null
@@ -127,7 +130,8 @@ public struct BodyDecoder: Sendable {
 
   /// The kind stands in the envelope, so that it is settled before the message is read as something it is not.
   private static func protobuf(
-    _ body: [UInt8], _ kind: GroupVersionKind, _ structure: Structure, _ acceptsAnyGroupVersion: Bool
+    _ body: [UInt8], _ kind: GroupVersionKind, _ structure: Structure, _ acceptsAnyGroupVersion: Bool,
+    _ isRegistered: (GroupVersionKind) -> Bool
   ) throws(APIStatus) -> (Raw, GroupVersionKind) {
     let envelope: ProtobufEnvelope
     do throws(ProtobufError) {
@@ -136,7 +140,7 @@ public struct BodyDecoder: Sendable {
       throw unrecognized(kind, error.description, body)
     }
     var type: JSONValue = ["kind": .string(envelope.kind), "apiVersion": .string(envelope.apiVersion)]
-    let given = try settleKind(&type, kind, body, acceptsAnyGroupVersion)
+    let given = try settleKind(&type, kind, body, acceptsAnyGroupVersion, isRegistered)
     do throws(ProtobufError) {
       var tree = try ProtobufDecoder.rawTree(envelope.message, as: structure)
       tree["kind"] = type["kind"]
@@ -149,8 +153,10 @@ public struct BodyDecoder: Sendable {
 
   /// Checks the kind that the body claims, fills in what it leaves out.
   private static func settleKind(
-    _ tree: inout JSONValue, _ kind: GroupVersionKind, _ body: [UInt8], _ acceptsAnyGroupVersion: Bool
+    _ tree: inout JSONValue, _ kind: GroupVersionKind, _ body: [UInt8], _ acceptsAnyGroupVersion: Bool,
+    _ isRegistered: (GroupVersionKind) -> Bool
   ) throws(APIStatus) -> GroupVersionKind {
+    if tree.isNull { tree = [:] }
     guard case .object = tree else {
       throw unrecognized(
         kind,
@@ -169,27 +175,45 @@ public struct BodyDecoder: Sendable {
     }
     let given = GroupVersionKind(
       apiVersion: tree["apiVersion"].string ?? "", kind: tree["kind"].string ?? "")
-    if given.kind != kind.kind {
+    guard given != kind else { return given }
+    if let version = tree["apiVersion"].string, version.utf8.count(where: { $0 == UInt8(ascii: "/") }) > 1 {
+      throw unrecognized(kind, "unexpected GroupVersion string: \(version)", body)
+    }
+    if acceptsAnyGroupVersion, given.kind == kind.kind { return given }
+    guard isRegistered(given) else {
       throw unusable(
-        given, kind, "converting (\(given.version).\(given.kind)) to (\(kind.version).\(kind.kind)): unknown conversion"
-      )
+        given, kind,
+        "no kind \"\(given.kind)\" is registered for version \"\(given.apiVersion)\" in scheme \"\(schemeName)\"")
     }
-    if given != kind, !acceptsAnyGroupVersion {
-      throw .badRequest(
-        "the API version in the data (\(given.apiVersion)) does not match the expected API version (\(kind.apiVersion))"
-      )
+    guard given.kind == kind.kind, internalPackage(given.group) == internalPackage(kind.group) else {
+      let source = "\(given.version).\(given.kind)"
+      throw unusable(
+        given, kind, "converting (\(source)) to (\(internalPackage(kind.group)).\(kind.kind)): unknown conversion")
     }
-    return given
+    throw .badRequest(
+      "the API version in the data (\(given.apiVersion)) does not match the expected API version (\(kind.apiVersion))"
+    )
+  }
+
+  /// What the reference calls its table of all kinds.
+  private static let schemeName = "pkg/api/legacyscheme/scheme.go:30"
+
+  /// Where the reference keeps the form of a group's kinds that all versions are converted to.
+  private static func internalPackage(_ group: String) -> String {
+    if group.isEmpty || group == "events.k8s.io" { return "core" }
+    return String(group.prefix { $0 != "." })
   }
 
   /// Custom resources must say what they are; whether it is the right kind is a question of validation.
   private static func customKind(
     _ tree: JSONValue, _ kind: GroupVersionKind, _ body: [UInt8]
   ) throws(APIStatus) -> GroupVersionKind {
-    guard case .object = tree else {
-      throw unrecognized(
-        kind, "couldn't get version/kind; json parse error: json: cannot unmarshal \(typeName(tree)) into Go value",
-        body)
+    if !tree.isNull {
+      guard case .object = tree else {
+        throw unrecognized(
+          kind, "couldn't get version/kind; json parse error: json: cannot unmarshal \(typeName(tree)) into Go value",
+          body)
+      }
     }
     let given = GroupVersionKind(apiVersion: tree["apiVersion"].string ?? "", kind: tree["kind"].string ?? "")
     if given.kind.isEmpty {
