@@ -206,6 +206,21 @@ import Testing
     #expect(forced.message.contains("force: Forbidden: may not be specified for non-apply patch"))
   }
 
+  @Test func anAppliedObjectSaysWhatItIs() async throws {
+    let server = TestServer()
+    for (apiVersion, kind, told) in [
+      ("v2", "ConfigMap", "/v2, Kind=ConfigMap"), ("v1", "Secret", "/v1, Kind=Secret"), ("", "", "/, Kind="),
+      ("apps/v1", "ConfigMap", "apps/v1, Kind=ConfigMap"),
+    ] {
+      var object = configMap("one")
+      object["apiVersion"] = apiVersion.isEmpty ? .null : .string(apiVersion)
+      object["kind"] = kind.isEmpty ? .null : .string(kind)
+      let reply = try await apply(server, "\(configMaps)/one", object)
+      #expect(reply.status == 400)
+      #expect(reply.message == "invalid object type: \(told)")
+    }
+  }
+
   @Test func anAppliedObjectHasNoManagedFieldsOfItsOwn() async throws {
     var object = configMap("one")
     object["metadata"]["managedFields"] = [["manager": "x"]]

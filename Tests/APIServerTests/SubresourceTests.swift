@@ -175,6 +175,31 @@ import Testing
 }
 
 @Suite struct ConnectTests {
+  @Test func whatIsAskedOfALogIsCheckedFirst() async throws {
+    let server = TestServer()
+    for (query, causes) in [
+      ("tailLines=-1", ["tailLines: Invalid value: -1: must be greater than or equal to 0"]),
+      ("limitBytes=0", ["limitBytes: Invalid value: 0: must be greater than 0"]),
+      ("sinceSeconds=0", ["sinceSeconds: Invalid value: 0: must be greater than 0"]),
+      (
+        "sinceSeconds=5&sinceTime=2020-01-01T00:00:00Z&tailLines=-2",
+        [
+          "tailLines: Invalid value: -2: must be greater than or equal to 0",
+          ": Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ]
+      ),
+    ] {
+      let reply = try await server.get("\(pods)/p/log?\(query)")
+      #expect(reply.status == 422 && reply.message.hasPrefix(#"PodLogOptions "p" is invalid: "#), "\(reply.text)")
+      let told = reply.json["details"]["causes"].elements.map {
+        "\($0["field"].string ?? ""): \($0["message"].string ?? "")"
+      }
+      #expect(told == causes)
+    }
+    #expect(
+      try await server.get("\(pods)/p/log?tailLines=x").message == #"strconv.ParseInt: parsing "x": invalid syntax"#)
+  }
+
   @Test func theLogOfAPodThatRunsNowhereIsEmpty() async throws {
     let server = TestServer()
     try await server.post(pods, pod("p"))

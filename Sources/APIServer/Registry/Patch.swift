@@ -154,9 +154,11 @@ extension APIServer {
     // The body is YAML, of which JSON is a part; JSON is what clients send, and quicker to read.
     let isJSON = body.first { $0 != 0x20 && $0 != 0x0a && $0 != 0x0d && $0 != 0x09 } == UInt8(ascii: "{")
     let sent = isJSON ? try? JSONValue(parsing: body) : try? YAML.parse(body)
-    if let version = sent?["apiVersion"].string, !version.isEmpty, version != kind.apiVersion {
-      throw .badRequest(
-        "Incorrect version specified in apply patch. Specified patch version: \(version), expected: \(kind.apiVersion)")
+    if let sent, sent.object != nil {
+      let given = GroupVersionKind(apiVersion: sent["apiVersion"].string ?? "", kind: sent["kind"].string ?? "")
+      guard given == kind else {
+        throw .badRequest("invalid object type: \(given.group)/\(given.version), Kind=\(given.kind)")
+      }
     }
     if var sent, sent.object != nil {
       if sent["metadata"]["namespace"].isZero { sent["metadata"]["namespace"] = .string(request.namespace) }
