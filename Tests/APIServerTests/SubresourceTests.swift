@@ -185,6 +185,13 @@ import Testing
         "sinceSeconds=5&sinceTime=2020-01-01T00:00:00Z",
         [": Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"]
       ),
+      (
+        "sinceSeconds=0&sinceTime=2020-01-01T00:00:00Z&limitBytes=0",
+        [
+          "limitBytes: Invalid value: 0: must be greater than 0",
+          ": Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ]
+      ),
     ] {
       let reply = try await server.get("\(pods)/p/log?\(query)")
       #expect(reply.status == 422 && reply.message.hasPrefix(#"PodLogOptions "p" is invalid: "#), "\(reply.text)")

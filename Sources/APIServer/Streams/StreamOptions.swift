@@ -39,20 +39,19 @@ struct LogOptions: Sendable {
       kubeletQuery.append((name, "true"))
     }
     var errors: [FieldError] = []
-    if query["sinceSeconds"] != nil, query["sinceTime"] != nil {
-      errors.append(.forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
-    }
+    let isTwofold = query["sinceSeconds"] != nil && query["sinceTime"] != nil
     for (name, minimum) in [("tailLines", 0), ("limitBytes", 1), ("sinceSeconds", 1)] as [(String, Int64)] {
       guard let text = query[name] else { continue }
       guard let number = Int64(text) else {
         throw .badRequest("strconv.ParseInt: parsing \(JSONValue.string(text)): invalid syntax")
       }
-      if number < minimum {
+      if number < minimum, name != "sinceSeconds" || !isTwofold {
         let bound = minimum == 0 ? "greater than or equal to 0" : "greater than 0"
         errors.append(.invalid(name, .integer(number), "must be \(bound)"))
       }
       kubeletQuery.append((name, String(number)))
     }
+    if isTwofold { errors.append(.forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified")) }
     if let time = query["sinceTime"] { kubeletQuery.append(("sinceTime", time)) }
     guard errors.isEmpty else {
       throw .invalid(GroupVersionKind(group: "", version: "v1", kind: "PodLogOptions"), pod, errors)
