@@ -122,20 +122,24 @@ class Stream:
         self.session, self.number, self.headers = session, number, headers
         self.kind = headers["streamtype"]
         self.early, self.sink, self.ended = [], None, False
+        # What came early is passed on before anything that comes meanwhile.
+        self.order = threading.Lock()
 
     def received(self, data):
-        if self.ended:
-            return
-        self.ended = data is None
-        if self.sink:
-            self.sink(data)
-        else:
-            self.early.append(data)
+        with self.order:
+            if self.ended:
+                return
+            self.ended = data is None
+            if self.sink:
+                self.sink(data)
+            else:
+                self.early.append(data)
 
     def listen(self, sink):
-        self.sink = sink
-        for data in self.early:
-            sink(data)
+        with self.order:
+            for data in self.early:
+                sink(data)
+            self.sink = sink
 
     def send(self, data, final=False):
         for at in range(0, max(len(data), 1), 32 << 10):
