@@ -38,7 +38,9 @@ public final class ServiceAccountController: Controller {
     guard let namespace = informers.namespaces.get(key), !namespace.metadata.isBeingDeleted,
       informers.serviceAccounts.get(namespace: key.name, name: Self.name) == nil
     else { return }
-    try await client.createUnlessPresent(
+    // What is there already, or a namespace that is said to be going away, fails like anything else: the next try finds what
+    // the informers have learned meanwhile. A server may be behind them, and speak of one of that name that has gone since.
+    try await client.create(
       .serviceAccounts, namespace: key.name,
       [
         "apiVersion": "v1", "kind": "ServiceAccount",
@@ -84,7 +86,7 @@ public final class RootCertificateController: Controller {
   private func sync(_ key: NamespacedName) async throws {
     guard let namespace = informers.namespaces.get(key), !namespace.metadata.isBeingDeleted else { return }
     guard let existing = informers.rootCertificates.get(namespace: key.name, name: Self.name) else {
-      return try await client.createUnlessPresent(
+      try await client.create(
         .configMaps, namespace: key.name,
         [
           "apiVersion": "v1", "kind": "ConfigMap",
@@ -94,6 +96,7 @@ public final class RootCertificateController: Controller {
           ],
           "data": ["ca.crt": .string(certificate)],
         ])
+      return
     }
     guard existing.data != ["ca.crt": certificate] || existing.metadata.annotations[Self.annotation] ?? "" == "" else {
       return
@@ -112,18 +115,5 @@ public final class RootCertificateController: Controller {
         ],
         "data": ["ca.crt": .string(certificate)],
       ])
-  }
-}
-
-extension APIClient {
-  /// Creates an object; one that is there already, or a namespace that is going away, is nobody's trouble.
-  func createUnlessPresent(_ resource: ResourceReference, namespace: String, _ object: JSONValue) async throws {
-    do {
-      try await create(resource, namespace: namespace, object)
-    } catch let status as APIStatus
-      where status.reason == "AlreadyExists" || status.isNamespaceTerminating || status.code == 404
-    {
-      return
-    }
   }
 }

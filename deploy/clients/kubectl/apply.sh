@@ -99,7 +99,10 @@ runs apply -f "$scratch/applied.yaml"
 configmap moved a 1 | applied
 says "configmap/moved serverside-applied" apply --server-side -f "$scratch/applied.yaml"
 says '{"a":"1"}' get configmap moved -o jsonpath='{.data}'
-says "kubectl kubectl-last-applied" get configmap moved -o jsonpath='{.metadata.managedFields[?(@.operation=="Apply")].manager}'
+# Two, in the order of their times, which may be the same second.
+for manager in kubectl kubectl-last-applied; do
+  says "Apply" get configmap moved -o jsonpath='{.metadata.managedFields[?(@.manager=="'$manager'")].operation}'
+done
 
 # What others say was applied last; objects of which only the beginning of the name is given; raw requests.
 configmap moved a 5 | applied
