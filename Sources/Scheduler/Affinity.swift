@@ -7,6 +7,19 @@ extension NodeSelector {
   func matches(_ node: NodeFacts) -> Bool { matches(name: node.name, labels: node.labels) }
 }
 
+extension NodeSelector {
+  /// The nodes that it names, where every term names some; none where what is named excludes itself.
+  var namedNodes: Set<String>? {
+    var names: Set<String>?
+    for term in terms {
+      let lists = term.fields.filter { $0.key == "metadata.name" && $0.operation == .isIn }.map { Set($0.values) }
+      guard let first = lists.first else { return nil }
+      names = (names ?? []).union(lists.dropFirst().reduce(first) { $0.intersection($1) })
+    }
+    return names
+  }
+}
+
 extension NodeSelector.Term {
   func matches(_ node: NodeFacts) -> Bool { matches(name: node.name, labels: node.labels) }
 }

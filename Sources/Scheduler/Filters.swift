@@ -23,6 +23,8 @@ struct FitError: Error, Sendable {
   private var explained: [Refusal: Int] = [:]
   /// Nodes where removing pods may help.
   var resolvable: [NodeIndex] = []
+  /// Nodes that were not asked: the pod's affinity names others.
+  var excluded = 0
   /// Why no node was even asked.
   var obstacle: String?
   /// What became of the attempt to make room, as the tail of the message.
@@ -64,8 +66,10 @@ struct FitError: Error, Sendable {
     guard nodeCount > 0 else { return "no nodes available to schedule pods" }
     let tail = preemption.isEmpty ? "" : " preemption: \(preemption)"
     if let obstacle { return "0/\(nodeCount) nodes are available: \(obstacle)." + tail }
-    return Self.text(nodeCount: nodeCount, reasons) + tail
+    return Self.text(nodeCount: nodeCount, reasons, more: [Self.exclusion: excluded]) + tail
   }
+
+  private static let exclusion = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 
   /// "0/3 nodes are available: 1 Insufficient cpu, …."
   static func text(nodeCount: Int, _ reasons: [Refusal: Int], more: [String: Int] = [:]) -> String {

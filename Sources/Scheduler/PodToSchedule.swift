@@ -32,6 +32,9 @@ struct PodToSchedule: Sendable {
     !nodeSelector.isEmpty || nodeAffinity.required != nil || profile.addedAffinity?.required != nil
   }
 
+  /// The only nodes that its affinity names, where it names some (a DaemonSet's pods); others are not even asked.
+  let namedNodes: Set<String>?
+
   /// Pods whose coming may make it fit.
   var awaited: [PodMatcher] {
     (podAffinity?.required.map(\.matcher) ?? [])
@@ -55,6 +58,7 @@ struct PodToSchedule: Sendable {
     let cordon = Taint(key: "node.kubernetes.io/unschedulable", effect: "NoSchedule")
     toleratesUnschedulable = tolerations.contains { $0.tolerates(cordon) }
     nodeAffinity = NodeAffinity(pod.spec.affinity)
+    namedNodes = profile.has(.nodeAffinity, at: .preFilter) ? nodeAffinity.required?.namedNodes : nil
     placed = PlacedPod(pod)
     request = placed.request
     extended = request.resources.extended.filter {

@@ -146,7 +146,9 @@ public final class Scheduler: Sendable {
       let uid = pod.metadata.uid
       if state.consultation?.uid == uid {
         if case .deleted = event { state.consultation?.isWithdrawn = true }
-        if !pod.spec.nodeName.isEmpty || !isOurs(pod) { state.consultation?.isWithdrawn = true }
+        if !pod.spec.nodeName.isEmpty || pod.metadata.isBeingDeleted || !isOurs(pod) {
+          state.consultation?.isWithdrawn = true
+        }
       }
       if case .deleted = event {
         state.queue.remove(uid: uid)
@@ -162,7 +164,9 @@ public final class Scheduler: Sendable {
         state.queue.remove(uid: uid)
         state.snapshot.withdrawNomination(uid)
       } else if !state.assumed.contains(uid) {
-        if !pod.status.nominatedNodeName.isEmpty, state.snapshot.nomination(of: uid) == nil {
+        if pod.metadata.isBeingDeleted {
+          state.snapshot.withdrawNomination(uid)
+        } else if !pod.status.nominatedNodeName.isEmpty, state.snapshot.nomination(of: uid) == nil {
           state.snapshot.nominate(PlacedPod(pod), to: pod.status.nominatedNodeName)
         }
         if case .updated(let old, let new) = event, !old.concernsOwnScheduling(comparedTo: new) {
@@ -210,9 +214,7 @@ public final class Scheduler: Sendable {
   }
 
   private func isOurs(_ pod: Pod) -> Bool {
-    guard let profile = configuration.profiles[pod.spec.schedulerName], !pod.metadata.isBeingDeleted else {
-      return false
-    }
+    guard let profile = configuration.profiles[pod.spec.schedulerName] else { return false }
     return pod.spec.schedulingGates.isEmpty || !profile.has(.schedulingGates, at: .preEnqueue)
   }
 
@@ -226,6 +228,8 @@ public final class Scheduler: Sendable {
 
   enum Decision {
     case bind(SchedulingQueue.Entry, node: String, VolumeChoice)
+    /// It goes before it has a node, and is not looked at again.
+    case skip(Pod)
     /// `nomination`: the node where room is made for the pod; "" takes an earlier one back, nil leaves it.
     case fail(SchedulingQueue.Entry, FitError, nomination: String?)
     case makeRoom(SchedulingQueue.Entry, FitError, Eviction)
@@ -250,6 +254,9 @@ public final class Scheduler: Sendable {
           await self.bind(entry, to: node, volumes)
         }
       }
+    case .skip(let pod):
+      recorder(of: pod)?.record(
+        .init(pod), .warning, reason: "FailedScheduling", message: "skip schedule deleting pod: \(pod.key)")
     case .fail(let entry, let error, let nomination):
       world.spawn { await self.report(entry.pod, error.message, reason: "Unschedulable", nomination: nomination) }
     case .makeRoom(let entry, let error, let eviction):
@@ -267,6 +274,7 @@ public final class Scheduler: Sendable {
       guard state.isRunning, state.bindings < Self.maximumBindings, state.consultation == nil else { return nil }
       state.queue.flush(now: now)
       guard let entry = state.queue.pop() else { return nil }
+      if entry.pod.metadata.isBeingDeleted { return .skip(entry.pod) }
       let profile = profile(of: entry.pod)
       let pod = PodToSchedule(
         entry.pod, defaultSpread: defaultSpread(for: entry.pod), namespaces: state.snapshot.namespaces,

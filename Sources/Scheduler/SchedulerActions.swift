@@ -35,7 +35,7 @@ extension Scheduler {
           metrics?.attempted(pod.spec.schedulerName, "error", took: world.now - start)
           forget(entry, tryingAgain: status.code != 404)
           if status.code != 404 {
-            let message = "binding rejected: running Bind plugin \"DefaultBinder\": \(status.message)"
+            let message = "running Bind plugin \"DefaultBinder\": \(status.message)"
             await report(pod, message, reason: "SchedulerError", nomination: nil)
           }
           break
@@ -43,7 +43,7 @@ extension Scheduler {
         if await settleConflict(of: entry) { break }
       } catch let failure as ExtenderFailure {
         forget(entry, tryingAgain: true)
-        await report(pod, "binding rejected: \(failure)", reason: "SchedulerError", nomination: nil)
+        await report(pod, "\(failure)", reason: "SchedulerError", nomination: nil)
         break
       } catch {
         logger.debug("binding \(pod.key) to \(node): \(error)")
@@ -81,6 +81,9 @@ extension Scheduler {
     }
     let found = Pod(json: answer)
     guard found.metadata.uid == pod.metadata.uid, !found.spec.nodeName.isEmpty, !found.isTerminal else {
+      // As it is now: whoever goes is not tried again.
+      var entry = entry
+      if found.metadata.uid == pod.metadata.uid { entry.pod = found }
       forget(entry, tryingAgain: found.metadata.uid == pod.metadata.uid && found.spec.nodeName.isEmpty)
       return true
     }

@@ -41,6 +41,7 @@ struct SchedulingCycle: Sendable {
   private func obstacle(to pod: PodToSchedule, _ snapshot: ClusterSnapshot) -> FitError? {
     let count = snapshot.order.count
     if count == 0 { return FitError(nodeCount: 0) }
+    if pod.namedNodes?.isEmpty == true { return FitError(nodeCount: count, obstacle: "pod affinity terms conflict") }
     return pod.volumes?.obstacle.map { FitError(nodeCount: count, obstacle: $0) }
   }
 
@@ -50,6 +51,15 @@ struct SchedulingCycle: Sendable {
     let wanted = Self.feasibleNodesToFind(count, percentage: fit.pod.profile.percentageOfNodesToScore)
     var feasible: [NodeIndex] = []
     var error = FitError(nodeCount: count)
+    if let names = fit.pod.namedNodes {
+      let indices = names.sorted().compactMap { snapshot.index(of: $0) }
+      for index in indices {
+        let answer = fit.answer(index, &snapshot)
+        if answer.fits { feasible.append(index) } else { error.add(answer, of: index) }
+      }
+      error.excluded = count - indices.count
+      return (feasible, error)
+    }
     var visited = 0
     while visited < count && feasible.count < wanted {
       let position = startIndex + visited

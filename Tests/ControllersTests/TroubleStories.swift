@@ -149,4 +149,70 @@ import World
       }
     }
   }
+
+  /// Given conditions of others about a set, then its own failure comes last, stays where it is, and goes alone.
+  @Test func theFailureOfASetIsOneConditionAmongOthers() throws {
+    try ControlPlane(nodes: 0, scheduler: false).tell { plane in
+      try await Self.ready(plane)
+      try await plane.admin.create(
+        .resourceQuotas, namespace: "default",
+        ["apiVersion": "v1", "kind": "ResourceQuota", "metadata": ["name": "none"], "spec": ["hard": ["pods": "1"]]])
+      try await plane.world.eventually("the quota is in force", within: .seconds(30)) {
+        try await plane.admin.get(.resourceQuotas, namespace: "default", name: "none")["status"]["hard"].object != nil
+      }
+      @Sendable func conditions() async throws -> [String] {
+        try await plane.admin.get(.replicaSets, namespace: "default", name: "web")["status"]["conditions"].elements
+          .map { "\($0["type"].string ?? "") \($0["reason"].string ?? "")" }
+      }
+      @Sendable func add(_ type: String) async throws {
+        try await plane.admin.patch(
+          .replicaSets, namespace: "default", name: "web",
+          [["op": "add", "path": "/status/conditions/-", "value": ["type": .string(type), "status": "True"]]],
+          type: .json, subresource: "status")
+      }
+      var set = Fixture.deployment("web", replicas: 3)
+      set["kind"] = "ReplicaSet"
+      try await plane.admin.create(.replicaSets, namespace: "default", set)
+      try await plane.world.eventually("it fails", within: .seconds(60)) {
+        try await conditions() == ["ReplicaFailure FailedCreate"]
+      }
+      try await add("Other")
+      // Attempts that fail like the first change nothing.
+      try await plane.world.sleep(for: .seconds(600))
+      #expect(try await conditions() == ["ReplicaFailure FailedCreate", "Other "])
+      try await plane.admin.delete(.resourceQuotas, namespace: "default", name: "none")
+      try await plane.world.eventually("it goes alone", within: .seconds(1200)) {
+        try await conditions() == ["Other "]
+      }
+    }
+  }
+
+  @Test func endpointsThatCannotBeWrittenAreToldOf() throws {
+    try ControlPlane(nodes: 0, scheduler: false).tell { plane in
+      try await plane.admin.create(
+        .resourceQuotas, namespace: "default",
+        [
+          "apiVersion": "v1", "kind": "ResourceQuota", "metadata": ["name": "none"],
+          "spec": ["hard": ["count/endpoints": "0"]],
+        ])
+      try await plane.world.eventually("the quota is in force", within: .seconds(30)) {
+        try await plane.admin.get(.resourceQuotas, namespace: "default", name: "none")["status"]["hard"].object != nil
+      }
+      try await plane.admin.create(
+        .services, namespace: "default", Fixture.service("web", selector: ["app": "web"]))
+      try await plane.world.eventually("an event tells why", within: .seconds(60)) {
+        try await plane.admin.list(.events, namespace: "default").items.contains {
+          $0["involvedObject"]["kind"] == "Endpoints" && $0["involvedObject"]["name"] == "web"
+            && $0["type"] == "Warning" && $0["reason"] == "FailedToCreateEndpoint"
+            && $0["message"].string?.hasPrefix(
+              "Failed to create endpoint for service default/web: endpoints \"web\" is forbidden: exceeded quota: none")
+              == true
+        }
+      }
+      try await plane.admin.delete(.resourceQuotas, namespace: "default", name: "none")
+      try await plane.world.eventually("made after all", within: .seconds(1200)) {
+        try await plane.admin.find(.endpoints, namespace: "default", name: "web") != nil
+      }
+    }
+  }
 }

@@ -52,6 +52,43 @@ import Testing
     #expect(bench.put(Bench.pod("p3", spec: preferred)) == "a")
   }
 
+  /// What a DaemonSet asks for its pods: one node, by its name.
+  @Test func whoNamesItsNodesAsksNoOthers() {
+    var bench = Bench(nodes: [Fixture.node("a", cpu: "1"), Fixture.node("b"), Fixture.node("c")])
+    func pod(_ name: String, _ nodes: [[String]], cpu: String = "100m") -> Pod {
+      let fields = nodes.map { values -> JSONValue in
+        ["key": "metadata.name", "operator": "In", "values": .array(values.map { .string($0) })]
+      }
+      let selector: JSONValue = ["nodeSelectorTerms": [["matchFields": .array(fields)]]]
+      return Bench.pod(
+        name,
+        spec: [
+          "containers": [["name": "c", "resources": ["requests": ["cpu": .string(cpu)]]]],
+          "affinity": ["nodeAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": selector]],
+        ])
+    }
+    #expect(bench.put(pod("p1", [["a"]])) == "a")
+    #expect(
+      bench.outcome(pod("p2", [["a"]], cpu: "2"))
+        == .refused(
+          "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. "
+            + "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."))
+    #expect(
+      bench.outcome(pod("p3", [["a"]], cpu: "950m"))
+        == .refused(
+          "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. "
+            + "preemption: 0/3 nodes are available: 1 No preemption victims found for incoming pod, "
+            + "2 Preemption is not helpful for scheduling."))
+    #expect(
+      bench.put(pod("p4", [["gone"]]))
+        == "0/3 nodes are available: 3 node(s) didn't satisfy plugin(s) [NodeAffinity].")
+    #expect(
+      bench.outcome(pod("p5", [["a"], ["b"]]))
+        == .refused(
+          "0/3 nodes are available: pod affinity terms conflict. preemption: 0/3 nodes are available: "
+            + "3 Preemption is not helpful for scheduling."))
+  }
+
   @Test func hostPortsAreGivenOnce() {
     var bench = Bench(nodes: [Fixture.node("a"), Fixture.node("b")])
     let spec: JSONValue = ["containers": [["name": "c", "ports": [["containerPort": 80, "hostPort": 80]]]]]

@@ -134,6 +134,101 @@ import World
     }
   }
 
+  @Test func aBindingThatIsRefusedIsAnErrorOfTheScheduler() throws {
+    let cluster = try TestCluster()
+    let transport = RefusedBinding(inner: cluster.transport("system:kube-scheduler"))
+    let client = APIClient(transport: transport, world: cluster.world, userAgent: "scheduler/1 (test)")
+    let task = cluster.world.spawn { await Scheduler(client: client, logger: cluster.logger).run() }
+    let admin = cluster.client()
+    try cluster.world.run {
+      try await admin.create(.serviceAccounts, namespace: "default", ["metadata": ["name": "default"]])
+      try await admin.create(.nodes, Fixture.node("n", cpu: "1"))
+      try await admin.patch(.nodes, name: "n", ["spec": ["taints": .null]], type: .merge)
+      try await admin.create(.pods, namespace: "default", Fixture.pod("web", cpu: "700m"))
+      let why = "running Bind plugin \"DefaultBinder\": pods \"web\" is forbidden: not today"
+      try await cluster.world.eventually("the condition tells") {
+        let pod = Pod(json: try await admin.get(.pods, namespace: "default", name: "web"))
+        let condition = pod.status.condition("PodScheduled")
+        return condition?.status == "False" && condition?.reason == "SchedulerError" && condition?.message == why
+      }
+      try await cluster.world.eventually("so does an event") {
+        try await admin.list(.events, namespace: "default").items.contains {
+          $0["reason"].string == "FailedScheduling" && $0["message"].string == why && $0["type"].string == "Warning"
+        }
+      }
+      transport.mayBind.withLock { $0 = true }
+      try await cluster.world.eventually("bound when it may be", within: .seconds(30)) {
+        try await admin.get(.pods, namespace: "default", name: "web")["spec"]["nodeName"].string == "n"
+      }
+      task.cancel()
+      await task.wait()
+    }
+  }
+
+  /// Given a pod that waits and is deleted, and stays for somebody's finalizer, then it is passed over, and told so.
+  @Test func aPodThatGoesIsPassedOver() throws {
+    try tell { cluster, admin, _ in
+      var pod = Fixture.pod("web", cpu: "1")
+      pod["metadata"]["finalizers"] = ["example.com/wait"]
+      try await admin.create(.pods, namespace: "default", pod)
+      try await cluster.world.eventually("it waits") {
+        let pod = Pod(json: try await admin.get(.pods, namespace: "default", name: "web"))
+        return pod.status.condition("PodScheduled")?.message == "no nodes available to schedule pods"
+      }
+      try await admin.delete(.pods, namespace: "default", name: "web")
+      try await cluster.world.sleep(for: .seconds(20))
+      try await admin.create(.nodes, Fixture.node("n"))
+      try await admin.patch(.nodes, name: "n", ["spec": ["taints": .null]], type: .merge)
+      @Sendable func told() async throws -> Int64 {
+        try await admin.list(.events, namespace: "default").items
+          .filter {
+            $0["reason"] == "FailedScheduling" && $0["type"] == "Warning"
+              && $0["message"] == "skip schedule deleting pod: default/web"
+          }.reduce(0) { $0 + ($1["count"].integer ?? 1) }
+      }
+      try await cluster.world.eventually("told", within: .seconds(60)) { try await told() == 1 }
+      try await cluster.world.sleep(for: .seconds(900))
+      #expect(try await admin.get(.pods, namespace: "default", name: "web")["spec"]["nodeName"].isZero)
+      #expect(try await told() == 1, "once is enough")
+    }
+  }
+
+  /// Given pods of a StatefulSet that ask for no spreading, and one node with much more room, then they are spread.
+  @Test func podsOfAStatefulSetAreSpreadByDefault() throws {
+    try tell { cluster, admin, _ in
+      for (name, cpu) in [("large", "64"), ("small", "4")] {
+        try await admin.create(.nodes, Fixture.node(name, cpu: cpu, labels: ["topology.kubernetes.io/zone": name]))
+        try await admin.patch(.nodes, name: name, ["spec": ["taints": .null]], type: .merge)
+      }
+      var set = Fixture.deployment("db", replicas: 4)
+      set["kind"] = "StatefulSet"
+      set["spec"]["serviceName"] = "db"
+      set["spec"]["minReadySeconds"] = .null
+      let uid = try await admin.create(.statefulSets, namespace: "default", set)["metadata"]["uid"]
+      func places(_ prefix: String, labels: JSONValue, owned: Bool) async throws -> [String] {
+        for index in 0..<4 {
+          var pod = Fixture.pod("\(prefix)-\(index)", labels: labels, cpu: "500m")
+          if owned {
+            pod["metadata"]["ownerReferences"] = [
+              ["apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": uid, "controller": true]
+            ]
+          }
+          try await admin.create(.pods, namespace: "default", pod)
+          try await cluster.world.eventually("bound") {
+            try await !admin.get(.pods, namespace: "default", name: "\(prefix)-\(index)")["spec"]["nodeName"].isZero
+          }
+        }
+        let pods = try await admin.list(.pods, namespace: "default").items.map(Pod.init(json:))
+        return pods.filter { $0.name.hasPrefix(prefix) }.map(\.spec.nodeName).sorted()
+      }
+      #expect(try await places("alone", labels: ["app": "db"], owned: false) == Array(repeating: "large", count: 4))
+      for index in 0..<4 {
+        try await admin.delete(.pods, namespace: "default", name: "alone-\(index)", .init(gracePeriodSeconds: 0))
+      }
+      #expect(try await places("db", labels: ["app": "db"], owned: true) == ["large", "large", "small", "small"])
+    }
+  }
+
   /// A server breaks off while it binds: the room is not given away, for what was sent may still be carried out.
   @Test func aBindingWithoutAnAnswerKeepsItsRoom() throws {
     let cluster = try TestCluster()
@@ -183,5 +278,22 @@ private final class BrokenBinding: HTTPTransport {
     // The other pod has been refused the room meanwhile; it is tried again before this one.
     try await world.sleep(for: .milliseconds(100))
     throw HTTPError.connectionClosed("by the test")
+  }
+}
+
+/// Refuses bindings until they are allowed.
+private final class RefusedBinding: HTTPTransport {
+  private let inner: any HTTPTransport
+  let mayBind = Mutex(false)
+
+  init(inner: any HTTPTransport) { self.inner = inner }
+
+  func send(_ request: HTTPRequest) async throws -> HTTPResponse {
+    guard request.target.contains("/binding"), !mayBind.withLock({ $0 }) else { return try await inner.send(request) }
+    let status: JSONValue = [
+      "kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Failure",
+      "message": "pods \"web\" is forbidden: not today", "reason": "Forbidden", "code": 403,
+    ]
+    return HTTPResponse(status: 403, body: .bytes(status.bytes))
   }
 }

@@ -120,16 +120,15 @@ public final class ReplicaController<Owner: ReplicaOwner>: Controller {
   private func conditions(of owner: Owner, count: ReplicaCount, failure: (any Error)?, now: WallTime)
     -> [StatusCondition]
   {
-    var conditions = owner.status.conditions.filter { $0.type != "ReplicaFailure" }
-    if let failure {
-      let reason = count.replicas < owner.replicas ? "FailedCreate" : "FailedDelete"
-      let known = owner.status.conditions.first { $0.type == "ReplicaFailure" && $0.reason == reason }
-      conditions.append(
-        known
-          ?? StatusCondition(
-            type: "ReplicaFailure", status: "True", reason: reason, message: failure.eventText,
-            lastTransitionTime: WallTime(secondsSinceEpoch: now.secondsSinceEpoch)))
-    }
-    return conditions
+    let known = owner.status.conditions
+    guard let failure else { return known.filter { $0.type != "ReplicaFailure" } }
+    // The first failure stands, where it is, until there is none.
+    if known.contains(where: { $0.type == "ReplicaFailure" }) { return known }
+    return known + [
+      StatusCondition(
+        type: "ReplicaFailure", status: "True",
+        reason: count.replicas < owner.replicas ? "FailedCreate" : "FailedDelete", message: failure.eventText,
+        lastTransitionTime: WallTime(secondsSinceEpoch: now.secondsSinceEpoch))
+    ]
   }
 }
