@@ -1,7 +1,9 @@
 // Horizontal pod autoscalers: what metrics ask for, how far that is followed, and what is said where there are none.
 import Client
+import HTTP
 import JSON
 import Schema
+import Synchronization
 import TestSupport
 import Testing
 import World
@@ -280,5 +282,118 @@ private func autoscaler(_ spec: JSONValue = [:]) -> HorizontalPodAutoscaler {
         try await plane.events(of: "scaler").contains("FailedGetScale: deployments.apps \"web\" not found")
       }
     }
+  }
+
+  /// Given two metrics of which one cannot be had, then the other may ask for more pods, never for fewer.
+  @Test func aMetricThatIsMissingKeepsPodsFromGoing() throws {
+    let plane = try ControlPlane(nodes: 1, controllers: false)
+    let (cluster, world, use) = (plane.cluster, plane.world, PodUse())
+    let manager = world.spawn {
+      await ControllerManager(
+        context: ControllerContext(
+          world: world, logger: cluster.logger, certificateAuthorityPEM: "CA",
+          transport: { account in
+            let user =
+              account.isEmpty ? "system:kube-controller-manager" : "system:serviceaccount:kube-system:\(account)"
+            return MeasuredTransport(base: cluster.transport(user), use: use)
+          })
+      ).run()
+    }
+    try plane.tell { plane in
+      var web = Fixture.deployment("web", replicas: 3)
+      web["spec"]["template"]["spec"]["containers"] = [
+        ["name": "main", "image": "web:1", "resources": ["requests": ["cpu": "100m"]]]
+      ]
+      try await plane.admin.create(.deployments, namespace: "default", web)
+      try await plane.rolledOut("web")
+      // Young pods are not believed.
+      try await plane.world.sleep(for: .seconds(600))
+      use.set(10, of: try await plane.pods("app=web").map(\.name))
+      let metrics: JSONValue = [
+        [
+          "type": "External",
+          "external": ["metric": ["name": "queue"], "target": ["type": "Value", "value": "5"]],
+        ],
+        [
+          "type": "Resource",
+          "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": 50]],
+        ],
+      ]
+      try await plane.admin.create(
+        .horizontalPodAutoscalers, namespace: "default", Self.autoscaler(["metrics": metrics]))
+      try await plane.world.eventually("it says what is missing", within: .seconds(40)) {
+        let active = try await Self.condition(plane, "ScalingActive")
+        return active["status"] == "False" && active["reason"] == "FailedGetExternalMetric"
+      }
+      @Sendable func shown() async throws -> JSONValue {
+        try await plane.admin.get(.horizontalPodAutoscalers, namespace: "default", name: "scaler")["status"][
+          "currentMetrics"]
+      }
+      func share(_ percent: Int64) -> JSONValue {
+        [
+          ["type": ""],
+          [
+            "type": "Resource",
+            "resource": [
+              "name": "cpu",
+              "current": ["averageUtilization": .integer(percent), "averageValue": .string("\(percent)m")],
+            ],
+          ],
+        ]
+      }
+      #expect(try await shown() == share(10))
+      try await plane.world.eventually("told", within: .seconds(40)) {
+        try await plane.events(of: "scaler").contains {
+          $0.hasPrefix("FailedComputeMetricsReplicas: invalid metrics (1 invalid out of 2), first error is: ")
+        }
+      }
+      try await plane.world.sleep(for: .seconds(600))
+      #expect(try await plane.deployment("web")["spec"]["replicas"] == 3)
+      use.set(100, of: try await plane.pods("app=web").map(\.name))
+      try await plane.world.eventually("more of them", within: .seconds(40)) {
+        try await plane.deployment("web")["spec"]["replicas"] == 5
+      }
+      #expect(try await Self.condition(plane, "ScalingActive")["reason"] == "ValidMetricFound")
+      #expect(try await shown() == share(100))
+      // A target that is out of bounds is not measured.
+      try await plane.admin.patch(
+        .horizontalPodAutoscalers, namespace: "default", name: "scaler", ["spec": ["maxReplicas": 4]], type: .merge)
+      try await plane.world.eventually("nothing to show", within: .seconds(40)) { try await shown().isNull }
+    }
+    manager.cancel()
+  }
+}
+
+/// What each pod uses of the processor, in thousandths.
+private final class PodUse: Sendable {
+  private let state = Mutex<(pods: [String], milli: Int64)>(([], 0))
+
+  func set(_ milli: Int64, of pods: [String]) { state.withLock { $0 = (pods, milli) } }
+
+  var list: JSONValue {
+    let (pods, milli) = state.withLock { $0 }
+    return [
+      "kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": [:],
+      "items": .array(
+        pods.map {
+          [
+            "metadata": ["name": .string($0), "namespace": "default"], "window": "30s",
+            "containers": [["name": "main", "usage": ["cpu": .string("\(milli)m")]]],
+          ]
+        }),
+    ]
+  }
+}
+
+/// A cluster with a server of resource metrics.
+private struct MeasuredTransport: HTTPTransport {
+  let base: any HTTPTransport
+  let use: PodUse
+
+  func send(_ request: HTTPRequest) async throws -> HTTPResponse {
+    guard request.target.hasPrefix("/apis/metrics.k8s.io/v1beta1/namespaces/default/pods") else {
+      return try await base.send(request)
+    }
+    return HTTPResponse(status: 200, body: .bytes(use.list.bytes))
   }
 }

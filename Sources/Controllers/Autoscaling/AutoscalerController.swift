@@ -93,7 +93,8 @@ public final class AutoscalerController: Controller {
 
     var desired = current
     var reason = ""
-    var metrics = autoscaler.status["currentMetrics"].elements
+    // What this look did not measure is not shown.
+    status.show(metrics: [])
     if current == 0 && autoscaler.minReplicas != 0 {
       status.set(
         "ScalingActive", false,
@@ -109,8 +110,8 @@ public final class AutoscalerController: Controller {
       desired = autoscaler.minReplicas
     } else {
       let wanted = try await measure(autoscaler, scale, &status, now)
-      metrics = wanted.metrics
-      reason = wanted.replicas > current ? "\(wanted.name) above target" : "All metrics below target"
+      if wanted.replicas > current { reason = "\(wanted.name) above target" }
+      if wanted.replicas < current { reason = "All metrics below target" }
       let decision = state.withLock {
         $0.histories[autoscaler.key, default: ScalingHistory()].decide(
           wanted.replicas, current: current, for: autoscaler, at: now)
@@ -123,7 +124,7 @@ public final class AutoscalerController: Controller {
       try await rescale(autoscaler, resource, scale, to: desired, reason, &status)
       state.withLock { $0.histories[autoscaler.key]?.note(from: current, to: desired, at: now) }
     }
-    status.set(current: current, desired: desired, metrics: metrics, isScaled: desired != current)
+    status.set(current: current, desired: desired, isScaled: desired != current)
   }
 
   // MARK: The target
@@ -190,7 +191,6 @@ public final class AutoscalerController: Controller {
   private struct Wanted {
     var replicas: Int64
     var name: String
-    var metrics: [JSONValue]
   }
 
   private func measure(
@@ -212,12 +212,16 @@ public final class AutoscalerController: Controller {
         do throws(MetricRefusal) {
           let result = try await reader.read(spec)
           metrics.append(result.status)
-          if best.map({ result.proposal.replicas > $0.proposal.replicas }) ?? true { best = result }
+          let most = best?.proposal.replicas ?? 0
+          if most == 0 || result.proposal.replicas > most { best = result }
         } catch {
+          // Readers find a metric by its place in the spec: one that is missing leaves its place empty.
+          metrics.append(["type": ""])
           warn(autoscaler, error.reason, error.message)
           refusals.append(error)
         }
       }
+      status.show(metrics: metrics)
       // With a metric missing nobody knows whether fewer would do.
       if let best, refusals.isEmpty || best.proposal.replicas >= current {
         status.set(
@@ -225,7 +229,7 @@ public final class AutoscalerController: Controller {
           ScalingRemark(
             reason: "ValidMetricFound",
             message: "the HPA was able to successfully calculate a replica count from \(best.name)"))
-        return Wanted(replicas: best.proposal.replicas, name: best.name, metrics: metrics)
+        return Wanted(replicas: best.proposal.replicas, name: best.name)
       }
       let first = refusals.first ?? MetricRefusal(reason: "InvalidMetricSourceType", message: "", summary: "")
       status.set(

@@ -47,10 +47,14 @@ struct AutoscalerStatus {
     json["currentReplicas"] = .integer(current)
   }
 
-  mutating func set(current: Int64, desired: Int64, metrics: [JSONValue], isScaled: Bool) {
+  /// In the order of the spec's metrics.
+  mutating func show(metrics: [JSONValue]) {
+    json["currentMetrics"] = metrics.isEmpty ? .null : .array(metrics)
+  }
+
+  mutating func set(current: Int64, desired: Int64, isScaled: Bool) {
     json["currentReplicas"] = .integer(current)
     json["desiredReplicas"] = .integer(desired)
-    json["currentMetrics"] = metrics.isEmpty ? .null : .array(metrics)
     if isScaled { json["lastScaleTime"] = .string(now.rfc3339) }
   }
 }
