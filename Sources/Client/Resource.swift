@@ -9,6 +9,11 @@ public struct ResourceReference: Hashable, Sendable, CustomStringConvertible {
   public var kind: String
   public var isNamespaced: Bool
 
+  /// The group of "group/version"; "" of a bare version, which is core's.
+  public static func group(ofAPIVersion apiVersion: String) -> String {
+    apiVersion.contains("/") ? String(apiVersion.prefix { $0 != "/" }) : ""
+  }
+
   public init(_ group: String, _ version: String, _ resource: String, _ kind: String, namespaced: Bool = true) {
     self.group = group
     self.version = version

@@ -281,6 +281,22 @@ private func pod(
     #expect(graph.remove(uid: "child") == ["owner"])
     #expect(graph.put(node("late", owners: ["owner"])) == ["late"])
     #expect(graph.remove(uid: "owner") == ["late"])
+    #expect(graph.remove(uid: "owner") == ["late"], "whoever tells of it")
+  }
+
+  @Test func ownersThatWereNeverSeenAreLookedForWhenTheirKindIsFollowed() {
+    #expect(decide([.unseen]) == .keep)
+    #expect(decide([.unseen, .absent]) == .removeOwners(["o1"]))
+    var graph = OwnershipGraph()
+    _ = graph.put(node("child", owners: ["owner"]))
+    _ = graph.put(node("other", owners: ["child"]))
+    #expect(graph.dependentsOfUnknown(.configMaps) == ["child"])
+    #expect(graph.dependentsOfUnknown(.secrets) == [])
+    _ = graph.put(node("owner"))
+    #expect(graph.dependentsOfUnknown(.configMaps) == [])
+    _ = graph.put(GraphNode(resource: .secrets, ObjectMeta(json: ["name": "s", "uid": "s"])))
+    #expect(graph.removeAll(of: .configMaps) == [])
+    #expect(graph.nodes.keys.sorted() == ["s"])
   }
 }
 

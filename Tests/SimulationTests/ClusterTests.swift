@@ -4,6 +4,7 @@ import JSON
 import Replica
 import Simulation
 import Testing
+import World
 
 @Suite struct ClusterTests {
   @Test func threeServersElectALeaderServeAndSurviveItsDeath() throws {
@@ -41,6 +42,36 @@ import Testing
     #expect([1, 2, 3].allSatisfy { cluster.canSpare($0) }, "what is dead comes back")
     cluster.retire(1)
     #expect([2, 3].allSatisfy { !cluster.canSpare($0) })
+  }
+
+  /// Seed 4175512530 of "storm": all servers that the nodes had begun with were gone, and the nodes knew of no other.
+  @Test func nodesOutliveEveryServerThatTheyBeganWith() throws {
+    var options = SimulatedCluster.Options()
+    options.nodes = 1
+    let cluster = SimulatedCluster(seed: 5, options: options)
+    cluster.startAll()
+    #expect(cluster.run(within: .seconds(10)) { cluster.leader != nil })
+    try cluster.play {
+      // Given a group in which every server was replaced
+      for old in UInt64(1)...3 {
+        cluster.join(
+          try await change(.add(name: "new-\(old)", address: "10.0.0.\(old + 3):6443", isSpare: false), in: cluster))
+        _ = try await change(.remove(old), in: cluster)
+        cluster.retire(old)
+      }
+      // when there is something to do for a node
+      let pod: JSONValue = [
+        "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "p", "namespace": "default"],
+        "spec": ["containers": [["name": "main", "image": "web:1"]]],
+      ]
+      try await cluster.clientWorld.eventually("made", within: .seconds(60)) {
+        (try? await cluster.client().create(.pods, namespace: "default", pod)) != nil
+      }
+      // then it is done.
+      try await cluster.clientWorld.eventually("the pod runs", within: .seconds(120)) {
+        (try? await cluster.client().get(.pods, namespace: "default", name: "p"))?["status"]["phase"] == "Running"
+      }
+    }
   }
 
   @Test func aRunUnderEveryFaultRepeatsItself() throws {
@@ -98,6 +129,21 @@ import Testing
       Issue.record("\(first.1[max(0, place - 5)...place])\n\(second.1[max(0, place - 5)...place])")
     }
   }
+}
+
+/// Changes the members, whoever leads.
+private func change(_ change: MembershipChange, in cluster: SimulatedCluster) async throws -> Member {
+  for _ in 0..<60 {
+    if let leader = cluster.leader, let replica = cluster.server(leader).replica {
+      do throws(MembershipRefusal) {
+        return try await replica.changeMembership(change, timeout: .seconds(5))
+      } catch {
+        cluster.journal.note("\(change): \(error)")
+      }
+    }
+    try await cluster.clientWorld.sleep(for: .seconds(1))
+  }
+  return try #require(nil, "\(change) was not made:\n\(cluster.journal.lines.joined(separator: "\n"))")
 }
 
 private final class Events {

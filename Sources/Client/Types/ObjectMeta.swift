@@ -46,6 +46,9 @@ public struct OwnerReference: Hashable, Sendable {
     blockOwnerDeletion = json["blockOwnerDeletion"].bool ?? false
   }
 
+  /// The API group of the owner's kind.
+  public var group: String { ResourceReference.group(ofAPIVersion: apiVersion) }
+
   public var json: JSONValue {
     var value: JSONValue = [
       "apiVersion": .string(apiVersion), "kind": .string(kind), "name": .string(name), "uid": .string(uid),

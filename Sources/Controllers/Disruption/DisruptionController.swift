@@ -137,8 +137,7 @@ public final class DisruptionController: Controller {
   /// The owner's, or, where a Deployment owns that, the Deployment's; nil for owners that are gone or have no scale.
   private func scale(of owner: OwnerReference, namespace: String) async throws -> (uid: String, replicas: Int64)? {
     let key = NamespacedName(namespace: namespace, name: owner.name)
-    let group = owner.apiVersion.split(separator: "/").count == 2 ? String(owner.apiVersion.prefix { $0 != "/" }) : ""
-    switch (group, owner.kind) {
+    switch (owner.group, owner.kind) {
     case ("apps", "ReplicaSet"):
       guard let replicaSet = informers.replicaSets.get(key), replicaSet.metadata.uid == owner.uid else { return nil }
       guard let above = replicaSet.metadata.controller, above.kind == "Deployment" else {

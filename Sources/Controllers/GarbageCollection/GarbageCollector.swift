@@ -11,12 +11,28 @@ public final class GarbageCollector: Controller {
   /// Its events come from here.
   private static let component = "garbage-collector-controller"
   private static let workers = 20
-  private static let discoveryPeriod = Duration.seconds(30)
+  /// How often to look for kinds that came and went, even when nobody told of it; one that went is followed as long.
+  private static let discoveryPeriod = ResourceDiscovery.lifetime
+  private static let discoveryRetry = Duration.seconds(1)
+  /// Definitions change several times when they are made.
+  private static let settling = Duration.milliseconds(100)
+  /// Collecting begins when everything has been listed, or after so long (spec/5 §5.1).
+  private static let patience = Duration.seconds(30)
+  /// Changes of these bring kinds.
+  private static let definitions: Set<GroupResource> = [
+    GroupResource(group: "apiextensions.k8s.io", resource: "customresourcedefinitions"),
+    GroupResource(group: "apiregistration.k8s.io", resource: "apiservices"),
+  ]
 
   private struct State {
     var graph = OwnershipGraph()
     var informers: [ResourceReference: Informer<MetadataObject>] = [:]
+    /// Followed, and since when discovery does not name them.
+    var missing: [ResourceReference: MonotonicTime] = [:]
   }
+
+  /// What the queue of discovery holds.
+  private enum Discovery { case resources }
 
   private let world: any World
   private let client: APIClient
@@ -24,6 +40,7 @@ public final class GarbageCollector: Controller {
   private let logger: Logger
   private let discovery: ResourceDiscovery
   private let queue: WorkQueue<String>
+  private let discoveries: WorkQueue<Discovery>
   private let state = Mutex(State())
 
   public init(context: ControllerContext) {
@@ -33,10 +50,25 @@ public final class GarbageCollector: Controller {
     logger = context.logger
     discovery = ResourceDiscovery(client: client)
     queue = context.makeQueue("garbage_collector_attempt_to_delete")
+    discoveries = WorkQueue(world: context.world)
   }
 
   public func run() async {
-    let watcher = world.spawn { await self.followDiscovery() }
+    let begun = world.spawn {
+      await self.discover()
+      for informer in self.state.withLock({ Array($0.informers.values) }) { await informer.waitForSync() }
+    }
+    let timer = world.schedule(after: Self.patience) { begun.cancel() }
+    // Before, most owners would be unknown, and each be asked for.
+    await withTaskCancellationHandler {
+      await begun.wait()
+    } onCancel: {
+      begun.cancel()
+    }
+    timer.cancel()
+    let watcher = world.spawn {
+      await self.discoveries.run(workers: 1, onError: { _, _ in }, sync: { _ in await self.discover() })
+    }
     await queue.run(
       workers: Self.workers,
       onError: { [logger] uid, error in logger.debug("garbage collection of \(uid): \(error)") },
@@ -50,28 +82,58 @@ public final class GarbageCollector: Controller {
   // MARK: Observing
 
   /// Watches the metadata of everything deletable; kinds may come and go.
-  private func followDiscovery() async {
-    while !Task.isCancelled {
-      if let resources = try? await discovery.deletable(), !Task.isCancelled { follow(resources.map(\.reference)) }
-      try? await world.sleep(for: Self.discoveryPeriod)
+  private func discover() async {
+    do {
+      follow(try await discovery.served(notOlderThan: .zero).deletable.map(\.reference))
+      discoveries.add(.resources, after: Self.discoveryPeriod)
+    } catch {
+      logger.debug("garbage collection: what is served is not known: \(error)")
+      discoveries.add(.resources, after: Self.discoveryRetry)
     }
   }
 
   private func follow(_ resources: [ResourceReference]) {
-    let known = state.withLock { Set($0.informers.keys) }
-    for resource in resources where !known.contains(resource) {
-      // Events neither own nor are owned, and there are many of them.
-      if resource.resource == "events" { continue }
-      let informer = Informer<MetadataObject>(
-        resource: resource, client: client, accept: MetadataObject.accept, listAccept: MetadataObject.listAccept,
-        logger: logger)
-      informer.onEvent { [weak self] event in self?.observe(event, resource) }
-      state.withLock { $0.informers[resource] = informer }
-      informer.start()
+    let (known, gone) = state.withLock { state in
+      let known = Set(state.informers.keys)
+      let missing = known.subtracting(resources)
+      state.missing = state.missing.filter { missing.contains($0.key) }
+      for resource in missing where state.missing[resource] == nil { state.missing[resource] = world.now }
+      // The last objects of a kind go shortly before it: that must still be heard.
+      let gone = state.missing.filter { $0.value + Self.discoveryPeriod <= world.now }.keys
+      return (known, gone.sorted { $0.description < $1.description })
     }
-    for resource in known.subtracting(resources) {
-      state.withLock { $0.informers.removeValue(forKey: resource) }?.stop()
+    // Events neither own nor are owned, and there are many of them.
+    for resource in resources where !known.contains(resource) && resource.resource != "events" { begin(resource) }
+    for resource in gone { end(resource) }
+  }
+
+  private func begin(_ resource: ResourceReference) {
+    let informer = Informer<MetadataObject>(
+      resource: resource, client: client, accept: MetadataObject.accept, listAccept: MetadataObject.listAccept,
+      logger: logger)
+    informer.onEvent { [weak self] event in self?.observe(event, resource) }
+    state.withLock { $0.informers[resource] = informer }
+    informer.start()
+    _ = world.spawn {
+      await informer.waitForSync()
+      // Owners that are not in the list may have gone before anybody looked.
+      for uid in self.state.withLock({ $0.graph.dependentsOfUnknown(resource) }).sorted() { self.queue.add(uid) }
     }
+  }
+
+  private func end(_ resource: ResourceReference) {
+    let (informer, concerned) = state.withLock { state in
+      state.missing[resource] = nil
+      let informer = state.informers.removeValue(forKey: resource)
+      let concerned = state.graph.removeAll(of: resource)
+      // The kind may have gone on in another version.
+      for (other, informer) in state.informers where other.groupResource == resource.groupResource {
+        for object in informer.all { _ = state.graph.put(GraphNode(resource: other, object.metadata)) }
+      }
+      return (informer, concerned)
+    }
+    informer?.stop()
+    for uid in concerned.sorted() { queue.add(uid) }
   }
 
   private func observe(_ event: InformerEvent<MetadataObject>, _ resource: ResourceReference) {
@@ -83,6 +145,7 @@ public final class GarbageCollector: Controller {
       }
     }
     for uid in concerned { queue.add(uid) }
+    if Self.definitions.contains(resource.groupResource) { discoveries.add(.resources, after: Self.settling) }
   }
 
   // MARK: Collecting
@@ -108,7 +171,8 @@ public final class GarbageCollector: Controller {
     switch CollectionDecision(
       owners: owners, finalizers: Set(live.metadata.finalizers), hasDependents: hasDependents)
     {
-    case .keep: return
+    case .keep:
+      if let unseen = owners.first(where: { $0.state == .unseen }) { throw OwnerUnseen(uid: unseen.uid) }
     case .removeOwners(let uids): try await removeOwners(uids, from: live, node)
     case .delete(let propagation):
       if propagation == .foreground, try await breakCircle(at: node, live) { return queue.add(node.uid) }
@@ -157,7 +221,7 @@ public final class GarbageCollector: Controller {
       live.metadata.uid == owner.uid
     else { return .absent }
     return live.metadata.isBeingDeleted && live.metadata.finalizers.contains(GraphNode.foregroundFinalizer)
-      ? .waiting : .present
+      ? .waiting : known == nil ? .unseen : .present
   }
 
   private func tellOfNamespace(of owner: OwnerReference, _ node: GraphNode) {
@@ -231,5 +295,11 @@ public final class GarbageCollector: Controller {
   private struct OwnerUnknown: Error, CustomStringConvertible {
     var owner: String
     var description: String { "no server knows the owner's kind \(owner)" }
+  }
+
+  /// To be looked at again until its owner is followed, or gone: its deletion might have been missed.
+  private struct OwnerUnseen: Error, CustomStringConvertible {
+    var uid: String
+    var description: String { "the owner \(uid) is there, but was not seen yet" }
   }
 }

@@ -57,14 +57,29 @@ struct OwnershipGraph: Sendable {
 
   /// Removes an object. Returns its dependents, who may now be without owner, and its owners, who may have waited for it.
   mutating func remove(uid: String) -> Set<String> {
-    guard let node = nodes.removeValue(forKey: uid) else { return [] }
     var concerned = dependents[uid] ?? []
-    for owner in node.owners {
+    for owner in nodes.removeValue(forKey: uid)?.owners ?? [] {
       dependents[owner.uid]?.remove(uid)
       if dependents[owner.uid]?.isEmpty == true { dependents[owner.uid] = nil }
       if nodes[owner.uid]?.waitsForDependents == true { concerned.insert(owner.uid) }
     }
     return concerned
+  }
+
+  /// Removes all objects of a resource that is followed no longer. Returns whom that concerns, as `remove` does.
+  mutating func removeAll(of resource: ResourceReference) -> Set<String> {
+    var concerned: Set<String> = []
+    for uid in nodes.values.filter({ $0.resource == resource }).map(\.uid) { concerned.formUnion(remove(uid: uid)) }
+    return concerned.filter { nodes[$0] != nil }
+  }
+
+  /// Objects with an owner of that kind that is not known here.
+  func dependentsOfUnknown(_ resource: ResourceReference) -> [String] {
+    dependents.filter { nodes[$0.key] == nil }.values.joined().filter { uid in
+      nodes[uid]?.owners.contains {
+        nodes[$0.uid] == nil && $0.kind == resource.kind && $0.group == resource.group
+      } == true
+    }
   }
 
   /// All owners are known to be there, in a place where they may own, and none of them waits for its dependents.
@@ -93,17 +108,19 @@ enum CollectionDecision: Hashable {
 
   enum OwnerState: Hashable {
     case present
+    /// There, as the API says, but not seen here yet: whether it goes nobody would tell.
+    case unseen
     case absent
     /// Being deleted in the foreground, and waiting for this object.
     case waiting
   }
 
-  /// `hasBlockingDependents`: whether the object itself is waited for by others it owns.
+  /// `hasDependents`: whether there are objects that it owns.
   init(owners: [(uid: String, state: OwnerState)], finalizers: Set<String>, hasDependents: Bool) {
     let absent = owners.filter { $0.state == .absent }.map(\.uid)
     let waiting = owners.filter { $0.state == .waiting }.map(\.uid)
-    let present = owners.filter { $0.state == .present }
-    if !present.isEmpty {
+    let isOwned = owners.contains { $0.state == .present || $0.state == .unseen }
+    if isOwned {
       self = absent.isEmpty && waiting.isEmpty ? .keep : .removeOwners(absent + waiting)
     } else if !waiting.isEmpty && hasDependents {
       // The owner waits until everything below this object is gone, too.

@@ -46,11 +46,14 @@ public final class NamespaceController: Controller {
     guard namespace.metadata.isBeingDeleted, namespace.finalizers.contains(Self.finalizer) else { return }
     var content = NamespaceContent()
     do {
-      for resource in try await discovery.deletableNamespaced() { await empty(resource, key.name, &content) }
+      // Asked now: of a kind that came since there may be objects here already, which nobody would find any more.
+      let served = try await discovery.served(notOlderThan: .zero)
+      for resource in served.deletable where resource.reference.isNamespaced {
+        await empty(resource, key.name, &content)
+      }
       // What a server that does not answer holds of the namespace nobody knows.
-      let stale = try await discovery.stale()
-      if !stale.isEmpty {
-        let failures = stale.map { "\($0): stale GroupVersion discovery: \($0)" }
+      if !served.stale.isEmpty {
+        let failures = served.stale.map { "\($0): stale GroupVersion discovery: \($0)" }
         content.discoveryFailure =
           "unable to retrieve the complete list of server APIs: " + failures.joined(separator: ", ")
       }

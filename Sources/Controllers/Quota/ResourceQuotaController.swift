@@ -151,10 +151,10 @@ public final class ResourceQuotaController: Controller {
   }
 
   private func reference(to resource: GroupResource) async throws -> ResourceReference? {
-    try await discovery.all().first { found in
+    try await discovery.first { found in
       found.reference.groupResource == resource && found.reference.isNamespaced
         && found.verbs.isSuperset(of: ["list", "watch"])
-    }?.reference
+    }
   }
 
   // MARK: Counting

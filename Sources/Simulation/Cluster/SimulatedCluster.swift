@@ -59,6 +59,8 @@ public final class SimulatedCluster: @unchecked Sendable {
     do { return try .generateP256() } catch { preconditionFailure("no key: \(error)") }
   }()
   public private(set) var kubelets: [SimulatedProcess] = []
+  /// What kubelets know of servers: as agents learn of new ones, so do they.
+  private var kubeletBalancers: [BalancedTransport] = []
 
   public init(seed: UInt64, options: Options = Options()) {
     self.seed = seed
@@ -147,6 +149,7 @@ public final class SimulatedCluster: @unchecked Sendable {
     let host = SimulatedHost(member.name, simulator: simulator)
     servers.append(
       SimulatedServer(id: member.id, host: host, disk: Self.makeDisk(options.disk, simulator), joined: member))
+    for balancer in kubeletBalancers { balancer.update(servers: addresses) }
     start(member.id)
   }
 
@@ -314,11 +317,17 @@ public final class SimulatedCluster: @unchecked Sendable {
     -> APIClient
   {
     let world = world ?? clientWorld
-    let balanced = BalancedTransport(servers: servers.map { "\($0.id)" }, world: world) { [self] address in
+    return APIClient(
+      transport: balancer(user: user, host: host, on: world), world: world, userAgent: "\(user)/1 (simulated)")
+  }
+
+  private func balancer(user: String, host: HostNumber, on world: VirtualWorld) -> BalancedTransport {
+    BalancedTransport(servers: addresses, world: world) { [self] address in
       transport(to: NodeID(address) ?? 1, user: user, host: host, on: world)
     }
-    return APIClient(transport: balanced, world: world, userAgent: "\(user)/1 (simulated)")
   }
+
+  private var addresses: [String] { servers.map { "\($0.id)" } }
 
   private static func groups(of user: String) -> [String] {
     if user == "admin" { return ["system:masters"] }
@@ -337,9 +346,12 @@ public final class SimulatedCluster: @unchecked Sendable {
     kubelets.append(process)
     let address = "10.1.0.\(index + 1)"
     let runtime = HollowRuntime(world: world, version: "1", podNetwork: "10.128.\(index).0", nodeAddress: address)
+    let user = "system:node:\(name)"
+    let balancer = balancer(user: user, host: host, on: world)
+    kubeletBalancers.append(balancer)
     let kubelet = Kubelet(
       description: NodeDescription(name: name, address: address, kubeletVersion: "v1.32.4"),
-      client: client(user: "system:node:\(name)", host: host, on: world), runtime: runtime,
+      client: APIClient(transport: balancer, world: world, userAgent: "\(user)/1 (simulated)"), runtime: runtime,
       logger: journal.logger("\(name) kubelet"))
     world.spawn { await kubelet.run() }
   }
