@@ -79,14 +79,21 @@ extension APIServer {
     guard let verb = Verb(rawValue: info.verb), request.kind.verbs.contains(verb) else { throw .methodNotAllowed }
     let needsName = ["get", "update", "patch", "delete"].contains(info.verb)
     if needsName != !info.name.isEmpty, info.verb != "watch" { throw .methodNotAllowed }
-    guard request.kind.isNamespaced, info.namespace.isEmpty else { return }
-    switch info.verb {
-    case "list", "watch": return
-    // The path is there for lists, where there are lists.
-    case "create", "deletecollection":
-      throw request.kind.verbs.contains(.list) ? .methodNotAllowed : .unknownResource
-    default: throw .unknownResource
+    if request.kind.isNamespaced, info.namespace.isEmpty {
+      switch info.verb {
+      case "list", "watch": break
+      // The path is there for lists, where there are lists.
+      case "create", "deletecollection":
+        throw request.kind.verbs.contains(.list) ? .methodNotAllowed : .unknownResource
+      default: throw .unknownResource
+      }
     }
+    if refusesHead(request) { throw .methodNotAllowed }
+  }
+
+  /// Built-in kinds are got by GET alone; custom ones also by HEAD, for the reference routes them by verb.
+  private func refusesHead(_ request: ResourceRequest) -> Bool {
+    request.http.method == "HEAD" && request.kind.custom == nil
   }
 
   private func routeSubresource(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
@@ -97,7 +104,9 @@ extension APIServer {
     let isProxy = subresource.name == "proxy"
     guard info.rest.isEmpty || isProxy else { throw .unknownResource }
     if request.kind.isNamespaced, info.namespace.isEmpty { throw .unknownResource }
-    guard isProxy || subresource.verbs.contains(where: { $0.rawValue == info.verb }) else { throw .methodNotAllowed }
+    guard isProxy || subresource.verbs.contains(where: { $0.rawValue == info.verb }) && !refusesHead(request) else {
+      throw .methodNotAllowed
+    }
     if let computed = dependencies.computed["\(request.kind.groupResource)/\(subresource.name)"] {
       return try await compute(request, computed, subresource)
     }

@@ -11,7 +11,7 @@ extension JSONValue {
   public init(parsing text: String) throws(JSONParseError) { self = try JSONParser.parse(Array(text.utf8)) }
 }
 
-/// A recursive-descent parser. Strict where RFC 8259 is: no comments, no trailing commas, valid UTF-8 only.
+/// A recursive-descent parser. Strict where RFC 8259 is: no comments, no trailing commas. Texts that are no UTF-8 are repaired.
 public struct JSONParser {
   private enum PathStep {
     case member(String)
@@ -92,7 +92,7 @@ public struct JSONParser {
 
   private mutating func string() throws(JSONParseError) -> String {
     let found = try scanner.scanString()
-    return try scanner.text(start: found.start, end: found.end, hasEscapes: found.hasEscapes)
+    return scanner.text(start: found.start, end: found.end, hasEscapes: found.hasEscapes)
   }
 
   private mutating func descend() throws(JSONParseError) {

@@ -115,19 +115,14 @@ struct JSONScanner {
     }
   }
 
-  /// The text of a string that `scanString` accepted.
-  func text(start: Int, end: Int, hasEscapes: Bool) throws(JSONParseError) -> String {
+  /// The text of a string that `scanString` accepted. Bytes that are no UTF-8 are replaced, as the reference does.
+  func text(start: Int, end: Int, hasEscapes: Bool) -> String {
     let raw = UnsafeBufferPointer(start: base + start, count: end &- start)
-    if !hasEscapes {
-      guard let text = String(checkedUTF8: raw) else {
-        throw JSONParseError("invalid UTF-8 in string literal", at: start)
-      }
-      return text
-    }
-    return try unescaped(raw, at: start)
+    guard hasEscapes else { return String(checkedUTF8: raw) ?? String(repairing: raw) }
+    return unescaped(raw)
   }
 
-  private func unescaped(_ raw: UnsafeBufferPointer<UInt8>, at start: Int) throws(JSONParseError) -> String {
+  private func unescaped(_ raw: UnsafeBufferPointer<UInt8>) -> String {
     var out: [UInt8] = []
     out.reserveCapacity(raw.count)
     var index = 0
@@ -163,10 +158,7 @@ struct JSONScanner {
       default: out.append(raw[index - 1])
       }
     }
-    guard let text = String(validating: out, as: UTF8.self) else {
-      throw JSONParseError("invalid UTF-8 in string literal", at: start)
-    }
-    return text
+    return out.withUnsafeBufferPointer { String(checkedUTF8: $0) ?? String(repairing: $0) }
   }
 
   /// A number that begins at `offset`: moves behind it; integers are whole texts of digits that fit 64 bits.
@@ -269,6 +261,43 @@ struct JSONScanner {
 }
 
 extension String {
+  /// The text of bytes of which some are no UTF-8: each such byte becomes U+FFFD, as Go has it (Swift's own repair makes
+  /// one of several).
+  init(repairing bytes: UnsafeBufferPointer<UInt8>) {
+    var text = String()
+    text.reserveCapacity(bytes.count)
+    var index = 0
+    while index < bytes.count {
+      let length = Self.lengthOfScalar(in: bytes, at: index)
+      if length == 0 {
+        text.unicodeScalars.append("\u{FFFD}")
+        index += 1
+      } else {
+        text += String(decoding: UnsafeBufferPointer(rebasing: bytes[index..<index + length]), as: UTF8.self)
+        index += length
+      }
+    }
+    self = text
+  }
+
+  /// How many bytes the scalar takes that begins there; zero where none does (Unicode, table 3-7).
+  private static func lengthOfScalar(in bytes: UnsafeBufferPointer<UInt8>, at index: Int) -> Int {
+    let (length, second): (Int, ClosedRange<UInt8>)
+    switch bytes[index] {
+    case 0x00...0x7f: return 1
+    case 0xc2...0xdf: (length, second) = (2, 0x80...0xbf)
+    case 0xe0: (length, second) = (3, 0xa0...0xbf)
+    case 0xed: (length, second) = (3, 0x80...0x9f)
+    case 0xe1...0xef: (length, second) = (3, 0x80...0xbf)
+    case 0xf0: (length, second) = (4, 0x90...0xbf)
+    case 0xf1...0xf3: (length, second) = (4, 0x80...0xbf)
+    case 0xf4: (length, second) = (4, 0x80...0x8f)
+    default: return 0
+    }
+    guard index + length <= bytes.count, second.contains(bytes[index + 1]) else { return 0 }
+    return bytes[(index + 2)..<(index + length)].allSatisfy { $0 & 0xc0 == 0x80 } ? length : 0
+  }
+
   /// The text of bytes that are UTF-8; nil if they are not. `String(validating:)` is not specialized and costs more
   /// than the text; plain ASCII, which is nearly everything, needs no validation.
   @inline(__always)

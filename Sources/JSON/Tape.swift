@@ -152,8 +152,7 @@ public final class JSONTape: Sendable {
       let start = Int(node.offset) + 1
       let end = Int(node.offset + node.length) - 1
       let scanner = JSONScanner(buffer)
-      if let text = try? scanner.text(start: start, end: end, hasEscapes: node.hasEscapes) { return text }
-      return String(decoding: UnsafeBufferPointer(rebasing: buffer[start..<end]), as: UTF8.self)
+      return scanner.text(start: start, end: end, hasEscapes: node.hasEscapes)
     }
   }
 

@@ -39,6 +39,7 @@ import Testing
     #expect(object.status == 201, "\(object.text)")
     #expect(object.json["metadata"]["generation"] == 1)
     #expect(try await cluster.get("\(cronTabs)/a").json == object.json)
+    #expect(try await cluster.send("HEAD", "\(cronTabs)/a").status == 200)
     let list = try await cluster.get(cronTabs)
     #expect(list.json["kind"] == "CronTabList")
     #expect(list.names == ["a"])

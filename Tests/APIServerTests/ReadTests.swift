@@ -86,12 +86,35 @@ import Testing
     #expect(try await server.post("/apis/authorization.k8s.io/v1/localsubjectaccessreviews", [:]).status == 404)
   }
 
-  @Test func aHeadHasNoBody() async throws {
+  @Test func aHeadIsNoGetOfABuiltInKind() async throws {
     let server = TestServer()
     try await server.post(configMaps, configMap("one"))
-    let reply = try await server.send("HEAD", "\(configMaps)/one")
-    #expect(reply.status == 200)
-    #expect(reply.text.isEmpty)
+    for (path, status) in [
+      ("\(configMaps)/one", 405), (configMaps, 405), ("/api/v1/configmaps", 405), ("/api/v1/configmaps/one", 404),
+      ("/api/v1/namespaces/default/pods/p/log", 405), ("/api/v1/namespaces/default/status", 405), ("/api", 405),
+      ("/api/v1", 405), ("/apis/apps/v1", 405), ("/version", 405), ("/api/v1/nothing", 404), ("/", 200), ("/apis", 200),
+      ("/apis/apps", 200), ("/openapi/v3", 200), ("/metrics", 200),
+    ] {
+      let reply = try await server.send("HEAD", path)
+      #expect(reply.status == status, "\(path)")
+      #expect(reply.text.isEmpty)
+    }
+  }
+
+  @Test func textsThatAreNoUTF8AreRepairedInJSONAndRefusedInYAML() async throws {
+    let server = TestServer()
+    let body = Array(#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"odd"},"data":{"a":"x"#.utf8)
+    let end = Array(#"y"}}"#.utf8)
+    let made = try await server.send("POST", configMaps, bytes: body + [0xff, 0xe2, 0x82] + end)
+    #expect(made.status == 201)
+    #expect(try await server.get("\(configMaps)/odd").json["data"]["a"] == "x\u{FFFD}\u{FFFD}\u{FFFD}y")
+    let patch = Array(#"{"data":{"b":""#.utf8) + [0xc3, 0x22, 0x7d, 0x7d]
+    let patched = try await server.send(
+      "PATCH", "\(configMaps)/odd", bytes: patch, ["content-type": "application/merge-patch+json"])
+    #expect(patched.status == 200 && patched.json["data"]["b"] == "\u{FFFD}")
+    let refused = try await server.send(
+      "POST", configMaps, bytes: body + [0xff] + end, ["content-type": "application/yaml"])
+    #expect(refused.status == 400 && refused.message.contains("yaml: invalid leading UTF-8 octet"))
   }
 
   @Test func aRevisionFromTheFutureIsWaitedForAndThenRefused() async throws {

@@ -52,10 +52,25 @@ struct ParserTests {
     do { _ = try JSONValue(parsing: text) } catch { #expect(error.message == message) }
   }
 
-  @Test("bytes that are no UTF-8 are refused")
-  func invalidUTF8() {
-    #expect(throws: JSONParseError.self) { try JSONValue(parsing: [0x22, 0xff, 0x22]) }
-    #expect(throws: JSONParseError.self) { try JSONValue(parsing: [0x22, 0x5c, 0x6e, 0xc3, 0x22]) }
+  @Test(
+    "bytes in strings that are no UTF-8 are replaced, one by one",
+    arguments: [
+      ([0xff], "\u{FFFD}"), ([0x5c, 0x6e, 0xc3], "\n\u{FFFD}"), ([0xe2, 0x82], "\u{FFFD}\u{FFFD}"),
+      // An overlong slash, half a surrogate pair, and what lies beyond the last scalar.
+      ([0xc0, 0xaf], "\u{FFFD}\u{FFFD}"), ([0xed, 0xa0, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}"),
+      ([0xf4, 0x90, 0x80, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"), ([0xe2, 0x82, 0xac, 0x80], "€\u{FFFD}"),
+      ([0x61, 0xf0, 0x9f, 0x98, 0x80, 0xfe, 0x62], "a😀\u{FFFD}b"), ([0xf0, 0x9f, 0x98], "\u{FFFD}\u{FFFD}\u{FFFD}"),
+    ] as [([UInt8], String)])
+  func invalidUTF8(bytes: [UInt8], text: String) throws {
+    #expect(try JSONValue(parsing: [0x22] + bytes + [0x22]) == .string(text))
+    let tape = try JSONTape(parsing: [0x5b, 0x22] + bytes + [0x22, 0x5d])
+    #expect(tape.root.value == [.string(text)])
+  }
+
+  @Test("bytes beside strings that are no UTF-8 are refused")
+  func invalidUTF8BesideStrings() {
+    #expect(throws: JSONParseError.self) { try JSONValue(parsing: [0xff]) }
+    #expect(throws: JSONParseError.self) { try JSONValue(parsing: [0x22, 0x5c, 0xe5, 0x22]) }
   }
 
   @Test("nesting has a limit")

@@ -19,7 +19,7 @@ public struct IssuerDocument: PathHandler {
   }
 
   public func respond(to request: HTTPRequest, context: RequestContext) async -> HTTPResponse {
-    guard request.method == "GET" || request.method == "HEAD" else {
+    guard request.method == "GET" else {
       let status = APIStatus.methodNotAllowed
       return HTTPResponse(
         status: status.code, headers: ["content-type": "application/json"], body: .bytes(status.json.bytes))

@@ -18,6 +18,7 @@ extension APIServer {
       throw Self.isKnownPath(path.segments) ? .methodNotAllowed : notFound(path.segments)
     }
     let segments = path.segments
+    if request.method == "HEAD", answersGetAlone(segments) { throw .methodNotAllowed }
     if ["api", "apis", "openapi", nil].contains(segments.first) {
       await refreshDiscovery()
       if let api = try await aggregatedAPI(segments) { return await proxy(request, to: api, path, info, user, world) }
@@ -39,6 +40,15 @@ extension APIServer {
     case "api", "version": .unknownResource
     case "apis" where segments.count > 1 && registry.group(segments[1])?.isBuiltIn == true: .unknownResource
     default: .unknownPath
+    }
+  }
+
+  /// Paths of the reference's router of methods; those beside it take every method.
+  private func answersGetAlone(_ segments: [String]) -> Bool {
+    switch segments.first {
+    case "api", "version": Self.isKnownPath(segments)
+    case "apis": segments.count == 3 && registry.group(segments[1])?.isBuiltIn == true
+    default: false
     }
   }
 

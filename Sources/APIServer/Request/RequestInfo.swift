@@ -5,7 +5,8 @@ struct RequestInfo: Sendable, Hashable {
   var path = ""
   /// A path below /api/{version}/ or /apis/{group}/{version}/.
   var isResourceRequest = false
-  /// create, get, list, watch, update, patch, delete, deletecollection; the method in lower case for other paths.
+  /// create, get, list, watch, update, patch, delete, deletecollection, or none; the method in lower case
+  /// for other paths.
   var verb = ""
   var group = ""
   var version = ""
@@ -66,7 +67,8 @@ struct RequestInfo: Sendable, Hashable {
     case "PUT": "update"
     case "PATCH": "patch"
     case "DELETE": "delete"
-    default: method.lowercased()
+    // No verb: nobody but who may do everything is allowed it.
+    default: ""
     }
   }
 

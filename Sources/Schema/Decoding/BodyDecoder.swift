@@ -105,7 +105,8 @@ public struct BodyDecoder: Sendable {
   ) throws(APIStatus) -> Raw {
     var raw = Raw(tree: .null)
     // JSON is YAML too, and most of what is sent as YAML is JSON: server-side apply of kubectl.
-    if mediaType == .json || body.first == UInt8(ascii: "{") {
+    // (But only JSON is repaired where it is no UTF-8.)
+    if mediaType == .json || body.first == UInt8(ascii: "{") && String(validating: body, as: UTF8.self) != nil {
       do throws(JSONParseError) {
         raw.tree =
           wantsDuplicates
