@@ -31,9 +31,14 @@ test: dependencies lint ## every test: units, simulations, real processes
 	@deploy/test-clients.sh
 	@$(MAKE) --no-print-directory sim
 
-chaos: release ## kill leaders under load and check what clients saw
+CHAOS_SCENARIO ?= everything
+CHAOS_MINUTES ?= 10
+CHAOS_SEED ?= $$(date +%s)
+
+chaos: release ## break real servers in every way for CHAOS_MINUTES, and check what clients saw (root)
 	@swift build -c release --product trireme-chaos
-	@"$$(swift build -c release --show-bin-path)/trireme-chaos" run leader-kill --minutes 10
+	@"$$(swift build -c release --show-bin-path)/trireme-chaos" run $(CHAOS_SCENARIO) --minutes $(CHAOS_MINUTES) \
+	  --seed $(CHAOS_SEED)
 
 SIM_MINUTES ?= $(or $(TRIREME_SIM_MINUTES),5)
 # The seeds are new with every change of the sources, and the same for the same sources: what failed here fails there.

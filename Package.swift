@@ -78,6 +78,8 @@ let package = Package(
       ]),
     // What a history of operations must satisfy; the simulator's runs and chaos/'s are judged by the same code.
     .target(name: "ChaosChecker", dependencies: ["World"], path: "chaos/Checker", swiftSettings: settings),
+    // Faults, scenarios and their schedules, as values.
+    .target(name: "ChaosPlan", path: "chaos/Plan", swiftSettings: settings),
     // Requests that a server must bear, by seed: sent over sockets by trireme-chaos, in memory by FuzzTests.
     .target(
       name: "RequestFuzzer", dependencies: ["World", "HTTP", "JSON", "Schema", "Kinds"], path: "chaos/Fuzzer",
@@ -101,10 +103,11 @@ let package = Package(
     .executableTarget(
       name: "trireme-chaos",
       dependencies: [
-        "ChaosChecker", "RequestFuzzer", "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Client",
+        "ChaosChecker", "ChaosPlan", "RequestFuzzer", "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds",
+        "Client",
         argumentParser, logging,
       ],
-      path: "chaos", exclude: ["Checker", "Fuzzer"], swiftSettings: settings),
+      path: "chaos", exclude: ["Checker", "Fuzzer", "Plan"], swiftSettings: settings),
 
     // Virtual time, and an API server in memory: what the stories of the control loops are told with.
     .target(
@@ -153,6 +156,6 @@ let package = Package(
       name: "FuzzTests",
       dependencies: ["RequestFuzzer", "APIServer", "HTTP", "JSON", "Schema", "Kinds", "World", "TestSupport"],
       swiftSettings: settings),
-    .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "World"], swiftSettings: settings),
+    .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "ChaosPlan", "World"], swiftSettings: settings),
   ]
 )

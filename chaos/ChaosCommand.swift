@@ -1,5 +1,6 @@
 // The command line: real servers are started, broken and judged by what their clients saw.
 import ArgumentParser
+import ChaosPlan
 import EventLoop
 import Glibc
 
@@ -22,9 +23,13 @@ struct List: ParsableCommand {
 
   func run() {
     for scenario in Scenario.all {
-      let padding = String(repeating: " ", count: max(1, 16 - scenario.name.count))
+      let padding = String(repeating: " ", count: max(1, 18 - scenario.name.count))
       Terminal.say("\(scenario.name)\(padding)\(scenario.abstract)")
     }
+    let obstacles = Hub.obstacles()
+    guard !obstacles.isEmpty else { return }
+    let names = Scenario.all.filter(\.needsMachines).map(\.name).joined(separator: ", ")
+    Terminal.say("\nNot possible here, for \(obstacles.joined(separator: ", ")):\n\(names)")
   }
 }
 
@@ -32,20 +37,32 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run a scenario against a cluster of its own.",
     discussion: """
-      The cluster lives in --home beside any other; it is stopped at the end, and its folder keeps the logs, the data
-      and report.html. The exit code is 1 when anything happened that must not.
+      The cluster lives in --home beside any other; it is stopped at the end, and its folder keeps the logs, the data \
+      and report.html. Scenarios that break more than processes put each server on a machine of its own: a network \
+      namespace behind HAProxy, and a file system on a loop device. That needs root, and leaves nothing behind.
+
+        trireme-chaos run partitions --minutes 5 --seed 7
+        trireme-chaos run leader-kill --machines
+
+      The exit code is 0 when nothing happened that must not, 1 when something did, and 3 when the scenario cannot be \
+      run here and was skipped.
       """)
 
   @Argument(help: "Name of the scenario (trireme-chaos list).")
   var scenario: String
   @Option(help: "How long faults are injected.")
   var minutes = 2.0
-  @Option(help: "How many faults are spread over that time.")
-  var kills = 10
+  @Option(
+    name: [.customLong("faults"), .customLong("kills")],
+    help: "How many faults are spread over that time (default: five a minute).")
+  var count: Int?
   @Option(help: "The schedule of faults and the traffic are drawn from it.")
   var seed: UInt64 = 1
-  @Option(help: "Folder for the cluster and the report; made, and must not hold a cluster yet.")
-  var home: String
+  @Option(
+    help: "Folder for the cluster and the report; must not hold a cluster yet (default: .trireme-chaos/SCENARIO-SEED).")
+  var home: String?
+  @Flag(help: "Put the servers on machines of their own although the scenario can do without.")
+  var machines = false
   @Option(help: "The trireme executable (default: the one beside this program).")
   var trireme: String?
   @Option(help: "Number of servers: 3 or 5.")
@@ -54,8 +71,8 @@ struct Run: ParsableCommand {
   var nodes = 3
   @Option(help: "Port of the load balancer and the servers.")
   var port: UInt16 = 8643
-  @Option(help: "Loopback network of the servers.")
-  var network = "127.0.66"
+  @Option(help: "Network of the servers (default: 127.0.66; with machines 10.200.0).")
+  var network: String?
 
   func validate() throws {
     guard Scenario.named(scenario) != nil else {
@@ -66,33 +83,60 @@ struct Run: ParsableCommand {
       throw ValidationError("--servers must be 3 or 5: one server has no survivor")
     }
     guard minutes > 0, minutes <= 24 * 60 else { throw ValidationError("--minutes must be between 0 and 1440") }
-    guard (1...10_000).contains(kills) else { throw ValidationError("--kills must be between 1 and 10000") }
+    if let count, !(1...10_000).contains(count) { throw ValidationError("--faults must be between 1 and 10000") }
     guard (1...1000).contains(nodes) else { throw ValidationError("--nodes must be between 1 and 1000") }
+    guard let network else { return }
+    let numbers = network.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
+    guard numbers.count == 3, !numbers.contains(nil) else {
+      throw ValidationError("--network must be three numbers, such as 10.200.0")
+    }
+    guard (numbers[0] == 127) == !isOnMachines else {
+      throw ValidationError(
+        isOnMachines
+          ? "--network \(network): machines reach nothing but themselves by addresses of 127"
+          : "--network \(network) must begin with 127: servers that are processes are on loopback")
+    }
   }
+
+  private var isOnMachines: Bool { machines || Scenario.named(scenario)?.needsMachines == true }
 
   func run() throws {
     guard let scenario = Scenario.named(scenario) else { return }
     let cluster = ClusterPlan(
-      executable: try trireme ?? Paths.beside("trireme"), home: try Paths.absolute(home), servers: servers,
-      nodes: nodes,
-      port: port, network: network)
+      executable: try Paths.absolute(trireme ?? Paths.beside("trireme")),
+      home: try Paths.absolute(home ?? ".trireme-chaos/\(scenario.name)-\(seed)"), servers: servers, nodes: nodes,
+      port: port, network: network ?? (isOnMachines ? "10.200.0" : "127.0.66"), isOnMachines: isOnMachines)
     guard access(cluster.executable, X_OK) == 0 else {
       throw RunFailure("\(cluster.executable) cannot be run. Build it: swift build -c release --product trireme")
     }
-    guard !FileSystem.exists("\(cluster.home)/cluster.json") else {
-      throw RunFailure("\(cluster.home) holds a cluster already. Choose another --home, or remove it: trireme down")
+    guard !FileSystem.exists("\(cluster.home)/cluster.json"), !FileSystem.exists("\(cluster.home)/disks") else {
+      throw RunFailure("\(cluster.home) holds a cluster already. Choose another --home, or remove it")
     }
     guard let kubectl = Paths.kubectl() else {
       throw RunFailure("kubectl is not in PATH; it is part of the traffic. Install it (deploy/dependencies.sh)")
     }
+    if isOnMachines, !Hub.isInside {
+      let obstacles = Hub.obstacles()
+      guard obstacles.isEmpty else {
+        Terminal.say("Skipped: \(scenario.name): \(obstacles.joined(separator: "; ")).")
+        throw ExitCode(Self.skipped)
+      }
+      try Hub.enter()
+    }
     let options = RunOptions(
-      scenario: scenario, duration: .seconds(minutes * 60), faults: kills, seed: seed, kubectl: kubectl)
+      scenario: scenario, duration: .seconds(minutes * 60),
+      faults: count ?? max(1, Int(minutes * Self.faultsPerMinute)),
+      seed: seed, kubectl: kubectl)
     let verdict = VerdictBox()
     try MainLoop.run { loop in
       verdict.isGood = try await ChaosRun(options: options, plan: cluster, loop: loop).run()
     }
     if !verdict.isGood { throw ExitCode(1) }
   }
+
+  private static let faultsPerMinute = 5.0
+  /// Exit code: neither good nor bad.
+  private static let skipped: Int32 = 3
 
   /// Written on the main loop, read when it has stopped.
   private final class VerdictBox: @unchecked Sendable {
@@ -120,9 +164,16 @@ enum Terminal {
 }
 
 enum Paths {
+  /// This program.
+  static func own() throws -> String { try real("/proc/self/exe") }
+
   /// A program that lies beside this one.
-  static func beside(_ program: String) throws -> String {
-    FileSystem.parent(of: try real("/proc/self/exe")) + "/\(program)"
+  static func beside(_ program: String) throws -> String { FileSystem.parent(of: try own()) + "/\(program)" }
+
+  /// A program in PATH or where those of the system lie.
+  static func find(_ program: String) -> String? {
+    let path = (getenv("PATH").map { String(cString: $0) } ?? "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
+    return path.split(separator: ":").lazy.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
   }
 
   static func absolute(_ path: String) throws -> String {

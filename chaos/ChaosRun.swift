@@ -1,5 +1,6 @@
 // A run from its first process to its verdict.
 import ChaosChecker
+import ChaosPlan
 import Client
 import EventLoop
 import Glibc
@@ -29,14 +30,17 @@ struct ChaosRun: Sendable {
     for signal in [SIGINT, SIGTERM] { try stopCluster(on: signal) }
     Terminal.say(
       "Scenario \(options.scenario.name), \(options.faults) faults in \(options.duration.text), seed \(options.seed), "
-        + "\(plan.servers) servers in \(plan.home)")
+        + "\(plan.servers) servers\(plan.isOnMachines ? " on machines of their own" : "") in \(plan.home)")
+    for (index, planned) in schedule.enumerated() {
+      Terminal.say("  \(index + 1). from \(planned.at.text) for \(planned.lasts.text): \(planned.name)")
+    }
     do {
       let cluster = try await Cluster.start(plan, on: loop)
       let verdict = try await run(cluster)
       await cluster.down()
       Terminal.say(verdict.text)
       try HTMLReport(verdict: verdict).write(to: "\(plan.home)/report.html")
-      Terminal.say("Report: \(plan.home)/report.html    Logs: \(plan.home)/*/log")
+      Terminal.say("Report: \(plan.home)/report.html    Logs: \(plan.home)/\(plan.isOnMachines ? "logs" : "*/log")")
       return verdict.anomalies.isEmpty
     } catch {
       await Cluster.down(plan, on: loop)
@@ -56,6 +60,10 @@ struct ChaosRun: Sendable {
     }
   }
 
+  private var schedule: [PlannedFault] {
+    options.scenario.schedule(count: options.faults, over: options.duration, seed: options.seed)
+  }
+
   private func run(_ cluster: Cluster) async throws -> Verdict {
     let journal = Journal(start: loop.now)
     let kubectl = Kubectl(executable: options.kubectl, plan: plan, loop: loop)
@@ -65,7 +73,9 @@ struct ChaosRun: Sendable {
     let watches = WatchTraffic(cluster: cluster, journal: journal, seed: options.seed)
     let registers = RegisterTraffic(cluster: cluster, journal: journal, seed: options.seed)
     let commands = KubectlTraffic(kubectl: kubectl, journal: journal, seed: options.seed)
+    let reads = ReadTraffic(cluster: cluster, journal: journal)
     sampler.start()
+    if plan.isOnMachines { reads.start() }
     try await watches.start()
     registers.start()
     commands.start()
@@ -75,8 +85,14 @@ struct ChaosRun: Sendable {
 
     try await loop.sleep(for: Self.calm)
     await registers.stop()
+    await reads.stop()
     say(journal, "traffic has stopped; reading everything back")
-    let end = try await readBack(cluster, journal)
+    let end: Int64
+    do { end = try await readBack(cluster, journal) } catch {
+      // There is no verdict without it; what was found so far is said.
+      for anomaly in journal.all.anomalies { Terminal.say("✗ \(anomaly.title): \(anomaly.evidence)") }
+      throw error
+    }
     for late in await watches.reach(end, patience: Self.settle) {
       journal.record(Anomaly("a watch does not catch up", evidence: [late]))
     }
@@ -99,6 +115,8 @@ struct ChaosRun: Sendable {
       try await api.create(
         .namespaces, ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(name)]])
     }
+    try await api.create(
+      .configMaps, namespace: ChaosObjects.registers, RegisterClient.object(ReadTraffic.object, "0"))
     let deployments = [(ChaosObjects.loops, LoopProbe.deployment), (ChaosObjects.kubectl, KubectlTraffic.deployment)]
     for (namespace, name) in deployments {
       try await api.create(
@@ -114,25 +132,44 @@ struct ChaosRun: Sendable {
   // MARK: Faults
 
   private func breakThings(_ cluster: Cluster, _ journal: Journal, _ commands: KubectlTraffic) async throws {
-    let injector = FaultInjector(cluster: cluster, journal: journal, probe: LoopProbe(cluster: cluster))
-    let schedule = options.scenario.schedule(count: options.faults, over: options.duration, seed: options.seed)
+    let injector = FaultInjector(
+      cluster: cluster, journal: journal, probe: LoopProbe(cluster: cluster), seed: options.seed)
+    let schedule = schedule
     let start = loop.now
     for (index, planned) in schedule.enumerated() {
       let wait = planned.at - (loop.now - start)
       if wait > .zero { try await loop.sleep(for: wait) }
-      let record = try await injector.perform(planned, number: index + 1)
-      tell(record, journal)
+      guard loop.now - start < options.duration else {
+        say(journal, "time is up; left out: \(schedule.count - index) faults")
+        break
+      }
+      guard try await perform(planned, number: index + 1, injector, journal) else { return await commands.stop() }
     }
     let rest = options.duration - (loop.now - start)
     if rest > .zero { try await loop.sleep(for: rest) }
     await commands.stop()
     guard options.scenario.endsWithKillAll else { return }
-    let last = PlannedFault(fault: .killAll, at: .zero, lasts: .milliseconds(500))
-    tell(try await injector.perform(last, number: schedule.count + 1), journal)
+    let last = PlannedFault(fault: .killAll, at: .zero, lasts: .milliseconds(500), choice: 0)
+    _ = try await perform(last, number: schedule.count + 1, injector, journal)
+  }
+
+  /// false: what the fault broke could not be mended, and there is no use in going on.
+  private func perform(
+    _ planned: PlannedFault, number: Int, _ injector: FaultInjector, _ journal: Journal
+  ) async throws -> Bool {
+    do {
+      let record = try await injector.perform(planned, number: number)
+      tell(record, journal)
+      return true
+    } catch let failure as RunFailure {
+      say(journal, "\(number). \(planned.name): \(failure)")
+      journal.record(Anomaly("fault \(number), \(planned.name), is not got over", evidence: ["\(failure)"]))
+      return false
+    }
   }
 
   private func tell(_ record: FaultRecord, _ journal: Journal) {
-    say(journal, Verdict.line(record, journal.all, start: journal.start, plan))
+    say(journal, journal.edit { Verdict.line(record, $0, start: journal.start, plan) })
   }
 
   // MARK: After

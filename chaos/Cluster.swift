@@ -14,6 +14,8 @@ struct ClusterPlan: Sendable {
   var nodes: Int
   var port: UInt16
   var network: String
+  /// Each server in a network and on a disk of its own, the load balancer at .254 of the network.
+  var isOnMachines = false
 
   struct Member: Sendable, Hashable {
     var name: String
@@ -22,6 +24,10 @@ struct ClusterPlan: Sendable {
   var members: [Member] {
     (1...servers).map { Member(name: "server-\($0)", address: "\(network).\($0):\(port)") }
   }
+  /// Of the load balancer.
+  var endpoint: String { isOnMachines ? "\(network).254:\(port)" : "127.0.0.1:\(port)" }
+  /// Where clients are, beside the servers themselves: on machines also behind the load balancer.
+  var entrances: [Member] { members + (isOnMachines ? [Member(name: Machines.balancer, address: endpoint)] : []) }
   var kubeconfig: String { "\(home)/kubeconfig" }
 }
 
@@ -52,6 +58,7 @@ struct Cluster: Sendable {
   let plan: ClusterPlan
   let loop: EventLoop
   let tls: TLSConfiguration
+  let machines: Machines?
   private let statusClients: [HTTPClient]
 
   /// `trireme up` needs this long on a starved machine.
@@ -60,6 +67,7 @@ struct Cluster: Sendable {
 
   /// Starts the cluster; throws with what `trireme up` said when it does not come up.
   static func start(_ plan: ClusterPlan, on loop: EventLoop) async throws -> Cluster {
+    if plan.isOnMachines { return try await startOnMachines(plan, on: loop) }
     try await up(
       plan, on: loop,
       arguments: [
@@ -68,9 +76,30 @@ struct Cluster: Sendable {
     return try Cluster(plan: plan, loop: loop)
   }
 
+  private static func startOnMachines(_ plan: ClusterPlan, on loop: EventLoop) async throws -> Cluster {
+    let machines = try Machines(plan: plan, loop: loop)
+    do {
+      try await machines.build()
+      try await machines.startMissing()
+      let cluster = try Cluster(plan: plan, loop: loop, machines: machines)
+      try await cluster.wait("every server answers, and \(plan.nodes) nodes are ready", patience: upDeadline) {
+        let statuses = await cluster.statuses().compactMap { $0 }
+        guard statuses.count == plan.members.count, statuses.contains(where: \.isLeader) else { return false }
+        let api = cluster.client(of: plan.entrances[plan.entrances.count - 1])
+        let nodes = (try? await api.list(.nodes).items) ?? []
+        return nodes.count { Node(json: $0).isReady } == plan.nodes
+      }
+      return cluster
+    } catch {
+      await machines.down()
+      throw error
+    }
+  }
+
   /// A cluster that runs already.
-  init(plan: ClusterPlan, loop: EventLoop) throws {
+  init(plan: ClusterPlan, loop: EventLoop, machines: Machines? = nil) throws {
     self.plan = plan
+    self.machines = machines
     self.loop = loop
     let authority = try Certificate(pem: FileSystem.readText("\(plan.home)/pki/ca.crt"))
     let identity = try Identity(
@@ -82,7 +111,10 @@ struct Cluster: Sendable {
   }
 
   /// Starts what does not run.
-  func up() async throws { try await Self.up(plan, on: loop, arguments: []) }
+  func up() async throws {
+    if let machines { return try await machines.startMissing() }
+    try await Self.up(plan, on: loop, arguments: [])
+  }
 
   private static func up(_ plan: ClusterPlan, on loop: EventLoop, arguments: [String]) async throws {
     var options = ChildProcessOptions(
@@ -97,9 +129,14 @@ struct Cluster: Sendable {
   }
 
   /// Stops all processes; the folder stays, as evidence.
-  func down() async { await Self.down(plan, on: loop) }
+  func down() async {
+    if let machines { return await machines.down() }
+    await Self.down(plan, on: loop)
+  }
 
   static func down(_ plan: ClusterPlan, on loop: EventLoop) async {
+    // Machines vanish with this process.
+    guard !plan.isOnMachines else { return }
     let options = ChildProcessOptions(
       executable: plan.executable, arguments: ["down", "--keep-data", "--home", plan.home])
     _ = try? await ChildProcess.run(options, on: loop, deadline: .seconds(60))
@@ -165,6 +202,7 @@ struct Cluster: Sendable {
 
   /// The process of a server, if it lives. The folder in its command line proves that it is ours.
   func processIdentifier(of member: ClusterPlan.Member) -> Int32? {
+    if let machines { return machines.processIdentifier(member.name) }
     let folder = "\(plan.home)/\(member.name)"
     guard let text = try? FileSystem.readText("\(folder)/pid"),
       let pid = Int32(text.split(separator: "\n").first ?? ""), pid > 1,

@@ -1,5 +1,6 @@
-import ChaosChecker
 // Breaks servers, brings them back, and writes both down.
+import ChaosChecker
+import ChaosPlan
 import EventLoop
 import Glibc
 import World
@@ -12,29 +13,36 @@ struct FaultInjector: Sendable {
   let cluster: Cluster
   let journal: Journal
   let probe: LoopProbe
+  let seed: UInt64
 
   /// Performs a fault, waits until it is over and everything has recovered, and returns what came of it.
   func perform(_ planned: PlannedFault, number: Int) async throws -> FaultRecord {
     let leader = try await leadingServer()
-    let members = victims(planned.fault, leader: leader, number: number)
-    let signal = planned.fault == .pauseLeader ? SIGSTOP : SIGKILL
+    let leading = cluster.plan.members.firstIndex { $0.name == leader.server } ?? 0
+    let count = cluster.plan.members.count
+    let target = planned.fault.target(leader: leading, servers: count, choice: planned.choice)
+    let companion = planned.companion.map { fault in
+      // Another number: chance picks its own server.
+      (fault, fault.target(leader: leading, servers: count, choice: planned.choice >> 8))
+    }
+    let victims = Set(target.victims + (companion?.1.victims ?? [])).sorted().map { cluster.plan.members[$0] }
     let at = cluster.loop.now
-    for member in members { try cluster.signal(signal, member) }
-    journal.edit { content in
-      for member in members { content.outages.append(Outage(server: member.name, from: at)) }
-    }
+    noteOutages(planned, victims, at)
+    let breakage = Breakage(cluster: cluster, journal: journal, seed: seed &+ UInt64(number))
+    let work = planned.fault.isPlannedWork
+    var mends = work ? [] : [try await breakage.strike(planned.fault, target)]
+    if let companion { mends.append(try await breakage.strike(companion.0, companion.1)) }
     var record = FaultRecord(
-      number: number, fault: planned.fault, servers: members.map(\.name), term: leader.term, at: at)
+      number: number, fault: planned.fault, name: planned.name, servers: victims.map(\.name), term: leader.term, at: at)
 
-    let survivor = cluster.plan.members.firstIndex { !members.contains($0) }
-    let leaderFell = planned.fault != .killFollower
-    async let measured = measure(number, at, survivor, oldTerm: leaderFell ? leader.term : leader.term - 1)
+    // In a rolling restart everybody falls once.
+    let canBeAsked = planned.fault.sparesMajority && planned.fault != .restartRolling
+    let survivor = canBeAsked ? cluster.plan.members.firstIndex { !victims.contains($0) } : nil
+    let topples = planned.fault.topplesLeader
+    async let measured = measure(number, at, survivor, oldTerm: topples ? leader.term : leader.term - 1)
+    if work { await perform(planned, leading) }
     try await cluster.loop.sleep(for: planned.lasts)
-    if planned.fault == .pauseLeader {
-      for member in members { try cluster.signal(SIGCONT, member) }
-    } else {
-      try await cluster.up()
-    }
+    for mend in mends.reversed() { try await mend() }
     try await recovered()
     let over = cluster.loop.now
     journal.edit { content in
@@ -44,19 +52,39 @@ struct FaultInjector: Sendable {
     var outcome = await measured
     if survivor == nil {
       // Nobody could be asked before: the loops are measured from the return of the servers.
-      outcome = await probe.measure(number, since: over, survivor: 0, oldTerm: leader.term)
+      outcome = await probe.measure(number, since: over, survivor: 0, oldTerm: leader.term - 1)
       record.loopsResumed = [outcome.podBound, outcome.replicaSetActed].compactMap { $0 }.max()
       (outcome.podBound, outcome.replicaSetActed, outcome.newLeader) = (nil, nil, nil)
     }
     record.podBound = outcome.podBound
     record.replicaSetActed = outcome.replicaSetActed
-    record.newLeader = leaderFell ? outcome.newLeader : nil
+    record.newLeader = topples ? outcome.newLeader : nil
     let (finished, anomalies) = (record, outcome.anomalies)
     journal.edit { content in
       content.anomalies += anomalies
       content.faults.append(finished)
     }
     return record
+  }
+
+  private func noteOutages(_ planned: PlannedFault, _ victims: [ClusterPlan.Member], _ at: MonotonicTime) {
+    // Without a majority nobody can be served.
+    var broken = (planned.fault.sparesMajority ? victims : cluster.plan.members).map(\.name)
+    if planned.fault == .killBalancer || planned.companion == .killBalancer { broken.append(Machines.balancer) }
+    let names = broken
+    journal.edit { content in
+      for name in names { content.outages.append(Outage(server: name, from: at)) }
+    }
+  }
+
+  /// What an operator does has to succeed.
+  private func perform(_ planned: PlannedFault, _ leading: Int) async {
+    do {
+      try await Maintenance(cluster: cluster, journal: journal).perform(
+        planned.fault, leader: leading, choice: planned.choice, lasts: planned.lasts, recovered: recovered)
+    } catch {
+      journal.record(Anomaly("an operator cannot \(planned.fault)", evidence: ["\(error)"]))
+    }
   }
 
   private func measure(_ number: Int, _ at: MonotonicTime, _ survivor: Int?, oldTerm: Int64) async
@@ -73,16 +101,6 @@ struct FaultInjector: Sendable {
       try await cluster.loop.sleep(for: .milliseconds(20))
     }
     throw RunFailure("no server says that it leads within \(Self.electionPatience)")
-  }
-
-  private func victims(_ fault: Fault, leader: ServerStatus, number: Int) -> [ClusterPlan.Member] {
-    switch fault {
-    case .killLeader, .pauseLeader: return cluster.plan.members.filter { $0.name == leader.server }
-    case .killFollower:
-      let followers = cluster.plan.members.filter { $0.name != leader.server }
-      return [followers[number % followers.count]]
-    case .killAll: return cluster.plan.members
-    }
   }
 
   /// Every server answers, one leads, and none is behind what that one had committed.

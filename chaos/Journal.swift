@@ -1,5 +1,6 @@
 // Everything that happened in a run: what clients did and saw, what was broken, what servers said.
 import ChaosChecker
+import ChaosPlan
 import Synchronization
 import World
 
@@ -22,6 +23,8 @@ struct Command: Sendable {
 struct FaultRecord: Sendable {
   var number: Int
   var fault: Fault
+  /// With its companion.
+  var name: String
   var servers: [String]
   /// Term of the leader before it.
   var term: Int64
@@ -49,6 +52,10 @@ struct Sample: Sendable {
 final class Journal: Sendable {
   struct Content: Sendable {
     var operations: [RegisterOperation] = []
+    /// Times of successful writes at each entrance, in order.
+    var writes: [String: [MonotonicTime]] = [:]
+    /// Of successful reads.
+    var reads: [String: [MonotonicTime]] = [:]
     var watches: [WatcherLog] = []
     var problems: [Problem] = []
     var commands: [Command] = []
@@ -89,6 +96,8 @@ final class Journal: Sendable {
           operation: Operation(
             id: content.nextOperation, client: client, invoked: from, returned: to,
             action: RegisterAction(request, answer))))
+      guard case .done = answer, let to else { return }
+      content.writes[String(client.prefix { $0 != "/" }), default: []].append(to)
     }
   }
 
@@ -113,15 +122,5 @@ final class Journal: Sendable {
           "state hashes differ at applied index \(status.appliedIndex)",
           evidence: ["\(other.server): \(other.hash)", "\(status.server): \(status.stateHash)"]))
     }
-  }
-
-  /// Times of successful writes at a server, in order.
-  static func successes(_ operations: [RegisterOperation], at server: String) -> [MonotonicTime] {
-    operations.compactMap { operation -> MonotonicTime? in
-      guard case .done = operation.operation.action.answer, operation.operation.client.hasPrefix("\(server)/") else {
-        return nil
-      }
-      return operation.operation.returned
-    }.sorted()
   }
 }

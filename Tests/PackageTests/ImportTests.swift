@@ -38,7 +38,9 @@ import Testing
         "ControlPlane", "Kubelet", "Simulation",
         "ArgumentParser",
       ]),
-      "chaos": loop.union(system).union(["ChaosChecker", "RequestFuzzer", "EventLoop", "TLS", "ArgumentParser"]),
+      "chaos": loop.union(system).union([
+        "ChaosChecker", "ChaosPlan", "RequestFuzzer", "EventLoop", "TLS", "ArgumentParser",
+      ]),
     ]
   }()
 

@@ -8,11 +8,14 @@ public struct Outage: Sendable, Hashable {
   public var from: MonotonicTime
   /// nil: not back yet.
   public var to: MonotonicTime?
+  /// It was asked to leave and had time to: who comes through the load balancer must not notice.
+  public var isPlanned: Bool
 
-  public init(server: String, from: MonotonicTime, to: MonotonicTime? = nil) {
+  public init(server: String, from: MonotonicTime, to: MonotonicTime? = nil, isPlanned: Bool = false) {
     self.server = server
     self.from = from
     self.to = to
+    self.isPlanned = isPlanned
   }
 }
 

@@ -1,5 +1,6 @@
 // One self-contained page: a timeline of servers, faults, writes and latencies; figures; anomalies.
 import ChaosChecker
+import ChaosPlan
 import EventLoop
 import World
 
@@ -47,7 +48,7 @@ struct HTMLReport {
   // MARK: Timeline
 
   private var timeline: String {
-    let members = verdict.plan.members.map(\.name)
+    let members = verdict.plan.entrances.map(\.name)
     let lanes = Self.laneHeight * Double(members.count)
     let rateTop = lanes + 20
     let latencyTop = rateTop + Self.chartHeight + 25

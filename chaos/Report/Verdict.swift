@@ -1,5 +1,6 @@
 // From the journal to anomalies and figures.
 import ChaosChecker
+import ChaosPlan
 import World
 
 struct Verdict: Sendable {
@@ -28,7 +29,7 @@ struct Verdict: Sendable {
     self.end = end
     self.options = options
     self.plan = plan
-    gaps = journal.faults.compactMap { Self.gap($0, journal, plan) }
+    gaps = journal.faults.filter(\.fault.sparesMajority).compactMap { Self.gap($0, journal, plan) }
     anomalies =
       journal.anomalies
       + RegisterChecker(journal.operations, start: start).check()
@@ -38,19 +39,44 @@ struct Verdict: Sendable {
 
   /// The longest time without a successful write at any one survivor of the fault.
   static func gap(_ fault: FaultRecord, _ journal: Journal.Content, _ plan: ClusterPlan) -> Duration? {
-    let survivors = plan.members.map(\.name).filter { !fault.servers.contains($0) }
-    let nextFault = journal.faults.lazy.map(\.at).filter { $0 > fault.at }.min()
-    return survivors.compactMap { server in
-      Availability.longestGap(
-        Journal.successes(journal.operations, at: server), from: fault.at, to: fault.at + gapWindow,
-        nextFault: nextFault, outages: journal.outages.filter { $0.server == server })
+    survivorGap(fault, journal, plan, \.writes)
+  }
+
+  private static func survivorGap(
+    _ fault: FaultRecord, _ journal: Journal.Content, _ plan: ClusterPlan,
+    _ successes: KeyPath<Journal.Content, [String: [MonotonicTime]]>
+  ) -> Duration? {
+    plan.members.map(\.name).filter { !fault.servers.contains($0) }.compactMap { server in
+      gap(fault, journal, journal[keyPath: successes][server] ?? [], journal.outages.filter { $0.server == server })
     }.max()
   }
 
-  /// A client of a server that lives sees slow answers at worst.
+  /// Through the load balancer nothing is anybody's own outage.
+  private static func balancerGap(
+    _ fault: FaultRecord, _ journal: Journal.Content,
+    _ successes: KeyPath<Journal.Content, [String: [MonotonicTime]]>
+  ) -> Duration? {
+    journal[keyPath: successes][Machines.balancer].flatMap { gap(fault, journal, $0, []) }
+  }
+
+  private static func gap(
+    _ fault: FaultRecord, _ journal: Journal.Content, _ successes: [MonotonicTime], _ outages: [Outage]
+  ) -> Duration? {
+    let nextFault = journal.faults.lazy.map(\.at).filter { $0 > fault.at }.min()
+    return Availability.longestGap(
+      successes, from: fault.at, to: max(fault.at + gapWindow, fault.over ?? fault.at), nextFault: nextFault,
+      outages: outages)
+  }
+
+  /// A client of a server that lives sees slow answers at worst; one that comes through the load balancer may see its
+  /// connection cut when something falls.
   private static func unexcused(_ journal: Journal.Content, _ start: MonotonicTime) -> [Anomaly] {
+    let accidents = journal.outages.filter { !$0.isPlanned }
     let found = journal.problems.filter { problem in
-      !Availability.excuses(
+      if problem.server == Machines.balancer {
+        return !Availability.excuses(accidents, server: nil, from: problem.from, to: problem.to, grace: grace)
+      }
+      return !Availability.excuses(
         journal.outages, server: problem.server, from: problem.from, to: problem.to, grace: .milliseconds(500))
     }
     return Dictionary(grouping: found, by: \.server).sorted { $0.key < $1.key }.map { server, problems in
@@ -63,14 +89,19 @@ struct Verdict: Sendable {
   }
 
   private static func failedCommands(_ journal: Journal.Content, _ start: MonotonicTime) -> [Anomaly] {
-    journal.commands.compactMap { command in
+    let accidents = journal.outages.filter { !$0.isPlanned }
+    return journal.commands.compactMap { command in
       let evidence = ["\((command.from - start).text) to \((command.to - start).text): \(command.text)"]
       switch command.outcome {
       case .succeeded: return nil
-      case .failed(let why): return Anomaly("kubectl failed: \(why)", evidence: evidence)
+      case .failed(let why):
+        // Without the load balancer there is no way in.
+        let isExcused = Availability.excuses(
+          accidents, server: Machines.balancer, from: command.from, to: command.to, grace: grace)
+        return isExcused ? nil : Anomaly("kubectl failed: \(why)", evidence: evidence)
       case .connectionCut:
         let isExcused = Availability.excuses(
-          journal.outages, server: nil, from: command.from, to: command.to, grace: grace)
+          accidents, server: nil, from: command.from, to: command.to, grace: grace)
         return isExcused ? nil : Anomaly("kubectl's connection was cut though no server fell", evidence: evidence)
       }
     }
@@ -109,8 +140,12 @@ struct Verdict: Sendable {
     _ fault: FaultRecord, _ journal: Journal.Content, start: MonotonicTime, _ plan: ClusterPlan
   ) -> String {
     func part(_ name: String, _ value: Duration?) -> String { value.map { ", \(name) \($0.text)" } ?? "" }
-    return "\(fault.number). at \((fault.at - start).text) \(fault.fault) \(fault.servers.joined(separator: ", ")) "
+    return
+      "\(fault.number). at \((fault.at - start).text) \(fault.name): \(fault.servers.isEmpty ? "" : fault.servers.joined(separator: ", ") + " ")"
       + "(term \(fault.term))" + part("longest gap of a survivor", gap(fault, journal, plan))
+      + part("of its reads", survivorGap(fault, journal, plan, \.reads))
+      + part("of writes through the load balancer", balancerGap(fault, journal, \.writes))
+      + part("of reads through it", balancerGap(fault, journal, \.reads))
       + part("new leader after", fault.newLeader) + part("pod bound after", fault.podBound)
       + part("ReplicaSet acted after", fault.replicaSetActed)
       + part("all back after", fault.over.map { $0 - fault.at })
@@ -145,7 +180,23 @@ struct Verdict: Sendable {
       ),
       ("watches", "\(events) events seen; opened \(resumptions) times"),
       ("state hashes compared at equal applied index", "\(journal.hashesCompared)"),
-    ]
+    ] + availability
+  }
+
+  /// For each kind of fault the longest times without a success.
+  private var availability: [(name: String, value: String)] {
+    Dictionary(grouping: journal.faults, by: \.name).sorted { $0.key < $1.key }.map { name, faults in
+      func longest(_ what: String, _ gap: (FaultRecord) -> Duration?) -> String? {
+        faults.compactMap(gap).max().map { "\(what) \($0.text)" }
+      }
+      let parts = [
+        longest("writes") { Self.gap($0, journal, plan) },
+        longest("reads") { Self.survivorGap($0, journal, plan, \.reads) },
+        longest("through the load balancer writes") { Self.balancerGap($0, journal, \.writes) },
+        longest("reads") { Self.balancerGap($0, journal, \.reads) },
+      ]
+      return ("nothing succeeded: \(name) (\(faults.count))", parts.compactMap { $0 }.joined(separator: ", "))
+    }
   }
 
   private static func summary(_ values: [Duration], aim: Duration?, at fraction: Double, _ name: String) -> String {

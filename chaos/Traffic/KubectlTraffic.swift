@@ -1,5 +1,6 @@
 // Loops of real kubectl commands through the load balancer, as a user types them.
 import ChaosChecker
+import ChaosPlan
 import EventLoop
 import Glibc
 import Synchronization

@@ -1,4 +1,5 @@
 import ChaosChecker
+import ChaosPlan
 import Client
 // Clients of every server that create, replace, delete and read ConfigMaps, and write down what came back.
 import EventLoop
@@ -42,7 +43,7 @@ final class RegisterTraffic: Sendable {
   func start() {
     var limits = HTTPClientLimits()
     limits.responseHeaderTime = Self.patience
-    for (index, member) in cluster.plan.members.enumerated() {
+    for (index, member) in cluster.plan.entrances.enumerated() {
       let api = cluster.client(of: member, limits: limits)
       for worker in 0..<Self.workersPerServer {
         let random = SeededGenerator(seed: seed, stream: UInt64(index * 16 + worker))

@@ -1,4 +1,5 @@
 import ChaosChecker
+import ChaosPlan
 import Client
 // One watch per server over the registers; when it ends, it goes on by resourceVersion, at the same server or another.
 import EventLoop

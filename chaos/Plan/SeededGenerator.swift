@@ -1,0 +1,19 @@
+/// SplitMix64: the whole run's chance comes from one seed.
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
+  private var state: UInt64
+
+  public init(seed: UInt64) { state = seed }
+  /// A stream of its own for each part of the traffic.
+  public init(seed: UInt64, stream: UInt64) {
+    var mixer = SeededGenerator(seed: seed ^ (stream &* 0xd6e8_feb8_6659_fd93))
+    state = mixer.next()
+  }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ (mixed >> 31)
+  }
+}
