@@ -268,7 +268,18 @@ refuses "a backup without its key" "the backup is sealed" -- \
 check "no folder was made by any of them" [ ! -e "$scratch/restored/data" ]
 shows "restore into a new cluster" "the first server of the new cluster" \
   t restore "$scratch/backup" --pki "$home/server-1/pki" --home "$scratch/restored" --listen "$network.11:$port"
-"$binaries/trireme" server --home "$scratch/restored" >"$scratch/restored.log" 2>&1 &
+cat >"$scratch/scheduler.yaml" <<'YAML'
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+profiles: [{schedulerName: default-scheduler}, {schedulerName: frugal, plugins: {score: {disabled: [{name: "*"}]}}}]
+YAML
+sed 's/frugal/default-scheduler/' "$scratch/scheduler.yaml" >"$scratch/twins.yaml"
+refuses "a scheduler's file with two profiles of a name" "twins.yaml: profiles[1].schedulerName: Duplicate value" -- \
+  "$binaries/trireme" server --home "$scratch/restored" --scheduler-config "$scratch/twins.yaml"
+refuses "pods among the Services" "overlaps the network of the Services" -- \
+  "$binaries/trireme" server --home "$scratch/restored" --cluster-cidr 10.96.4.0/22
+"$binaries/trireme" server --home "$scratch/restored" --scheduler-config "$scratch/scheduler.yaml" \
+  --cluster-cidr 10.33.0.0/16 --node-cidr-mask-size 25 >"$scratch/restored.log" 2>&1 &
 background+=("$!")
 r() { kubectl --kubeconfig "$scratch/restored/kubeconfig" "$@"; }
 check "it serves" within 30 r get --raw /readyz
@@ -278,6 +289,11 @@ revision() { "$1" get configmap kept -o jsonpath='{.metadata.resourceVersion}'; 
 r annotate configmap kept restored=yes >/dev/null
 check "its revision is ahead of the old cluster's" [ "$(revision r)" -gt "$(k get configmap later -o jsonpath='{.metadata.resourceVersion}')" ]
 check "the old kubeconfig's user is known there" kubectl --kubeconfig "$home/kubeconfig" --server "https://$network.11:$port" get nodes
+blocks() { [ "$(r get nodes -o jsonpath='{.items[*].spec.podCIDR}' | tr ' ' '\n' | sort | xargs)" = "10.33.0.0/25 10.33.0.128/25" ]; }
+check "its nodes have blocks of the network that it was told" within 30 blocks
+r run frugal --image=none --overrides='{"spec":{"schedulerName":"frugal","nodeSelector":{"name":"nowhere"}}}' >/dev/null
+by_profile() { [[ $(r get events --field-selector reason=FailedScheduling -o jsonpath="{.items[*].source.component}") == *frugal* ]]; }
+check "its scheduler goes by the file" within 30 by_profile
 kill "$!" 2>/dev/null
 token=$(t token create -q)
 refuses "a disk of another cluster" "belongs to cluster" "Nothing was changed" -- \

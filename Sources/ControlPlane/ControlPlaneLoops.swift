@@ -12,6 +12,18 @@ import Synchronization
 import TLS
 import World
 
+/// How the loops of a server work; the same on every server.
+public struct LoopSettings: Sendable {
+  /// Profiles and extenders of the scheduler. Its election is not asked: servers elect among themselves.
+  public var scheduler = SchedulerConfiguration()
+  /// The way to the scheduler's extenders; needed when there are any.
+  public var extenders: ExtenderSender?
+  /// The networks of the pods, of which every node gets a block; none: nodes have theirs from elsewhere.
+  public var podNetworks: [PodNetwork] = []
+
+  public init() {}
+}
+
 final class ControlPlaneLoops: Sendable {
   private struct State {
     var tasks: [SpawnedTask] = []
@@ -23,6 +35,7 @@ final class ControlPlaneLoops: Sendable {
   private let certificateAuthority: CertificateAuthority?
   private let replica: Replica
   private let versions: ServerVersions
+  private let settings: LoopSettings
   /// What the loops count while they run here.
   private let metrics: LoopMetrics
   private let makeLogger: @Sendable (String) -> Logger
@@ -32,9 +45,11 @@ final class ControlPlaneLoops: Sendable {
   init(
     server: String, api: any HTTPHandler, world: any World, certificateAuthorityPEM: String,
     certificateAuthority: CertificateAuthority?, replica: Replica,
-    versions: ServerVersions, metrics: LoopMetrics, makeLogger: @escaping @Sendable (String) -> Logger
+    versions: ServerVersions, settings: LoopSettings, metrics: LoopMetrics,
+    makeLogger: @escaping @Sendable (String) -> Logger
   ) {
     self.versions = versions
+    self.settings = settings
     self.metrics = metrics
     self.makeLogger = makeLogger
     logger = makeLogger("control")
@@ -60,7 +75,7 @@ final class ControlPlaneLoops: Sendable {
     let scheduler = elector("kube-scheduler", identity) { [self] fence in
       await Scheduler(
         client: client("system:kube-scheduler", fence: fence, agent: "kube-scheduler", gate: RequestGate()),
-        logger: makeLogger("scheduler"), metrics: metrics
+        configuration: settings.scheduler, sender: settings.extenders, logger: makeLogger("scheduler"), metrics: metrics
       ).run()
     }
     let controllers = elector("kube-controller-manager", identity) { [self] fence in
@@ -68,7 +83,7 @@ final class ControlPlaneLoops: Sendable {
         context: ControllerContext(
           world: world, logger: makeLogger("controllers"), certificateAuthorityPEM: certificateAuthorityPEM,
           certificateSigner: certificateAuthority.map { AuthoritySigner(authority: $0, world: world) },
-          metrics: metrics,
+          podNetworks: settings.podNetworks, metrics: metrics,
           transport: { account in self.transport(account, fence: fence) })
       ).run()
     }

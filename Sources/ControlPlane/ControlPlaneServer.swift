@@ -56,6 +56,8 @@ public final class ControlPlaneServer: Sendable {
     public var kubelets: any KubeletConnector = UnreachableKubelets()
     /// Admission plugins beside the usual ones, by name.
     public var enabledPlugins: Set<String> = []
+    /// How scheduler and controllers work here when they are elected.
+    public var loops = LoopSettings()
     /// A log for each part, by its name.
     public var makeLogger: @Sendable (String) -> Logger = { Logger(label: $0) }
     /// What `/metrics` says of the process; whole lines.
@@ -153,7 +155,7 @@ public final class ControlPlaneServer: Sendable {
       server: configuration.name, api: api, world: worlds.control,
       certificateAuthorityPEM: configuration.certificateAuthorityPEM,
       certificateAuthority: configuration.certificateAuthority, replica: replica,
-      versions: configuration.versions, metrics: loopMetrics, makeLogger: makeLogger)
+      versions: configuration.versions, settings: configuration.loops, metrics: loopMetrics, makeLogger: makeLogger)
   }
 
   /// Takes part in the group from here on.

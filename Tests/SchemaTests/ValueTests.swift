@@ -75,6 +75,8 @@ struct ValueTests {
     #expect(range.address(at: 1)?.description == "10.96.0.1")
     #expect(range.address(at: range.count) == nil)
     #expect(CIDR("::/0")?.contains(IPAddress("ffff::")!) == true)
+    #expect(CIDR("10.96.0.0/16")!.overlaps(CIDR("10.0.0.0/8")!) && CIDR("10.0.0.0/8")!.overlaps(CIDR("10.96.0.0/16")!))
+    #expect(!CIDR("10.96.0.0/16")!.overlaps(CIDR("10.97.0.0/16")!) && !CIDR("::/0")!.overlaps(CIDR("0.0.0.0/0")!))
     for text in ["10.0.0.0", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "x/8", "::/129"] { #expect(CIDR(text) == nil) }
   }
 

@@ -157,6 +157,9 @@ public struct CIDR: Sendable, Hashable, CustomStringConvertible {
   /// Number of addresses, at most 2^64-1.
   public var count: UInt64 { hostBits >= 64 ? .max : 1 << UInt64(hostBits) }
 
+  /// Whether some address lies in both.
+  public func overlaps(_ other: CIDR) -> Bool { contains(other.network) || other.contains(network) }
+
   public func contains(_ other: IPAddress) -> Bool {
     other.family == address.family && other.number & ~hostMask == network.number
   }

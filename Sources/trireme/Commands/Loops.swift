@@ -156,35 +156,17 @@ struct ControllerManagerCommand: ParsableCommand {
   var clusterSigningCertFile: String?
   @Option(help: "Its private key.")
   var clusterSigningKeyFile: String?
-  @Flag(name: .customLong("allocate-node-cidrs"), help: "Give every node a block of the networks of the pods.")
+  @Flag(name: .customLong("allocate-node-cidrs"), help: "Give every node its block.")
   var allocatesNodeNetworks = false
-  @Option(name: .customLong("cluster-cidr"), help: "These networks: one, or one a family, separated by a comma.")
-  var clusterNetworks: String?
-  @Option(name: .customLong("node-cidr-mask-size"), help: "Prefix length of a node's IPv4 block.")
-  var nodePrefix = PodNetwork.usualNodePrefix(.v4)
-  @Option(name: .customLong("node-cidr-mask-size-ipv6"), help: "Prefix length of a node's IPv6 block.")
-  var nodePrefixIPv6 = PodNetwork.usualNodePrefix(.v6)
+  @OptionGroup(title: "Networks") var networks: NodeNetworkOptions
 
   func validate() throws {
     if (clusterSigningCertFile == nil) != (clusterSigningKeyFile == nil) {
       throw ValidationError("--cluster-signing-cert-file and --cluster-signing-key-file are given together")
     }
-    guard !allocatesNodeNetworks || clusterNetworks != nil else {
+    guard !allocatesNodeNetworks || networks.clusterNetworks != nil else {
       throw ValidationError("--allocate-node-cidrs needs --cluster-cidr")
     }
-    _ = try podNetworks()
-  }
-
-  private func podNetworks() throws -> [PodNetwork] {
-    guard allocatesNodeNetworks else { return [] }
-    let networks = try (clusterNetworks ?? "").split(separator: ",").map { text in
-      guard let range = CIDR(String(text)) else { throw ValidationError("--cluster-cidr: \(text) is no network") }
-      return try PodNetwork(range, nodePrefix: range.address.family == .v4 ? nodePrefix : nodePrefixIPv6)
-    }
-    guard !networks.isEmpty, Set(networks.map(\.range.address.family)).count == networks.count else {
-      throw ValidationError("--cluster-cidr: one network, or one of each family")
-    }
-    return networks
   }
 
   func run() throws {
@@ -195,7 +177,7 @@ struct ControllerManagerCommand: ParsableCommand {
         privateKeyPEM: FileSystem.readText(clusterSigningKeyFile))
     }
     let signing = authority
-    let podNetworks = try self.podNetworks()
+    let podNetworks = allocatesNodeNetworks ? try networks.networks() : []
     try loop.run(LoopElection(lease: "kube-controller-manager")) { config, client, world in
       await ControllerManager(
         context: ControllerContext(

@@ -1,9 +1,12 @@
 import APIServer
 import ArgumentParser
+import Controllers
 import EventLoop
 import Glibc
 import Logging
 import Replica
+import Scheduler
+import Schema
 import World
 
 struct Server: ParsableCommand {
@@ -15,8 +18,8 @@ struct Server: ParsableCommand {
 
         trireme server --home /var/lib/trireme
 
-      Only what is asked of it beyond the usual is said at every start: options of audit, authentication, \
-      authorization, admission and encryption, best in the service's own file.
+      Only what is asked of it beyond the usual is said at every start: options of the scheduler, the networks of pods, audit, \
+      authentication, authorization, admission and encryption, best in the service's own file.
 
       To join a running cluster, from an empty folder to a voter (make the token there: trireme token create):
 
@@ -61,6 +64,13 @@ struct Server: ParsableCommand {
   var encryptionProviderConfig: String?
   @Option(help: "Admission plugins beside the usual ones, separated by commas: DenyServiceExternalIPs.")
   var enableAdmissionPlugins: String?
+  @Option(
+    help: """
+      KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1): profiles, plugins, extenders. The same on every \
+      server; leaderElection and clientConnection are not asked, servers elect among themselves.
+      """)
+  var schedulerConfig: String?
+  @OptionGroup(title: "Networks") var networks: NodeNetworkOptions
   @OptionGroup(title: "Audit") var audit: AuditOptions
   @OptionGroup(title: "Authentication") var authentication: AuthenticationFlags
   @OptionGroup(title: "Authorization") var authorization: AuthorizationFlags
@@ -128,12 +138,15 @@ struct Server: ParsableCommand {
     TimeZones.use { name in try? FileSystem.read("/usr/share/zoneinfo/\(name)", limit: Self.timeZoneBytesMaximum) }
     do {
       try MainLoop.run { loop in
+        let scheduler = try command.scheduler()
         let record = try await command.record(home, loop)
         guard let address = Address(record.listen) else { throw CommandFailure("\(record.listen) is no address") }
         var configuration = ServerConfiguration(home: home, record: record, listen: address, apiLoops: loops)
         configuration.encryptedResources = try command.encrypted(logger)
         configuration.enabledPlugins = Set(command.enabledPlugins)
         configuration.audit = try command.audit.open()
+        configuration.scheduler = scheduler
+        configuration.podNetworks = try command.podNetworks(beside: record.serviceNetwork)
         configuration.security = { loop in
           var options = SecurityOptions()
           options.tokens = try command.authentication.authenticators(on: loop)
@@ -162,6 +175,21 @@ struct Server: ParsableCommand {
     }
     for remark in file.remarks { logger.notice("\(encryptionProviderConfig): \(remark)") }
     return file.resources
+  }
+
+  private func scheduler() throws -> SchedulerConfiguration {
+    guard let schedulerConfig else { return SchedulerConfiguration() }
+    return try ConfigurationFile.explaining(schedulerConfig) { try SchedulerConfiguration(parsing: Array($0.utf8)) }
+  }
+
+  private func podNetworks(beside services: String) throws -> [PodNetwork] {
+    let networks = try networks.networks()
+    let taken = services.split(separator: ",").compactMap { CIDR(String($0)) }
+    // Nobody would know whose such an address is.
+    for network in networks where taken.contains(where: network.range.overlaps) {
+      throw CommandFailure("--cluster-cidr \(network.range) overlaps the network of the Services, \(services)")
+    }
+    return networks
   }
 
   /// How this server is started: as the folder says, as the cluster it joins says, or as the first time.

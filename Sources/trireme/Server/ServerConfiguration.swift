@@ -1,6 +1,9 @@
 import APIServer
+import ControlPlane
+import Controllers
 import EventLoop
 import Replica
+import Scheduler
 import TLS
 import World
 
@@ -19,6 +22,21 @@ struct ServerConfiguration: Sendable {
   var encryptedResources = EncryptionKeyring.defaultResources
   /// Admission plugins beside the usual ones.
   var enabledPlugins: Set<String> = []
+  /// What the scheduler goes by when this server's is elected.
+  var scheduler = SchedulerConfiguration()
+  /// The networks of the pods that nodes get blocks of.
+  var podNetworks: [PodNetwork] = []
+
+  /// How the loops work on `loop`. Throws when a file that the scheduler's extenders need cannot be used.
+  func loopSettings(on loop: EventLoop) throws -> LoopSettings {
+    var settings = LoopSettings()
+    settings.scheduler = scheduler
+    settings.podNetworks = podNetworks
+    if !scheduler.extenders.isEmpty {
+      settings.extenders = try ExtenderConnections(scheduler.extenders, loop: loop).sender
+    }
+    return settings
+  }
 }
 
 /// The certificates of one server, read from its folder.

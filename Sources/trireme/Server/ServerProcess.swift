@@ -85,6 +85,7 @@ final class ServerProcess: Sendable {
     plane.keepsFrontProxyAuthority = true
     plane.certificateAuthority = certificates.authority
     plane.enabledPlugins = configuration.enabledPlugins
+    plane.loops = try configuration.loopSettings(on: controlLoop)
     let own = Set(record.members.map(\.address) + [record.endpoint, record.listen])
     plane.kubelets = KubeletConnections(loop: controlLoop, identity: certificates.identity, servers: { own })
     let paths = OperationsPaths()
