@@ -258,6 +258,39 @@ else
   say "- the Python client could not be installed: not tested ($(tail -n 1 "$scratch/pip.log"))"
 fi
 
+# --- The elected server dies in the middle of a rollout ----------------------------------------------------------------
+
+check "150 pods" g create deployment wave --image=registry.example/wave:1 --replicas=150
+rolled() { [ "$(g get deployment wave -o jsonpath='{.status.updatedReplicas} {.status.readyReplicas} {.status.replicas}')" = "150 150 150" ]; }
+check "all are ready" within 90 rolled
+# most_pods: writes down the largest number of pods there were at once, those on their way out left aside.
+most_pods() {
+  local most=0 now
+  while :; do
+    now=$(g get pods -l app=wave -o jsonpath='{range .items[*]}{.metadata.deletionTimestamp}{"\n"}{end}' 2>/dev/null | grep -c '^$')
+    if [ "$now" -gt "$most" ]; then most=$now && echo "$most" >"$scratch/most"; fi
+  done
+}
+most_pods &
+counting=$!
+background+=("$counting")
+check "they are counted" within 30 test -s "$scratch/most"
+check "another image" g set image deployment/wave wave=registry.example/wave:2
+under_way() { [ "$(g get deployment wave -o jsonpath='{.status.updatedReplicas}')" -ge 20 ]; }
+check "the rollout begins" within 60 under_way
+elected() { k -n kube-system get lease kube-controller-manager -o jsonpath='{.spec.holderIdentity}'; }
+first=$(elected)
+check "kill -9 of the server whose controllers are elected" kill -9 "$(cat "$home/${first%%_*}/pid")"
+check "the rollout goes on to its end" within 120 rolled
+moved() { [[ $(elected) != "" && $(elected) != "$first" ]]; }
+check "by another" within 30 moved
+wave() { [ "$(g get pods -l app=wave --no-headers | grep -cv Terminating)" = 150 ]; }
+check "150 pods are there" within 60 wave
+kill "$counting" 2>/dev/null
+check "never more at once than a surge of a quarter ($(cat "$scratch/most"))" [ "$(cat "$scratch/most")" -le 188 ]
+check "the server is started again" "$trireme" up --home "$home"
+check "delete them" g delete deployment wave --timeout=60s
+
 # --- Going away -----------------------------------------------------------------------------------------------------
 
 check "apply brings 3 back" g apply -f deploy/examples/guestbook.yaml
