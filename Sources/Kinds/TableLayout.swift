@@ -7,12 +7,32 @@ struct TableLayout: Sendable {
   let columns: [TableColumn]
   /// One cell per column; the second parameter is Unix time in seconds, for ages.
   let cells: @Sendable (JSONValue, Int64) -> [JSONValue]
+  /// What the rows of a list are ordered by, before their names.
+  let rank: (@Sendable (JSONValue) -> Int64)?
 
-  /// Columns as text: names joined by ", ", those after " | " only with -o wide. A name may end in its type:
-  /// "#" integer, "?" boolean, "@" date; text otherwise.
-  init(_ text: String, cells: @escaping @Sendable (JSONValue, Int64) -> [JSONValue]) {
-    self.columns = Self.columns(text)
+  /// Columns as text: names joined by ", "; those that begin with "+", or stand after " | ", only with -o wide. A name
+  /// may end in its type: "#" integer, "?" boolean, "@" date; text otherwise.
+  init(
+    _ text: String, rank: (@Sendable (JSONValue) -> Int64)? = nil,
+    cells: @escaping @Sendable (JSONValue, Int64) -> [JSONValue]
+  ) {
+    self.init(columns: Self.columns(text), rank: rank, cells: cells)
+  }
+
+  init(
+    columns: [TableColumn], rank: (@Sendable (JSONValue) -> Int64)? = nil,
+    cells: @escaping @Sendable (JSONValue, Int64) -> [JSONValue]
+  ) {
+    self.columns = columns
+    self.rank = rank
     self.cells = cells
+  }
+
+  /// The columns without the format that marks names.
+  static func columnsWithoutFormat(_ text: String) -> [TableColumn] {
+    columns(text).map {
+      TableColumn($0.name, type: $0.type, description: $0.description, priority: $0.priority)
+    }
   }
 
   static func columns(_ text: String) -> [TableColumn] {
@@ -20,7 +40,9 @@ struct TableLayout: Sendable {
     var priority = 0
     for part in text.split(separator: " ").split(separator: "|", maxSplits: 1, omittingEmptySubsequences: false) {
       for name in part.joined(separator: " ").split(separator: ",") where !name.allSatisfy({ $0 == " " }) {
-        result.append(column(name.drop { $0 == " " }, priority: priority))
+        let name = name.drop { $0 == " " }
+        let isWide = name.hasPrefix("+")
+        result.append(column(isWide ? name.dropFirst() : name, priority: isWide ? 1 : priority))
       }
       priority += 1
     }
@@ -32,7 +54,7 @@ struct TableLayout: Sendable {
     let type = text.last.flatMap { types[$0] }
     let name = String(type == nil ? text : text.dropLast())
     return TableColumn(
-      name, type: type ?? "string", format: name == "Name" ? "name" : "",
+      name, type: type ?? "string", format: ["Name", "Attacher"].contains(name) ? "name" : "",
       description: descriptions[name] ?? "", priority: priority)
   }
 
@@ -86,6 +108,10 @@ struct TabledRules: KindRules {
   func validateName(_ name: String, isGeneratePrefix: Bool) -> String? {
     rules.validateName(name, isGeneratePrefix: isGeneratePrefix)
   }
-  func tableCells(_ object: JSONValue, now: Int64) -> [JSONValue] { layout.cells(object, now) }
+  func tableCells(_ object: JSONValue, now: Int64) -> [JSONValue] {
+    // What is not set is empty, not null.
+    layout.cells(object, now).map { $0.isNull ? "" : $0 }
+  }
+  func tableRank(_ object: JSONValue) -> Int64? { layout.rank?(object) }
   func generationChanged(_ object: JSONValue, old: JSONValue) -> Bool { rules.generationChanged(object, old: old) }
 }

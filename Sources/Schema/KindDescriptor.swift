@@ -137,6 +137,8 @@ public protocol KindRules: Sendable {
   func validateName(_ name: String, isGeneratePrefix: Bool) -> String?
   /// One cell per column of the kind; `now`, in Unix seconds, for ages.
   func tableCells(_ object: JSONValue, now: Int64) -> [JSONValue]
+  /// What rows of a list are ordered by, before their names; nil: as they come.
+  func tableRank(_ object: JSONValue) -> Int64?
   /// The part of the object whose change bumps generation; spec by default.
   func generationChanged(_ object: JSONValue, old: JSONValue) -> Bool
 }
@@ -196,6 +198,7 @@ public struct KindDescriptor: Sendable {
 
 extension KindRules {
   public func validateCreate(_ object: JSONValue) -> [FieldError] { [] }
+  public func tableRank(_ object: JSONValue) -> Int64? { nil }
   public func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validate(object) }
   public func validateApproval(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     validateStatusUpdate(object, old: old)

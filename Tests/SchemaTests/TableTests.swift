@@ -81,7 +81,7 @@ struct TableTests {
     let builder = TableBuilder(TableFixture.descriptor(), now: TableFixture.now)
     #expect(builder.table(TableFixture.object)["columnDefinitions"].elements.count == 3)
     let later = builder.table(TableFixture.object, hasColumns: false)
-    #expect(later["columnDefinitions"] == [])
+    #expect(later.object?["columnDefinitions"] == .null)
     #expect(later["metadata"] == ["resourceVersion": "7"])
     #expect(later["rows"].elements.count == 1)
   }

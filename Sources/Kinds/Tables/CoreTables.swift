@@ -62,18 +62,17 @@ extension TableLayout {
     return [Cells.name(object), holder.isNull ? "" : holder, Cells.age(object, now)]
   }
   static let componentStatus = TableLayout("Name, Status, Message, Error") { object, _ in
-    let healthy = object["conditions"].elements.first { $0["type"] == "Healthy" } ?? [:]
-    let status = healthy["status"].text
+    let condition = object["conditions"].elements.first { $0["type"] == "Healthy" }
+    let status: JSONValue = condition.map { $0["status"] == "True" ? "Healthy" : "Unhealthy" } ?? "Unknown"
     return [
-      Cells.name(object), status == "True" ? "Healthy" : status == "False" ? "Unhealthy" : "Unknown",
-      .string(healthy["message"].text), .string(healthy["error"].text),
+      Cells.name(object), status, .string(condition?["message"].text ?? ""), .string(condition?["error"].text ?? ""),
     ]
   }
 
   // MARK: Events
 
   private static let eventColumns =
-    "Last Seen, Type, Reason, Object, Message | Subobject, Source, First Seen, Count, Name"
+    "Last Seen, Type, Reason, Object, +Subobject, +Source, Message, +First Seen, +Count, +Name"
   static let event = TableLayout(eventColumns) { eventCells($0, $1) }
   static let newEvent = TableLayout(eventColumns) { eventCells(EventConversion.toCoreForm($0), $1) }
 
@@ -98,8 +97,8 @@ extension TableLayout {
     if host.isEmpty { host = event["reportingInstance"].text }
     return [
       last, .string(event["type"].text), .string(event["reason"].text), .string(object),
-      .string(trimmed(event["message"].text)), .string(subject["fieldPath"].text),
-      .string(host.isEmpty ? component : "\(component), \(host)"), first, .string("\(count)"), Cells.name(event),
+      .string(subject["fieldPath"].text), .string(host.isEmpty ? component : "\(component), \(host)"),
+      .string(trimmed(event["message"].text)), first, .integer(count), Cells.name(event),
     ]
   }
 

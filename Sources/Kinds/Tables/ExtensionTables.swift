@@ -22,9 +22,21 @@ extension TableLayout {
       let namespace = reference["namespace"].isEmptyValue ? "*" : reference["namespace"].text
       text = .string("\(namespace)/\(reference["name"].text)")
     } else if !reference["selector"].isNull {
-      text = Cells.selector(reference["selector"])
+      text = .string(goText(ofSelector: reference["selector"]))
     }
     return [Cells.name(object), object["spec"]["policyName"], text, Cells.age(object, now)]
+  }
+
+  /// A LabelSelector as Go prints its value.
+  private static func goText(ofSelector selector: JSONValue) -> String {
+    let labels = (selector["matchLabels"].object ?? [:]).sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+    let requirements = selector["matchExpressions"].elements.map {
+      let values = $0["values"].elements.map(\.text).joined(separator: " ")
+      return "LabelSelectorRequirement{Key:\($0["key"].text),Operator:\($0["operator"].text),Values:[\(values)],},"
+    }
+    return "&LabelSelector{MatchLabels:map[string]string{"
+      + labels.map { "\($0.key): \($0.value.text)," }.joined() + "},MatchExpressions:[]LabelSelectorRequirement{"
+      + requirements.joined() + "},}"
   }
 
   static let apiService = TableLayout("Name, Service, Available, Age") { object, now in
@@ -47,7 +59,8 @@ extension TableLayout {
   }
 
   static let flowSchema = TableLayout(
-    "Name, PriorityLevel, MatchingPrecedence#, DistinguisherMethod, Age, MissingPL"
+    "Name, PriorityLevel, MatchingPrecedence, DistinguisherMethod, Age, MissingPL",
+    rank: { Cells.number($0["spec"]["matchingPrecedence"]) }
   ) { object, now in
     let spec = object["spec"]
     let dangling = object["status"]["conditions"].elements.first { $0["type"] == "Dangling" }
@@ -63,12 +76,11 @@ extension TableLayout {
     "Name, Type, NominalConcurrencyShares, Queues, HandSize, QueueLengthLimit, Age"
   ) { object, now in
     let spec = object["spec"]
-    let shares =
-      spec["limited"].isNull ? spec["exempt"]["nominalConcurrencyShares"] : spec["limited"]["nominalConcurrencyShares"]
     let queuing = spec["limited"]["limitResponse"]["queuing"]
     func number(_ value: JSONValue) -> JSONValue { value.integer.map { .integer($0) } ?? Cells.none }
     return [
-      Cells.name(object), spec["type"], number(shares), number(queuing["queues"]), number(queuing["handSize"]),
+      Cells.name(object), spec["type"], number(spec["limited"]["nominalConcurrencyShares"]), number(queuing["queues"]),
+      number(queuing["handSize"]),
       number(queuing["queueLengthLimit"]), Cells.age(object, now),
     ]
   }

@@ -21,13 +21,19 @@ extension TableLayout {
     switch spec["type"].text {
     case "ExternalName": return spec["externalName"]
     case "LoadBalancer":
-      let balancer = object["status"]["loadBalancer"]["ingress"].elements.map {
-        $0["ip"].isEmptyValue ? $0["hostname"].text : $0["ip"].text
-      }
-      let all = Set(balancer + external).filter { !$0.isEmpty }.sorted()
+      let all = balancerAddresses(object) + external
       return all.isEmpty ? "<pending>" : .string(all.joined(separator: ","))
-    default: return external.isEmpty ? Cells.none : .string(external.joined(separator: ","))
+    case "ClusterIP", "NodePort": return external.isEmpty ? Cells.none : .string(external.joined(separator: ","))
+    default: return Cells.unknown
     }
+  }
+
+  /// Where a load balancer listens: each address, or name, once.
+  private static func balancerAddresses(_ object: JSONValue) -> [String] {
+    let texts = object["status"]["loadBalancer"]["ingress"].elements.map {
+      $0["ip"].isEmptyValue ? $0["hostname"].text : $0["ip"].text
+    }
+    return Set(texts.filter { !$0.isEmpty }).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 
   private static func servicePorts(_ ports: [JSONValue]) -> JSONValue {
@@ -44,20 +50,22 @@ extension TableLayout {
     var texts: [String] = []
     for subset in object["subsets"].elements {
       let ports = subset["ports"].elements
-      for address in subset["addresses"].elements {
-        let host = address["ip"].text
-        // Addresses without ports count as well.
-        texts +=
-          ports.isEmpty
-          ? [host]
-          : ports.map { "\(host.contains(":") ? "[\(host)]" : host):\(Cells.number($0["port"]))" }
+      let hosts = subset["addresses"].elements.map { $0["ip"].text }
+      // Addresses without ports count as well.
+      if ports.isEmpty { texts += hosts }
+      for port in ports {
+        texts += hosts.map { "\($0.contains(":") ? "[\($0)]" : $0):\(Cells.number(port["port"]))" }
       }
     }
-    return [Cells.name(object), Cells.shortened(texts, limit: 3), Cells.age(object, now)]
+    // Addresses of which none is ready are neither shown nor nothing.
+    let ifEmpty = object["subsets"].elements.isEmpty ? Cells.none : ""
+    return [Cells.name(object), Cells.shortened(texts, limit: 3, ifEmpty: ifEmpty), Cells.age(object, now)]
   }
 
   static let endpointSlice = TableLayout("Name, AddressType, Ports, Endpoints, Age") { object, now in
-    let ports = object["ports"].elements.map { $0["port"].integer.map(String.init) ?? "*" }
+    let ports = object["ports"].elements.map {
+      $0["port"].integer.map(String.init) ?? $0["name"].string ?? "*"
+    }
     let addresses = object["endpoints"].elements.flatMap { $0["addresses"].elements.map(\.text) }
     return [
       Cells.name(object), object["addressType"], Cells.shortened(ports, limit: 3, ifEmpty: Cells.unset),
@@ -67,15 +75,23 @@ extension TableLayout {
 
   static let ingress = TableLayout("Name, Class, Hosts, Address, Ports, Age") { object, now in
     let spec = object["spec"]
-    let hosts = spec["rules"].elements.map { $0["host"].isEmptyValue ? "*" : $0["host"].text }
-    let addresses = object["status"]["loadBalancer"]["ingress"].elements.map {
-      $0["ip"].isEmptyValue ? $0["hostname"].text : $0["ip"].text
-    }
     return [
-      Cells.name(object), Cells.textOr(spec["ingressClassName"], Cells.none),
-      Cells.shortened(hosts, limit: 3, ifEmpty: "*"), .string(addresses.joined(separator: ",")),
+      Cells.name(object), Cells.textOr(spec["ingressClassName"], Cells.none), .string(ingressHosts(spec["rules"])),
+      .string(balancerAddresses(object).joined(separator: ",")),
       spec["tls"].isEmptyValue ? "80" : "80, 443", Cells.age(object, now),
     ]
+  }
+
+  /// Three hosts and how many rules more there are; rules for all hosts show only where no other does.
+  private static func ingressHosts(_ rules: JSONValue) -> String {
+    var hosts: [String] = []
+    var isCut = false
+    for rule in rules.elements {
+      if hosts.count == 3 { isCut = true }
+      if !isCut, !rule["host"].isEmptyValue { hosts.append(rule["host"].text) }
+    }
+    if hosts.isEmpty { return "*" }
+    return hosts.joined(separator: ",") + (isCut ? " + \(rules.elements.count - 3) more..." : "")
   }
 
   static let ingressClass = TableLayout("Name, Controller, Parameters, Age") { object, now in

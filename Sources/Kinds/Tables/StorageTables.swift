@@ -10,13 +10,16 @@ extension TableLayout {
     let claim = spec["claimRef"]
     let isDeleting = !object["metadata"]["deletionTimestamp"].isNull
     return [
-      Cells.name(object), .string(spec["capacity"]["storage"].text), .string(Cells.accessModes(spec["accessModes"])),
+      Cells.name(object), amount(spec["capacity"]["storage"]), .string(Cells.accessModes(spec["accessModes"])),
       spec["persistentVolumeReclaimPolicy"], isDeleting ? "Terminating" : object["status"]["phase"],
       claim.isNull ? "" : .string("\(claim["namespace"].text)/\(claim["name"].text)"),
       .string(storageClass(object)), Cells.textOr(spec["volumeAttributesClassName"], Cells.unset),
       .string(object["status"]["reason"].text), Cells.age(object, now), Cells.textOr(spec["volumeMode"], Cells.unset),
     ]
   }
+
+  /// A quantity that is not set is none at all.
+  private static func amount(_ quantity: JSONValue) -> JSONValue { quantity.isNull ? "0" : .string(quantity.text) }
 
   private static func storageClass(_ object: JSONValue) -> String {
     let annotation = object["metadata"]["annotations"]["volume.beta.kubernetes.io/storage-class"]
@@ -32,7 +35,7 @@ extension TableLayout {
     let isDeleting = !object["metadata"]["deletionTimestamp"].isNull
     return [
       Cells.name(object), isDeleting ? "Terminating" : status["phase"], .string(spec["volumeName"].text),
-      .string(isBound ? status["capacity"]["storage"].text : ""),
+      isBound ? amount(status["capacity"]["storage"]) : "",
       .string(isBound ? Cells.accessModes(status["accessModes"]) : ""), .string(storageClass(object)),
       Cells.textOr(spec["volumeAttributesClassName"], Cells.unset), Cells.age(object, now),
       Cells.textOr(spec["volumeMode"], Cells.unset),

@@ -55,7 +55,7 @@ extension TableLayout {
     ]
   }
 
-  static let controllerRevision = TableLayout("Name, Controller, Revision#, Age") { object, now in
+  static let controllerRevision = TableLayout("Name, Controller, Revision, Age") { object, now in
     let owner = object["metadata"]["ownerReferences"].elements.first { $0["controller"] == true }
     var controller = Cells.none
     if let owner {
@@ -87,7 +87,6 @@ extension TableLayout {
     if !object["metadata"]["deletionTimestamp"].isNull { return "Terminating" }
     if has("Suspended") { return "Suspended" }
     if has("FailureTarget") { return "FailureTarget" }
-    if has("SuccessCriteriaMet") { return "SuccessCriteriaMet" }
     return "Running"
   }
 
@@ -127,20 +126,20 @@ extension TableLayout {
     return [
       Cells.name(object), .string("\(target["kind"].text)/\(target["name"].text)"), targets(object),
       spec["minReplicas"].integer.map { .string("\($0)") } ?? Cells.unset,
-      .string("\(Cells.number(spec["maxReplicas"]))"),
-      .string("\(Cells.number(object["status"]["currentReplicas"]))"), Cells.age(object, now),
+      Cells.count(spec["maxReplicas"]), Cells.count(object["status"]["currentReplicas"]), Cells.age(object, now),
     ]
   }
 
   private static func targets(_ object: JSONValue) -> JSONValue {
-    // The form of v1 knows the CPU only.
-    if let aim = object["spec"]["targetCPUUtilizationPercentage"].integer {
-      let current = object["status"]["currentCPUUtilizationPercentage"].integer.map { "\($0)%" } ?? "<unknown>"
-      return .string("cpu: \(current)/\(aim)%")
-    }
+    // The form of v1 says in annotations what is not about the CPU.
+    let object = object["apiVersion"] == "autoscaling/v1" ? AutoscalerConversion.toV2(object) : object
     let current = object["status"]["currentMetrics"].elements
     let texts = object["spec"]["metrics"].elements.enumerated().map { index, metric in
       let type = metric["type"].text
+      guard ["Resource", "ContainerResource", "Pods", "Object", "External"].contains(type) else {
+        return "<unknown type>"
+      }
+      let isResource = type == "Resource" || type == "ContainerResource"
       let member = type.prefix(1).lowercased() + type.dropFirst()
       let aim = metric[member]["target"]
       let measured = index < current.count ? current[index][member]["current"] : .null
@@ -150,11 +149,9 @@ extension TableLayout {
         return "\(found)/\(plain(aim[name]))\(unit)"
       }
       let text =
-        amount("averageUtilization", "%") ?? amount("averageValue").map {
-          type == "Object" || type == "External" ? "\($0) (avg)" : $0
-        }
-        ?? amount("value") ?? "<unknown>"
-      return type == "Resource" || type == "ContainerResource" ? "\(metric[member]["name"].text): \(text)" : text
+        amount("averageValue").map { type == "Object" || type == "External" ? "\($0) (avg)" : $0 }
+        ?? amount("averageUtilization", "%") ?? amount("value") ?? (isResource ? "<unknown>/<auto>" : "<unknown>")
+      return isResource ? "\(metric[member]["name"].text): \(text)" : text
     }
     return Cells.shortened(texts, limit: 2, separator: ", ")
   }
@@ -179,7 +176,7 @@ extension TableLayout {
     ]
   }
 
-  static let scale = TableLayout("Name, Desired#, Available#, Age") { object, now in
+  static let scale = TableLayout(columns: columnsWithoutFormat("Name, Desired#, Available#, Age")) { object, now in
     [
       Cells.name(object), Cells.count(object["spec"]["replicas"]), Cells.count(object["status"]["replicas"]),
       Cells.age(object, now),

@@ -49,7 +49,9 @@ public struct TableBuilder: Sendable {
 
   /// A list.
   public func table(_ objects: some Sequence<JSONValue>, at position: ListPosition) -> JSONValue {
-    table(metadata: position.json, rows: objects.map(row), hasColumns: true)
+    var ranked = objects.map { (rank: descriptor.rules.tableRank($0), object: $0) }
+    if ranked.first?.rank != nil { ranked.sort { ($0.rank ?? 0) < ($1.rank ?? 0) } }
+    return table(metadata: position.json, rows: ranked.map { row($0.object) }, hasColumns: true)
   }
 
   /// One object. In a watch only the first event of the stream has the columns.
@@ -62,8 +64,14 @@ public struct TableBuilder: Sendable {
   private func table(metadata: JSONValue, rows: [JSONValue], hasColumns: Bool) -> JSONValue {
     [
       "kind": "Table", "apiVersion": .string("meta.k8s.io/\(version)"), "metadata": metadata,
-      "columnDefinitions": hasColumns ? Self.columns(descriptor.columns) : [], "rows": .array(rows),
+      "columnDefinitions": hasColumns ? Self.columns(descriptor.columns) : .null,
+      // Kinds without columns of their own have no list of rows at all where there is no row, in the reference.
+      "rows": rows.isEmpty && hasPlainColumns ? .null : .array(rows),
     ]
+  }
+
+  private var hasPlainColumns: Bool {
+    descriptor.custom == nil && descriptor.columns.map(\.name) == ["Name", "Created At"]
   }
 
   /// Column definitions, all five members always.
