@@ -107,6 +107,15 @@ final class SocketStream: LoopHandle, Stream {
     updateReading()
   }
 
+  /// Ends the stream when what was written is not acknowledged for so long. A Unix socket has no such thing.
+  func limitUnacknowledged(to limit: Duration) {
+    guard kind == .tcp else { return }
+    var milliseconds = UInt32(clamping: limit.wholeMillisecondsRoundedUp)
+    // As with the options above, a system that refuses keeps its own ways.
+    _ = setsockopt(
+      descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, socklen_t(MemoryLayout<UInt32>.size))
+  }
+
   /// For the connector.
   var tcpHandle: UnsafeMutablePointer<uv_tcp_t> { memory.assumingMemoryBound(to: uv_tcp_t.self) }
   var pipeHandle: UnsafeMutablePointer<uv_pipe_t> { memory.assumingMemoryBound(to: uv_pipe_t.self) }

@@ -8,12 +8,16 @@ import World
 /// Opens streams to other processes.
 public enum StreamConnector {
   /// Connects on `loop` and calls `completion` there, exactly once and not before this returns. Loop-confined.
+  /// When the other machine acknowledges nothing for `unacknowledgedLimit`, the stream ends with an error; nil leaves
+  /// that to the system, which tries ever more rarely for a quarter of an hour.
   public static func connect(
-    to address: Address, on loop: EventLoop, deadline: Duration,
+    to address: Address, on loop: EventLoop, deadline: Duration, unacknowledgedLimit: Duration? = nil,
     completion: @escaping (Result<any Stream, StreamError>) -> Void
   ) {
     loop.preconditionOnLoop()
-    ConnectAttempt(address: address, loop: loop, completion: completion).start(deadline: deadline)
+    ConnectAttempt(
+      address: address, loop: loop, unacknowledgedLimit: unacknowledgedLimit, completion: completion
+    ).start(deadline: deadline)
   }
 
   /// Connects on `loop`, from any task. The stream comes confined to the loop.
@@ -34,15 +38,20 @@ public enum StreamConnector {
 private final class ConnectAttempt {
   private let address: Address
   private let loop: EventLoop
+  private let unacknowledgedLimit: Duration?
   private var completion: ((Result<any Stream, StreamError>) -> Void)?
   private var timer: (any ScheduledTimer)?
   private var candidates: [SocketAddress] = []
   private var stream: SocketStream?
   private var lastError: StreamError?
 
-  init(address: Address, loop: EventLoop, completion: @escaping (Result<any Stream, StreamError>) -> Void) {
+  init(
+    address: Address, loop: EventLoop, unacknowledgedLimit: Duration?,
+    completion: @escaping (Result<any Stream, StreamError>) -> Void
+  ) {
     self.address = address
     self.loop = loop
+    self.unacknowledgedLimit = unacknowledgedLimit
     self.completion = completion
   }
 
@@ -126,6 +135,7 @@ private final class ConnectAttempt {
     self.stream = nil
     if status == 0, completion != nil {
       stream.didConnect()
+      if let unacknowledgedLimit { stream.limitUnacknowledged(to: unacknowledgedLimit) }
       return finish(.success(stream))
     }
     stream.abort()

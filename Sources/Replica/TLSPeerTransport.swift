@@ -107,6 +107,9 @@ private final class IncomingFrames: Sendable {
   private struct State {
     var events: [PeerEvent] = []
     var onEvent: (@Sendable (PeerEvent) -> Void)?
+    /// The latest control connection of each peer, by its number.
+    var latest: [NodeID: UInt64] = [:]
+    var greeted: UInt64 = 0
     var isStopped = false
   }
   private let loop: EventLoop
@@ -130,6 +133,22 @@ private final class IncomingFrames: Sendable {
       return state.events.count == 1
     }
     if isFirst { loop.execute { self.deliver() } }
+  }
+
+  /// A control connection of a peer says hello; returns its number.
+  func enter(_ peer: NodeID) -> UInt64 {
+    state.withLock { state in
+      state.greeted += 1
+      state.latest[peer] = state.greeted
+      return state.greeted
+    }
+  }
+
+  /// That connection has ended. One that was followed by another says nothing of its peer: after a partition it lingers
+  /// until the system notices.
+  func leave(_ peer: NodeID, _ number: UInt64) {
+    let isLatest = state.withLock { $0.latest[peer] == number }
+    if isLatest { add(.disconnected(peer)) }
   }
 
   private func deliver() {
@@ -157,6 +176,8 @@ private final class IncomingConnection: StreamHandler {
   private let onHello: (NodeID) -> Void
   private var parser = FrameParser()
   private var peer: PeerHello?
+  /// Among the control connections of all peers.
+  private var number: UInt64 = 0
   private var timer: (any ScheduledTimer)?
 
   init(
@@ -211,6 +232,7 @@ private final class IncomingConnection: StreamHandler {
       throw CodecError("server \(other.node) has another name than \(other.name)")
     }
     peer = other
+    if other.lane == .control { number = inbox.enter(other.node) }
     timer?.cancel()
     var answer = hello
     answer.lane = other.lane
@@ -220,7 +242,7 @@ private final class IncomingConnection: StreamHandler {
 
   func streamDidClose(_ error: StreamError?) {
     timer?.cancel()
-    if let peer, peer.lane == .control { inbox.add(.disconnected(peer.node)) }
+    if let peer, peer.lane == .control { inbox.leave(peer.node, number) }
   }
 }
 
@@ -302,6 +324,9 @@ private final class OutgoingConnection: StreamHandler {
   private static let firstBackoff = Duration.milliseconds(10)
   private static let lastBackoff = Duration.milliseconds(500)
   private static let connectDeadline = Duration.seconds(2)
+  /// A partition outlives TCP's patience: the longer it lasted, the later the next try of a connection that lived through
+  /// it. A new connection is through within a second of the healing.
+  private static let unacknowledgedLimit = Duration.seconds(1)
   /// Bytes that may wait for a peer that reads slowly; past it frames are dropped, and Raft probes anew.
   private static let queueBytes: [PeerLane: Int] = [.control: 32 << 20, .bulk: 4 << 20]
 
@@ -348,7 +373,9 @@ private final class OutgoingConnection: StreamHandler {
     }
     state = .connecting
     parser = FrameParser()
-    StreamConnector.connect(to: address, on: owner.loop, deadline: Self.connectDeadline) { [weak self] result in
+    StreamConnector.connect(
+      to: address, on: owner.loop, deadline: Self.connectDeadline, unacknowledgedLimit: Self.unacknowledgedLimit
+    ) { [weak self] result in
       guard let self, case .connecting = state else {
         if case .success(let stream) = result { stream.abort() }
         return

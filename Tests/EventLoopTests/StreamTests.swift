@@ -270,6 +270,22 @@ private let anyPort = Address.ip("127.0.0.1", port: 0)
     }
   }
 
+  @Test func aConnectionGivesUpWhenTheOtherMachineAcknowledgesNothing() async throws {
+    try await withLoop { loop in
+      let link = Link(loop: loop)
+      let address = try await loop.run {
+        link.listener = try StreamListener(loop: loop, address: anyPort) { stream, _ in link.server = stream }
+        StreamConnector.connect(
+          to: link.listener!.localAddress, on: loop, deadline: .seconds(10), unacknowledgedLimit: .milliseconds(1500)
+        ) { result in link.client = try? result.get() }
+        return link.listener!.localAddress
+      }
+      try await loop.wait { link.client != nil }
+      // Nothing is lost on loopback: what the system was told has to do.
+      #expect(try await loop.run { userTimeouts(ofConnectionsTo: address) } == [1500])
+    }
+  }
+
   @Test func aListenerWithoutDescriptorsWaitsUntilThereAreSome() async throws {
     await #expect(processExitsWith: .success) {
       let loop = EventLoop.start(name: "test")
@@ -323,4 +339,23 @@ private let anyPort = Address.ip("127.0.0.1", port: 0)
 
   @Test(arguments: ["", "127.0.0.1", "::1:80", ":80", "host:", "host:65536", "host:-1", "[host]:1", "[::1]"])
   func otherTextsAreRefused(text: String) { #expect(Address(text) == nil) }
+}
+
+/// Milliseconds after which the system gives up on this process's connections to an address.
+private func userTimeouts(ofConnectionsTo address: Address) -> [UInt32] {
+  guard case .ip(_, let port) = address else { return [] }
+  return (0..<1024).compactMap { descriptor in
+    var peer = sockaddr_in()
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isConnected = withUnsafeMutablePointer(to: &peer) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(Int32(descriptor), $0, &size) == 0 }
+    }
+    guard isConnected, peer.sin_family == sa_family_t(AF_INET), UInt16(bigEndian: peer.sin_port) == port else {
+      return nil
+    }
+    var milliseconds: UInt32 = 0
+    var length = socklen_t(MemoryLayout<UInt32>.size)
+    let code = getsockopt(Int32(descriptor), Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, &length)
+    return code == 0 ? milliseconds : nil
+  }
 }

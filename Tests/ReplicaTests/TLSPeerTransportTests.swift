@@ -143,4 +143,68 @@ import World
     #expect(servers[2].replica.leadership.leader == nil)
     for server in servers { await server.end() }
   }
+
+  @Test func aConnectionThatWasFollowedByAnotherSaysNothingOfItsPeer() async throws {
+    let loop = EventLoop.start(name: "consensus")
+    let authority = try authority()
+    let client = try TLSConfiguration.client(trust: .certificates([authority.certificate]))
+    let transport = TLSPeerTransport(
+      loop: loop, cluster: "test", node: 1, name: "server-1", configuration: { client }, authorize: { _, _ in true },
+      logger: Logger(label: "server 1") { _ in SwiftLogNoOpLogHandler() })
+    let disconnections = Shared(0)
+    loop.execute {
+      transport.start(peers: []) { event in
+        if case .disconnected(2) = event { disconnections.update { $0 += 1 } }
+      }
+    }
+    let certificate = PeerCertificate(authority.certificate)
+    let address = try await withCheckedThrowingContinuation {
+      (continuation: CheckedContinuation<Address, any Error>) in
+      loop.execute {
+        continuation.resume(
+          with: Result {
+            try StreamListener(loop: loop, address: Address("127.0.0.1:0")!) { stream, _ in
+              transport.accept(stream, certificate: certificate)
+            }.localAddress
+          })
+      }
+    }
+    // Given a connection that outlived a partition, and the one that was opened after it.
+    let old = try await Self.greet(address, on: loop)
+    let new = try await Self.greet(address, on: loop)
+    // When the old one breaks, the peer is still there; when the new one does, it is gone.
+    loop.execute { old.value?.abort() }
+    _ = try await Self.greet(address, on: loop, as: 3)
+    #expect(disconnections.value == 0)
+    loop.execute { new.value?.abort() }
+    try await eventually("the end of the last connection to be told") { disconnections.value == 1 }
+    loop.execute { transport.stop() }
+    loop.stop()
+  }
+
+  /// Opens a control connection as a peer does; returns when it is answered.
+  private static func greet(_ address: Address, on loop: EventLoop, as node: NodeID = 2) async throws -> Held {
+    let held = Held()
+    let isAnswered = Shared(false)
+    held.onAnswer = { isAnswered.update { $0 = true } }
+    loop.execute {
+      StreamConnector.connect(to: address, on: loop, deadline: .seconds(20)) { result in
+        guard case .success(let stream) = result else { return }
+        held.value = stream
+        stream.handler = held
+        let hello = PeerHello(cluster: "test", node: node, name: "server-\(node)", lane: .control)
+        stream.write(FrameParser.wire([hello.encoded()]))
+      }
+    }
+    try await eventually("the greeting to be answered") { isAnswered.value }
+    return held
+  }
+
+  /// A stream that stays on its loop.
+  private final class Held: StreamHandler, @unchecked Sendable {
+    var value: (any Stream)?
+    var onAnswer: (@Sendable () -> Void)?
+    func streamDidReceive(_ bytes: UnsafeRawBufferPointer) { onAnswer?() }
+    func streamDidClose(_ error: StreamError?) { value = nil }
+  }
 }
