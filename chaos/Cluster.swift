@@ -174,19 +174,19 @@ struct Cluster: Sendable {
     return ServerStatus(server: plan.members[index].name, json: json)
   }
 
-  /// What every server says, asked at the same time; nil for one that does not answer.
-  func statuses() async -> [ServerStatus?] {
+  /// What every server (of those at `indices`) says, asked at the same time; nil for one that does not answer.
+  func statuses(of indices: [Int]? = nil) async -> [ServerStatus?] {
     await withTaskGroup(of: (Int, ServerStatus?).self) { group in
-      for index in plan.members.indices { group.addTask { (index, await status(ofServer: index)) } }
+      for index in indices ?? Array(plan.members.indices) { group.addTask { (index, await status(ofServer: index)) } }
       var all = [ServerStatus?](repeating: nil, count: plan.members.count)
       for await (index, status) in group { all[index] = status }
       return all
     }
   }
 
-  /// The server that says it leads, in the highest term.
-  func leader() async -> ServerStatus? {
-    await statuses().compactMap { $0 }.filter(\.isLeader).max { $0.term < $1.term }
+  /// The server (of those at `indices`) that says it leads, in the highest term.
+  func leader(among indices: [Int]? = nil) async -> ServerStatus? {
+    await statuses(of: indices).compactMap { $0 }.filter(\.isLeader).max { $0.term < $1.term }
   }
 
   /// Waits for `condition`; throws when it does not come true within `patience`.

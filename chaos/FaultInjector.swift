@@ -37,9 +37,10 @@ struct FaultInjector: Sendable {
 
     // In a rolling restart everybody falls once.
     let canBeAsked = planned.fault.sparesMajority && planned.fault != .restartRolling
-    let survivor = canBeAsked ? cluster.plan.members.firstIndex { !victims.contains($0) } : nil
+    let survivors =
+      canBeAsked ? cluster.plan.members.indices.filter { !victims.contains(cluster.plan.members[$0]) } : []
     let topples = planned.fault.topplesLeader
-    async let measured = measure(number, at, survivor, oldTerm: topples ? leader.term : leader.term - 1)
+    async let measured = measure(number, at, survivors, oldTerm: topples ? leader.term : leader.term - 1)
     if work { await perform(planned, leading) }
     try await cluster.loop.sleep(for: planned.lasts)
     for mend in mends.reversed() { try await mend() }
@@ -50,9 +51,10 @@ struct FaultInjector: Sendable {
     }
     record.over = over
     var outcome = await measured
-    if survivor == nil {
+    if survivors.isEmpty {
       // Nobody could be asked before: the loops are measured from the return of the servers.
-      outcome = await probe.measure(number, since: over, survivor: 0, oldTerm: leader.term - 1)
+      outcome = await probe.measure(
+        number, since: over, survivors: Array(cluster.plan.members.indices), oldTerm: leader.term - 1)
       record.loopsResumed = [outcome.podBound, outcome.replicaSetActed].compactMap { $0 }.max()
       (outcome.podBound, outcome.replicaSetActed, outcome.newLeader) = (nil, nil, nil)
     }
@@ -87,11 +89,11 @@ struct FaultInjector: Sendable {
     }
   }
 
-  private func measure(_ number: Int, _ at: MonotonicTime, _ survivor: Int?, oldTerm: Int64) async
+  private func measure(_ number: Int, _ at: MonotonicTime, _ survivors: [Int], oldTerm: Int64) async
     -> LoopProbe.Outcome
   {
-    guard let survivor else { return LoopProbe.Outcome() }
-    return await probe.measure(number, since: at, survivor: survivor, oldTerm: oldTerm)
+    guard !survivors.isEmpty else { return LoopProbe.Outcome() }
+    return await probe.measure(number, since: at, survivors: survivors, oldTerm: oldTerm)
   }
 
   private func leadingServer() async throws -> ServerStatus {

@@ -46,7 +46,9 @@ struct Verdict: Sendable {
     _ fault: FaultRecord, _ journal: Journal.Content, _ plan: ClusterPlan,
     _ successes: KeyPath<Journal.Content, [String: [MonotonicTime]]>
   ) -> Duration? {
-    plan.members.map(\.name).filter { !fault.servers.contains($0) }.compactMap { server in
+    // Who is left without a majority survives nothing.
+    guard fault.fault.sparesMajority else { return nil }
+    return plan.members.map(\.name).filter { !fault.servers.contains($0) }.compactMap { server in
       gap(fault, journal, journal[keyPath: successes][server] ?? [], journal.outages.filter { $0.server == server })
     }.max()
   }
@@ -185,7 +187,7 @@ struct Verdict: Sendable {
 
   /// For each kind of fault the longest times without a success.
   private var availability: [(name: String, value: String)] {
-    Dictionary(grouping: journal.faults, by: \.name).sorted { $0.key < $1.key }.map { name, faults in
+    Dictionary(grouping: journal.faults, by: \.name).sorted { $0.key < $1.key }.compactMap { name, faults in
       func longest(_ what: String, _ gap: (FaultRecord) -> Duration?) -> String? {
         faults.compactMap(gap).max().map { "\(what) \($0.text)" }
       }
@@ -195,7 +197,8 @@ struct Verdict: Sendable {
         longest("through the load balancer writes") { Self.balancerGap($0, journal, \.writes) },
         longest("reads") { Self.balancerGap($0, journal, \.reads) },
       ]
-      return ("nothing succeeded: \(name) (\(faults.count))", parts.compactMap { $0 }.joined(separator: ", "))
+      let text = parts.compactMap { $0 }.joined(separator: ", ")
+      return text.isEmpty ? nil : ("nothing succeeded: \(name) (\(faults.count))", text)
     }
   }
 

@@ -1,6 +1,6 @@
+// After a fault: how long until the scheduler binds a new pod and a ReplicaSet follows its Deployment.
 import ChaosChecker
 import Client
-// After a fault: how long until the scheduler binds a new pod and a ReplicaSet follows its Deployment.
 import EventLoop
 import JSON
 import World
@@ -27,11 +27,11 @@ struct LoopProbe: Sendable {
     var anomalies: [Anomaly] = []
   }
 
-  /// Measures from `start` through the server at `survivor`.
-  func measure(_ number: Int, since start: MonotonicTime, survivor: Int, oldTerm: Int64) async -> Outcome {
-    async let bound = podBound(number, start, clients[survivor])
-    async let acted = replicaSetActed(number, start, clients[survivor])
-    async let leader = newLeader(start, oldTerm)
+  /// Measures from `start` through the first of the servers at `survivors`.
+  func measure(_ number: Int, since start: MonotonicTime, survivors: [Int], oldTerm: Int64) async -> Outcome {
+    async let bound = podBound(number, start, clients[survivors[0]])
+    async let acted = replicaSetActed(number, start, clients[survivors[0]])
+    async let leader = newLeader(start, survivors, oldTerm)
     var outcome = Outcome()
     do { outcome.podBound = try await bound } catch {
       outcome.anomalies.append(Anomaly("fault \(number): the new pod got no node", evidence: ["\(error)"]))
@@ -68,9 +68,10 @@ struct LoopProbe: Sendable {
     return cluster.loop.now - start
   }
 
-  private func newLeader(_ start: MonotonicTime, _ oldTerm: Int64) async -> Duration? {
+  /// Servers that are broken are not waited for.
+  private func newLeader(_ start: MonotonicTime, _ survivors: [Int], _ oldTerm: Int64) async -> Duration? {
     while cluster.loop.now - start < Self.patience {
-      if let leader = await cluster.leader(), leader.term > oldTerm { return cluster.loop.now - start }
+      if let leader = await cluster.leader(among: survivors), leader.term > oldTerm { return cluster.loop.now - start }
       try? await cluster.loop.sleep(for: Self.pollInterval)
     }
     return nil
