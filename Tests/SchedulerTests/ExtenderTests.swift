@@ -32,7 +32,7 @@ private final class FakeExtender: HTTPHandler {
 
 @Suite struct ExtenderTests {
   private func tell(
-    _ extender: FakeExtender, _ configuration: String, nodes: [String] = ["a", "b", "c"],
+    _ extender: FakeExtender, _ configuration: String, nodes: [String] = ["a", "b", "c"], isReachable: Bool = true,
     _ story: @escaping @Sendable (TestCluster, APIClient) async throws -> Void
   ) throws {
     let cluster = try TestCluster()
@@ -43,7 +43,10 @@ private final class FakeExtender: HTTPHandler {
     let task = cluster.world.spawn {
       await Scheduler(
         client: cluster.client("system:kube-scheduler"), configuration: file,
-        sender: { request, _ in try await transport.send(request) }, logger: cluster.logger
+        sender: { request, _ in
+          guard isReachable else { throw HTTPError.connectFailed("connection refused") }
+          return try await transport.send(request)
+        }, logger: cluster.logger
       ).run()
     }
     let admin = cluster.client()
@@ -128,6 +131,18 @@ private final class FakeExtender: HTTPHandler {
     try tell(FakeExtender([:]), "filterVerb: filter, nodeCacheCapable: true, ignorable: true") { cluster, admin in
       try await admin.create(.pods, namespace: "default", Fixture.pod("p", cpu: "100m"))
       try await cluster.world.eventually("bound") { try await !Self.node(of: "p", admin).isEmpty }
+    }
+  }
+
+  @Test func oneThatCannotBeReachedIsNamed() throws {
+    try tell(FakeExtender([:]), "filterVerb: filter, nodeCacheCapable: true", isReachable: false) { cluster, admin in
+      try await admin.create(.pods, namespace: "default", Fixture.pod("p", cpu: "100m"))
+      try await cluster.world.eventually("told") {
+        let pod = Pod(json: try await admin.get(.pods, namespace: "default", name: "p"))
+        let condition = pod.status.condition("PodScheduled")
+        return condition?.message.hasPrefix("Post \"http://127.0.0.1:8888/ext/filter\": ") == true
+          && condition?.message.hasSuffix("connection refused") == true
+      }
     }
   }
 

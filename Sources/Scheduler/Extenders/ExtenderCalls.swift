@@ -174,8 +174,10 @@ final class ExtenderCalls: Sendable {
     let target = "\(place.path)/\(verb)"
     let request = HTTPRequest(
       method: "POST", target: target, headers: ["content-type": "application/json"], body: .bytes(body.bytes))
-    let response = try await sender(request, extender)
-    let answer = try await response.body.collect(upTo: Self.answerMaximum)
+    let (response, answer) = try await told(verb, extender) {
+      let response = try await sender(request, extender)
+      return (response, try await response.body.collect(upTo: Self.answerMaximum))
+    }
     guard response.status == 200 else {
       throw ExtenderFailure(
         description: "failed \(verb) with extender at URL \(extender.urlPrefix), code \(response.status)")
@@ -184,6 +186,19 @@ final class ExtenderCalls: Sendable {
       return try JSONValue(parsing: answer)
     } catch {
       throw ExtenderFailure(description: "extender at URL \(extender.urlPrefix): \(error)")
+    }
+  }
+
+  /// What fails on the way says where to, as the event of the pod shows it.
+  private func told<Result>(
+    _ verb: String, _ extender: ExtenderConfiguration, _ call: () async throws -> Result
+  ) async throws -> Result {
+    do {
+      return try await call()
+    } catch {
+      if Task.isCancelled { throw error }
+      let separator = extender.urlPrefix.hasSuffix("/") ? "" : "/"
+      throw ExtenderFailure(description: "Post \"\(extender.urlPrefix)\(separator)\(verb)\": \(error)")
     }
   }
 }

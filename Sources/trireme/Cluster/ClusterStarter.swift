@@ -153,17 +153,26 @@ struct ClusterStarter: Sendable {
   }
 
   private func waitForNodes(_ process: ManagedProcess) async throws {
+    try await waitFor("The nodes are not ready", process) { [plan] client in
+      try await client.list(.nodes).items.map(Node.init(json:)).filter(\.isReady).count >= plan.nodes
+    }
+    // The first thing that is typed may make a pod, which needs an account that a controller makes.
+    try await waitFor("The namespace \"default\" has no service account yet", process) { client in
+      try await client.find(.serviceAccounts, namespace: "default", name: "default") != nil
+    }
+  }
+
+  /// Returns when the cluster answers so; throws with the end of the log when the process ended or time is up.
+  private func waitFor(
+    _ problem: String, _ process: ManagedProcess, _ isSo: (APIClient) async throws -> Bool
+  ) async throws {
     let transport = try adminTransport(plan.endpoint)
     defer { transport.close() }
     let client = APIClient(transport: transport, world: loop, userAgent: "trireme/\(Version.trireme)")
     let start = loop.now
-    while true {
-      if let list = try? await client.list(.nodes) {
-        let ready = list.items.map(Node.init(json:)).filter(\.isReady)
-        if ready.count >= plan.nodes { return }
-      }
+    while (try? await isSo(client)) != true {
       guard process.pid != nil, loop.now - start < Self.nodeDeadline else {
-        throw CommandFailure("The nodes are not ready. The end of their log (\(process.log)):\n\(process.lastWords)")
+        throw CommandFailure("\(problem). The end of the nodes' log (\(process.log)):\n\(process.lastWords)")
       }
       try await loop.sleep(for: .milliseconds(100))
     }
