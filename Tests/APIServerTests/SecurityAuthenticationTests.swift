@@ -240,6 +240,14 @@ import World
     #expect(
       account.json["status"]["userInfo"]["groups"]
         == ["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"])
+    // Who is to be taken for somebody unknown is not made known.
+    for user in ["jane", "system:anonymous"] {
+      try await cluster.grantEverywhere(
+        [rule(["create"], ["selfsubjectreviews"], groups: ["authentication.k8s.io"])], to: user)
+      let stranger = try await cluster.whoAmI(
+        peer: peer, headers: ["impersonate-user": user, "impersonate-group": "system:unauthenticated"])
+      #expect(stranger.json["status"]["userInfo"]["groups"] == ["system:unauthenticated"])
+    }
   }
 
   @Test func actingAsSomebodyElseNeedsARightForEachPart() async throws {

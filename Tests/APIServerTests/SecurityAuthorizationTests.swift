@@ -26,6 +26,16 @@ import World
     let path = try await cluster.user("bob").get("/metrics")
     #expect(path.status == 403)
     #expect(path.message == "forbidden: User \"bob\" cannot get path \"/metrics\"")
+    // A method that is no verb is nobody's right.
+    let odd = try await cluster.user("bob").send("OPTIONS", nodes)
+    #expect(
+      odd.message
+        == "nodes is forbidden: User \"bob\" cannot  resource \"nodes\" in API group \"\" at the cluster scope")
+  }
+
+  @Test func aRefusalQuotesNamesAndHoldsNoHTML() async throws {
+    let reply = try await SecurityCluster().user(#"<b>"bob"\"#).get("/metrics")
+    #expect(reply.message == #"forbidden: User "&lt;b&gt;\"bob\"\\" cannot get path "/metrics""#)
   }
 
   @Test func everybodyWhoIsSomebodyMayDiscoverAndAskAboutHimself() async throws {

@@ -55,10 +55,10 @@ struct Impersonation {
       all.append(permission("", "users", user))
     }
     all += groups.map { permission("", "groups", $0) }
-    if let uid { all.append(permission("authentication.k8s.io", "uids", uid)) }
     for (key, values) in extra.sorted(by: { $0.key < $1.key }) {
       all += values.map { permission("authentication.k8s.io", "userextras", $0, subresource: key) }
     }
+    if let uid { all.append(permission("authentication.k8s.io", "uids", uid)) }
     return all
   }
 
@@ -67,8 +67,11 @@ struct Impersonation {
     if groups.isEmpty, let (namespace, _) = Self.serviceAccount(user) {
       groups = ["system:serviceaccounts", "system:serviceaccounts:\(namespace)"]
     }
-    let marker = user == "system:anonymous" ? "system:unauthenticated" : "system:authenticated"
-    return groups.contains(marker) ? groups : groups + [marker]
+    let (authenticated, unauthenticated) = ("system:authenticated", "system:unauthenticated")
+    if groups.contains(unauthenticated) { return groups }
+    // Whoever asks to be taken for one that is not known is.
+    if user == "system:anonymous" { return groups + [unauthenticated] }
+    return groups.contains(authenticated) ? groups : groups + [authenticated]
   }
 
   /// Extra keys travel as header names: what a name may not hold is percent-encoded.

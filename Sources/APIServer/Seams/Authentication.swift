@@ -1,5 +1,6 @@
 // The seams of authentication and authorization: who asks, and may they. Mechanism stands behind the protocols.
 import HTTP
+import JSON
 import Schema
 
 /// Finds out who asks. Impersonation is part of it: the user returned is the one the request acts as.
@@ -49,16 +50,25 @@ public struct AuthorizationAttributes: Sendable {
   /// The 403 that a refusal becomes (spec/8 §8.3).
   public func forbidden(reason: String = "") -> APIStatus {
     let why = reason.isEmpty ? "" : ": \(reason)"
+    let who = "User \(Self.quoted(user.name)) cannot \(verb)"
     guard isResourceRequest else {
       return .generic(
         code: 403, reason: "Forbidden",
-        message: "forbidden: User \"\(user.name)\" cannot \(verb) path \"\(path)\"\(why)")
+        message: "forbidden: " + Self.harmless("\(who) path \(Self.quoted(path))") + why)
     }
-    let part = subresource.isEmpty ? resource : "\(resource)/\(subresource)"
-    let place = namespace.isEmpty ? "at the cluster scope" : "in the namespace \"\(namespace)\""
+    let part = Self.quoted(subresource.isEmpty ? resource : "\(resource)/\(subresource)")
+    let place = namespace.isEmpty ? "at the cluster scope" : "in the namespace \(Self.quoted(namespace))"
     return .forbidden(
       GroupResource(group: apiGroup, resource: resource), name,
-      "User \"\(user.name)\" cannot \(verb) resource \"\(part)\" in API group \"\(apiGroup)\" \(place)\(why)")
+      Self.harmless("\(who) resource \(part) in API group \(Self.quoted(apiGroup)) \(place)") + why)
+  }
+
+  private static func quoted(_ text: String) -> String { JSONValue.string(text).description }
+
+  /// A browser that is shown the message finds no HTML in it.
+  private static func harmless(_ text: String) -> String {
+    guard text.utf8.contains(where: { [0x26, 0x3c, 0x3e].contains($0) }) else { return text }
+    return text.map { $0 == "&" ? "&amp;" : $0 == "<" ? "&lt;" : $0 == ">" ? "&gt;" : String($0) }.joined()
   }
 }
 

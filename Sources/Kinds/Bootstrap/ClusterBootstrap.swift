@@ -131,7 +131,9 @@ public enum ClusterBootstrap {
         [rule([manager, scheduler, account("*")], [leases("kube-system")])]),
       schema(
         "endpoint-controller", 150, "workload-high", "ByUser",
-        [rule([manager, account("endpoint-controller")], [endpoints])]),
+        [
+          rule([manager, account("endpoint-controller"), account("endpointslicemirroring-controller")], [endpoints])
+        ]),
       schema(
         "workload-leader-election", 200, "leader-election", "ByUser", [rule([account("*")], [leases("*")])]),
       schema(
