@@ -150,6 +150,29 @@ import World
     }
   }
 
+  /// A condition that became another is the last of them.
+  @Test func theConditionsOfADeploymentComeInTheOrderOfTheirChanges() throws {
+    try ControlPlane(nodes: 1).tell { plane in
+      @Sendable func conditions() async throws -> [String] {
+        try await plane.deployment("web")["status"]["conditions"].elements
+          .map { "\($0["type"].string ?? "") \($0["reason"].string ?? "")" }
+      }
+      try await plane.admin.create(.deployments, namespace: "default", Fixture.deployment("web", replicas: 1))
+      try await plane.rolledOut("web")
+      try await plane.world.eventually("told", within: .seconds(30)) {
+        try await conditions() == ["Available MinimumReplicasAvailable", "Progressing NewReplicaSetAvailable"]
+      }
+      // What becomes of it next is no news of its progress.
+      let pod = try await plane.pods("app=web")[0]
+      try await plane.admin.patch(
+        .nodes, name: pod.spec.nodeName, ["spec": ["unschedulable": true]], type: .merge)
+      try await plane.admin.delete(.pods, namespace: "default", name: pod.name)
+      try await plane.world.eventually("told", within: .seconds(120)) {
+        try await conditions() == ["Progressing NewReplicaSetAvailable", "Available MinimumReplicasUnavailable"]
+      }
+    }
+  }
+
   /// Given conditions of others about a set, then its own failure comes last, stays where it is, and goes alone.
   @Test func theFailureOfASetIsOneConditionAmongOthers() throws {
     try ControlPlane(nodes: 0, scheduler: false).tell { plane in

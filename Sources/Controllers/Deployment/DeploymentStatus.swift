@@ -55,12 +55,13 @@ struct DeploymentStatus {
 
   func conditions(_ counts: DeploymentCounts) -> [StatusCondition] {
     var conditions = deployment.conditions
+    let hasDeadline = deployment.progressDeadlineSeconds != Int64(Int32.max)
+    if hasDeadline { noteBeginning(&conditions) }
     set(&conditions, available(counts))
-    if deployment.progressDeadlineSeconds == Int64(Int32.max) {
+    if !hasDeadline {
       conditions.removeAll { $0.type == Self.progressing }
-    } else {
-      noteBeginning(&conditions)
-      if judgesProgress { judgeProgress(counts, &conditions) }
+    } else if judgesProgress {
+      judgeProgress(counts, &conditions)
     }
     // What keeps the new set from growing says more than what keeps old ones from shrinking.
     let failing = (sets.new.map { [$0] } ?? []) + sets.old
@@ -142,7 +143,8 @@ struct DeploymentStatus {
     return updated + .seconds(deployment.progressDeadlineSeconds) < now
   }
 
-  /// Replaces a condition whose status or reason is another; the transition time moves with the status alone.
+  /// Replaces a condition whose status or reason is another: it is the last one then. The transition time moves with the
+  /// status alone.
   private func set(_ conditions: inout [StatusCondition], _ condition: StatusCondition, refreshing: Bool = false) {
     Self.set(&conditions, condition, at: now, refreshing: refreshing)
   }
@@ -172,6 +174,7 @@ struct DeploymentStatus {
     let old = conditions[index]
     if old.status == condition.status && old.reason == condition.reason && !refreshing { return }
     if old.status == condition.status { condition.lastTransitionTime = old.lastTransitionTime }
-    conditions[index] = condition
+    conditions.remove(at: index)
+    conditions.append(condition)
   }
 }
