@@ -40,7 +40,7 @@ struct FaultInjector: Sendable {
     let survivors =
       canBeAsked ? cluster.plan.members.indices.filter { !victims.contains(cluster.plan.members[$0]) } : []
     let topples = planned.fault.topplesLeader
-    async let measured = measure(number, at, survivors, oldTerm: topples ? leader.term : leader.term - 1)
+    async let measured = measure(number, at, survivors, oldTerm: topples ? leader.term : nil)
     if work { await perform(planned, leading) }
     try await cluster.loop.sleep(for: planned.lasts)
     for mend in mends.reversed() { try await mend() }
@@ -54,13 +54,13 @@ struct FaultInjector: Sendable {
     if survivors.isEmpty {
       // Nobody could be asked before: the loops are measured from the return of the servers.
       outcome = await probe.measure(
-        number, since: over, survivors: Array(cluster.plan.members.indices), oldTerm: leader.term - 1)
+        number, since: over, survivors: Array(cluster.plan.members.indices), oldTerm: nil)
       record.loopsResumed = [outcome.podBound, outcome.replicaSetActed].compactMap { $0 }.max()
-      (outcome.podBound, outcome.replicaSetActed, outcome.newLeader) = (nil, nil, nil)
+      (outcome.podBound, outcome.replicaSetActed) = (nil, nil)
     }
     record.podBound = outcome.podBound
     record.replicaSetActed = outcome.replicaSetActed
-    record.newLeader = topples ? outcome.newLeader : nil
+    record.newLeader = outcome.newLeader
     let (finished, anomalies) = (record, outcome.anomalies)
     journal.edit { content in
       content.anomalies += anomalies
@@ -89,7 +89,7 @@ struct FaultInjector: Sendable {
     }
   }
 
-  private func measure(_ number: Int, _ at: MonotonicTime, _ survivors: [Int], oldTerm: Int64) async
+  private func measure(_ number: Int, _ at: MonotonicTime, _ survivors: [Int], oldTerm: Int64?) async
     -> LoopProbe.Outcome
   {
     guard !survivors.isEmpty else { return LoopProbe.Outcome() }

@@ -27,8 +27,9 @@ struct LoopProbe: Sendable {
     var anomalies: [Anomaly] = []
   }
 
-  /// Measures from `start` through the first of the servers at `survivors`.
-  func measure(_ number: Int, since start: MonotonicTime, survivors: [Int], oldTerm: Int64) async -> Outcome {
+  /// Measures from `start` through the first of the servers at `survivors`; a leader is looked for among them where one
+  /// of a term after `oldTerm` must come.
+  func measure(_ number: Int, since start: MonotonicTime, survivors: [Int], oldTerm: Int64?) async -> Outcome {
     async let bound = podBound(number, start, clients[survivors[0]])
     async let acted = replicaSetActed(number, start, clients[survivors[0]])
     async let leader = newLeader(start, survivors, oldTerm)
@@ -69,7 +70,8 @@ struct LoopProbe: Sendable {
   }
 
   /// Servers that are broken are not waited for.
-  private func newLeader(_ start: MonotonicTime, _ survivors: [Int], _ oldTerm: Int64) async -> Duration? {
+  private func newLeader(_ start: MonotonicTime, _ survivors: [Int], _ oldTerm: Int64?) async -> Duration? {
+    guard let oldTerm else { return nil }
     while cluster.loop.now - start < Self.patience {
       if let leader = await cluster.leader(among: survivors), leader.term > oldTerm { return cluster.loop.now - start }
       try? await cluster.loop.sleep(for: Self.pollInterval)
