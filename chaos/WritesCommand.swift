@@ -12,7 +12,7 @@ import World
 
 struct Writes: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write without a pause until told to stop (SIGTERM), and account for every write.",
+    abstract: "Write until told to stop (SIGTERM), and account for every write.",
     discussion: """
       Each writer sends, waits, sends again, and never tries a second time: what fails is a failure. When it ends, \
       everything acknowledged must be there. Exit status 1 if a write failed or was lost.
@@ -27,11 +27,14 @@ struct Writes: ParsableCommand {
   var servers: [String] = []
   @Option(help: "Writers at each address.")
   var writers = 3
+  @Option(help: "Milliseconds that a writer waits before its next write.")
+  var pause = 2
   @Option(help: "End by itself after so many seconds (default: at SIGTERM).")
   var seconds: Int?
 
   func validate() throws {
     guard (1...64).contains(writers) else { throw ValidationError("--writers must be between 1 and 64") }
+    guard (0...60_000).contains(pause) else { throw ValidationError("--pause must be between 0 and 60000") }
     for server in servers where Address(server) == nil {
       throw ValidationError("--server \(server) is no address:port")
     }
@@ -39,8 +42,9 @@ struct Writes: ParsableCommand {
 
   func run() throws {
     let (kubeconfig, servers, writers, seconds) = (kubeconfig, servers, writers, seconds)
+    let pause = Duration.milliseconds(pause)
     try MainLoop.run { loop in
-      let load = try WriteLoad(kubeconfig: kubeconfig, servers: servers, writers: writers, loop: loop)
+      let load = try WriteLoad(kubeconfig: kubeconfig, servers: servers, writers: writers, pause: pause, loop: loop)
       var sources: [SignalSource] = []
       for signal in [SIGINT, SIGTERM] { sources.append(try SignalSource(signal, on: loop) { load.stop() }) }
       let report = try await load.run(seconds: seconds)
@@ -79,6 +83,7 @@ final class WriteLoad: Sendable {
 
   private let loop: EventLoop
   private let writers: Int
+  private let pause: Duration
   private let clients: [(name: String, api: APIClient)]
   /// What another run wrote stays as it is.
   private let prefix: String
@@ -87,13 +92,14 @@ final class WriteLoad: Sendable {
   /// The last value acknowledged, by object.
   private let acknowledged = Mutex<[String: String]>([:])
 
-  init(kubeconfig: String, servers: [String], writers: Int, loop: EventLoop) throws {
+  init(kubeconfig: String, servers: [String], writers: Int, pause: Duration, loop: EventLoop) throws {
     let config = try Kubeconfig(
       parsing: try FileSystem.read(kubeconfig), base64Decode: { try? Base64.decode($0) },
       readFile: { try FileSystem.read($0) })
     let credentials = try ClientCredentials(config)
     self.loop = loop
     self.writers = writers
+    self.pause = pause
     prefix = "w\(String(loop.randomBits(), radix: 36))"
     clients = ([String(config.server.dropFirst("https://".count))] + servers).map { address in
       var limits = HTTPClientLimits()
@@ -165,7 +171,7 @@ final class WriteLoad: Sendable {
         number = (number / Self.writesPerObject + 1) * Self.writesPerObject
         try? await loop.sleep(for: .milliseconds(50))
       }
-      try? await loop.sleep(for: .milliseconds(2))
+      try? await loop.sleep(for: pause)
     }
   }
 

@@ -323,7 +323,8 @@ check "and they are voters again by themselves" within 60 voters 3
 # --- Recovery of a server that does not run, behind the last leader ---------------------------------------------------
 
 check "server-3 leads" t member transfer-leader server-3
-"$binaries/trireme-chaos" writes --kubeconfig "$home/kubeconfig" --server "$network.3:$port" --writers 2 \
+# Most of them wait at any moment: what they send after the others have died, the leader alone can have.
+"$binaries/trireme-chaos" writes --kubeconfig "$home/kubeconfig" --server "$network.3:$port" --writers 16 --pause 100 \
   >"$scratch/tail.log" 2>&1 &
 writing=$!
 background+=("$writing")
