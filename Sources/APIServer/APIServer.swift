@@ -169,7 +169,7 @@ public final class APIServer: HTTPHandler {
       throw error
     }
     waited = world.now - asked
-    defer { flowControl.leave(ticket) }
+    defer { flowControl.leave(ticket, at: world.now) }
     var response: HTTPResponse
     do throws(APIStatus) {
       response = try await authorized(request, path, info, attributes, world)

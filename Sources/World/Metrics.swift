@@ -34,6 +34,9 @@ public final class MetricFamily: Sendable {
     values.withLock { $0[labels] = value }
   }
 
+  /// Sets every series to nothing: of gauges whose parts are counted anew each time.
+  public func zero() { values.withLock { $0 = $0.mapValues { _ in 0 } } }
+
   /// Forgets every series: of gauges that are measured anew each time.
   public func clear() { values.withLock { $0.removeAll() } }
 

@@ -224,6 +224,63 @@ private final class Hall {
     #expect(refused.contains(#"priority_level="global-default",flow_schema="global-default",reason="queue-full"}"#))
   }
 
+  @Test func whatWaitsAndRunsCanBeLookedAt() async throws {
+    let gate = Gate()
+    var configuration = APIServer.Configuration()
+    configuration.readsMaximum = 30
+    configuration.writesMaximum = 0
+    let server = TestServer(configuration: configuration) {
+      $0.authenticator = ByHeader()
+      $0.paths["/slow"] = gate
+    }.server
+    func dump(_ table: String) async throws -> [[String]] {
+      let response = await server.respond(
+        to: request("/debug/api_priority_and_fairness/\(table)", user: "admin", groups: "system:masters"))
+      #expect(response.status == 200)
+      #expect(response.headers["content-type"] == "text/plain; charset=utf-8")
+      let text = String(decoding: try await response.body.collect(), as: UTF8.self)
+      let lines = text.split(separator: "\n")
+      // Columns stand below one another.
+      #expect(Set(lines.compactMap { $0.firstIndex(of: ",")?.utf16Offset(in: $0) }).count >= 1)
+      return lines.map { $0.split(separator: ",", omittingEmptySubsequences: false).map { $0.filter { $0 != " " } } }
+    }
+    let flood = (0..<60).map { _ in Task { await server.respond(to: request("/slow", user: "flood")).status } }
+    try await testLoop.withDeadline(.seconds(20)) {
+      while server.flowControl.state(of: "global-default").inQueue < 20 {
+        try await testLoop.sleep(for: .milliseconds(5))
+      }
+    }
+    let levels = try await dump("dump_priority_levels")
+    #expect(
+      levels[0] == [
+        "PriorityLevelName", "ActiveQueues", "IsIdle", "IsQuiescing", "WaitingRequests", "ExecutingRequests",
+        "DispatchedRequests", "RejectedRequests", "TimedoutRequests", "CancelledRequests",
+      ])
+    #expect(levels.dropFirst().map { $0[0] } == levels.dropFirst().map { $0[0] }.sorted())
+    let busy = try #require(levels.first { $0[0] == "global-default" })
+    #expect(busy[2] == "false")
+    #expect((Int(busy[4]) ?? 0) + (Int(busy[5]) ?? 0) == 60)
+    let idle = try #require(levels.first { $0[0] == "node-high" })
+    #expect(Array(idle[1...5]) == ["0", "true", "false", "0", "0"])
+    let queues = try await dump("dump_queues").filter { $0[0] == "global-default" }
+    #expect(queues.count == 128)
+    #expect(queues.reduce(0) { $0 + (Int($1[2]) ?? 0) } == Int(busy[4]))
+    let requests = try await dump("dump_requests?includeRequestDetails=1")
+    #expect(requests[0].last == "SubResource" && requests[0].count == 18)
+    #expect(requests.filter { $0[1] == "global-default" && $0[10] == "flood" && $0[12] == "/slow" }.count == 60)
+    // The one that asks.
+    #expect(requests.contains { $0[1] == "exempt" && $0[2] == "-1" && $0[11] == "get" })
+    server.flowControl.measure()
+    gate.open()
+    for task in flood { #expect(await task.value == 200) }
+    server.flowControl.measure()
+    let metrics = server.metrics.render()
+    #expect(
+      metrics.contains(
+        #"current_inqueue_requests{priority_level="global-default",flow_schema="global-default"} 0"#))
+    #expect(metrics.contains(#"request_execution_seconds_count{priority_level="global-default""#))
+  }
+
   @Test func aRefusalSaysWhenToComeBack() async throws {
     let gate = Gate()
     var configuration = APIServer.Configuration()

@@ -171,6 +171,20 @@ import World
         + "is attempting to grant RBAC permissions not currently held:\n"
         + "{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"list\" \"delete\"]}\n"
         + "{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\" \"list\" \"delete\"]}")
+    // A role that is not there may be why too little is held: it is named, here and to whoever asks what he may do.
+    let gone = binding(
+      "gone", role: "nowhere", kind: "ClusterRoleBinding",
+      subjects: [["kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory"]])
+    #expect(try await cluster.inside.post("\(rbacPath)/clusterrolebindings", gone).status == 201)
+    let lacking = "clusterrole.rbac.authorization.k8s.io \"nowhere\" not found"
+    let unresolved = try await mallory.post(roles, role("more", rules: [rule(["delete"], ["pods"])]))
+    #expect(unresolved.message.hasSuffix("Verbs:[\"delete\"]}; resolution errors: [\(lacking)]"))
+    let review: JSONValue = [
+      "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": ["namespace": "default"],
+    ]
+    let reviewed = try await mallory.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review)
+    #expect(reviewed.json["status"]["evaluationError"] == .string(lacking))
+    #expect(reviewed.json["status"]["incomplete"] == false)
     let everything = try await mallory.patch("\(roles)/fine", ["rules": [rule(["*"], ["*"], groups: ["*"])]])
     #expect(everything.status == 403)
     let me: JSONValue = ["kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory"]

@@ -78,7 +78,7 @@ extension Conformance {
     #expect(Set(resources(core, "", "v1")) == wanted)
     let pods = core[0]["versions"][0]["resources"].elements.first { $0["resource"] == "pods" }
     #expect(pods?["scope"] == "Namespaced" && pods?["singularResource"] == "pod" && pods?["shortNames"] == ["po"])
-    #expect(pods?["responseKind"] == ["group": "", "version": "v1", "kind": "Pod"])
+    #expect(pods?["responseKind"] == ["group": "", "version": "", "kind": "Pod"])
     #expect(pods?["subresources"].elements.contains { $0["subresource"] == "status" } == true)
   }
 

@@ -43,6 +43,22 @@ import Testing
     #expect(role("edit")["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"] == "true")
   }
 
+  /// CVE-2021-25740: who writes Endpoints sends others' traffic where they may not.
+  @Test func `nobody but administrators of the cluster writes endpoints`() {
+    for name in ["edit", "admin"] {
+      for rule in role(name)["rules"].elements where rule["resources"].elements.contains("endpoints") {
+        #expect(rule["verbs"] == ["get", "list", "watch"])
+      }
+    }
+  }
+
+  @Test func `leases of every namespace are those of leaders`() {
+    for name in ["system-leader-election", "workload-leader-election"] {
+      let schema = ClusterBootstrap.flowSchemas.first { $0["metadata"]["name"].text == name } ?? .null
+      #expect(schema["spec"]["rules"][0]["resourceRules"][0]["namespaces"] == ["*"])
+    }
+  }
+
   @Test func `every controller has its role and its binding`() {
     let controllers = RBACBootstrap.clusterRoles.filter { $0["metadata"]["name"].text.hasPrefix("system:controller:") }
     #expect(controllers.count == 33)

@@ -34,7 +34,7 @@ struct OpenAPITests {
     #expect(
       paths.object?.map(\.key) == [
         ".well-known/openid-configuration", "api", "api/v1", "apis", "apis/apps", "apis/apps/v1",
-        "apis/stable.example.com", "apis/stable.example.com/v1", "version",
+        "apis/stable.example.com", "apis/stable.example.com/v1", "openid/v1/jwks", "version",
       ])
     let hash = try #require(documents().documents["apis/apps/v1"]).hash
     #expect(paths["apis/apps/v1"]["serverRelativeURL"].string == "/openapi/v3/apis/apps/v1?hash=\(hash)")
@@ -75,23 +75,67 @@ struct OpenAPITests {
     #expect(core["/api/v1/nodes/{name}"]["get"]["operationId"] == "readCoreV1Node")
   }
 
+  @Test("have the operations of connections and watches, and say what they are about")
+  func connections() throws {
+    let pods = TableFixture.descriptor(
+      GroupVersionKind(group: "", version: "v1", kind: "Pod"), resource: "pods", isNamespaced: true,
+      structure: Fixture.structure("core.v1.Pod", []),
+      subresources: ["exec", "log", "proxy"].map { name in
+        let kind = name == "log" ? "Pod" : name == "exec" ? "PodExecOptions" : "PodProxyOptions"
+        return Subresource(
+          name: name, kind: GroupVersionKind(group: "", version: "v1", kind: kind), verbs: [.create, .get])
+      })
+    let documents = OpenAPIDocuments([pods], gitVersion: "v1.32.0", sources: sources)
+    let paths = try JSONValue(parsing: try #require(documents.documents["api/v1"]).bytes)["paths"]
+    let base = "/api/v1/namespaces/{namespace}/pods/{name}"
+    let exec = paths["\(base)/exec"]
+    #expect(exec["post"]["operationId"] == "connectCoreV1PostNamespacedPodExec")
+    #expect(exec["get"]["x-kubernetes-action"] == "connect")
+    #expect(exec["get"]["x-kubernetes-group-version-kind"]["kind"] == "PodExecOptions")
+    #expect(exec["get"]["responses"]["200"]["content"] == ["*/*": ["schema": ["type": "string"]]])
+    #expect(
+      exec["parameters"].elements.map { $0["name"].string } == [
+        "name", "namespace", "command", "container", "stderr", "stdin", "stdout", "tty",
+      ])
+    #expect(
+      paths["\(base)/proxy/{path}"].object?.map(\.key) == [
+        "delete", "get", "head", "options", "patch", "post", "put", "parameters",
+      ])
+    #expect(
+      paths["\(base)/proxy/{path}"]["head"]["operationId"] == "connectCoreV1HeadNamespacedPodProxyWithPath")
+    #expect(paths["\(base)/log"]["get"]["responses"]["200"]["content"]["text/plain"]["schema"] == ["type": "string"])
+    let list = paths["/api/v1/namespaces/{namespace}/pods"]["get"]
+    #expect(list["tags"] == ["core_v1"])
+    #expect(list["description"] == "list or watch objects of kind Pod")
+    #expect(!list["responses"]["200"]["content"]["application/json;stream=watch"].isNull)
+    let watch = paths["/api/v1/watch/namespaces/{namespace}/pods/{name}"]["get"]
+    #expect(watch["operationId"] == "watchCoreV1NamespacedPod")
+    #expect(watch["x-kubernetes-action"] == "watch")
+    #expect(
+      paths["/api/v1/watch/pods"]["get"]["operationId"] == "watchCoreV1PodListForAllNamespaces")
+    let small = try JSONValue(parsing: try #require(documents.documents["version"]).bytes)
+    #expect(small["paths"]["/version/"]["get"]["operationId"] == "getCodeVersion")
+  }
+
   @Test("describe structures by reference, with what merges and how")
   func schemas() throws {
     let document = try document("apis/apps/v1")
     let kind = schema(document, "io.k8s.api.apps.v1.Deployment")
     #expect(kind["x-kubernetes-group-version-kind"] == [["group": "apps", "kind": "Deployment", "version": "v1"]])
     #expect(
-      kind["properties"]["metadata"]["$ref"]
+      kind["properties"]["metadata"]["allOf"][0]["$ref"]
         == "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
     let pod = schema(document, "io.k8s.api.core.v1.PodSpec")["properties"]
     #expect(pod["containers"]["x-kubernetes-patch-merge-key"] == "name")
     #expect(pod["containers"]["x-kubernetes-patch-strategy"] == "merge")
     #expect(pod["containers"]["x-kubernetes-list-type"] == "map")
-    #expect(pod["containers"]["items"]["$ref"] == "#/components/schemas/io.k8s.api.core.v1.Container")
+    #expect(pod["containers"]["items"]["allOf"][0]["$ref"] == "#/components/schemas/io.k8s.api.core.v1.Container")
     #expect(pod["volumes"]["x-kubernetes-patch-strategy"] == "merge,retainKeys")
     #expect(pod["tolerations"]["x-kubernetes-list-type"] == "atomic")
     #expect(pod["nodeSelector"]["x-kubernetes-map-type"] == "atomic")
-    #expect(pod["restartPolicy"] == ["default": "Always", "type": "string"])
+    // What the server's code fills in is no part of the document.
+    #expect(pod["restartPolicy"] == ["type": "string"])
+    #expect(pod["containers"]["items"]["default"] == [:])
     // Inline structures are spread out.
     #expect(!schema(document, "io.k8s.api.core.v1.Volume")["properties"]["emptyDir"].isNull)
     #expect(schema(document, "io.k8s.api.core.v1.Volume")["properties"]["volumeSource"].isNull)
@@ -159,7 +203,7 @@ struct OpenAPIDiscoveryTests {
       ]),
     TableFixture.descriptor(
       GroupVersionKind(group: "", version: "v1", kind: "Node"), resource: "nodes", isNamespaced: false),
-  ])
+  ]) { $0 }
 
   @Test("lists versions and groups in order of preference")
   func groups() {
@@ -194,7 +238,7 @@ struct OpenAPIDiscoveryTests {
           {"kind":"APIResourceList","apiVersion":"v1","groupVersion":"apps/v1","resources":[
           {"name":"deployments","singularName":"deployment","namespaced":true,"kind":"Deployment",
           "verbs":["create","delete","deletecollection","get","list","patch","update","watch"],
-          "shortNames":["deploy"],"categories":["all"]},
+          "shortNames":["deploy"],"categories":["all"],"storageVersionHash":"YXBwcy92MS8="},
           {"name":"deployments/scale","singularName":"","namespaced":true,"group":"autoscaling","version":"v1",
           "kind":"Scale","verbs":["get","update"]},
           {"name":"deployments/status","singularName":"","namespaced":true,"kind":"Deployment","verbs":["get"]}]}
@@ -209,14 +253,14 @@ struct OpenAPIDiscoveryTests {
       discovery.aggregatedGroups["items"][0]
         == tree(
           #"""
-          {"metadata":{"name":"apps"},"versions":[{"version":"v1","freshness":"Current","resources":[
-          {"resource":"deployments","responseKind":{"group":"apps","version":"v1","kind":"Deployment"},
+          {"metadata":{"name":"apps","creationTimestamp":null},"versions":[{"version":"v1","freshness":"Current","resources":[
+          {"resource":"deployments","responseKind":{"group":"","version":"","kind":"Deployment"},
           "scope":"Namespaced","singularResource":"deployment",
           "verbs":["create","delete","deletecollection","get","list","patch","update","watch"],
           "shortNames":["deploy"],"categories":["all"],"subresources":[
           {"subresource":"scale","responseKind":{"group":"autoscaling","version":"v1","kind":"Scale"},
           "verbs":["get","update"]},
-          {"subresource":"status","responseKind":{"group":"apps","version":"v1","kind":"Deployment"},
+          {"subresource":"status","responseKind":{"group":"","version":"","kind":"Deployment"},
           "verbs":["get"]}]}]}]}
           """#))
     #expect(discovery.aggregatedCore["items"][0]["versions"][0]["resources"][0]["scope"] == "Cluster")

@@ -21,7 +21,13 @@ struct PatchJSONTests {
       (#"[{"op":"add","path":"/a/1","value":9}]"#, #"{"a":[1,2]}"#, #"{"a":[1,9,2]}"#),
       (#"[{"op":"add","path":"/a/-","value":9}]"#, #"{"a":[1,2]}"#, #"{"a":[1,2,9]}"#),
       (#"[{"op":"add","path":"/a/2","value":9}]"#, #"{"a":[1,2]}"#, #"{"a":[1,2,9]}"#),
-      (#"[{"op":"add","path":"","value":{"x":1}}]"#, #"{"a":1}"#, #"{"x":1}"#),
+      (#"[{"op":"replace","path":"","value":{"x":1}}]"#, #"{"a":1}"#, #"{"x":1}"#),
+      (#"[{"op":"add","path":"/a"}]"#, #"{"a":1}"#, #"{"a":null}"#),
+      (#"[{"op":"add","path":"/a/-1","value":9}]"#, #"{"a":[1,2]}"#, #"{"a":[1,2,9]}"#),
+      (#"[{"op":"remove","path":"/a/-1"}]"#, #"{"a":[1,2]}"#, #"{"a":[1]}"#),
+      (#"[{"op":"add","path":"/a/01","value":9}]"#, #"{"a":[1,2]}"#, #"{"a":[1,9,2]}"#),
+      (#"[{"op":"remove","path":"/a~2"}]"#, #"{"a~2":1}"#, "{}"),
+      (#"[{"op":"remove","path":"x/a"}]"#, #"{"a":1}"#, "{}"),
       (#"[{"op":"add","path":"/a","value":null}]"#, #"{"a":1}"#, #"{"a":null}"#),
       (#"[{"op":"remove","path":"/a/0"}]"#, #"{"a":[1,2]}"#, #"{"a":[2]}"#),
       (#"[{"op":"remove","path":"/a/b"}]"#, #"{"a":{"b":1,"c":2}}"#, #"{"a":{"c":2}}"#),
@@ -49,7 +55,9 @@ struct PatchJSONTests {
     arguments: [
       #"[{"op":"remove","path":"/b"}]"#, #"[{"op":"replace","path":"/b","value":1}]"#,
       #"[{"op":"add","path":"/b/c","value":1}]"#, #"[{"op":"add","path":"/list/3","value":1}]"#,
-      #"[{"op":"add","path":"/list/01","value":1}]"#, #"[{"op":"add","path":"/list/x","value":1}]"#,
+      #"[{"op":"add","path":"/list/-4","value":1}]"#, #"[{"op":"add","path":"/list/x","value":1}]"#,
+      #"[{"path":"/a"}]"#, #"[{"op":"jump","path":"/a"}]"#, #"[{"op":"remove","path":"a"}]"#,
+      #"[{"op":"move","path":"/a"}]"#, #"[{"op":"add","path":"","value":{}}]"#, "[{}]",
       #"[{"op":"remove","path":"/list/-"}]"#, #"[{"op":"test","path":"/a","value":2}]"#,
       #"[{"op":"move","from":"/object","path":"/object/inner"}]"#, #"[{"op":"copy","from":"/b","path":"/c"}]"#,
       #"[{"op":"remove","path":""}]"#,
@@ -61,16 +69,35 @@ struct PatchJSONTests {
     } catch {
       #expect(error.code == 422 && error.reason == "Invalid")
       #expect(error.message == "the server rejected our request due to an error in our request")
+      #expect(error.json["details"] == [:])
     }
   }
 
   @Test(
     "that is none is a bad request",
-    arguments: [
-      "{}", "[1]", #"[{"path":"/a"}]"#, #"[{"op":"add","path":"/a"}]"#, #"[{"op":"jump","path":"/a"}]"#,
-      #"[{"op":"remove","path":"a"}]"#, #"[{"op":"remove","path":"/a~2"}]"#, #"[{"op":"move","path":"/a"}]"#,
-    ])
+    arguments: ["{}", "[1]", "null", "[[]]"])
   func malformed(patch: String) { #expect(code(patch) == 400) }
+
+  @Test("is looked at more closely for those who want to know")
+  func strictly() throws {
+    func errors(_ text: String) throws(APIStatus) -> [String] { try JSONPatch.strictErrors(of: tree(text)) }
+    #expect(
+      try errors(#"[{"op":"remove","path":"/a"},{"op":"add","Path":"/a","x":1}]"#) == [
+        "json patch unknown field \"[1].Path\"", "json patch unknown field \"[1].x\"",
+      ])
+    for (text, message) in [
+      ("{}", "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"),
+      ("[1]", "json: cannot unmarshal number into Go value of type handlers.jsonPatchOp"),
+      (#"[{"op":true}]"#, "json: cannot unmarshal bool into Go struct field jsonPatchOp.op of type string"),
+    ] {
+      do throws(APIStatus) {
+        _ = try errors(text)
+        Issue.record("\(text) is a patch")
+      } catch {
+        #expect(error.code == 400 && error.message == "error decoding patch: \(message)")
+      }
+    }
+  }
 
   @Test("changes nothing when one operation fails")
   func allOrNothing() {

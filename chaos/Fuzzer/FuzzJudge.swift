@@ -17,6 +17,8 @@ public enum FuzzJudge {
 
   /// What a client may be asked to read.
   private static let messageMaximum = 16 << 20
+  /// What an object may measure.
+  private static let storedMaximum = 3 << 20
 
   /// What is wrong with an answer; nil when nothing is.
   public static func check(_ request: FuzzRequest, status: Int, headers: HTTPHeaders, body: [UInt8]) -> String? {
@@ -65,7 +67,11 @@ public enum FuzzJudge {
     guard let message = json["message"].string, !message.isEmpty else { return "a Status without message: \(text)" }
     // A value that is refused is shown, a few times, and of five thousand bad elements each is named: a message may be as
     // many times larger than what was sent as an error is larger than the smallest element, never its square.
-    guard message.utf8.count < min(messageMaximum, 100_000 + 64 * request.body.count) else {
+    // A patch whose outcome is no object of its kind is told with that outcome, as the reference tells it: whatever was
+    // stored, quoted.
+    let showsObject = request.method == "PATCH" && message.hasPrefix(" \"\" is invalid: patch: Invalid value: ")
+    let stored = showsObject ? 4 * storedMaximum : 0
+    guard message.utf8.count < min(messageMaximum, 100_000 + stored + 64 * request.body.count) else {
       return "a message of \(message.utf8.count) bytes"
     }
     guard json["reason"].string != nil || status == 500 else { return "a Status without reason: \(text)" }

@@ -86,8 +86,10 @@ public struct EscalationCheck: ValidatingAdmission {
     let missing = rules.flatMap(\.atoms).filter { atom in !own.contains { $0.covers(atom) } }
     guard !missing.isEmpty else { return }
     let groups = request.user.groups.map { "\"\($0)\"" }.joined(separator: " ")
+    let problem = rbac.currentPolicy.problem(for: request.user, namespace: request.namespace)
     throw request.forbidden(
       "user \"\(request.user.name)\" (groups=[\(groups)]) is attempting to grant RBAC permissions not currently held:\n"
-        + Set(PolicyRule.compacted(missing).map(\.text)).sorted().joined(separator: "\n"))
+        + Set(PolicyRule.compacted(missing).map(\.text)).sorted().joined(separator: "\n")
+        + (problem.map { "; resolution errors: [\($0)]" } ?? ""))
   }
 }

@@ -70,7 +70,7 @@ struct MergedDiscovery: Sendable {
     }
     self.groups = byName
     let items: [JSONValue] = groups.map { group in
-      ["metadata": ["name": .string(group.name)], "versions": .array(group.versions.map(\.discovery))]
+      ["metadata": Discovery.metadata(group.name), "versions": .array(group.versions.map(\.discovery))]
     }
     aggregatedGroups = Document([
       "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": [:], "items": .array(items),

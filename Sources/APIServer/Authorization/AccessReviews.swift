@@ -224,15 +224,15 @@ public struct RulesReviewResource: ComputedResource {
     var silent: [String] = []
     if hasNodes, NodeAuthorizer.nodeName(context.user) != nil { silent.append("node") }
     if hasWebhooks { silent.append("webhook") }
-    let problems = silent.map { "\($0) authorizer does not support user rule resolution" }
+    let unresolved = rbac?.currentPolicy.problem(for: context.user, namespace: namespace)
+    let problem = RBACPolicy.joined(
+      silent.map { "\($0) authorizer does not support user rule resolution" } + [unresolved].compactMap { $0 })
     var status: JSONValue = [
       "resourceRules": .array(rules.filter { !$0.resources.isEmpty }.map(\.resourceJSON)),
       "nonResourceRules": .array(rules.filter { !$0.nonResourceURLs.isEmpty }.map(\.pathJSON)),
-      "incomplete": .bool(!problems.isEmpty),
+      "incomplete": .bool(!silent.isEmpty),
     ]
-    if let first = problems.first {
-      status["evaluationError"] = .string(problems.count == 1 ? first : "[\(problems.joined(separator: ", "))]")
-    }
+    if let problem { status["evaluationError"] = .string(problem) }
     var answer = object
     answer["status"] = status
     return answer

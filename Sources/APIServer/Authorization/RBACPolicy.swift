@@ -109,6 +109,18 @@ struct RBACPolicy: Sendable {
     grants(to: user).filter { $0.namespace == nil || $0.namespace == namespace }.flatMap(\.rules)
   }
 
+  /// What keeps those rules from being all: bindings whose role is not there. As one text; nil when there are none.
+  func problem(for user: RequestUser, namespace: String) -> String? {
+    Self.joined(grants(to: user).filter { $0.namespace == nil || $0.namespace == namespace }.compactMap(\.problem))
+  }
+
+  /// Several errors as one, each once.
+  static func joined(_ problems: [String]) -> String? {
+    var seen: Set<String> = []
+    let unique = problems.filter { seen.insert($0).inserted }
+    return unique.count > 1 ? "[\(unique.joined(separator: ", "))]" : unique.first
+  }
+
   func decide(_ request: AuthorizationAttributes) -> AuthorizationDecision {
     var problems: [String] = []
     func ask(_ grants: [Grant]?) -> AuthorizationDecision? {
@@ -121,8 +133,6 @@ struct RBACPolicy: Sendable {
     }
     if let decision = ask(byUser[request.user.name]) { return decision }
     for group in request.user.groups { if let decision = ask(byGroup[group]) { return decision } }
-    if problems.isEmpty { return .noOpinion() }
-    let list = problems.count == 1 ? problems[0] : "[\(problems.joined(separator: ", "))]"
-    return .noOpinion(reason: "RBAC: \(list)")
+    return Self.joined(problems).map { .noOpinion(reason: "RBAC: \($0)") } ?? .noOpinion()
   }
 }

@@ -14,6 +14,9 @@ extension APIServer {
       let context = RequestContext(user: user, now: world.wallClock, world: world)
       return await handler.respond(to: request, context: context)
     }
+    if let dump = FlowDumps.Table(path.segments) {
+      return FlowDumps.text(of: dump, flowControl.contents, path.query, now: world.now, wallClock: world.wallClock)
+    }
     guard request.method == "GET" || request.method == "HEAD" else {
       throw Self.isKnownPath(path.segments) ? .methodNotAllowed : notFound(path.segments)
     }

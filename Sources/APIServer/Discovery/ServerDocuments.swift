@@ -39,7 +39,7 @@ final class ServerDocuments: Sendable {
       previous.openAPIDocuments.withLock { $0 }.map { ($0, previous.registry) }
     }
     gitVersion = configuration.gitVersion
-    discovery = Discovery(registry.kinds)
+    discovery = Discovery(registry.kinds, hash: { Crypto.sha256($0) })
     aggregatedCore = Document(discovery.aggregatedCore)
     aggregatedGroups = Document(discovery.aggregatedGroups)
     apiVersions = discovery.apiVersions(serverAddress: configuration.advertisedAddress)

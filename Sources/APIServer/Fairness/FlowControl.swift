@@ -11,6 +11,7 @@ import World
 final class FlowControl: Sendable {
   /// A seat taken, to be given back; what the answer's headers name.
   struct Ticket: Sendable {
+    fileprivate var id: UInt64
     fileprivate var level: String
     fileprivate var schema: String
     fileprivate var seats: Int
@@ -18,9 +19,22 @@ final class FlowControl: Sendable {
     var levelUID: String
   }
 
+  /// A request that waits or has its seats.
+  struct Admitted: Sendable {
+    var level: String
+    var schema: String
+    var distinguisher: String
+    var seats: Int
+    var arrived: MonotonicTime
+    /// nil while it waits.
+    var started: MonotonicTime?
+    var attributes: AuthorizationAttributes
+  }
+
   private struct State {
     var schemas: [FlowSchema] = []
     var seats: Seats
+    var admitted: [UInt64: Admitted] = [:]
     var fingerprint = Fingerprint()
     var checkedAt: MonotonicTime?
     var lastID: UInt64 = 0
@@ -62,41 +76,61 @@ final class FlowControl: Sendable {
   ) async throws(APIStatus) -> Ticket {
     refresh(world.now)
     let question = FlowQuestion(attributes: attributes)
-    let (ticket, id, outcome) = state.withLock { state -> (Ticket, UInt64, Seats.Outcome) in
-      let schema = Self.schema(for: question, state)
-      state.lastID += 1
-      let flow = schema.map { flowHash($0.name, $0.distinguisher(of: question)) } ?? 0
-      let name = schema?.level ?? "catch-all"
-      let (outcome, seats) = state.seats.arrive(name, id: state.lastID, seats: wanted, flow: flow)
-      let ticket = Ticket(
-        level: name, schema: schema?.name ?? "catch-all", seats: seats, schemaUID: schema?.uid ?? "",
-        levelUID: state.seats.levels[name]?.settings.uid ?? "")
-      if outcome == .queued { state.waiting[state.lastID] = .expected }
-      return (ticket, state.lastID, outcome)
-    }
+    let arrived = world.now
+    let (ticket, outcome) = state.withLock { Self.arrive(question, seats: wanted, at: arrived, &$0) }
     switch outcome {
     case .seated: break
     case .refused: throw refusal(ticket, "queue-full")
     case .queued:
-      let begun = world.now
-      let isSeated = await wait(id, ticket, world)
+      let isSeated = await wait(ticket.id, ticket, world)
       metrics.queueWaits.observe(
-        (world.now - begun).inSeconds, [ticket.level, ticket.schema, isSeated ? "true" : "false"])
+        (world.now - arrived).inSeconds, [ticket.level, ticket.schema, isSeated ? "true" : "false"])
       guard isSeated else { throw refusal(ticket, "time-out") }
     }
     metrics.dispatched.add(1, [ticket.level, ticket.schema])
     return ticket
   }
 
-  /// Gives the seat back; whoever is next gets it.
-  func leave(_ ticket: Ticket) {
-    let seated = state.withLock { state in
-      state.seats.leave(ticket.level, seats: ticket.seats).compactMap { Self.seat($0, &state) }
+  private static func arrive(
+    _ question: FlowQuestion, seats wanted: Int, at now: MonotonicTime, _ state: inout State
+  ) -> (Ticket, Seats.Outcome) {
+    let schema = schema(for: question, state)
+    state.lastID += 1
+    let id = state.lastID
+    let distinguisher = schema?.distinguisher(of: question) ?? ""
+    let flow = schema.map { flowHash($0.name, distinguisher) } ?? 0
+    let name = schema?.level ?? "catch-all"
+    let (outcome, seats) = state.seats.arrive(name, id: id, seats: wanted, flow: flow)
+    let ticket = Ticket(
+      id: id, level: name, schema: schema?.name ?? "catch-all", seats: seats, schemaUID: schema?.uid ?? "",
+      levelUID: state.seats.levels[name]?.settings.uid ?? "")
+    if outcome != .refused {
+      state.admitted[id] = Admitted(
+        level: name, schema: ticket.schema, distinguisher: distinguisher, seats: seats, arrived: now,
+        started: outcome == .seated ? now : nil, attributes: question.attributes)
     }
-    for continuation in seated { continuation.resume(returning: true) }
+    if outcome == .queued { state.waiting[id] = .expected }
+    return (ticket, outcome)
   }
 
-  private static func seat(_ id: UInt64, _ state: inout State) -> CheckedContinuation<Bool, Never>? {
+  /// Gives the seat back; whoever is next gets it.
+  func leave(_ ticket: Ticket, at now: MonotonicTime) {
+    let (left, seated) = state.withLock { state in
+      let left = state.admitted.removeValue(forKey: ticket.id)
+      return (
+        left, state.seats.leave(ticket.level, seats: ticket.seats).compactMap { Self.seat($0, at: now, &state) }
+      )
+    }
+    for continuation in seated { continuation.resume(returning: true) }
+    if let started = left?.started {
+      metrics.executions.observe((now - started).inSeconds, [ticket.level, ticket.schema, "regular"])
+    }
+  }
+
+  private static func seat(
+    _ id: UInt64, at now: MonotonicTime, _ state: inout State
+  ) -> CheckedContinuation<Bool, Never>? {
+    state.admitted[id]?.started = now
     guard case .parked(let continuation) = state.waiting.removeValue(forKey: id) else {
       state.waiting[id] = .seated
       return nil
@@ -125,6 +159,7 @@ final class FlowControl: Sendable {
       guard state.seats.giveUp(ticket.level, id: id),
         case .parked(let continuation) = state.waiting.removeValue(forKey: id)
       else { return nil }
+      state.admitted[id] = nil
       return continuation
     }
     continuation?.resume(returning: false)
@@ -175,13 +210,31 @@ final class FlowControl: Sendable {
     state.withLock { ($0.seats.levels[level]?.inUse ?? 0, $0.seats.levels[level]?.queues.count ?? 0) }
   }
 
+  /// What the gauges and dumps are made of: the levels and every request that waits or runs, by number.
+  var contents: (levels: [String: Seats.Level], admitted: [UInt64: Admitted]) {
+    state.withLock { ($0.seats.levels, $0.admitted) }
+  }
+
   /// Sets the gauges of every level.
   func measure() {
-    for (name, level) in state.withLock({ $0.seats.levels }) {
-      metrics.executing.set(Double(level.inUse), [name])
+    let (levels, admitted) = contents
+    for (name, level) in levels {
       metrics.nominalSeats.set(Double(level.nominal), [name])
+      metrics.lowerSeats.set(Double(level.nominal - level.lendable), [name])
+      let total = levels.values.reduce(0) { $0 + $1.nominal }
+      metrics.upperSeats.set(Double(level.borrowingLimit.map { level.nominal + $0 } ?? total), [name])
       metrics.currentSeats.set(Double(max(level.nominal, level.inUse)), [name])
-      metrics.inQueue.set(Double(level.queues.count), [name])
+    }
+    // Flows that nobody is in any more keep their series, at nothing.
+    for gauge in [metrics.executing, metrics.executingSeats, metrics.inQueue] { gauge.zero() }
+    for request in admitted.values {
+      let labels = [request.level, request.schema]
+      if request.started == nil {
+        metrics.inQueue.add(1, labels)
+      } else {
+        metrics.executing.add(1, labels)
+        metrics.executingSeats.add(Double(request.seats), labels)
+      }
     }
   }
 }

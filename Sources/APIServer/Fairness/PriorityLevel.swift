@@ -44,6 +44,8 @@ struct FairQueues: Sendable {
     var seats: Int
     /// Virtual time at which it may begin.
     var start: UInt64
+    /// The queue it stands in.
+    var queue = 0
   }
   private struct Queue: Sendable {
     var waiting: Deque<Waiting> = []
@@ -71,7 +73,7 @@ struct FairQueues: Sendable {
     guard queues[index].waiting.count < lengthLimit else { return false }
     let start = max(virtualTime, queues[index].finish)
     queues[index].finish = start + UInt64(seats)
-    queues[index].waiting.append(Waiting(id: id, seats: seats, start: start))
+    queues[index].waiting.append(Waiting(id: id, seats: seats, start: start, queue: index))
     count += 1
     return true
   }
@@ -95,6 +97,11 @@ struct FairQueues: Sendable {
       return true
     }
     return false
+  }
+
+  /// Every queue: who waits in it, in turn, and the virtual time of its next request (of its last, when it is empty).
+  var contents: [(waiting: [Waiting], next: UInt64)] {
+    queues.map { (Array($0.waiting), $0.waiting.first?.start ?? $0.finish) }
   }
 
   private var nextIndex: Int? {

@@ -12,6 +12,12 @@ struct Seats: Sendable {
     var borrowingLimit: Int?
     var inUse = 0
     var queues: FairQueues
+    /// It is to go as soon as nobody is left.
+    var isQuiescing = false
+    /// What became of the requests that came so far.
+    var dispatched = 0
+    var rejected = 0
+    var timedOut = 0
 
     fileprivate var borrowed: Int { max(0, inUse - nominal) }
     fileprivate var idleToLend: Int { max(0, min(lendable, nominal - inUse)) }
@@ -29,11 +35,13 @@ struct Seats: Sendable {
     let sum = max(1, settings.reduce(0) { $0 + $1.shares })
     let names = Set(settings.map(\.name))
     levels = levels.filter { names.contains($0.key) || $0.value.inUse > 0 || $0.value.queues.count > 0 }
+    for name in levels.keys where !names.contains(name) { levels[name]?.isQuiescing = true }
     for one in settings {
       let isRebuilt = levels[one.name].map { $0.settings.response != one.response && $0.queues.count == 0 } ?? true
       var level = levels[one.name] ?? Level(settings: one, queues: FairQueues(one.response))
       if isRebuilt { level.queues = FairQueues(one.response) }
       level.settings = one
+      level.isQuiescing = false
       level.nominal = (total * one.shares + sum - 1) / sum
       level.lendable = (level.nominal * one.lendablePercent + 50) / 100
       level.borrowingLimit = one.borrowingLimitPercent.map { (level.nominal * $0 + 50) / 100 }
@@ -45,17 +53,23 @@ struct Seats: Sendable {
   mutating func arrive(_ name: String, id: UInt64, seats wanted: Int, flow: UInt64) -> (Outcome, seats: Int) {
     guard let level = levels[name] else { return (.refused, 0) }
     if level.settings.isExempt {
-      levels[name]?.inUse += wanted
+      sit(name, wanted)
       return (.seated, wanted)
     }
     let seats = clamp(wanted, level)
     // Those who wait already go first.
     if level.queues.count == 0, mayStart(level, seats) {
-      levels[name]?.inUse += seats
+      sit(name, seats)
       return (.seated, seats)
     }
     let isQueued = levels[name]?.queues.append(id: id, seats: seats, flow: flow) ?? false
+    if !isQueued { levels[name]?.rejected += 1 }
     return (isQueued ? .queued : .refused, seats)
+  }
+
+  private mutating func sit(_ name: String, _ seats: Int) {
+    levels[name]?.inUse += seats
+    levels[name]?.dispatched += 1
   }
 
   /// A request is done: returns those that may sit down now.
@@ -70,13 +84,17 @@ struct Seats: Sendable {
   }
 
   /// One that waited too long leaves the queue; false when it has been seated meanwhile.
-  mutating func giveUp(_ name: String, id: UInt64) -> Bool { levels[name]?.queues.remove(id: id) ?? false }
+  mutating func giveUp(_ name: String, id: UInt64) -> Bool {
+    guard levels[name]?.queues.remove(id: id) == true else { return false }
+    levels[name]?.timedOut += 1
+    return true
+  }
 
   private mutating func fill(_ name: String) -> [UInt64] {
     var seated: [UInt64] = []
     while let level = levels[name], let next = level.queues.next, mayStart(level, next.seats) {
       _ = levels[name]?.queues.popNext()
-      levels[name]?.inUse += next.seats
+      sit(name, next.seats)
       seated.append(next.id)
     }
     return seated

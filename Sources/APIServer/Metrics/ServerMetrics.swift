@@ -31,20 +31,33 @@ final class ServerMetrics: Sendable {
     "apiserver_flowcontrol_dispatched_requests_total", .counter, help: "Requests that got their seats.",
     labels: ["priority_level", "flow_schema"])
   let executing = MetricFamily(
-    "apiserver_flowcontrol_current_executing_seats", .gauge, help: "Seats in use.", labels: ["priority_level"])
+    "apiserver_flowcontrol_current_executing_requests", .gauge, help: "Requests that have their seats.",
+    labels: ["priority_level", "flow_schema"])
+  let executingSeats = MetricFamily(
+    "apiserver_flowcontrol_current_executing_seats", .gauge, help: "Seats in use.",
+    labels: ["priority_level", "flow_schema"])
   let nominalSeats = MetricFamily(
     "apiserver_flowcontrol_nominal_limit_seats", .gauge, help: "Seats that are the level's own.",
+    labels: ["priority_level"])
+  let lowerSeats = MetricFamily(
+    "apiserver_flowcontrol_lower_limit_seats", .gauge, help: "Seats that the level never lends.",
+    labels: ["priority_level"])
+  let upperSeats = MetricFamily(
+    "apiserver_flowcontrol_upper_limit_seats", .gauge, help: "Seats that the level may have by borrowing.",
     labels: ["priority_level"])
   let currentSeats = MetricFamily(
     "apiserver_flowcontrol_current_limit_seats", .gauge, help: "Seats that the level may use now.",
     labels: ["priority_level"])
   let inQueue = MetricFamily(
     "apiserver_flowcontrol_current_inqueue_requests", .gauge, help: "Requests that wait for seats.",
-    labels: ["priority_level"])
+    labels: ["priority_level", "flow_schema"])
+  private static let flowBounds: [Double] = [0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30]
   let queueWaits = HistogramFamily(
     "apiserver_flowcontrol_request_wait_duration_seconds", help: "Time that requests waited for seats.",
-    labels: ["priority_level", "flow_schema", "execute"],
-    bounds: [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15])
+    labels: ["priority_level", "flow_schema", "execute"], bounds: flowBounds)
+  let executions = HistogramFamily(
+    "apiserver_flowcontrol_request_execution_seconds", help: "Time that requests had their seats.",
+    labels: ["priority_level", "flow_schema", "type"], bounds: flowBounds)
   let unavailableAPIs = MetricFamily(
     "aggregator_unavailable_apiservice", .gauge, help: "APIServices that are not available now: 1.", labels: ["name"])
   let unavailableAPIChecks = MetricFamily(
@@ -77,10 +90,9 @@ final class ServerMetrics: Sendable {
     requests.render(to: &out)
     durations.render(to: &out)
     serviceDurations.render(to: &out)
-    for family in [terminations, inFlight, rejected, dispatched, executing, nominalSeats, currentSeats, inQueue] {
-      family.render(to: &out)
-    }
-    for histogram in [queueWaits, certificateExpirations, storeDurations] { histogram.render(to: &out) }
+    let gauges = [executing, executingSeats, nominalSeats, lowerSeats, upperSeats, currentSeats, inQueue]
+    for family in [terminations, inFlight, rejected, dispatched] + gauges { family.render(to: &out) }
+    for histogram in [queueWaits, executions, certificateExpirations, storeDurations] { histogram.render(to: &out) }
     for family in [watches, unavailableAPIs, unavailableAPIChecks, storedObjects, build] { family.render(to: &out) }
     return out
   }

@@ -28,25 +28,33 @@ enum Patch: Sendable {
   case merge(JSONValue)
   case strategic(JSONValue)
 
-  /// From a body; apply configurations are none of these.
-  init(_ body: [UInt8], _ type: PatchType) throws(APIStatus) {
+  /// From a body; apply configurations are none of these. `errors`: what is wrong with the patch itself and hurts only
+  /// those who asked for it, unless they wanted everything ignored.
+  init(
+    _ body: [UInt8], _ type: PatchType, _ validation: FieldValidation = .warn, _ errors: inout [String]
+  ) throws(APIStatus) {
+    // A strategic patch is read by another decoder, which says less.
+    let prefix = type == .strategic ? "" : "error decoding patch: "
     var duplicates: [String] = []
-    self = try Patch(body, type, &duplicates)
-  }
-
-  init(_ body: [UInt8], _ type: PatchType, _ duplicates: inout [String]) throws(APIStatus) {
-    let document: JSONValue
+    var document: JSONValue
     do { document = try JSONParser.parse(body, reportingDuplicates: &duplicates) } catch {
-      throw .badRequest("error decoding patch: \(error)")
+      throw .badRequest("\(prefix)\(error)")
     }
-    switch type {
-    case .json: self = .json(try JSONPatch(document))
-    case .merge, .strategic:
-      guard case .object = document else {
-        throw .badRequest("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
-      }
-      self = type == .merge ? .merge(document) : .strategic(document)
-    case .apply: preconditionFailure("an apply configuration is no document of this kind")
+    errors = []
+    if validation != .ignore {
+      errors = duplicates.map { "\(type == .json ? "json patch " : "")duplicate field \"\($0)\"" }
+      if type == .json { errors += try JSONPatch.strictErrors(of: document) }
+    }
+    if type == .strategic, document.isNull { document = [:] }
+    switch (type, document) {
+    case (.json, _): self = .json(try JSONPatch(document))
+    case (.merge, .object): self = .merge(document)
+    case (.strategic, .object): self = .strategic(document)
+    case (.merge, .null): throw .badRequest("Invalid JSON Patch")
+    case (.apply, _): preconditionFailure("an apply configuration is no document of this kind")
+    default:
+      throw .badRequest(
+        "\(prefix)json: cannot unmarshal \(document.jsonKind) into Go value of type map[string]interface {}")
     }
   }
 
@@ -64,9 +72,25 @@ enum Patch: Sendable {
       if case .strategic(let patch) = self {
         .invalid("patch", .string(patch.goText), error.conversion)
       } else {
-        .invalid("patch", .string(patched.description), error.description)
+        .invalid("patch", .string(ordered(patched).description), error.description)
       }
     return .invalid(GroupVersionKind(group: "", version: "", kind: ""), "", [detail])
+  }
+
+  /// The outcome as the reference's libraries write it: what the patch went through has its members by name.
+  private func ordered(_ patched: JSONValue) -> JSONValue {
+    if case .merge(let patch) = self { return Self.ordered(patched, along: patch) }
+    return Self.ordered(patched, along: .null)
+  }
+
+  private static func ordered(_ value: JSONValue, along patch: JSONValue) -> JSONValue {
+    guard case .object(let object) = value else { return value }
+    let members = object.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+    return .object(
+      JSONObject(
+        uniqueMembers: members.map { member in
+          (member.key, patch[member.key].object == nil ? member.value : ordered(member.value, along: patch[member.key]))
+        }))
   }
 }
 
@@ -97,14 +121,13 @@ extension APIServer {
     _ body: [UInt8], _ warnings: WarningCollector
   ) throws(APIStatus) -> UpdatePlan {
     let kind = request.kind
-    var duplicates: [String] = []
-    let patch = try Patch(body, type, &duplicates)
-    let duplicateErrors = duplicates.map { "duplicate field \"\($0)\"" }
+    var patchErrors: [String] = []
+    let patch = try Patch(body, type, options.fieldValidation, &patchErrors)
     return UpdatePlan(
       surface: surface, options: options, optionsKind: "PatchOptions",
-      produce: { (old) throws(APIStatus) in
+      produce: { [patchErrors] (old) throws(APIStatus) in
         let patched = try patch.apply(to: old, kind.structure)
-        let object = try PatchedObject.decode(patched, by: patch, request, options, duplicateErrors, warnings)
+        let object = try PatchedObject.decode(patched, by: patch, request, options, patchErrors, warnings)
         try ObjectMetadata.checkName(object, request.name)
         try ObjectMetadata.checkNamespace(object, request)
         return object
@@ -183,17 +206,22 @@ enum PatchedObject {
   /// A patched tree as an object of its kind: typed, pruned, unknown fields treated as the client asked.
   static func decode(
     _ tree: JSONValue, by patch: Patch, _ request: ResourceRequest, _ options: WriteOptions,
-    _ duplicateErrors: [String], _ warnings: WarningCollector
+    _ patchErrors: [String], _ warnings: WarningCollector
   ) throws(APIStatus) -> JSONValue {
-    let kind = request.kind.kind
-    guard tree["kind"].string == kind.kind, tree["apiVersion"].string == kind.apiVersion else {
-      throw .badRequest("the patch may not change kind or apiVersion of \(request.resource) \"\(request.name)\"")
-    }
+    try typed(
+      settled(tree, by: patch, request), as: request.kind.structure, by: patch, options, patchErrors, warnings)
+  }
+
+  /// A patched tree of which only the members are in question.
+  static func typed(
+    _ tree: JSONValue, as structure: Structure, by patch: Patch, _ options: WriteOptions, _ patchErrors: [String],
+    _ warnings: WarningCollector
+  ) throws(APIStatus) -> JSONValue {
     let result: TypedDecoder.Result
-    do throws(TypeError) { result = try TypedDecoder.decode(tree, as: request.kind.structure) } catch {
+    do throws(TypeError) { result = try TypedDecoder.decode(tree, as: structure) } catch {
       throw patch.unusable(tree, error)
     }
-    let errors = duplicateErrors + result.strictErrors
+    let errors = patchErrors + result.strictErrors
     guard !errors.isEmpty else { return result.value }
     switch options.fieldValidation {
     case .strict:
@@ -202,5 +230,35 @@ enum PatchedObject {
     case .ignore: break
     }
     return result.value
+  }
+
+  /// The tree as one of its kind, whatever the patch did to what it calls itself. A strategic patch cannot make anything
+  /// else of it; the outcome of others is read anew.
+  private static func settled(
+    _ tree: JSONValue, by patch: Patch, _ request: ResourceRequest
+  ) throws(APIStatus) -> JSONValue {
+    let kind = request.kind.kind
+    if tree["kind"].string == kind.kind, tree["apiVersion"].string == kind.apiVersion { return tree }
+    guard request.kind.custom == nil, case .object = tree else {
+      throw .badRequest("the patch may not change kind or apiVersion of \(request.resource) \"\(request.name)\"")
+    }
+    var tree = tree
+    for (member, own) in [("kind", kind.kind), ("apiVersion", kind.apiVersion)] {
+      let text = tree[member].string
+      if text == nil, !tree[member].isNull { continue }
+      if case .strategic = patch {
+        tree[member] = .string(own)
+      } else if text?.isEmpty ?? true {
+        tree[member] = .string(own)
+      }
+    }
+    guard let name = tree["kind"].string, let version = tree["apiVersion"].string else { return tree }
+    let given = GroupVersionKind(apiVersion: version, kind: name)
+    if given == kind { return tree }
+    guard let why = BodyDecoder.refusal(of: given, as: kind, isRegistered: request.codec.isRegistered) else {
+      throw .badRequest(
+        "the API version in the data (\(version)) does not match the expected API version (\(kind.apiVersion))")
+    }
+    throw patch.unusable(tree, TypeError(why))
   }
 }

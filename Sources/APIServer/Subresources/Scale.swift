@@ -117,21 +117,22 @@ extension APIServer {
       request.query, kind: "PatchOptions", userAgent: request.userAgent, patchIsApply: type == .apply)
     let body = try await request.bodyBytes()
     if type == .apply { return try await applyScale(request, structure, options, body) }
-    let patch = try Patch(body, type)
+    var patchErrors: [String] = []
+    let patch = try Patch(body, type, options.fieldValidation, &patchErrors)
+    let warnings = WarningCollector()
     let plan = UpdatePlan(
       surface: .scale, options: options, optionsKind: "PatchOptions",
-      produce: { (old) throws(APIStatus) in
+      produce: { [patchErrors] (old) throws(APIStatus) in
         let patched = try patch.apply(to: Scale.of(old, request.kind.custom), structure)
-        let scale: JSONValue
-        do throws(TypeError) { scale = try TypedDecoder.decode(patched, as: structure).value } catch {
-          throw patch.unusable(patched, error)
-        }
+        let scale = try PatchedObject.typed(patched, as: structure, by: patch, options, patchErrors, warnings)
         try ObjectMetadata.checkName(scale, request.name)
         let errors = Scale.errors(scale)
         guard errors.isEmpty else { throw .invalid(Scale.kind, request.name, errors) }
         return Scale.apply(scale, to: old, request.kind.custom)
       }, isReplacement: false)
-    return try await update(request, plan)
+    var answer = try await update(request, plan)
+    answer.warnings = warnings.all + answer.warnings
+    return answer
   }
 
   /// Server-side apply of a Scale: merged into the object's Scale, whose owners are those of the object's own field.

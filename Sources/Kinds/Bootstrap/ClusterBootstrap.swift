@@ -101,12 +101,10 @@ public enum ClusterBootstrap {
       return result
     }
     func all(_ subjects: JSONValue...) -> JSONValue { rule(subjects, [everything], paths: [anyPath]) }
-    func leases(_ namespace: JSONValue) -> JSONValue {
-      [
-        "verbs": ["get", "create", "update"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
-        "namespaces": [namespace],
-      ]
-    }
+    let leases: JSONValue = [
+      "verbs": ["get", "create", "update"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+      "namespaces": ["*"],
+    ]
     let everyone = [group("system:unauthenticated"), group("system:authenticated")]
     let manager = user("system:kube-controller-manager")
     let scheduler = user("system:kube-scheduler")
@@ -128,14 +126,14 @@ public enum ClusterBootstrap {
       schema("probes", 2, "exempt", nil, [rule(everyone, [], paths: [probes])]),
       schema(
         "system-leader-election", 100, "leader-election", "ByUser",
-        [rule([manager, scheduler, account("*")], [leases("kube-system")])]),
+        [rule([manager, scheduler, account("*")], [leases])]),
       schema(
         "endpoint-controller", 150, "workload-high", "ByUser",
         [
           rule([manager, account("endpoint-controller"), account("endpointslicemirroring-controller")], [endpoints])
         ]),
       schema(
-        "workload-leader-election", 200, "leader-election", "ByUser", [rule([account("*")], [leases("*")])]),
+        "workload-leader-election", 200, "leader-election", "ByUser", [rule([account("*")], [leases])]),
       schema(
         "system-node-high", 400, "node-high", "ByUser",
         [rule([group("system:nodes")], [nodeObjects, nodeLeases])]),

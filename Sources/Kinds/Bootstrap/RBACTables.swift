@@ -24,7 +24,7 @@ extension RBACBootstrap {
       impersonate core: serviceaccounts
       WRITE core: pods,pods/attach,pods/exec,pods/portforward,pods/proxy
       create core: pods/eviction
-      WRITE core: configmaps,endpoints,events,persistentvolumeclaims,replicationcontrollers, \
+      WRITE core: configmaps,events,persistentvolumeclaims,replicationcontrollers, \
         replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy
       create core: serviceaccounts/token
       WRITE apps: daemonsets,deployments,deployments/rollback,deployments/scale,replicasets,replicasets/scale, \

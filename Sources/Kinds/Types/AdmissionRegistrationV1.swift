@@ -57,7 +57,7 @@ extension TypeTable {
       1:metadata! meta.v1.ObjectMeta; 2:webhooks ValidatingWebhook[] @map(name) @merge(name)
     Validation:
       1:expression*! string; 2:message string; 3:reason? string; 4:messageExpression string
-    Variable:
+    Variable @atomic:
       1:name*! string; 2:expression*! string
     WebhookClientConfig:
       1:service? ServiceReference; 2:caBundle bytes; 3:url? string

@@ -6,7 +6,7 @@ extension TypeTable {
       1:name*! string; 2:target*! MetricTarget; 3:container*! string
     ContainerResourceMetricStatus:
       1:name*! string; 2:current*! MetricValueStatus; 3:container*! string
-    CrossVersionObjectReference @atomic:
+    CrossVersionObjectReference:
       1:kind*! string; 2:name*! string; 3:apiVersion string
     ExternalMetricSource:
       1:metric*! MetricIdentifier; 2:target*! MetricTarget

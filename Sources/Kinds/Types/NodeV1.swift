@@ -7,6 +7,6 @@ extension TypeTable {
     RuntimeClass @kind "A container runtime configuration that pods can choose.":
       1:metadata! meta.v1.ObjectMeta; 2:handler*! string; 3:overhead? Overhead; 4:scheduling? Scheduling
     Scheduling:
-      1:nodeSelector map<string>; 2:tolerations core.v1.Toleration[]
+      1:nodeSelector map<string> @atomic; 2:tolerations core.v1.Toleration[]
     """#
 }

@@ -161,7 +161,7 @@ public struct BodyDecoder: Sendable {
     guard case .object = tree else {
       throw unrecognized(
         kind,
-        "couldn't get version/kind; json parse error: json: cannot unmarshal \(typeName(tree)) into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }",
+        "couldn't get version/kind; json parse error: json: cannot unmarshal \(tree.jsonKind) into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }",
         body)
     }
     for member in ["apiVersion", "kind"] {
@@ -169,7 +169,7 @@ public struct BodyDecoder: Sendable {
       guard value.isNull || value.string != nil else {
         throw unrecognized(
           kind,
-          "couldn't get version/kind; json parse error: json: cannot unmarshal \(typeName(value)) into Go struct field .\(member) of type string",
+          "couldn't get version/kind; json parse error: json: cannot unmarshal \(value.jsonKind) into Go struct field .\(member) of type string",
           body)
       }
       if value.isZero { tree[member] = .string(member == "kind" ? kind.kind : kind.apiVersion) }
@@ -181,19 +181,24 @@ public struct BodyDecoder: Sendable {
       throw unrecognized(kind, "unexpected GroupVersion string: \(version)", body)
     }
     if acceptsAnyGroupVersion, given.kind == kind.kind { return given }
-    guard isRegistered(given) else {
-      throw unusable(
-        given, kind,
-        "no kind \"\(given.kind)\" is registered for version \"\(given.apiVersion)\" in scheme \"\(schemeName)\"")
-    }
-    guard given.kind == kind.kind, internalPackage(given.group) == internalPackage(kind.group) else {
-      let source = "\(given.version).\(given.kind)"
-      throw unusable(
-        given, kind, "converting (\(source)) to (\(internalPackage(kind.group)).\(kind.kind)): unknown conversion")
-    }
+    if let why = refusal(of: given, as: kind, isRegistered: isRegistered) { throw unusable(given, kind, why) }
     throw .badRequest(
       "the API version in the data (\(given.apiVersion)) does not match the expected API version (\(kind.apiVersion))"
     )
+  }
+
+  /// Why an object that says it is of another kind cannot be taken for one of this kind, in the reference's words; nil
+  /// when it is the same kind in another version.
+  public static func refusal(
+    of given: GroupVersionKind, as kind: GroupVersionKind, isRegistered: (GroupVersionKind) -> Bool
+  ) -> String? {
+    guard isRegistered(given) else {
+      return
+        "no kind \"\(given.kind)\" is registered for version \"\(given.apiVersion)\" in scheme \"\(schemeName)\""
+    }
+    guard given.kind != kind.kind || internalPackage(given.group) != internalPackage(kind.group) else { return nil }
+    let target = "\(internalPackage(kind.group)).\(kind.kind)"
+    return "converting (\(given.version).\(given.kind)) to (\(target)): unknown conversion"
   }
 
   /// What the reference calls its table of all kinds.
@@ -212,7 +217,7 @@ public struct BodyDecoder: Sendable {
     if !tree.isNull {
       guard case .object = tree else {
         throw unrecognized(
-          kind, "couldn't get version/kind; json parse error: json: cannot unmarshal \(typeName(tree)) into Go value",
+          kind, "couldn't get version/kind; json parse error: json: cannot unmarshal \(tree.jsonKind) into Go value",
           body)
       }
     }
@@ -229,17 +234,6 @@ public struct BodyDecoder: Sendable {
       )
     }
     return given
-  }
-
-  private static func typeName(_ value: JSONValue) -> String {
-    switch value {
-    case .null: "null"
-    case .bool: "bool"
-    case .integer, .double: "number"
-    case .string: "string"
-    case .array: "array"
-    case .object: "object"
-    }
   }
 
   /// `Deployment in version "v1" cannot be handled as a Deployment: …`

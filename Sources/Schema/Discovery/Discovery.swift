@@ -15,9 +15,11 @@ public struct Discovery: Sendable {
 
   /// Core first where it is served, the others in order of priority.
   let groups: [Group]
+  private let hash: @Sendable ([UInt8]) -> [UInt8]
 
-  /// Kinds may come in any order.
-  public init(_ kinds: [KindDescriptor]) {
+  /// Kinds may come in any order. `hash`: SHA-256.
+  public init(_ kinds: [KindDescriptor], hash: @escaping @Sendable ([UInt8]) -> [UInt8]) {
+    self.hash = hash
     var groups: [Group] = []
     for kind in kinds {
       let group: Int
@@ -81,7 +83,7 @@ public struct Discovery: Sendable {
     else { return nil }
     var resources: [JSONValue] = []
     for kind in version.kinds {
-      resources.append(Self.resource(kind))
+      resources.append(resource(kind))
       for subresource in kind.subresources.sorted(by: { $0.name < $1.name }) {
         resources.append(Self.resource(subresource, of: kind))
       }
@@ -93,13 +95,23 @@ public struct Discovery: Sendable {
     return list
   }
 
-  private static func resource(_ kind: KindDescriptor) -> JSONValue {
+  /// Tells clients whether objects are still stored as the version that they knew: of what is stored at all, and of a
+  /// custom resource in the version it is stored in.
+  private func storageVersionHash(of kind: KindDescriptor) -> String? {
+    guard kind.verbs.contains(.get), kind.verbs.contains(.create) else { return nil }
+    if kind.custom != nil, kind.storage != kind.kind { return nil }
+    let storage = kind.storage
+    return Base64.encode(Array(hash(Array("\(storage.group)/\(storage.version)/\(storage.kind)".utf8)).prefix(8)))
+  }
+
+  private func resource(_ kind: KindDescriptor) -> JSONValue {
     var resource: JSONValue = [
       "name": .string(kind.resource), "singularName": .string(kind.singular), "namespaced": .bool(kind.isNamespaced),
-      "kind": .string(kind.kind.kind), "verbs": verbs(kind.discoveredVerbs),
+      "kind": .string(kind.kind.kind), "verbs": Self.verbs(kind.discoveredVerbs),
     ]
-    if !kind.shortNames.isEmpty { resource["shortNames"] = strings(kind.shortNames) }
-    if !kind.categories.isEmpty { resource["categories"] = strings(kind.categories) }
+    if !kind.shortNames.isEmpty { resource["shortNames"] = Self.strings(kind.shortNames) }
+    if !kind.categories.isEmpty { resource["categories"] = Self.strings(kind.categories) }
+    if let hash = storageVersionHash(of: kind) { resource["storageVersionHash"] = .string(hash) }
     return resource
   }
 
@@ -131,24 +143,28 @@ public struct Discovery: Sendable {
 
   private static func aggregated(_ groups: [Group]) -> JSONValue {
     let items: [JSONValue] = groups.map { group in
-      var metadata: JSONValue = [:]
-      if !group.name.isEmpty { metadata["name"] = .string(group.name) }
       let versions: [JSONValue] = group.versions.map { version in
         [
           "version": .string(version.name), "resources": .array(version.kinds.map(aggregatedResource)),
           "freshness": "Current",
         ]
       }
-      return ["metadata": metadata, "versions": .array(versions)]
+      return ["metadata": metadata(group.name), "versions": .array(versions)]
     }
     return [
       "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": [:], "items": .array(items),
     ]
   }
 
+  /// Of a group in an aggregated document. It was never made: a time that is always written is null.
+  public static func metadata(_ name: String) -> JSONValue {
+    let created: JSONObject.Member = ("creationTimestamp", .null)
+    return .object(JSONObject(uniqueMembers: name.isEmpty ? [created] : [("name", .string(name)), created]))
+  }
+
   private static func aggregatedResource(_ kind: KindDescriptor) -> JSONValue {
     var resource: JSONValue = [
-      "resource": .string(kind.resource), "responseKind": responseKind(kind.kind),
+      "resource": .string(kind.resource), "responseKind": responseKind(kind.kind, in: kind),
       "scope": kind.isNamespaced ? "Namespaced" : "Cluster", "singularResource": .string(kind.singular),
       "verbs": verbs(kind.discoveredVerbs),
     ]
@@ -158,7 +174,7 @@ public struct Discovery: Sendable {
       resource["subresources"] = .array(
         kind.subresources.sorted { $0.name < $1.name }.map { subresource in
           [
-            "subresource": .string(subresource.name), "responseKind": responseKind(subresource.kind),
+            "subresource": .string(subresource.name), "responseKind": responseKind(subresource.kind, in: kind),
             "verbs": verbs(subresource.verbs),
           ]
         })
@@ -166,8 +182,13 @@ public struct Discovery: Sendable {
     return resource
   }
 
-  private static func responseKind(_ kind: GroupVersionKind) -> JSONValue {
-    ["group": .string(kind.group), "version": .string(kind.version), "kind": .string(kind.kind)]
+  /// Group and version are told only where they are not those that the resource is listed under.
+  private static func responseKind(_ kind: GroupVersionKind, in parent: KindDescriptor) -> JSONValue {
+    let isOther = kind.apiVersion != parent.kind.apiVersion
+    return [
+      "group": .string(isOther ? kind.group : ""), "version": .string(isOther ? kind.version : ""),
+      "kind": .string(kind.kind),
+    ]
   }
 
   private static func verbs(_ verbs: [Verb]) -> JSONValue { strings(verbs.map(\.rawValue).sorted()) }

@@ -50,7 +50,7 @@ public struct OpenAPIDocuments: Sendable {
     index = Document(bytes: [], hash: "")
     let groupVersions = Dictionary(grouping: kinds) { Self.key(group: $0.kind.group, version: $0.kind.version) }
     for (key, kinds) in groupVersions { setDocument(key, kinds) }
-    for key in ["api", "apis", "version", ".well-known/openid-configuration"] { setSmallDocument(key) }
+    for key in Self.smallKeys { setSmallDocument(key) }
     for group in Set(kinds.map(\.kind.group)) where !group.isEmpty { setSmallDocument("apis/\(group)") }
     makeIndex()
   }
@@ -85,15 +85,46 @@ public struct OpenAPIDocuments: Sendable {
     set(key, document(paths: paths, schemas: schemas.components))
   }
 
+  private static let smallKeys = [
+    "api", "apis", "version", ".well-known/openid-configuration", "openid/v1/jwks",
+  ]
+
   /// A document of one path that only answers GET.
   private mutating func setSmallDocument(_ key: String) {
-    let address = key == "version" || key.hasPrefix(".") ? "/\(key)" : "/\(key)/"
-    let operation: JSONValue = [
-      "operationId": .string("get" + OpenAPIPaths.identifier(of: key)),
-      "responses": ["200": ["description": "OK"], "401": ["description": "Unauthorized"]],
-    ]
-    let paths = JSONObject(uniqueMembers: [(address, ["get": operation])])
-    set(key, document(paths: paths, schemas: JSONObject()))
+    let isBelow = key.hasPrefix("api") || key == "version"
+    var schemas = OpenAPISchemas(sources: sources)
+    let types = OpenAPIPaths.documentTypes
+    let operation: JSONValue
+    switch key {
+    case "version":
+      operation = OpenAPIPaths.document(
+        "getCodeVersion", "get the version information for this server", tag: "version",
+        schema: schemas.versionReference(), types: ["application/json"])
+    case ".well-known/openid-configuration":
+      operation = OpenAPIPaths.document(
+        "getServiceAccountIssuerOpenIDConfiguration",
+        "get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'", tag: "WellKnown",
+        schema: ["type": "string"], types: ["application/json"])
+    case "openid/v1/jwks":
+      operation = OpenAPIPaths.document(
+        "getServiceAccountIssuerOpenIDKeyset",
+        "get service account issuer OpenID JSON Web Key Set (contains public token verification keys)", tag: "openid",
+        schema: ["type": "string"], types: ["application/jwk-set+json"])
+    case "api":
+      operation = OpenAPIPaths.document(
+        "getCoreAPIVersions", "get available API versions", tag: "core",
+        schema: schemas.discoveryReference("APIVersions"), types: types)
+    case "apis":
+      operation = OpenAPIPaths.document(
+        "getAPIVersions", "get available API versions", tag: "apis",
+        schema: schemas.discoveryReference("APIGroupList"), types: types)
+    default:
+      operation = OpenAPIPaths.document(
+        "get\(OpenAPIPaths.identifier(of: key))APIGroup", "get information of a group",
+        tag: OpenAPIVersion2.tag(of: key), schema: schemas.discoveryReference("APIGroup"), types: types)
+    }
+    let paths = JSONObject(uniqueMembers: [(isBelow ? "/\(key)/" : "/\(key)", ["get": operation])])
+    set(key, document(paths: paths, schemas: schemas.components))
   }
 
   private func document(paths: JSONObject, schemas: JSONObject) -> JSONValue {

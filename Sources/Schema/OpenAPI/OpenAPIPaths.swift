@@ -10,19 +10,33 @@ enum OpenAPIPaths {
       writer.write(schemas: &schemas)
       paths += writer.paths
     }
-    let group = identifier(of: String(prefix.dropFirst()))
-    paths.append(
-      (
-        prefix + "/",
-        [
-          "get": [
-            "description": "get available resources", "operationId": .string("get\(group)APIResources"),
-            "responses": ["200": ["description": "OK"], "401": ["description": "Unauthorized"]],
-          ]
-        ]
-      ))
+    let key = String(prefix.dropFirst())
+    let resources = document(
+      "get\(identifier(of: key))APIResources", "get available resources", tag: OpenAPIVersion2.tag(of: key),
+      schema: schemas.discoveryReference("APIResourceList"),
+      types: kinds.contains { OpenAPIName.of($0.structure) != nil } ? documentTypes : ["application/json"])
+    paths.append((prefix + "/", ["get": resources]))
     paths.sort { $0.address < $1.address }
     return JSONObject(uniqueMembers: paths.map { ($0.address, $0.operations) })
+  }
+
+  /// The encodings of discovery.
+  static let documentTypes = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]
+
+  /// The operation that gets a document.
+  static func document(
+    _ id: String, _ description: String, tag: String, schema: JSONValue, types: [String]
+  ) -> JSONValue {
+    [
+      "tags": [.string(tag)], "description": .string(description), "operationId": .string(id),
+      "responses": [
+        "200": [
+          "description": "OK",
+          "content": .object(JSONObject(uniqueMembers: types.map { ($0, ["schema": schema]) })),
+        ],
+        "401": ["description": "Unauthorized"],
+      ],
+    ]
   }
 
   /// "api/v1" is "CoreV1", "apis/rbac.authorization.k8s.io/v1" is "RbacAuthorizationV1".
@@ -68,7 +82,87 @@ enum OpenAPIPaths {
       let object = schemas.reference(to: kind)
       writeCollection(object, &schemas)
       writeItem(object, &schemas)
-      for subresource in kind.subresources { write(subresource, &schemas) }
+      for subresource in kind.subresources {
+        switch subresource.name {
+        case "attach", "exec", "portforward", "proxy": writeConnection(subresource)
+        case "log": writeLog()
+        default: write(subresource, &schemas)
+        }
+      }
+      writeWatches(&schemas)
+    }
+
+    private var itemNames: [String] { kind.isNamespaced ? ["name", "namespace"] : ["name"] }
+
+    /// Streams and proxies: any method, no body that is known, and what comes back is somebody else's.
+    private mutating func writeConnection(_ subresource: Subresource) {
+      let isProxy = subresource.name == "proxy"
+      let methods = isProxy ? ["delete", "get", "head", "options", "patch", "post", "put"] : ["get", "post"]
+      let action = OpenAPIPaths.capitalized(subresource.name)
+      func operations(_ suffix: String) -> [JSONObject.Member] {
+        methods.map { method in
+          let verb = method.uppercased()
+          let id = "connect\(group)\(OpenAPIPaths.capitalized(method))\(scope)\(kind.kind.kind)\(action)\(suffix)"
+          var result = operation(
+            "connect", id: id, subresource.kind, "connect \(verb) requests to \(subresource.name) of \(kind.kind.kind)",
+            response: ["type": "string"])
+          result["responses"] = [
+            "200": ["description": "OK", "content": ["*/*": ["schema": ["type": "string"]]]],
+            "401": ["description": "Unauthorized"],
+          ]
+          return (method, result)
+        }
+      }
+      let address = "\(collection)/{name}/\(subresource.name)"
+      let parameters = OpenAPIParameters.connection[subresource.name] ?? []
+      add(address, operations(""), names: itemNames, parameters)
+      if isProxy {
+        add("\(address)/{path}", operations("WithPath"), names: itemNames + ["path"], parameters)
+      }
+    }
+
+    private mutating func writeLog() {
+      let content = (["text/plain"] + OpenAPIPaths.documentTypes).map {
+        ($0, ["schema": ["type": "string"]] as JSONValue)
+      }
+      var read = operation(
+        "get", id: "read\(group)\(scope)\(kind.kind.kind)Log", kind.kind, "read log of the specified \(kind.kind.kind)",
+        response: ["type": "string"])
+      read["responses"]["200"]["content"] = .object(JSONObject(uniqueMembers: content))
+      add(
+        "\(collection)/{name}/log", [("get", read)], names: itemNames,
+        OpenAPIParameters.log + [OpenAPIParameters.pretty])
+    }
+
+    /// The addresses under "watch", which are there for those who do not know the parameter.
+    private mutating func writeWatches(_ schemas: inout OpenAPISchemas) {
+      guard kind.verbs.contains(.watch), !isCustom else { return }
+      let event = schemas.watchEventReference()
+      let base = prefix + "/watch" + collection.dropFirst(prefix.count)
+      let ending = " deprecated: use the 'watch' parameter with a list operation instead"
+      let name = kind.kind.kind
+      func watch(_ action: String, _ id: String, _ description: String) -> [JSONObject.Member] {
+        var result = operation(action, id: id, kind.kind, description, response: event)
+        result["responses"]["200"]["content"] = streamed(event)
+        return [("get", result)]
+      }
+      let parameters = OpenAPIParameters.list + [OpenAPIParameters.pretty]
+      let changes = "watch individual changes to a list of \(name).\(ending)."
+      add(
+        base, watch("watchlist", "watch\(group)\(scope)\(name)List", changes),
+        names: kind.isNamespaced ? ["namespace"] : [], parameters)
+      add(
+        "\(base)/{name}",
+        watch(
+          "watch", "watch\(group)\(scope)\(name)",
+          "watch changes to an object of kind \(name).\(ending), filtered to a single item with the 'fieldSelector' parameter."
+        ),
+        names: itemNames, parameters)
+      if kind.isNamespaced {
+        add(
+          "\(prefix)/watch/\(kind.resource)", watch("watchlist", "watch\(group)\(name)ListForAllNamespaces", changes),
+          names: [], parameters)
+      }
     }
 
     private mutating func writeCollection(_ object: JSONValue, _ schemas: inout OpenAPISchemas) {
@@ -76,26 +170,29 @@ enum OpenAPIPaths {
       let name = kind.kind.kind
       if kind.verbs.contains(.list) {
         let list = operation(
-          "list", id: "list\(group)\(scope)\(name)", kind.kind, parameters: OpenAPIParameters.list,
-          response: schemas.listReference(to: kind))
+          "list", id: "list\(group)\(scope)\(name)", kind.kind, "list or watch objects of kind \(name)",
+          parameters: OpenAPIParameters.list, response: schemas.listReference(to: kind))
         operations.append(("get", list))
         if kind.isNamespaced {
           let everywhere = operation(
-            "list", id: "list\(group)\(name)ForAllNamespaces", kind.kind, parameters: OpenAPIParameters.list,
+            "list", id: "list\(group)\(name)ForAllNamespaces", kind.kind, "list or watch objects of kind \(name)",
             response: schemas.listReference(to: kind))
-          add("\(prefix)/\(kind.resource)", [("get", everywhere)], names: [])
+          add(
+            "\(prefix)/\(kind.resource)", [("get", everywhere)], names: [],
+            OpenAPIParameters.list + [OpenAPIParameters.pretty])
         }
       }
       if kind.verbs.contains(.create) {
         let create = operation(
-          "post", id: "create\(group)\(scope)\(name)", kind.kind, parameters: OpenAPIParameters.write, body: object,
-          response: object, codes: ["200", "201", "202"])
+          "post", id: "create\(group)\(scope)\(name)", kind.kind, "create \(article) \(name)",
+          parameters: OpenAPIParameters.write, body: object, response: object, codes: ["200", "201", "202"])
         operations.append(("post", create))
       }
       if kind.verbs.contains(.deletecollection) {
         let delete = operation(
-          "deletecollection", id: "delete\(group)Collection\(scope)\(name)", kind.kind,
-          parameters: OpenAPIParameters.list + OpenAPIParameters.delete, body: schemas.reference(to: .deleteOptions),
+          "deletecollection", id: "delete\(group)Collection\(scope)\(name)", kind.kind, "delete collection of \(name)",
+          parameters: OpenAPIParameters.selection + OpenAPIParameters.delete,
+          body: schemas.reference(to: .deleteOptions),
           response: schemas.reference(to: .status))
         operations.append(("delete", delete))
       }
@@ -104,67 +201,87 @@ enum OpenAPIPaths {
 
     private mutating func writeItem(_ object: JSONValue, _ schemas: inout OpenAPISchemas) {
       var operations: [JSONObject.Member] = []
-      let id = "\(group)\(scope)\(kind.kind.kind)"
+      let name = kind.kind.kind
+      let id = "\(group)\(scope)\(name)"
       if kind.verbs.contains(.get) {
-        operations.append(("get", operation("get", id: "read\(id)", kind.kind, response: object)))
+        operations.append(
+          ("get", operation("get", id: "read\(id)", kind.kind, "read the specified \(name)", response: object)))
       }
       if kind.verbs.contains(.update) {
         let replace = operation(
-          "put", id: "replace\(id)", kind.kind, parameters: OpenAPIParameters.write, body: object, response: object,
-          codes: ["200", "201"])
+          "put", id: "replace\(id)", kind.kind, "replace the specified \(name)", parameters: OpenAPIParameters.write,
+          body: object, response: object, codes: ["200", "201"])
         operations.append(("put", replace))
       }
-      if kind.verbs.contains(.patch) { operations.append(("patch", patch(id, kind.kind, object, &schemas))) }
+      if kind.verbs.contains(.patch) {
+        operations.append(("patch", patch(id, kind.kind, "partially update the specified \(name)", object, &schemas)))
+      }
       if kind.verbs.contains(.delete) {
         let delete = operation(
-          "delete", id: "delete\(id)", kind.kind, parameters: OpenAPIParameters.delete,
-          body: schemas.reference(to: .deleteOptions), response: schemas.reference(to: .status), codes: ["200", "202"])
+          "delete", id: "delete\(id)", kind.kind, "delete \(article) \(name)", parameters: OpenAPIParameters.delete,
+          body: schemas.reference(to: .deleteOptions),
+          response: describesDeleted ? object : schemas.reference(to: .status), codes: ["200", "202"])
         operations.append(("delete", delete))
       }
-      add("\(collection)/{name}", operations, names: kind.isNamespaced ? ["name", "namespace"] : ["name"])
+      add("\(collection)/{name}", operations, names: itemNames)
     }
+
+    private var article: String { "AEIOU".contains(kind.kind.kind.first ?? "x") ? "an" : "a" }
+
+    /// Answered with the object. (A namespace is too, but the reference's documents say otherwise.)
+    private var describesDeleted: Bool { kind.traits.deleteReturnsObject && kind.resource != "namespaces" }
 
     private mutating func write(_ subresource: Subresource, _ schemas: inout OpenAPISchemas) {
       let body = subresource.kind == kind.kind ? schemas.reference(to: kind) : schemas.reference(to: subresource.kind)
       let id = "\(group)\(scope)\(kind.kind.kind)\(OpenAPIPaths.capitalized(subresource.name))"
+      let part = "\(subresource.name) of"
+      let name = kind.kind.kind
       var operations: [JSONObject.Member] = []
       for verb in subresource.verbs {
         switch verb {
         case .get:
-          operations.append(("get", operation("get", id: "read\(id)", subresource.kind, response: body)))
+          operations.append(
+            (
+              "get",
+              operation("get", id: "read\(id)", subresource.kind, "read \(part) the specified \(name)", response: body)
+            ))
         case .create:
           let create = operation(
-            "post", id: "create\(id)", subresource.kind, parameters: OpenAPIParameters.write, body: body,
-            response: body, codes: ["200", "201", "202"])
+            "post", id: "create\(id)", subresource.kind, "create \(part) \(article) \(name)",
+            parameters: OpenAPIParameters.write, body: body, response: body, codes: ["200", "201", "202"])
           operations.append(("post", create))
         case .update:
           let replace = operation(
-            "put", id: "replace\(id)", subresource.kind, parameters: OpenAPIParameters.write, body: body,
-            response: body, codes: ["200", "201"])
+            "put", id: "replace\(id)", subresource.kind, "replace \(part) the specified \(name)",
+            parameters: OpenAPIParameters.write, body: body, response: body, codes: ["200", "201"])
           operations.append(("put", replace))
-        case .patch: operations.append(("patch", patch(id, subresource.kind, body, &schemas)))
-        case .delete:
-          operations.append(("delete", operation("delete", id: "delete\(id)", subresource.kind, response: body)))
-        case .deletecollection, .list, .watch: break
+        case .patch:
+          let description = "partially update \(part) the specified \(name)"
+          operations.append(("patch", patch(id, subresource.kind, description, body, &schemas)))
+        case .delete, .deletecollection, .list, .watch: break
         }
       }
       add(
-        "\(collection)/{name}/\(subresource.name)", operations,
-        names: kind.isNamespaced ? ["name", "namespace"] : ["name"])
+        "\(collection)/{name}/\(subresource.name)", operations, names: itemNames)
     }
 
-    private mutating func add(_ address: String, _ operations: [JSONObject.Member], names: [String]) {
+    private mutating func add(
+      _ address: String, _ operations: [JSONObject.Member], names: [String],
+      _ more: [JSONValue] = [OpenAPIParameters.pretty]
+    ) {
       guard !operations.isEmpty else { return }
-      let parameters = names.map(OpenAPIParameters.path) + [OpenAPIParameters.pretty]
+      let parameters = names.map(OpenAPIParameters.path) + more
       paths.append(
         (address, .object(JSONObject(uniqueMembers: operations + [("parameters", .array(parameters))]))))
     }
 
     private func patch(
-      _ id: String, _ kind: GroupVersionKind, _ object: JSONValue, _ schemas: inout OpenAPISchemas
+      _ id: String, _ kind: GroupVersionKind, _ description: String, _ object: JSONValue,
+      _ schemas: inout OpenAPISchemas
     ) -> JSONValue {
       var operation = operation(
-        "patch", id: "patch\(id)", kind, parameters: OpenAPIParameters.patch, response: object, codes: ["200", "201"])
+        "patch", id: "patch\(id)", kind, description, parameters: OpenAPIParameters.patch, response: object,
+        codes: ["200", "201"])
       let reference = schemas.patchReference()
       // Clients learn from this list that custom resources have no strategic merge patch.
       let types =
@@ -177,16 +294,21 @@ enum OpenAPIPaths {
     }
 
     private func operation(
-      _ action: String, id: String, _ kind: GroupVersionKind, parameters: [JSONValue] = [], body: JSONValue? = nil,
-      response: JSONValue, codes: [String] = ["200"]
+      _ action: String, id: String, _ kind: GroupVersionKind, _ description: String, parameters: [JSONValue] = [],
+      body: JSONValue? = nil, response: JSONValue, codes: [String] = ["200"]
     ) -> JSONValue {
-      var operation: JSONValue = ["operationId": .string(id)]
+      var operation: JSONValue = [
+        "tags": [.string(OpenAPIVersion2.tag(of: String(prefix.dropFirst())))], "description": .string(description),
+        "operationId": .string(id),
+      ]
       if !parameters.isEmpty { operation["parameters"] = .array(parameters) }
       if let body { operation["requestBody"] = ["content": content(body)] }
       var responses = JSONObject()
       for code in codes {
         let description = code == "200" ? "OK" : code == "201" ? "Created" : "Accepted"
-        responses[code] = ["description": .string(description), "content": content(response)]
+        responses[code] = [
+          "description": .string(description), "content": action == "list" ? streamed(response) : content(response),
+        ]
       }
       responses["401"] = ["description": "Unauthorized"]
       operation["responses"] = .object(responses)
@@ -197,58 +319,20 @@ enum OpenAPIPaths {
       return operation
     }
 
+    /// What can be watched comes as a stream as well.
+    private func streamed(_ schema: JSONValue) -> JSONValue {
+      guard !isCustom else { return content(schema) }
+      var result = content(schema)
+      for type in ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"] {
+        result[type] = ["schema": schema]
+      }
+      return result
+    }
+
     private func content(_ schema: JSONValue) -> JSONValue {
       let types =
         ["application/json", "application/yaml"] + (isCustom ? [] : ["application/vnd.kubernetes.protobuf"])
       return .object(JSONObject(uniqueMembers: types.map { ($0, ["schema": schema]) }))
     }
-  }
-}
-
-/// Parameters of operations, made once.
-enum OpenAPIParameters {
-  private static func query(_ name: String, _ type: String, _ description: String) -> JSONValue {
-    [
-      "name": .string(name), "in": "query", "description": .string(description),
-      "schema": ["type": .string(type), "uniqueItems": true],
-    ]
-  }
-
-  static let pretty = query("pretty", "string", "If 'true', the output is indented.")
-  private static let dryRun = query("dryRun", "string", "All: do everything but store the result.")
-  private static let fieldManager = query(
-    "fieldManager", "string", "The name of the actor that makes this change, at most 128 printable characters.")
-  private static let fieldValidation = query(
-    "fieldValidation", "string",
-    "What to do about unknown or duplicate fields: Ignore drops them, Warn (the default) says so, Strict fails.")
-  private static let force = query(
-    "force", "boolean", "Apply only: take fields from managers that own them. Must be unset for other patches.")
-
-  static let write = [dryRun, fieldManager, fieldValidation]
-  static let patch = write + [force]
-  static let delete = [
-    dryRun, query("gracePeriodSeconds", "integer", "Seconds before the object is deleted; 0 deletes at once."),
-    query("orphanDependents", "boolean", "Deprecated: use propagationPolicy."),
-    query("propagationPolicy", "string", "What happens to dependents: Orphan, Background or Foreground."),
-  ]
-  static let list = [
-    query("allowWatchBookmarks", "boolean", "Watch events of type BOOKMARK may be sent."),
-    query("continue", "string", "Where to go on with a list, as its last page said."),
-    query("fieldSelector", "string", "Restricts the objects by their fields."),
-    query("labelSelector", "string", "Restricts the objects by their labels."),
-    query("limit", "integer", "At most so many objects."),
-    query("resourceVersion", "string", "Which versions may be served."),
-    query("resourceVersionMatch", "string", "How resourceVersion is applied: Exact or NotOlderThan."),
-    query("sendInitialEvents", "boolean", "A watch begins with the state as events and a bookmark."),
-    query("timeoutSeconds", "integer", "How long the call may last."),
-    query("watch", "boolean", "Watch for changes instead of listing."),
-  ]
-
-  static func path(_ name: String) -> JSONValue {
-    [
-      "name": .string(name), "in": "path", "required": true,
-      "description": .string(name == "name" ? "Name of the object." : "The namespace of the objects."),
-      "schema": ["type": "string", "uniqueItems": true],
-    ]
   }
 }

@@ -45,7 +45,7 @@ struct OpenAPISchemas {
           "kind": ["description": "What the list is called.", "type": "string"],
           "metadata": Self.described(metadata, "The state that the list is of, and how to go on."),
           "items": [
-            "description": .string("The \(descriptor.resource)."), "type": "array", "items": item,
+            "description": .string("The \(descriptor.resource)."), "type": "array", "items": Self.defaulted(item),
           ],
         ],
       ]
@@ -65,6 +65,23 @@ struct OpenAPISchemas {
     return ["description": .string(text), "allOf": [schema]]
   }
 
+  /// A member or an element that is never absent: what it is when nobody says anything of it.
+  private static func defaulted(_ schema: JSONValue) -> JSONValue {
+    guard let name = schema["$ref"].string else {
+      var result = schema
+      switch schema["type"].string {
+      case "string" where schema["format"] != "byte": result["default"] = ""
+      case "integer", "number": result["default"] = 0
+      case "boolean": result["default"] = false
+      default: break
+      }
+      return result
+    }
+    // Texts that look like structures to programs of Go have no default.
+    if OpenAPIFacts.texts.contains(where: { name.hasSuffix($0) }) { return schema }
+    return ["default": [:], "allOf": [schema]]
+  }
+
   /// A reference to the schema of a body that is no kind of this server, or any object when it is not described.
   mutating func reference(to kind: GroupVersionKind) -> JSONValue {
     guard let structure = sources.structure(kind) else { return ["type": "object"] }
@@ -82,6 +99,30 @@ struct OpenAPISchemas {
         "description": "Patch is provided to give a concrete name and type to the Kubernetes PATCH request body.",
         "type": "object",
       ])
+  }
+
+  /// An event of a watch.
+  mutating func watchEventReference() -> JSONValue {
+    let object = type(.rawObject)
+    return scalar(
+      "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent",
+      [
+        "description": "One event of a watch.", "type": "object", "required": ["type", "object"],
+        "properties": [
+          "object": ["description": "The object, or the status of what went wrong.", "allOf": [object]],
+          "type": ["default": "", "description": "ADDED, MODIFIED, DELETED, BOOKMARK or ERROR.", "type": "string"],
+        ],
+        "x-kubernetes-group-version-kind": [["group": "", "kind": "WatchEvent", "version": "v1"]],
+      ])
+  }
+
+  /// What /version says.
+  mutating func versionReference() -> JSONValue { scalar(OpenAPIFacts.versionName, OpenAPIFacts.version) }
+
+  /// A document of discovery.
+  mutating func discoveryReference(_ kind: String) -> JSONValue {
+    for (name, schema) in OpenAPIFacts.discovery(kind) where byName[name] == nil { byName[name] = schema }
+    return Self.reference(OpenAPIFacts.meta + kind)
   }
 
   private static func reference(_ name: String) -> JSONValue { ["$ref": .string("#/components/schemas/\(name)")] }
@@ -131,6 +172,7 @@ struct OpenAPISchemas {
     let required = structure.members.filter(\.isRequired).map { JSONValue.string($0.name) }
     if !required.isEmpty { schema["required"] = .array(required) }
     if structure.isAtomic { schema["x-kubernetes-map-type"] = "atomic" }
+    for (key, value) in OpenAPIFacts.extensions[structure.name] ?? JSONObject() { schema[key] = value }
     if structure.preservesUnknownFields { schema["x-kubernetes-preserve-unknown-fields"] = true }
     return schema
   }
@@ -140,10 +182,18 @@ struct OpenAPISchemas {
     let description =
       field.description.isEmpty ? sources.description(structure.name, field.name) : field.description
     if !description.isEmpty { extra["description"] = .string(description) }
-    if let value = field.defaultValue { extra["default"] = value }
+    let place = "\(structure.name).\(field.name)"
+    if OpenAPIFacts.defaults.contains(place), let value = field.defaultValue { extra["default"] = value }
     if !field.enumeration.isEmpty { extra["enum"] = .array(field.enumeration.map { .string($0) }) }
     describeMerging(of: field, in: &extra)
-    let type = self.type(field.type)
+    for (key, value) in OpenAPIFacts.extensions[place] ?? JSONObject() { extra[key] = value }
+    let isText = OpenAPIFacts.isFieldSet(place)
+    var type = isText ? scalar(OpenAPIFacts.meta + "FieldsV1", OpenAPIFacts.fieldSet) : self.type(field.type)
+    if extra["default"] == nil, !field.isPointer, field.isStructure || field.isAlwaysWritten, !isText {
+      let full = Self.defaulted(type)
+      if let value = full["default"].nonNull { extra["default"] = value }
+      if type["$ref"].isNull { type = full }
+    }
     guard case .object(let schema) = type, schema["$ref"] != nil else {
       var members = extra
       for (key, value) in type.object ?? JSONObject() { members[key] = value }
@@ -187,8 +237,8 @@ struct OpenAPISchemas {
     case .int32: return ["type": "integer", "format": "int32"]
     case .int64: return ["type": "integer", "format": "int64"]
     case .double: return ["type": "number", "format": "double"]
-    case .array(let element): return ["type": "array", "items": self.type(element)]
-    case .map(let element): return ["type": "object", "additionalProperties": self.type(element)]
+    case .array(let element): return ["type": "array", "items": Self.defaulted(self.type(element))]
+    case .map(let element): return ["type": "object", "additionalProperties": Self.defaulted(self.type(element))]
     case .structure(let structure):
       guard let name = OpenAPIName.of(structure) else { return .object(describe(structure)) }
       add(structure, as: name)
@@ -223,7 +273,10 @@ struct OpenAPISchemas {
       return scalar(
         "io.k8s.apimachinery.pkg.runtime.RawExtension",
         ["description": "Any object, kept as it is.", "type": "object"])
-    case .anyValue, .union:
+    case .union(let structure):
+      return scalar(
+        OpenAPIName.of(structure) ?? structure.name, ["description": "An object, or something simpler in its place."])
+    case .anyValue:
       return scalar(
         "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", ["description": "Any JSON value."])
     }

@@ -44,7 +44,7 @@ enum OpenAPIVersion2 {
   private static let reference = "#/components/schemas/"
   private static let definition = "#/definitions/"
   /// Keywords that version 2 does not have.
-  private static let unknown: Set<String> = ["oneOf", "anyOf", "not", "nullable"]
+  private static let unknown: Set<String> = ["oneOf", "anyOf", "not", "nullable", "default"]
   /// What a schema says of its content, which is left out where version 2 could only say it wrongly.
   private static let content: Set<String> = ["type", "items", "properties"]
 

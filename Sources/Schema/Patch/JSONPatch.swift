@@ -21,6 +21,8 @@ public struct JSONPatch: Sendable {
     case move(from: Pointer, to: Pointer)
     case copy(from: Pointer, to: Pointer)
     case test(Pointer, JSONValue)
+    /// What is no operation: like the reference, found out when it is its turn.
+    case unusable
   }
   /// The unescaped tokens of an RFC 6901 pointer.
   typealias Pointer = [String]
@@ -48,10 +50,10 @@ public struct JSONPatch: Sendable {
 
   let operations: [Operation]
 
-  /// From the body of a request. Throws 400 for what is no JSON patch, 413 for one of too many operations.
+  /// From the body of a request. Throws 400 for what is no list of operations, 413 for one of too many.
   public init(_ document: JSONValue) throws(APIStatus) {
     guard case .array(let elements) = document else {
-      throw .badRequest("error decoding patch: a JSON patch is an array of operations")
+      throw .badRequest("json: cannot unmarshal \(document.jsonKind) into Go value of type jsonpatch.Patch")
     }
     guard elements.count <= Self.maximumOperations else {
       throw APIStatus(
@@ -62,8 +64,38 @@ public struct JSONPatch: Sendable {
     }
     var operations: [Operation] = []
     operations.reserveCapacity(elements.count)
-    for element in elements { operations.append(try Self.operation(element)) }
+    for element in elements {
+      guard case .object(let object) = element else {
+        throw .badRequest("json: cannot unmarshal \(element.jsonKind) into Go value of type jsonpatch.Operation")
+      }
+      operations.append(Self.operation(object))
+    }
     self.operations = operations
+  }
+
+  private static let memberNames: Set<String> = ["op", "path", "from", "value"]
+
+  /// What is wrong with the form of a patch, for those who want to know: the members that operations do not have.
+  /// Throws 400 for members of another type.
+  public static func strictErrors(of document: JSONValue) throws(APIStatus) -> [String] {
+    func mistyped(_ value: JSONValue, _ what: String) -> APIStatus {
+      .badRequest("error decoding patch: json: cannot unmarshal \(value.jsonKind) into Go \(what)")
+    }
+    guard case .array(let elements) = document else {
+      throw mistyped(document, "value of type []handlers.jsonPatchOp")
+    }
+    var errors: [String] = []
+    for (index, element) in elements.enumerated() where !element.isNull {
+      guard case .object(let object) = element else { throw mistyped(element, "value of type handlers.jsonPatchOp") }
+      for (name, value) in object {
+        if !memberNames.contains(name), errors.count < JSONLimits.duplicatesReportedMaximum {
+          errors.append("json patch unknown field \"[\(index)].\(name)\"")
+        }
+        guard memberNames.contains(name), name != "value", !value.isNull, value.string == nil else { continue }
+        throw mistyped(value, "struct field jsonPatchOp.\(name) of type string")
+      }
+    }
+    return errors
   }
 
   /// The patched document. Throws 422 when an operation does not fit it.
@@ -79,73 +111,51 @@ public struct JSONPatch: Sendable {
   }
 
   /// The reference's only word on a patch that cannot be applied.
-  static let unprocessable = APIStatus(
+  static let unprocessable = APIStatus.generic(
     code: 422, reason: "Invalid", message: "the server rejected our request due to an error in our request")
 }
 
 // MARK: - Decoding
 
 extension JSONPatch {
-  private static func operation(_ value: JSONValue) throws(APIStatus) -> Operation {
-    guard case .object(let object) = value, let name = object["op"]?.string else {
-      throw .badRequest("error decoding patch: every operation needs an \"op\"")
-    }
-    let path = try pointer(object, "path")
-    switch name {
-    case "add": return .add(path, try operand(object, name))
-    case "replace": return .replace(path, try operand(object, name))
-    case "test": return .test(path, object["value"] ?? .null)
+  private static func operation(_ object: JSONObject) -> Operation {
+    guard let path = pointer(object, "path") else { return .unusable }
+    // What is not said is null.
+    let value = object["value"] ?? .null
+    switch object["op"]?.string {
+    case "add": return .add(path, value)
+    case "replace": return .replace(path, value)
+    case "test": return .test(path, value)
     case "remove": return .remove(path)
-    case "move": return .move(from: try pointer(object, "from"), to: path)
-    case "copy": return .copy(from: try pointer(object, "from"), to: path)
-    default: throw .badRequest("error decoding patch: unknown operation \"\(name)\"")
+    case "move": return pointer(object, "from").map { .move(from: $0, to: path) } ?? .unusable
+    case "copy": return pointer(object, "from").map { .copy(from: $0, to: path) } ?? .unusable
+    default: return .unusable
     }
   }
 
-  private static func operand(_ object: JSONObject, _ name: String) throws(APIStatus) -> JSONValue {
-    guard let value = object["value"] else {
-      throw .badRequest("error decoding patch: operation \"\(name)\" needs a \"value\"")
-    }
-    return value
+  private static func pointer(_ object: JSONObject, _ member: String) -> Pointer? {
+    object[member]?.string.map { pointer($0) }
   }
 
-  private static func pointer(_ object: JSONObject, _ member: String) throws(APIStatus) -> Pointer {
-    guard let text = object[member]?.string else {
-      throw .badRequest("error decoding patch: an operation needs a \"\(member)\"")
-    }
-    guard let pointer = Self.pointer(text) else {
-      throw .badRequest("error decoding patch: \"\(text)\" is no JSON pointer")
-    }
-    return pointer
+  /// The tokens of a pointer. Like the reference's library, which takes what stands before the first "/" for nothing.
+  static func pointer(_ text: String) -> Pointer {
+    text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).dropFirst().map { unescaped($0) }
   }
 
-  /// The tokens of a pointer; nil when it does not begin with "/" or has a bad escape.
-  static func pointer(_ text: String) -> Pointer? {
-    if text.isEmpty { return [] }
-    guard text.utf8.first == UInt8(ascii: "/") else { return nil }
-    var tokens: Pointer = []
-    for part in text.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-      guard let token = unescaped(part) else { return nil }
-      tokens.append(token)
-    }
-    return tokens
-  }
-
-  /// "~1" is "/", "~0" is "~".
-  private static func unescaped(_ part: Substring.UTF8View) -> String? {
+  /// "~1" is "/", "~0" is "~"; any other "~" stands for itself.
+  private static func unescaped(_ part: Substring.UTF8View) -> String {
     guard part.contains(UInt8(ascii: "~")) else { return String(Substring(part)) }
     var out: [UInt8] = []
-    var iterator = part.makeIterator()
-    while let byte = iterator.next() {
-      guard byte == UInt8(ascii: "~") else {
+    var rest = part
+    while let byte = rest.popFirst() {
+      switch (byte, rest.first) {
+      case (UInt8(ascii: "~"), UInt8(ascii: "0")): out.append(UInt8(ascii: "~"))
+      case (UInt8(ascii: "~"), UInt8(ascii: "1")): out.append(UInt8(ascii: "/"))
+      default:
         out.append(byte)
         continue
       }
-      switch iterator.next() {
-      case UInt8(ascii: "0"): out.append(UInt8(ascii: "~"))
-      case UInt8(ascii: "1"): out.append(UInt8(ascii: "/"))
-      default: return nil
-      }
+      rest.removeFirst()
     }
     return String(decoding: out, as: UTF8.self)
   }
@@ -156,6 +166,7 @@ extension JSONPatch {
 extension JSONPatch {
   private static func perform(_ operation: Operation, on document: inout JSONValue, _ budget: inout Budget) throws {
     switch operation {
+    case .unusable: throw Mismatch()
     case .add(let path, let value): try add(value, at: path, to: &document, &budget)
     case .replace(let path, let value): try replace(path, with: value, in: &document, &budget)
     case .remove(let path): _ = try remove(path, from: &document, &budget)
@@ -182,7 +193,7 @@ extension JSONPatch {
         guard let member = object[token] else { return nil }
         value = member
       case .array(let array):
-        guard let index = index(token), index < array.count else { return nil }
+        guard let index = index(token, of: array.count) else { return nil }
         value = array[index]
       default: return nil
       }
@@ -193,7 +204,7 @@ extension JSONPatch {
   private static func add(
     _ value: JSONValue, at path: Pointer, to document: inout JSONValue, _ budget: inout Budget
   ) throws {
-    guard !path.isEmpty else { return document = value }
+    guard !path.isEmpty else { throw Mismatch() }
     try budget.place(value, at: path)
     try editParent(of: path[...], in: &document, &budget) { parent, token in
       switch parent {
@@ -202,8 +213,7 @@ extension JSONPatch {
         object[token] = value
         parent = .object(object)
       case .array(var array):
-        let position = token == "-" ? array.count : index(token)
-        guard let position, position <= array.count else { throw Mismatch() }
+        guard let position = token == "-" ? array.count : index(token, of: array.count + 1) else { throw Mismatch() }
         parent = .null
         array.insert(value, at: position)
         parent = .array(array)
@@ -225,7 +235,7 @@ extension JSONPatch {
         object[token] = value
         parent = .object(object)
       case .array(var array):
-        guard let position = index(token), position < array.count else { throw Mismatch() }
+        guard let position = index(token, of: array.count) else { throw Mismatch() }
         parent = .null
         array[position] = value
         parent = .array(array)
@@ -248,7 +258,7 @@ extension JSONPatch {
         object[token] = nil
         parent = .object(object)
       case .array(var array):
-        guard let position = index(token), position < array.count else { throw Mismatch() }
+        guard let position = index(token, of: array.count) else { throw Mismatch() }
         parent = .null
         removed = array.remove(at: position)
         parent = .array(array)
@@ -277,7 +287,7 @@ extension JSONPatch {
       defer { value = .object(object) }
       try editParent(of: path.dropFirst(), in: &object[token]!, &budget, edit)
     case .array(var array):
-      guard let position = index(token), position < array.count else { throw Mismatch() }
+      guard let position = index(token, of: array.count) else { throw Mismatch() }
       value = .null
       defer { value = .array(array) }
       try editParent(of: path.dropFirst(), in: &array[position], &budget, edit)
@@ -285,12 +295,10 @@ extension JSONPatch {
     }
   }
 
-  /// An array index as RFC 6901 writes it: digits without a leading zero.
-  private static func index(_ token: String) -> Int? {
-    guard let first = token.utf8.first, token.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-      first != 0x30 || token.utf8.count == 1
-    else { return nil }
-    return Int(token)
+  /// A place among `count`, as the reference's library reads it: any decimal number; a negative one counts from the end.
+  private static func index(_ token: String, of count: Int) -> Int? {
+    guard let number = Int(token), number < count, number >= -count else { return nil }
+    return number < 0 ? number + count : number
   }
 }
 

@@ -16,6 +16,18 @@ extension JSONValue {
     }
   }
 
+  /// What the value is to Go's decoder of JSON.
+  public var jsonKind: String {
+    switch self {
+    case .null: "null"
+    case .bool: "bool"
+    case .integer, .double: "number"
+    case .string: "string"
+    case .array: "array"
+    case .object: "object"
+    }
+  }
+
   /// What the value is in a tree of Go: `reflect.Kind` in words.
   var goKind: String {
     switch self {
