@@ -10,7 +10,9 @@ import World
 public final class ServerHealth: Sendable {
   /// An election is over long before; a server that has known no leader for so long is cut off, and others are better
   /// asked. Within it requests wait, and nobody is sent away.
-  private static let leaderless = Duration.seconds(5)
+  private static let electionPatience = Duration.seconds(5)
+  /// The same for a server that hears too few others for any of them to be elected: it can only wait to be found again.
+  private static let isolationPatience = Duration.milliseconds(500)
 
   private let replica: Replica
   private let world: any World
@@ -39,17 +41,33 @@ public final class ServerHealth: Sendable {
     set { stopping.store(newValue, ordering: .relaxed) }
   }
 
+  /// Why a server without a leader should be asked nothing; nil: one is known, or is about to be elected.
+  private func leaderProblem(_ status: ReplicaStatus) -> String? {
+    guard let since = leaderlessSince.withLock({ $0 }) else { return nil }
+    let waited = world.now - since
+    if waited > Self.electionPatience { return "no leader is known" }
+    let isIsolated = waited > Self.isolationPatience && !status.reachesMajority
+    return isIsolated ? "no majority of the servers can be reached" : nil
+  }
+
+  /// A follower without room takes no entries, so that its reads wait for what it cannot hear of. The leader is asked
+  /// all the same: where it has no room either, nobody has, and what was read before can still be read.
+  private func roomProblem(_ status: ReplicaStatus) -> String? {
+    let follows = status.leadership.leader != nil && !status.leadership.isLeader
+    return status.isDiskFull && follows ? "the disk is full" : nil
+  }
+
   /// Named checks in order, each with what is wrong or nil.
   func checks() -> [(name: String, problem: String?)] {
     let status = replica.status
-    let isLeaderless = leaderlessSince.withLock { since in since.map { world.now - $0 > Self.leaderless } ?? false }
     if status.isReady { hasCaughtUp.store(true, ordering: .relaxed) }
     let isBehind = !hasCaughtUp.load(ordering: .relaxed)
     return [
       ("ping", nil),
       ("log", status.stopped.map { "storage stopped: \($0)" }),
       ("disk", status.repair.map { _ in "the disk is damaged and is being repaired from the other servers" }),
-      ("raft-leader", isLeaderless ? "no leader is known" : nil),
+      ("room", roomProblem(status)),
+      ("raft-leader", leaderProblem(status)),
       ("applied", isBehind ? "committed entries are still to be applied" : nil),
       ("shutdown", isStopping ? "process is shutting down" : nil),
     ]

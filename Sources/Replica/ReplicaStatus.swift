@@ -124,6 +124,18 @@ public struct ReplicaStatus: Sendable {
     stopped == nil && leadership.leader != nil && appliedIndex >= commitIndex && commitIndex > 0
   }
 
+  /// Whether a majority of the voters, this server among them, has been heard from within the last second: while it is
+  /// so, an election will soon have a winner; while it is not, this server can do nothing for its clients.
+  public var reachesMajority: Bool {
+    let voters = members.filter(\.isVoter)
+    let heard = voters.filter {
+      $0.isSelf || $0.isConnected && ($0.silentMilliseconds ?? .max) <= Self.silenceOfReachable
+    }
+    return heard.count > voters.count / 2
+  }
+  /// Milliseconds; elections have every server speak several times a second.
+  private static let silenceOfReachable: Int64 = 1000
+
   /// Voters that may still be lost before writes stop.
   public var tolerableLosses: Int {
     let voters = members.filter(\.isVoter)

@@ -78,6 +78,7 @@ private final class Lane: @unchecked Sendable {
   private static let firstBackoff = Duration.milliseconds(10)
   private static let lastBackoff = Duration.milliseconds(500)
   private static let connectDeadline = Duration.seconds(2)
+  private static let unacknowledgedLimit = Duration.seconds(1)
   /// TCP's and TLS's handshakes and the hello: round trips, and some computing.
   private static let handshakeTrips = 3
   private static let handshakeTime = Duration.milliseconds(2)
@@ -184,8 +185,14 @@ private final class Lane: @unchecked Sendable {
       from: (owner.node, owner.world), to: (peer, station.world), network: network)
     state = .open(connection)
     backoff = Self.firstBackoff
+    connection.limitUnacknowledged(to: Self.unacknowledgedLimit)
+    let (network, link, number) = (network, connection.toAcceptor.link, connection.number)
+    if lane == .control { network.latestControl[link] = number }
     connection.onBreakAtOpener = { [weak self] in self?.broke() }
-    connection.onBreakAtAcceptor = { if lane == .control { onEvent(.disconnected(from)) } }
+    connection.onBreakAtAcceptor = {
+      // One that was followed by another says nothing of its peer.
+      if lane == .control, network.latestControl[link] == number { onEvent(.disconnected(from)) }
+    }
     connection.toAcceptor.send(bytes: 0) { knock(from) }
     if lane == .control { owner.onEvent?(.connected(peer)) }
   }

@@ -41,6 +41,8 @@ public final class SimulatedNetwork: @unchecked Sendable {
   private var holding: [Link: [Channel]] = [:]
   @exclusivity(unchecked) var peerStations: [HostNumber: PeerStation] = [:]
   var httpStations: [HostNumber: HTTPStation] = [:]
+  /// The latest control connection from one server to another, by its number.
+  @exclusivity(unchecked) var latestControl: [Link: UInt64] = [:]
   /// Open connections, in the order in which they were made.
   private var connections: [UInt64: Connection] = [:]
   private var connectionCount: UInt64 = 0
@@ -63,6 +65,12 @@ public final class SimulatedNetwork: @unchecked Sendable {
   /// Whether any link is cut.
   var hasCuts: Bool { !cutSince.isEmpty }
   public func isCut(from: HostNumber, to: HostNumber) -> Bool { cutSince[Link(from: from, to: to)] != nil }
+
+  /// Whether what was sent at `moment` cannot have been acknowledged: it, or the word of its arrival, has met a cut link
+  /// ever since.
+  func isSilent(_ link: Link, since moment: MonotonicTime) -> Bool {
+    [link, Link(from: link.to, to: link.from)].contains { cutSince[$0].map { $0 <= moment } ?? false }
+  }
 
   /// What was held back is sent again, some time after the link is back, as TCP's timers have it.
   public func mend(from: HostNumber, to: HostNumber) {
@@ -98,13 +106,14 @@ public final class SimulatedNetwork: @unchecked Sendable {
   func forget(_ number: UInt64) { connections[number] = nil }
 
   /// A process is gone. The kernel says so to those it was connected to, unless the machine lost its power: then they
-  /// learn it much later.
+  /// learn it much later, or when they have waited long enough for an acknowledgement.
   func processDied(on host: HostNumber, silently: Bool) {
     if peerStations[host]?.world.process.isAlive == false { peerStations[host] = nil }
     if httpStations[host]?.process.isAlive == false { httpStations[host] = nil }
     for (_, connection) in connections.sorted(by: { $0.key < $1.key }) where connection.touches(host) {
       if silently {
-        let delay = simulator.random.duration(.seconds(3)...(.seconds(15)))
+        var delay = simulator.random.duration(.seconds(3)...(.seconds(15)))
+        if let limit = connection.unacknowledgedLimit { delay = min(delay, limit + delay / 15) }
         _ = simulator.schedule(after: delay, on: connection.survivor(of: host)) { connection.break(sparing: host) }
       } else {
         connection.break(sparing: host)
@@ -131,6 +140,9 @@ final class Channel: @unchecked Sendable {
   @exclusivity(unchecked) private var held: [@Sendable () -> Void] = []
   @exclusivity(unchecked) private(set) var heldBytes = 0
   @exclusivity(unchecked) private var isClosed = false
+  /// The connection's limit for what is not acknowledged, the sender, and what to call on its loop beyond the limit.
+  @exclusivity(unchecked) private var limit: (time: Duration, sender: VirtualWorld, expire: @Sendable () -> Void)?
+  @exclusivity(unchecked) private var isTimed = false
 
   init(_ link: SimulatedNetwork.Link, to receiver: VirtualWorld, network: SimulatedNetwork) {
     self.link = link
@@ -141,10 +153,26 @@ final class Channel: @unchecked Sendable {
   /// Calls `arrive` on the receiver's loop, when it has got there.
   func send(bytes: Int, _ arrive: @escaping @Sendable () -> Void) {
     guard !isClosed else { return }
+    awaitAcknowledgement()
     guard network.isCut(from: link.from, to: link.to) || !held.isEmpty else { return transmit(arrive, after: .zero) }
     if held.isEmpty { network.hold(self) }
     held.append(arrive)
     heldBytes += bytes
+  }
+
+  /// As TCP_USER_TIMEOUT: `expire` is called on the sender's loop when what was sent is not acknowledged for `time`.
+  func limitUnacknowledged(to time: Duration, of sender: VirtualWorld, expire: @escaping @Sendable () -> Void) {
+    limit = (time, sender, expire)
+  }
+
+  private func awaitAcknowledgement() {
+    let sent = network.simulator.now
+    guard let limit, !isTimed, network.isSilent(link, since: sent) else { return }
+    isTimed = true
+    _ = network.simulator.schedule(after: limit.time, on: limit.sender) { [self] in
+      isTimed = false
+      if !isClosed, network.isSilent(link, since: sent) { limit.expire() }
+    }
   }
 
   /// Calls `arrive` without regard to order.
@@ -168,10 +196,17 @@ final class Channel: @unchecked Sendable {
     _ = network.simulator.schedule(after: arrival - now, on: receiver) { [self] in if !isClosed { arrive() } }
   }
 
+  /// What is held back will never arrive; what is sent from now on may.
+  func dropHeld() {
+    held = []
+    heldBytes = 0
+  }
+
   /// Nothing arrives any more.
   func close() {
     isClosed = true
     held = []
+    limit = nil
   }
 }
 
@@ -182,7 +217,9 @@ final class Connection: @unchecked Sendable {
   let toAcceptor: Channel
   let toOpener: Channel
   private unowned let network: SimulatedNetwork
-  private var number: UInt64 = 0
+  private(set) var number: UInt64 = 0
+  /// How long what the opener sent may go without an acknowledgement; nil: as long as it takes.
+  @exclusivity(unchecked) private(set) var unacknowledgedLimit: Duration?
   @exclusivity(unchecked) private(set) var isOpen = true
   /// Called on the loop of the end that learns it.
   var onBreakAtOpener: (@Sendable () -> Void)?
@@ -217,6 +254,19 @@ final class Connection: @unchecked Sendable {
     }
     onBreakAtOpener = nil
     onBreakAtAcceptor = nil
+  }
+
+  /// The opener ends it when what it sent is not acknowledged for so long. What was under way is lost; the other end
+  /// learns of it when it can be reached again.
+  func limitUnacknowledged(to limit: Duration) {
+    unacknowledgedLimit = limit
+    toAcceptor.limitUnacknowledged(to: limit, of: opener.world) { [weak self] in
+      guard let self, isOpen else { return }
+      let tell = onBreakAtOpener
+      toAcceptor.dropHeld()
+      self.break(sparing: opener.host)
+      tell?()
+    }
   }
 
   /// Ends it in good order: nobody has to be told.
