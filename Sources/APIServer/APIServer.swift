@@ -105,6 +105,7 @@ public final class APIServer: HTTPHandler {
   /// Serves other kinds from now on (CustomResourceDefinitions come and go). Requests that run keep theirs.
   public func replaceRegistry(_ registry: KindRegistry) {
     documents.withLock { $0 = ServerDocuments(registry: registry, configuration: configuration, previous: $0) }
+    metrics.meters.clear()
   }
 
   var currentTime: WallTime { callerWorld.wallClock }
@@ -249,27 +250,31 @@ public final class APIServer: HTTPHandler {
     return RequestLabels(
       info, group: kind?.kind.group ?? "", version: kind?.kind.version ?? "", resource: kind?.resource ?? "",
       knownSubresource: info.flatMap { kind?.subresource($0.subresource)?.name } ?? "",
-      isApply: request.headers["content-type"]?.hasPrefix(PatchType.apply.rawValue) ?? false)
+      isApply: RequestLabels.isApply(request))
   }
 
   /// Counts a request. `waited`: time in it that went by while it waited for others.
   private func record(
     _ info: RequestInfo?, _ request: HTTPRequest, _ code: Int, _ duration: Duration, waited: Duration
   ) {
-    let labels = labels(info, request)
     // A search in the target costs more than all else here: only what can be a dry run is looked at.
     let isDryRun =
       request.method != "GET" && request.target.utf8.contains(UInt8(ascii: "?"))
       && request.target.contains("dryRun=All")
-    let first = [labels.verb, isDryRun ? "All" : ""]
-    metrics.requests.add(1, first + labels.place + [String(code)])
-    if code == 504 { recordTermination(labels, code) }
+    let key = info.map { RequestMeters.Key($0, request, code: code, isDryRun: isDryRun) }
+    let meters = metrics.meters.find(key) {
+      let labels = labels(info, request)
+      return (
+        RequestMeters.make(labels, code: code, isDryRun: isDryRun, metrics), isKept: labels.areAll(of: info)
+      )
+    }
+    meters.requests.add(1)
+    if code == 504 { recordTermination(labels(info, request), code) }
     if let end = request.peer?.notAfter, code != 401 {
       metrics.certificateExpirations.observe(max((end - currentTime).inSeconds, 0))
     }
-    guard labels.verb != "WATCH", labels.verb != "CONNECT" else { return }
-    metrics.durations.observe(duration.inSeconds, first + labels.place)
-    metrics.serviceDurations.observe((duration - waited).inSeconds, [labels.verb] + labels.place)
+    meters.durations?.observe(duration.inSeconds)
+    meters.serviceDurations?.observe((duration - waited).inSeconds)
   }
 
   private func recordTermination(_ labels: RequestLabels, _ code: Int) {

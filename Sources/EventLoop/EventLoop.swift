@@ -4,7 +4,8 @@
 //
 // Shape and figures: jobs are run with the serial executor alone (with a task executor beside it every hop costs an
 // enqueue), drained in `uv_prepare` just before the loop would sleep; another thread wakes the loop through an eventfd
-// under `uv_poll`, once per batch (`uv_async_send` of libuv 1.44 spins when its sender is preempted).
+// under `uv_poll`, once per batch (`uv_async_send` of libuv 1.44 spins when its sender is preempted). A loop that gives
+// work to another wakes it when its own turn is over: what it hands over in one turn arrives together.
 
 import CLibuv
 import Glibc
@@ -22,6 +23,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
 
   /// Jobs and closures run before the loop looks at its sockets again: a flood of work must not starve them.
   private static let workPerTurn = 4096
+  /// Jobs and closures run before other loops are woken for what they were given: with nothing to do they should not
+  /// wait for the end of a long turn.
+  private static let workBeforeWaking = 64
   /// Size of the buffer that all streams of the loop read into: what one `read` can bring of a fast peer.
   static let readBufferBytes = 64 << 10
   /// Turns a stopping loop grants its handles to close; each needs two, the rest is for what their owners start.
@@ -44,6 +48,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
   nonisolated(unsafe) private var batch: [Work] = []
   nonisolated(unsafe) var timers = TimerHeap()
   nonisolated(unsafe) private var locals: [ObjectIdentifier: AnyObject] = [:]
+  /// Loops that were given work during this turn and have not been woken yet.
+  nonisolated(unsafe) private var unwoken: [EventLoop] = []
 
   // Any thread.
   private let wakeDescriptor: Int32
@@ -128,6 +134,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
     CurrentLoop.set(self)
     uv_run(uv, UV_RUN_DEFAULT)
     tearDown()
+    wakeOthers()
     CurrentLoop.set(nil)
   }
 
@@ -204,7 +211,15 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
       queue.append(work)
       return queue.count == 1
     }
-    if isFirst { signal() }
+    guard isFirst else { return }
+    if let current = Self.current { current.unwoken.append(self) } else { signal() }
+  }
+
+  /// Wakes those that this loop has given work to.
+  private func wakeOthers() {
+    guard !unwoken.isEmpty else { return }
+    for loop in unwoken { loop.signal() }
+    unwoken.removeAll(keepingCapacity: true)
   }
 
   private func signal() {
@@ -224,13 +239,15 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
 
   private func runReady() {
     let executor = asUnownedSerialExecutor()
-    for _ in 0..<Self.workPerTurn {
+    for count in 1...Self.workPerTurn {
       guard let work = ready.pop() else { break }
       switch work {
       case .job(let job): job.runSynchronously(on: executor)
       case .body(let body): body()
       }
+      if count % Self.workBeforeWaking == 0 { wakeOthers() }
     }
+    wakeOthers()
     // While work is left the loop must look at its sockets without sleeping: an active idle handle does that.
     if ready.isEmpty == isIdling, !isTornDown {
       isIdling = !ready.isEmpty

@@ -11,8 +11,11 @@ extension Raft {
         return
       }
     }
-    if electionElapsed >= electionTimeout { campaign() }
+    if electionElapsed >= electionTimeout || role == .follower && isOnlyVoter { campaign() }
   }
+
+  /// Nobody else can lead: there is nothing to wait for.
+  private var isOnlyVoter: Bool { configuration.voters == [id] && configuration.outgoingVoters.isEmpty }
 
   mutating func tickAsLeader() {
     electionElapsed += 1

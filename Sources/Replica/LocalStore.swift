@@ -56,9 +56,9 @@ public final class LocalStore: ObjectStore {
   }
 
   public func watch(
-    resource: String, after revision: Revision, on world: any World,
+    resource: String, only: WatchedValue?, after revision: Revision, on world: any World,
     deliver: @escaping @Sendable ([Change], Revision) -> Void, ended: @escaping @Sendable () -> Void
   ) -> WatchStart {
-    hub.watch(resource: resource, after: revision, on: world, deliver: deliver, ended: ended)
+    hub.watch(resource: resource, only: only, after: revision, on: world, deliver: deliver, ended: ended)
   }
 }

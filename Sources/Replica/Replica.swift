@@ -90,7 +90,7 @@ public final class Replica: ObjectStore {
   }
 
   public func linearizableState() async throws(StoreError) -> any StateView {
-    if ReplicaMutant.readsFromMemory.isActive { return hub.current }
+    if ReplicaMutant.readsFromMemory.isActive || isAlone { return hub.current }
     let result = await withCheckedContinuation { continuation in submit(.read(continuation)) }
     try result.get()
     return hub.current
@@ -101,10 +101,10 @@ public final class Replica: ObjectStore {
   }
 
   public func watch(
-    resource: String, after revision: Revision, on world: any World,
+    resource: String, only: WatchedValue?, after revision: Revision, on world: any World,
     deliver: @escaping @Sendable ([Change], Revision) -> Void, ended: @escaping @Sendable () -> Void
   ) -> WatchStart {
-    hub.watch(resource: resource, after: revision, on: world, deliver: deliver, ended: ended)
+    hub.watch(resource: resource, only: only, after: revision, on: world, deliver: deliver, ended: ended)
   }
 
   // MARK: Observation and control
@@ -114,6 +114,9 @@ public final class Replica: ObjectStore {
 
   /// The disk is damaged and is being repaired: `current` is empty and means nothing; what waits will be served.
   public var isBeingRepaired: Bool { shared.isBeingRepaired.load(ordering: .relaxed) }
+
+  /// Whether reads are served without asking anybody: see `ReplicaShared.isAlone`.
+  var isAlone: Bool { shared.isAlone.load(ordering: .acquiring) }
 
   /// Who leads, as this server knows it.
   public var leadership: ReplicaLeadership { shared.leadership }
@@ -210,6 +213,9 @@ final class ReplicaInbox: Sendable {
 final class ReplicaShared: Sendable {
   let inbox = ReplicaInbox()
   let isBeingRepaired = Atomic(false)
+  /// This server is the group's only voter and leads it: nobody else can have written what it has not applied, and a
+  /// read needs nobody's leave.
+  let isAlone = Atomic(false)
   private let published: Mutex<ReplicaStatus>
 
   init(status: ReplicaStatus) { published = Mutex(status) }

@@ -69,6 +69,8 @@ final class ReplicaDriver: @unchecked Sendable {
   private(set) var pace = Pace()
   private var lastTick: MonotonicTime?
   private var isTurnScheduled = false
+  /// Before the start neither disk nor peers listen: what Raft wants done would be lost.
+  private var isStarted = false
   private var ticks: UInt64 = 0
   private var ledSince = MonotonicTime(nanoseconds: 0)
   private(set) var isStopped = false
@@ -143,8 +145,7 @@ final class ReplicaDriver: @unchecked Sendable {
       world.execute { self.handle(event) }
     }
     transport.start(peers: []) { [weak self] event in self?.handle(event) }
-    // Turns before the start (observers that were added) announced peers to a transport that did not listen yet.
-    desk.announced = []
+    isStarted = true
     announcePeers()
     followConfiguration()
     logger.info(
@@ -254,6 +255,7 @@ final class ReplicaDriver: @unchecked Sendable {
   private func finishStop(_ failure: String?) {
     guard !isStopped else { return }
     isStopped = true
+    noteSolitude()
     let reason = failure ?? "the server is stopping"
     transport.stop()
     shared.inbox.close(reason)
@@ -281,7 +283,7 @@ final class ReplicaDriver: @unchecked Sendable {
 
   /// Everything that comes in during one turn of the loop is handled together.
   func scheduleTurn() {
-    guard !isTurnScheduled, !isStopped else { return }
+    guard !isTurnScheduled, !isStopped, isStarted else { return }
     isTurnScheduled = true
     world.execute { self.turn() }
   }
@@ -300,11 +302,24 @@ final class ReplicaDriver: @unchecked Sendable {
     }
     guard !isStopped else { return }
     followConfiguration()
+    noteSolitude()
     flushState(isFinal: false)
     cutLog()
   }
 
+  /// Whether reads may be served without asking, as the only voter may that has applied an entry of its own term: with
+  /// it, all that was acknowledged before.
+  private func noteSolitude() {
+    let configuration = raft.configuration
+    let isAlone =
+      !isStopped && !isDistrusted && raft.role == .leader && machine.appliedTerm == raft.currentTerm
+      && configuration.voters == [options.node] && configuration.outgoingVoters.isEmpty
+    shared.isAlone.store(isAlone, ordering: .releasing)
+  }
+
   private func perform(_ output: RaftOutput) {
+    // Before anybody can hear of a configuration in which this server is not alone.
+    if shared.isAlone.load(ordering: .relaxed) { noteSolitude() }
     if let observer = options.observer {
       let turn = ObservedTurn(
         role: raft.role, term: raft.currentTerm, commitIndex: raft.commitIndex, durableIndex: raft.durableIndex,

@@ -202,13 +202,38 @@ public protocol ObjectStore: Sendable {
   /// batches that are never empty (but for answers to `requestProgress`) and the revision up to which the subscriber
   /// has now seen everything; it must not block. `ended` is called there at most once, when the stream cannot go on
   /// without a gap (this server fell so far behind that it received a snapshot): the client must list again.
+  /// `only`: changes of objects that neither have that value nor had it are not delivered (but may be, now and then).
   func watch(
-    resource: String, after revision: Revision, on world: any World,
+    resource: String, only: WatchedValue?, after revision: Revision, on world: any World,
     deliver: @escaping @Sendable ([Change], Revision) -> Void, ended: @escaping @Sendable () -> Void
   ) -> WatchStart
 }
 
+/// One value of one field: of thousands of subscribers that look at a node's pods each, only those are asked whom a
+/// change concerns.
+public struct WatchedValue: Sendable {
+  /// What is looked at, the same for all subscribers with the same `text`.
+  public var field: String
+  public var value: String
+  /// The field's value in an object. Any thread; must be cheap when asked for again.
+  public var text: @Sendable (StoredObject) -> String
+
+  public init(field: String, value: String, text: @escaping @Sendable (StoredObject) -> String) {
+    self.field = field
+    self.value = value
+    self.text = text
+  }
+}
+
 extension ObjectStore {
+  /// A watch of a whole resource.
+  public func watch(
+    resource: String, after revision: Revision, on world: any World,
+    deliver: @escaping @Sendable ([Change], Revision) -> Void, ended: @escaping @Sendable () -> Void
+  ) -> WatchStart {
+    watch(resource: resource, only: nil, after: revision, on: world, deliver: deliver, ended: ended)
+  }
+
   /// A watch for those who need not know that it ended (tests).
   public func watch(
     resource: String, after revision: Revision, on world: any World,

@@ -135,7 +135,7 @@ final class WatchHub: Sendable {
 
   /// See `ObjectStore.watch`.
   func watch(
-    resource: String, after revision: Revision, on world: any World,
+    resource: String, only: WatchedValue? = nil, after revision: Revision, on world: any World,
     deliver: @escaping @Sendable ([Change], Revision) -> Void, ended: @escaping @Sendable () -> Void
   ) -> WatchStart {
     let result: (start: WatchStart, woken: Outbox?) = state.withLock { state in
@@ -151,17 +151,19 @@ final class WatchHub: Sendable {
         outbox = Outbox(world)
         state.outboxes.append(outbox)
       }
-      let subscription = Subscription(id: state.nextID, resource: resource, outbox: outbox, hub: self)
+      let place = WatcherPlace(id: state.nextID, resource: resource, field: only?.field, value: only?.value ?? "")
+      let subscription = Subscription(place, outbox: outbox, hub: self)
       let watcher = Watcher(
         id: state.nextID, seen: max(revision, state.history.end.revision), floor: revision, deliver: deliver,
         ended: ended)
-      return (.started(subscription), outbox.add(watcher, to: resource, backlog: backlog) ? outbox : nil)
+      let isWoken = outbox.add(watcher, at: place, text: only?.text, backlog: backlog)
+      return (.started(subscription), isWoken ? outbox : nil)
     }
     result.woken?.schedule(self)
     return result.start
   }
 
-  fileprivate func cancel(_ subscription: Subscription) {
+  func cancel(_ subscription: Subscription) {
     let woken = state.withLock { state in
       let woken = subscription.outbox.remove(subscription)
       if subscription.outbox.subscriptionCount == 0 { state.outboxes.removeAll { $0 === subscription.outbox } }
@@ -170,7 +172,7 @@ final class WatchHub: Sendable {
     if woken { subscription.outbox.schedule(self) }
   }
 
-  fileprivate func requestProgress(_ subscription: Subscription) {
+  func requestProgress(_ subscription: Subscription) {
     let woken = state.withLock { state in
       subscription.outbox.addProgress(subscription, through: state.history.end.revision)
     }
@@ -178,45 +180,17 @@ final class WatchHub: Sendable {
   }
 
   /// Takes what waits for a loop. Called on that loop.
-  fileprivate func takePending(of outbox: Outbox) -> [Outbox.Item] { state.withLock { _ in outbox.take() } }
+  func takePending(of outbox: Outbox) -> [Outbox.Item] { state.withLock { _ in outbox.take() } }
 }
 
-/// One published batch, grouped by resource once for all loops.
-private final class ChangeBatch: Sendable {
-  /// In the order of their first changes.
-  let byResource: [(resource: String, changes: [Change])]
-  let revision: Revision
-
-  init(_ changes: [Change], through revision: Revision) {
-    if let first = changes.first, changes.allSatisfy({ $0.key.resource == first.key.resource }) {
-      byResource = [(first.key.resource, changes)]
-    } else {
-      var places: [String: Int] = [:]
-      var groups: [(resource: String, changes: [Change])] = []
-      for change in changes {
-        if let place = places[change.key.resource] {
-          groups[place].changes.append(change)
-        } else {
-          places[change.key.resource] = groups.count
-          groups.append((change.key.resource, [change]))
-        }
-      }
-      byResource = groups
-    }
-    self.revision = revision
-  }
-}
-
-private final class Subscription: WatchSubscription {
-  let id: UInt64
-  let resource: String
+final class Subscription: WatchSubscription {
+  let place: WatcherPlace
   let outbox: Outbox
   private let hub: WatchHub
   let isCancelled = Atomic(false)
 
-  init(id: UInt64, resource: String, outbox: Outbox, hub: WatchHub) {
-    self.id = id
-    self.resource = resource
+  init(_ place: WatcherPlace, outbox: Outbox, hub: WatchHub) {
+    self.place = place
     self.outbox = outbox
     self.hub = hub
   }
@@ -227,123 +201,5 @@ private final class Subscription: WatchSubscription {
   func requestProgress() {
     guard !isCancelled.load(ordering: .relaxed) else { return }
     hub.requestProgress(self)
-  }
-}
-
-/// A subscription's other half, on its loop.
-private struct Watcher: Sendable {
-  let id: UInt64
-  /// Everything up to here is in the backlog or was not wanted: batches that end at or before it are skipped.
-  var seen: Revision
-  /// The revision the subscriber named: nothing up to it is delivered.
-  let floor: Revision
-  let deliver: @Sendable ([Change], Revision) -> Void
-  let ended: @Sendable () -> Void
-}
-
-/// What waits to be delivered on one loop, in order. The queue and counts belong to the hub's lock, the watchers to the
-/// loop: all that happens to them travels through the queue, so that nothing overtakes.
-private final class Outbox: @unchecked Sendable {
-  enum Item {
-    case add(Watcher, resource: String, backlog: [ArraySlice<Change>])
-    case remove(UInt64, resource: String)
-    case batch(ChangeBatch)
-    case progress(UInt64, resource: String, through: Revision)
-    case reset
-  }
-  let world: any World
-  private var pending: [Item] = []
-  private var isScheduled = false
-  private var interest: [String: Int] = [:]
-  private(set) var subscriptionCount = 0
-  /// By resource, in the order of their ids.
-  private var watchers: [String: [Watcher]] = [:]
-
-  init(_ world: any World) { self.world = world }
-
-  // MARK: Under the hub's lock. Each returns true when the loop must be woken.
-
-  private func add(_ item: Item) -> Bool {
-    pending.append(item)
-    defer { isScheduled = true }
-    return !isScheduled
-  }
-  func add(_ batch: ChangeBatch) -> Bool {
-    batch.byResource.contains { interest[$0.resource] != nil } && add(.batch(batch))
-  }
-  func addReset() -> Bool { add(.reset) }
-  func add(_ watcher: Watcher, to resource: String, backlog: [ArraySlice<Change>]) -> Bool {
-    interest[resource, default: 0] += 1
-    subscriptionCount += 1
-    return add(.add(watcher, resource: resource, backlog: backlog))
-  }
-  func addProgress(_ subscription: Subscription, through revision: Revision) -> Bool {
-    add(.progress(subscription.id, resource: subscription.resource, through: revision))
-  }
-  func remove(_ subscription: Subscription) -> Bool {
-    subscriptionCount -= 1
-    let left = (interest[subscription.resource] ?? 1) - 1
-    interest[subscription.resource] = left == 0 ? nil : left
-    return add(.remove(subscription.id, resource: subscription.resource))
-  }
-  func take() -> [Item] {
-    defer {
-      pending = []
-      isScheduled = false
-    }
-    return pending
-  }
-
-  // MARK: On the loop.
-
-  /// Asks for one delivery run on the loop.
-  func schedule(_ hub: WatchHub) {
-    world.execute { self.deliverPending(hub) }
-  }
-
-  private func deliverPending(_ hub: WatchHub) {
-    for item in hub.takePending(of: self) {
-      switch item {
-      case .add(let watcher, let resource, let backlog):
-        watchers[resource, default: []].append(watcher)
-        let changes = backlog.lazy.joined().filter { $0.key.resource == resource }
-        if !changes.isEmpty { watcher.deliver(Array(changes), watcher.seen) }
-      case .remove(let id, let resource):
-        if let place = place(of: id, resource) { watchers[resource]?.remove(at: place) }
-      case .batch(let batch): deliver(batch)
-      case .progress(let id, let resource, let revision):
-        guard let place = place(of: id, resource), let watcher = watchers[resource]?[place] else { continue }
-        watcher.deliver([], max(revision, watcher.floor) + (ReplicaMutant.progressTooHigh.isActive ? 5 : 0))
-      case .reset:
-        let ending = watchers.values.flatMap { $0 }.sorted { $0.id < $1.id }
-        watchers = [:]
-        for watcher in ending { watcher.ended() }
-      }
-    }
-  }
-
-  /// Where a watcher stands among those of its resource: by bisection, for thousands may come and go.
-  private func place(of id: UInt64, _ resource: String) -> Int? {
-    guard let group = watchers[resource] else { return nil }
-    var (low, high) = (0, group.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if group[middle].id < id { low = middle + 1 } else { high = middle }
-    }
-    return low < group.count && group[low].id == id ? low : nil
-  }
-
-  private func deliver(_ batch: ChangeBatch) {
-    for (resource, changes) in batch.byResource {
-      guard let group = watchers[resource] else { continue }
-      for watcher in group where batch.revision > watcher.seen {
-        if changes[0].revision > watcher.floor {
-          watcher.deliver(changes, batch.revision)
-        } else {
-          let wanted = changes.filter { $0.revision > watcher.floor }
-          if !wanted.isEmpty { watcher.deliver(wanted, batch.revision) }
-        }
-      }
-    }
   }
 }

@@ -4,6 +4,16 @@ import Synchronization
 /// The label values of a series, in the order of the family's label names.
 public typealias MetricLabels = [String]
 
+/// One counter or gauge of a family: who counts often keeps it instead of looking for it each time. Any thread.
+public final class MetricSeries: Sendable {
+  private let stored = Mutex(0.0)
+  fileprivate init() {}
+
+  public func add(_ amount: Double = 1) { stored.withLock { $0 += amount } }
+  fileprivate func set(_ value: Double) { stored.withLock { $0 = value } }
+  fileprivate var value: Double { stored.withLock { $0 } }
+}
+
 /// A family of counters or gauges. Any thread.
 public final class MetricFamily: Sendable {
   public enum Kind: String, Sendable { case counter, gauge }
@@ -11,28 +21,33 @@ public final class MetricFamily: Sendable {
   private let help: String
   private let kind: Kind
   private let labelNames: [String]
-  private let values = Mutex<[MetricLabels: Double]>([:])
+  private let values = Mutex<[MetricLabels: MetricSeries]>([:])
   /// Series of one family; more would mean that a label is not bounded, and are counted together under "other".
   private static let seriesMaximum = 20_000
 
   public init(_ name: String, _ kind: Kind, help: String, labels: [String] = []) {
     self.name = name
-    self.kind = kind
     self.help = help
+    self.kind = kind
     labelNames = labels
   }
 
-  public func add(_ amount: Double = 1, _ labels: MetricLabels = []) {
+  /// The series with these labels, made when first asked for. It is the family's until `clear`.
+  public func series(_ labels: MetricLabels) -> MetricSeries {
     precondition(labels.count == labelNames.count, "labels of \(name)")
-    values.withLock { values in
-      let isKnown = values[labels] != nil || values.count < Self.seriesMaximum
-      values[isKnown ? labels : labelNames.map { _ in "other" }, default: 0] += amount
+    return values.withLock { values in
+      if let found = values[labels] { return found }
+      let key = values.count < Self.seriesMaximum ? labels : labelNames.map { _ in "other" }
+      if let found = values[key] { return found }
+      let made = MetricSeries()
+      values[key] = made
+      return made
     }
   }
 
-  public func set(_ value: Double, _ labels: MetricLabels = []) {
-    values.withLock { $0[labels] = value }
-  }
+  public func add(_ amount: Double = 1, _ labels: MetricLabels = []) { series(labels).add(amount) }
+
+  public func set(_ value: Double, _ labels: MetricLabels = []) { series(labels).set(value) }
 
   /// Sets every series to nothing: of gauges whose parts are counted anew each time.
   public func zero() { values.withLock { $0 = $0.mapValues { _ in 0 } } }
@@ -44,24 +59,46 @@ public final class MetricFamily: Sendable {
     let series = values.withLock { $0 }
     guard !series.isEmpty else { return }
     out += "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n"
-    for (labels, value) in series.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
-      out += "\(name)\(MetricText.labels(labelNames, labels)) \(MetricText.number(value))\n"
+    for (labels, one) in series.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+      out += "\(name)\(MetricText.labels(labelNames, labels)) \(MetricText.number(one.value))\n"
     }
   }
 }
 
-/// A family of histograms with fixed bounds. Any thread.
-public final class HistogramFamily: Sendable {
-  private struct Series {
+/// One histogram of a family; as `MetricSeries`. Any thread.
+public final class HistogramSeries: Sendable {
+  fileprivate struct Observed {
     var counts: [UInt64]
     var sum = 0.0
     var count: UInt64 = 0
   }
+  private let bounds: [Double]
+  private let stored: Mutex<Observed>
+
+  fileprivate init(bounds: [Double]) {
+    self.bounds = bounds
+    stored = Mutex(Observed(counts: Array(repeating: 0, count: bounds.count + 1)))
+  }
+
+  public func observe(_ value: Double) {
+    let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
+    stored.withLock { stored in
+      stored.counts[bucket] += 1
+      stored.sum += value
+      stored.count += 1
+    }
+  }
+
+  fileprivate var observed: Observed { stored.withLock { $0 } }
+}
+
+/// A family of histograms with fixed bounds. Any thread.
+public final class HistogramFamily: Sendable {
   public let name: String
   private let help: String
   private let labelNames: [String]
   private let bounds: [Double]
-  private let series = Mutex<[MetricLabels: Series]>([:])
+  private let series = Mutex<[MetricLabels: HistogramSeries]>([:])
 
   public init(_ name: String, help: String, labels: [String] = [], bounds: [Double]) {
     self.name = name
@@ -70,21 +107,25 @@ public final class HistogramFamily: Sendable {
     self.bounds = bounds
   }
 
-  public func observe(_ value: Double, _ labels: MetricLabels = []) {
+  /// The histogram with these labels, made when first asked for.
+  public func series(_ labels: MetricLabels) -> HistogramSeries {
     precondition(labels.count == labelNames.count, "labels of \(name)")
-    let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
-    series.withLock { series in
-      series[labels, default: Series(counts: Array(repeating: 0, count: bounds.count + 1))].counts[bucket] += 1
-      series[labels]!.sum += value
-      series[labels]!.count += 1
+    return series.withLock { series in
+      if let found = series[labels] { return found }
+      let made = HistogramSeries(bounds: bounds)
+      series[labels] = made
+      return made
     }
   }
+
+  public func observe(_ value: Double, _ labels: MetricLabels = []) { series(labels).observe(value) }
 
   public func render(to out: inout String) {
     let all = series.withLock { $0 }
     guard !all.isEmpty else { return }
     out += "# HELP \(name) \(help)\n# TYPE \(name) histogram\n"
-    for (labels, one) in all.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+    for (labels, series) in all.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+      let one = series.observed
       var total: UInt64 = 0
       for (index, count) in one.counts.enumerated() {
         total += count

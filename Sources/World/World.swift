@@ -151,13 +151,37 @@ public struct DeadlineExceeded: Error, CustomStringConvertible {
 }
 
 extension World {
-  /// Starts a task on this world's loop. The task stays there: it is created on the loop's own thread, and the
-  /// process's default executor is the loop that runs.
+  /// Starts a task on this world's loop. The task stays there, whichever loop resumes what it waits for: it belongs to
+  /// an actor of this loop, or prefers the loop where the world asks for that. Tasks that it starts are others' than
+  /// the actor's: they run where they are resumed, unless they are spawned as well.
   @discardableResult
   public func spawn(_ operation: @escaping @Sendable () async -> Void) -> SpawnedTask {
     let spawned = SpawnedTask()
-    execute { spawned.begin(on: self.taskExecutor, operation) }
+    execute { spawned.begin(on: self, operation) }
     return spawned
+  }
+}
+
+/// The isolation of a task that stays on a loop: an actor whose executor is the loop. A task that starts isolated to it
+/// runs nonisolated async code on the loop as well, without a task executor preference, which would make every
+/// suspension dearer.
+private actor LoopIsolation {
+  private nonisolated let executor: any SerialExecutor & TaskExecutor
+  nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+  init(_ executor: any SerialExecutor & TaskExecutor) { self.executor = executor }
+
+  /// On the loop.
+  nonisolated func start(_ operation: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+    assumeIsolated { $0.startIsolated(operation) }
+  }
+
+  private func startIsolated(_ operation: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+    Task {
+      // The capture makes the task isolated to this actor.
+      _ = self
+      await operation()
+    }
   }
 }
 
@@ -170,10 +194,13 @@ public final class SpawnedTask: Sendable {
   }
   private let state = Mutex<State>(.waiting([]))
 
-  func begin(on executor: (any TaskExecutor)?, _ operation: @escaping @Sendable () async -> Void) {
+  /// On the world's loop.
+  func begin(on world: any World, _ operation: @escaping @Sendable () async -> Void) {
     let waiters: [CheckedContinuation<Void, Never>] = state.withLock { state in
       guard case .waiting(let waiters) = state else { return [] }
-      state = .running(Task(executorPreference: executor) { await operation() })
+      state = .running(
+        world.taskExecutor.map { executor in Task(executorPreference: executor) { await operation() } }
+          ?? LoopIsolation(world.executor).start(operation))
       return waiters
     }
     for waiter in waiters { waiter.resume() }

@@ -94,9 +94,9 @@ private final class BehindStore: ObjectStore {
     await store.state(atLeast: revision, timeout: timeout)
   }
   func watch(
-    resource: String, after revision: Revision, on world: any World,
+    resource: String, only: WatchedValue?, after revision: Revision, on world: any World,
     deliver: @escaping @Sendable ([Change], Revision) -> Void, ended: @escaping @Sendable () -> Void
   ) -> WatchStart {
-    store.watch(resource: resource, after: revision, on: world, deliver: deliver, ended: ended)
+    store.watch(resource: resource, only: only, after: revision, on: world, deliver: deliver, ended: ended)
   }
 }

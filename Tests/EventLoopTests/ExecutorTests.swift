@@ -64,6 +64,34 @@ private actor Counter {
     }
   }
 
+  @Test func aSpawnedTaskStaysWhoeverResumesIt() async throws {
+    try await withLoop { loop async throws in
+      try await withLoop { other async throws in
+        let stayed = Promise<Bool>()
+        loop.spawn {
+          await withCheckedContinuation { continuation in other.execute { continuation.resume() } }
+          stayed.fulfil(loop.isCurrent)
+        }
+        #expect(await stayed.value)
+      }
+    }
+  }
+
+  @Test func whatALoopGivesAnotherInOneTurnArrivesTogether() async throws {
+    try await withLoop { giver async throws in
+      try await withLoop { taker async throws in
+        let ran = Promise<Int>()
+        let before = taker.wakeUps
+        giver.execute {
+          for number in 1...50 { taker.execute { if number == 50 { ran.fulfil(taker.wakeUps) } } }
+          // As long as the turn lasts, nothing has been given away: a taker that sleeps would wake many times.
+          #expect(taker.wakeUps == before)
+        }
+        #expect(await ran.value == before + 1)
+      }
+    }
+  }
+
   @Test func aBatchFromAnotherThreadWakesTheLoopOnce() async throws {
     try await withLoop { loop in
       let started = Promise<Void>()

@@ -197,6 +197,15 @@ private let heartbeat = Message.Body.heartbeat(leaderCommit: 0, readRound: 0)
     #expect(leader.reads.count == 6)
   }
 
+  @Test func theOnlyVoterWaitsForNobody() {
+    var server = TestServer(voters: [1])
+    _ = server.tick()
+    #expect(server.raft.role == .leader)
+    var one = TestServer()
+    _ = one.tick()
+    #expect(one.raft.role == .follower)
+  }
+
   @Test func aSingleServerConfirmsItself() throws {
     var server = TestServer(voters: [1])
     server.becomeLeader()

@@ -24,6 +24,14 @@ import World
     await cluster.killAll()
   }
 
+  /// A write that nobody hears the end of looks like a slow disk: the only server waited twenty seconds to lead itself.
+  @Test func nothingIsWrittenBeforeTheStart() async throws {
+    let cluster = try TestCluster(1)
+    try await cluster.start(afterATurn: true)
+    try await cluster.leader()
+    #expect(await cluster.log(1).appendsUnheard == 0)
+  }
+
   @Test func aReadThroughAnyServerSeesWhatWasAcknowledgedAnywhere() async throws {
     let cluster = try TestCluster(3)
     try await cluster.start()

@@ -19,8 +19,12 @@ final class FaultyLogStore: LogStore {
     var hasHeldReseal = false
     var heldReseals: [@Sendable () -> Void] = []
     var onEvent: (@Sendable (LogStoreEvent) -> Void)?
+    var appendsUnheard = 0
   }
   private let state = Mutex(State())
+
+  /// Writes that came before anybody listened for their completion.
+  var appendsUnheard: Int { state.withLock { $0.appendsUnheard } }
 
   init(_ store: any LogStore, world: any World) {
     self.store = store
@@ -47,6 +51,7 @@ final class FaultyLogStore: LogStore {
       let isPromise = write.entries.isEmpty && write.base == nil && write.truncateFrom == nil
       let waits = state.isFull && !isPromise || !state.waiting.isEmpty
       defer { if waits { state.waiting.append(write) } }
+      if state.onEvent == nil { state.appendsUnheard += 1 }
       return (state.isBroken, waits && state.waiting.isEmpty, waits, state.onEvent)
     }
     if isBroken {

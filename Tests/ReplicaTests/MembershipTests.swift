@@ -48,10 +48,12 @@ import World
     try await cluster.leader()
     let load = Load()
     let first = await cluster.server(1)
+    try await eventually("reads ask nobody while there is nobody") { first.isAlone }
     let writing = Task { await load.run(at: [first, first]) }
     for expected in [[1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4, 5]] as [[NodeID]] {
       try await cluster.add(asking: 1)
       try await cluster.voters(are: expected)
+      #expect(!first.isAlone)
     }
     for (lost, expected) in [(5, [1, 2, 3, 4]), (2, [1, 3, 4]), (4, [1, 3]), (3, [1])] as [(NodeID, [NodeID])] {
       _ = try await cluster.server(1).changeMembership(.remove(lost))
@@ -61,6 +63,7 @@ import World
       #expect(removed.status.stopped?.contains("removed from the group") == true)
       await cluster.stop(lost)
     }
+    try await eventually("the last one reads alone again") { first.isAlone }
     load.end()
     await writing.value
     #expect(load.failures.isEmpty, "\(load.failures.prefix(3))")

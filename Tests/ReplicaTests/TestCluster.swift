@@ -38,7 +38,8 @@ actor TestCluster {
 
   deinit { for loop in loops.values { loop.stop() } }
 
-  func start(_ chosen: [NodeID]? = nil) throws {
+  /// `afterATurn`: what observers bring about before the start has run its course when it comes.
+  func start(_ chosen: [NodeID]? = nil, afterATurn: Bool = false) async throws {
     for id in chosen ?? ids where running[id] == nil {
       let name = "server-\(id)"
       let address = "127.0.0.1:\(id)"
@@ -63,6 +64,13 @@ actor TestCluster {
         transport: network.transport(for: id, of: GroupName(disk.identity), on: loops[id]!),
         world: loops[id]!,
         logger: logger)
+      if afterATurn {
+        let loop = loops[id]!
+        await withCheckedContinuation { continuation in
+          replica.onLeadershipChange { _ in }
+          replica.submit(.control { _ in loop.execute { loop.execute { continuation.resume() } } })
+        }
+      }
       replica.start()
       running[id] = replica
     }
@@ -77,7 +85,7 @@ actor TestCluster {
     #expect(member.id == number)
     joined.append(number)
     loops[number] = EventLoop.start(name: "server \(number)")
-    try start([number])
+    try await start([number])
     return number
   }
 

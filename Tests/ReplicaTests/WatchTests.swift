@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 import World
 
@@ -14,10 +15,12 @@ import World
     _ = try store.commitNow(Command(mutations: [.put(key, document(name))]))
   }
 
-  private func watch(_ resource: String = "pods", after revision: Revision) -> (Deliveries, (any WatchSubscription)?) {
+  private func watch(
+    _ resource: String = "pods", only: WatchedValue? = nil, after revision: Revision
+  ) -> (Deliveries, (any WatchSubscription)?) {
     let deliveries = Deliveries()
     let start = store.watch(
-      resource: resource, after: revision, on: world, deliver: { deliveries.receive($0, $1) },
+      resource: resource, only: only, after: revision, on: world, deliver: { deliveries.receive($0, $1) },
       ended: { deliveries.end() })
     if case .started(let subscription) = start { return (deliveries, subscription) }
     return (deliveries, nil)
@@ -36,6 +39,47 @@ import World
     try put("after")
     world.run()
     #expect(deliveries.revisions == expected)
+  }
+
+  /// Of many watchers of one value each, those hear of a change whose value the object has or had.
+  @Test func whoWatchesAValueHearsOfNothingElse() throws {
+    let looks = Mutex(0)
+    func at(_ node: String) -> WatchedValue {
+      WatchedValue(field: "node", value: node) { object in
+        looks.withLock { $0 += 1 }
+        return object.labels["node"] ?? ""
+      }
+    }
+    func place(_ name: String, on node: String) throws {
+      let key = ObjectKey(resource: "pods", namespace: "default", name: name)
+      var object = document(name)
+      object.labels = node.isEmpty ? [:] : ["node": node]
+      _ = try store.commitNow(Command(mutations: [.put(key, object)]))
+    }
+    let watches = ["", "a", "b"].map { watch(only: at($0), after: 1) }
+    let others = (0..<100).map { watch(only: at("other-\($0)"), after: 1) }
+    let (all, _) = watch(after: 1)
+    world.run()
+    looks.withLock { $0 = 0 }
+    // Given one object that comes, goes to a, then to b, where another is
+    try place("p", on: "")
+    try place("p", on: "a")
+    try place("q", on: "b")
+    try place("p", on: "b")
+    world.run()
+    // then each watcher hears of those that touch its value,
+    #expect(watches.map(\.0.revisions) == [[2, 3], [3, 5], [4, 5]])
+    #expect(all.revisions == [2, 3, 4, 5])
+    #expect(others.allSatisfy { $0.0.batches.isEmpty })
+    // objects are looked at as often as they change, however many watch;
+    #expect(looks.withLock { $0 } <= 8)
+    // and progress is told to whoever asks, also where nothing came.
+    others[7].1?.requestProgress()
+    watches[1].1?.cancel()
+    try place("r", on: "a")
+    world.run()
+    #expect(others[7].0.batches.map(\.revision) == [5])
+    #expect(watches[1].0.revisions == [3, 5])
   }
 
   @Test func manyBatchesWakeALoopOnce() throws {

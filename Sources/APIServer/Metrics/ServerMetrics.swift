@@ -1,8 +1,11 @@
 // The metrics of an API server, under the names and labels by which dashboards and alerts for Kubernetes ask.
+import HTTP
 import JSON
 import World
 
 final class ServerMetrics: Sendable {
+  /// The series of `requests`, `durations` and `serviceDurations` that requests are counted in.
+  let meters = RequestMeters()
   private static let requestLabels = ["group", "version", "resource", "subresource", "scope", "component"]
   /// The bounds of the reference: rules that others wrote name them.
   private static let requestBounds: [Double] = [
@@ -118,6 +121,13 @@ struct RequestLabels {
     verb = Self.verb(info, subresource: knownSubresource, isApply: isApply)
     place = [group, version, resource, knownSubresource, scope, "apiserver"]
   }
+
+  static func isApply(_ request: HTTPRequest) -> Bool {
+    request.headers["content-type"]?.hasPrefix(PatchType.apply.rawValue) ?? false
+  }
+
+  /// Whether what is asked for exists: of other resources and subresources there are as many as clients care to make up.
+  func areAll(of info: RequestInfo?) -> Bool { !place[2].isEmpty && place[3] == info?.subresource }
 
   private static func verb(_ info: RequestInfo?, subresource: String, isApply: Bool) -> String {
     guard let info else { return "OTHER" }

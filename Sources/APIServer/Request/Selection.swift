@@ -112,6 +112,18 @@ struct ObjectSelection: Sendable {
     return matchesFields { texts[$0.position] }
   }
 
+  /// A value that every object has that this can match, for the store to pass over what has another.
+  func watchedValue(of kind: KindDescriptor, _ cache: FieldTextCache) -> WatchedValue? {
+    if let name { return WatchedValue(field: "metadata.name", value: name) { $0.key.name } }
+    guard let field = fields.first(where: { !$0.isNegated }) else { return nil }
+    let label = kind.selectableFields[field.position].label
+    // A definition that changes has its fields at other places.
+    let name = "\(kind.kind) \(kind.custom?.revision ?? 0) \(label)"
+    return WatchedValue(field: name, value: field.value) { object in
+      cache.texts(of: object, kind)[field.position] ?? field.absentText
+    }
+  }
+
   /// The text of a scalar; nil when it is absent.
   static func text(at path: [String], in tape: JSONTape) -> String? {
     let value = path.reduce(tape.root) { $0[$1] }

@@ -29,6 +29,9 @@ struct WatchEvents: Sendable {
   private var isProtobuf: Bool { presenter.format.encoding == .protobuf }
   private var isTable: Bool { if case .table = presenter.format.shape { true } else { false } }
 
+  /// The one value that objects must have to be seen, where there is one.
+  var watchedValue: WatchedValue? { selection.watchedValue(of: presenter.kind, fields) }
+
   /// The frame of a change; nil when this watch does not see it.
   mutating func frame(_ change: Change) -> [UInt8]? {
     let isMatch = change.kind == .put && selection.matches(change.object, presenter.kind, fields)

@@ -134,8 +134,10 @@ final class WatchSession: Sendable {
 
   /// Sends every change after `revision` from here on.
   func follow(_ store: any ObjectStore, resource: String, after revision: Revision) {
+    // What is converted first has its fields elsewhere.
+    let only = converter == nil ? state.withLock { $0.events.watchedValue } : nil
     let start = store.watch(
-      resource: resource, after: revision, on: world,
+      resource: resource, only: only, after: revision, on: world,
       deliver: { [weak self] changes, seen in self?.deliver(changes, through: seen) },
       ended: { [weak self] in
         self?.end(with: .expired("too old resource version: \(revision) (the server was restored from a snapshot)"))
