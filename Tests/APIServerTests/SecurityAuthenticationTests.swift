@@ -127,6 +127,23 @@ import World
     #expect(foreign.status == 400)
     let stale = try await cluster.token("default", ["boundObjectRef": ["kind": "Pod", "name": "worker", "uid": "x"]])
     #expect(stale.status == 409)
+    #expect(stale.message.hasPrefix("Operation cannot be fulfilled on Pod \"worker\": the UID in the bound object"))
+    for reference: JSONValue in [
+      ["kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "name": "x"],
+      ["kind": "Pod", "apiVersion": "apps/v1", "name": "worker"],
+    ] {
+      let other = try await cluster.token("default", ["boundObjectRef": reference])
+      #expect(other.status == 400)
+      let (version, kind) = (reference["apiVersion"].string ?? "", reference["kind"].string ?? "")
+      #expect(other.message == "cannot bind token to object of type \(version), Kind=\(kind)")
+    }
+    let elsewhere = try await cluster.inside.post(
+      "\(serviceAccounts)/default/token", ["metadata": ["name": "other"], "spec": [:]])
+    #expect(elsewhere.status == 422)
+    #expect(
+      elsewhere.message
+        == "TokenRequest.authentication.k8s.io \"default\" is invalid: metadata.name: Invalid value: \"other\": must "
+        + "match the service account name if specified")
     #expect(try await cluster.token("nobody").status == 404)
   }
 
@@ -134,7 +151,10 @@ import World
     let cluster = try await SecurityCluster()
     let short = try await cluster.token("default", ["expirationSeconds": 599])
     #expect(short.status == 422)
-    #expect(short.message.contains("may not specify a duration less than 10 minutes"))
+    #expect(
+      short.message
+        == "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 599: may not "
+        + "specify a duration less than 10 minutes")
     #expect(try await cluster.token("default", ["expirationSeconds": 4_294_967_297]).status == 422)
   }
 

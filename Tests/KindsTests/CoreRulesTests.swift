@@ -24,6 +24,8 @@ import Testing
         "spec.ports[0].name: Required value", "spec.ports[1].name: Required value",
       ])
     #expect(problems(["type": "ExternalName"]) == ["spec.externalName: Required value"])
+    // Nobody comes to a name from outside, whatever addresses stand beside it.
+    #expect(problems(["type": "ExternalName", "externalName": "a.b", "externalIPs": ["1.2.3.4"]]) == [])
     #expect(
       problems(["type": "Odd", "ports": [["port": 80]]]) == [
         "spec.type: Unsupported value: \"Odd\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", "

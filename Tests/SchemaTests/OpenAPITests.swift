@@ -108,6 +108,9 @@ struct OpenAPITests {
     #expect(list["tags"] == ["core_v1"])
     #expect(list["description"] == "list or watch objects of kind Pod")
     #expect(!list["responses"]["200"]["content"]["application/json;stream=watch"].isNull)
+    let made = paths["/api/v1/namespaces/{namespace}/pods"]["post"]["requestBody"]
+    #expect(made["required"] == true && made["content"].object?.map(\.key) == ["*/*"])
+    #expect(paths["/api/v1/namespaces/{namespace}/pods/{name}"]["delete"]["requestBody"]["required"].isNull)
     let watch = paths["/api/v1/watch/namespaces/{namespace}/pods/{name}"]["get"]
     #expect(watch["operationId"] == "watchCoreV1NamespacedPod")
     #expect(watch["x-kubernetes-action"] == "watch")

@@ -24,12 +24,13 @@ public struct TokenRequestResource: ComputedResource {
       // The account or the pod may have been made through another server a moment ago.
       objects = try await objects.fresh()
     }
+    try checkPlace(object["metadata"], context)
     guard let account = objects.stored(Self.resource, namespace: context.namespace, name: context.name) else {
       throw .notFound(Self.resource, context.name)
     }
     let spec = object["spec"]
     let seconds = spec["expirationSeconds"].integer ?? ServiceAccountTokens.defaultSeconds
-    try validate(seconds, name: context.name)
+    try validate(seconds)
     let asked = spec["audiences"].elements.compactMap(\.string)
     let audiences = asked.isEmpty ? [ServiceAccountTokens.issuer] : asked
     let bound = try bound(spec["boundObjectRef"], context: context, objects: objects)
@@ -52,16 +53,31 @@ public struct TokenRequestResource: ComputedResource {
     return answer
   }
 
-  private func validate(_ seconds: Int64, name: String) throws(APIStatus) {
-    let kind = GroupVersionKind(group: "authentication.k8s.io", version: "v1", kind: "TokenRequest")
+  private static let kind = GroupVersionKind(group: "authentication.k8s.io", version: "v1", kind: "TokenRequest")
+
+  /// A request that says whose token it wants says it right.
+  private func checkPlace(_ metadata: JSONValue, _ context: RequestContext) throws(APIStatus) {
+    for (member, wanted) in [("name", context.name), ("namespace", context.namespace)] {
+      let said = metadata[member].string ?? ""
+      guard said.isEmpty || said == wanted else {
+        throw .invalid(
+          Self.kind, context.name,
+          [
+            .invalid("metadata.\(member)", .string(said), "must match the service account \(member) if specified")
+          ])
+      }
+    }
+  }
+
+  private func validate(_ seconds: Int64) throws(APIStatus) {
     if seconds < ServiceAccountTokens.minimumSeconds {
       throw .invalid(
-        kind, name,
+        Self.kind, "",
         [.invalid("spec.expirationSeconds", .integer(seconds), "may not specify a duration less than 10 minutes")])
     }
     if seconds > ServiceAccountTokens.maximumSeconds {
       throw .invalid(
-        kind, name,
+        Self.kind, "",
         [.invalid("spec.expirationSeconds", .integer(seconds), "may not specify a duration larger than 2^32 seconds")])
     }
   }
@@ -73,25 +89,27 @@ public struct TokenRequestResource: ComputedResource {
     let kind = reference["kind"].string ?? ""
     let name = reference["name"].string ?? ""
     let resources = ["Pod": "pods", "Secret": "secrets", "Node": "nodes"]
-    guard let plural = resources[kind] else {
-      throw .badRequest("cannot bind token for serviceaccount \"\(context.name)\" to object of type \(kind)")
+    let given = GroupVersionKind(apiVersion: reference["apiVersion"].string ?? "", kind: kind)
+    guard given.group.isEmpty, let plural = resources[kind] else {
+      throw .badRequest(
+        "cannot bind token to object of type \(given.group)/\(given.version), Kind=\(given.kind)")
     }
     let resource = GroupResource(group: "", resource: plural)
     guard
       let object = objects.stored(resource, namespace: kind == "Node" ? "" : context.namespace, name: name)
     else { throw .notFound(resource, name) }
+    let pod = kind == "Pod" ? (try? JSONValue(parsing: object.bytes)) ?? .null : .null
+    guard pod.isNull || pod["spec"]["serviceAccountName"].string == context.name else {
+      throw .badRequest(
+        "cannot bind token for serviceaccount \"\(context.name)\" to pod running with different serviceaccount name.")
+    }
     if let uid = reference["uid"].string, !uid.isEmpty, uid != object.uid {
       throw .conflict(
-        resource, name,
+        GroupResource(group: "", resource: kind), name,
         "the UID in the bound object reference (\(uid)) does not match the UID in record. The object might have been deleted and then recreated"
       )
     }
     var bound = [ServiceAccountTokens.Bound(kind: kind, name: name, uid: object.uid)]
-    guard kind == "Pod", let pod = try? JSONValue(parsing: object.bytes) else { return bound }
-    guard pod["spec"]["serviceAccountName"].string == context.name else {
-      throw .badRequest(
-        "cannot bind token for serviceaccount \"\(context.name)\" to pod running with different serviceaccount name.")
-    }
     if let nodeName = pod["spec"]["nodeName"].string, !nodeName.isEmpty,
       let node = objects.stored(GroupResource(group: "", resource: "nodes"), name: nodeName)
     {

@@ -173,5 +173,5 @@ extension Field {
 
 extension JSONValue {
   /// nil for null.
-  var nonNull: JSONValue? { isNull ? nil : self }
+  var nonNull: JSONValue? { isNull ? .none : .some(self) }
 }

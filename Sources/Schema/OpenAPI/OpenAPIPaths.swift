@@ -302,7 +302,11 @@ enum OpenAPIPaths {
         "operationId": .string(id),
       ]
       if !parameters.isEmpty { operation["parameters"] = .array(parameters) }
-      if let body { operation["requestBody"] = ["content": content(body)] }
+      if let body {
+        // Built-in kinds are taken in any encoding that the server knows.
+        operation["requestBody"] = ["content": isCustom ? content(body) : ["*/*": ["schema": body]]]
+        if !action.hasPrefix("delete") { operation["requestBody"]["required"] = true }
+      }
       var responses = JSONObject()
       for code in codes {
         let description = code == "200" ? "OK" : code == "201" ? "Created" : "Accepted"

@@ -57,12 +57,9 @@ struct OpenAPISchemas {
   }
 
   private static func described(_ schema: JSONValue, _ text: String) -> JSONValue {
-    guard !schema["$ref"].isNull else {
-      var result = schema
-      result["description"] = .string(text)
-      return result
-    }
-    return ["description": .string(text), "allOf": [schema]]
+    var result = defaulted(schema)
+    result["description"] = .string(text)
+    return result
   }
 
   /// A member or an element that is never absent: what it is when nobody says anything of it.

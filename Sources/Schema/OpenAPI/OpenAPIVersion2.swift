@@ -106,8 +106,9 @@ enum OpenAPIVersion2 {
     var result = JSONObject()
     let body = operation["requestBody"]
     if let content = body?["content"].object, let first = content.members.first {
-      parameters.insert(
-        ["in": "body", "name": "body", "required": true, "schema": schema(first.value["schema"])], at: 0)
+      var parameter: JSONValue = ["in": "body", "name": "body", "schema": schema(first.value["schema"])]
+      if body?["required"] == true { parameter["required"] = true }
+      parameters.insert(parameter, at: 0)
       result["consumes"] = .array(content.members.map { .string($0.key) })
     } else {
       result["consumes"] = ["*/*"]

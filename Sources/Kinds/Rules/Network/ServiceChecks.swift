@@ -235,7 +235,8 @@ extension Checks {
   }
 
   private mutating func trafficPolicies(_ spec: JSONValue, _ type: String) {
-    let isExternal = type == "NodePort" || type == "LoadBalancer" || !spec["externalIPs"].isEmptyValue
+    let isExternal =
+      type == "NodePort" || type == "LoadBalancer" || (type == "ClusterIP" && !spec["externalIPs"].isEmptyValue)
     if !isExternal {
       if !spec["externalTrafficPolicy"].isEmptyValue {
         invalid(
