@@ -82,7 +82,8 @@ let package = Package(
     .target(name: "ChaosPlan", path: "chaos/Plan", swiftSettings: settings),
     // Requests that a server must bear, by seed: sent over sockets by trireme-chaos, in memory by FuzzTests.
     .target(
-      name: "RequestFuzzer", dependencies: ["World", "HTTP", "JSON", "Schema", "Kinds"], path: "chaos/Fuzzer",
+      name: "RequestFuzzer", dependencies: ["ChaosPlan", "World", "HTTP", "JSON", "Schema", "Kinds"],
+      path: "chaos/Fuzzer",
       swiftSettings: settings),
     room(
       "Simulation",

@@ -9,7 +9,7 @@ struct TriremeChaos: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trireme-chaos",
     abstract: "Break a real Trireme cluster under load, and check what its clients saw.",
-    subcommands: [Run.self, List.self, Writes.self, Fuzz.self])
+    subcommands: [Run.self, List.self, Writes.self, Fuzz.self, DelayPackets.self])
 
   static func main() {
     signal(SIGPIPE, SIG_IGN)
@@ -26,10 +26,13 @@ struct List: ParsableCommand {
       let padding = String(repeating: " ", count: max(1, 18 - scenario.name.count))
       Terminal.say("\(scenario.name)\(padding)\(scenario.abstract)")
     }
-    let obstacles = Hub.obstacles()
+    let obstacles = Facilities.obstacles()
     guard !obstacles.isEmpty else { return }
-    let names = Scenario.all.filter(\.needsMachines).map(\.name).joined(separator: ", ")
-    Terminal.say("\nNot possible here, for \(obstacles.joined(separator: ", ")):\n\(names)")
+    Terminal.say("\nNot possible here:")
+    for fault in Fault.allCases {
+      let reasons = fault.facilities.compactMap { obstacles[$0] }.sorted()
+      if !reasons.isEmpty { Terminal.say("  \(fault): \(reasons.joined(separator: "; "))") }
+    }
   }
 }
 
@@ -65,6 +68,8 @@ struct Run: ParsableCommand {
   var machines = false
   @Option(help: "The trireme executable (default: the one beside this program).")
   var trireme: String?
+  @Option(help: "A bug to be planted in the servers, where the build can: the verdict must find it.")
+  var mutant: String?
   @Option(help: "Number of servers: 3 or 5.")
   var servers = 3
   @Option(help: "Number of hollow nodes.")
@@ -101,11 +106,14 @@ struct Run: ParsableCommand {
   private var isOnMachines: Bool { machines || Scenario.named(scenario)?.needsMachines == true }
 
   func run() throws {
-    guard let scenario = Scenario.named(scenario) else { return }
+    guard let named = Scenario.named(scenario) else { return }
+    let scenario = try playable(named)
     let cluster = ClusterPlan(
       executable: try Paths.absolute(trireme ?? Paths.beside("trireme")),
       home: try Paths.absolute(home ?? ".trireme-chaos/\(scenario.name)-\(seed)"), servers: servers, nodes: nodes,
-      port: port, network: network ?? (isOnMachines ? "10.200.0" : "127.0.66"), isOnMachines: isOnMachines)
+      port: port, network: network ?? (isOnMachines ? "10.200.0" : "127.0.66"), isOnMachines: isOnMachines,
+      hasBalancerPair: scenario.faults.contains(.failOver), movesClocks: scenario.faults.contains(.moveClock),
+      mutant: mutant)
     guard access(cluster.executable, X_OK) == 0 else {
       throw RunFailure("\(cluster.executable) cannot be run. Build it: swift build -c release --product trireme")
     }
@@ -115,14 +123,7 @@ struct Run: ParsableCommand {
     guard let kubectl = Paths.kubectl() else {
       throw RunFailure("kubectl is not in PATH; it is part of the traffic. Install it (deploy/dependencies.sh)")
     }
-    if isOnMachines, !Hub.isInside {
-      let obstacles = Hub.obstacles()
-      guard obstacles.isEmpty else {
-        Terminal.say("Skipped: \(scenario.name): \(obstacles.joined(separator: "; ")).")
-        throw ExitCode(Self.skipped)
-      }
-      try Hub.enter()
-    }
+    if isOnMachines, !Hub.isInside { try Hub.enter() }
     let options = RunOptions(
       scenario: scenario, duration: .seconds(minutes * 60),
       faults: count ?? max(1, Int(minutes * Self.faultsPerMinute)),
@@ -132,6 +133,26 @@ struct Run: ParsableCommand {
       verdict.isGood = try await ChaosRun(options: options, plan: cluster, loop: loop).run()
     }
     if !verdict.isGood { throw ExitCode(1) }
+  }
+
+  /// The scenario without what this machine cannot do, which is said; ends the run where nothing is left of it.
+  private func playable(_ scenario: Scenario) throws -> Scenario {
+    // What was tried outside need not be tried in the namespaces.
+    if Hub.isInside { return scenario.playable(with: Hub.facilities) ?? scenario }
+    var wanted = scenario.faults.reduce(into: Set<Facility>()) { $0.formUnion($1.facilities) }
+    if machines { wanted.insert(.machines) }
+    let obstacles = Facilities.obstacles(wanted)
+    let leftOut = Facilities.leftOut(scenario, obstacles)
+    let present = Set(Facility.allCases).subtracting(obstacles.keys)
+    for (fault, why) in leftOut { Terminal.say("Skipped: \(fault): \(why).") }
+    guard let left = scenario.playable(with: present), !isOnMachines || present.contains(.machines) else {
+      if leftOut.isEmpty {
+        Terminal.say("Skipped: \(scenario.name): \(obstacles.values.sorted().joined(separator: "; ")).")
+      }
+      throw ExitCode(Self.skipped)
+    }
+    Hub.facilities = present
+    return left
   }
 
   private static let faultsPerMinute = 5.0

@@ -70,14 +70,23 @@ struct ChaosRun: Sendable {
     try await prepare(cluster)
     say(journal, "cluster up; traffic starts")
     let sampler = StatusSampler(cluster: cluster, journal: journal)
-    let watches = WatchTraffic(cluster: cluster, journal: journal, seed: options.seed)
+    let watches = WatchTraffic.ofRegisters(cluster, journal, seed: options.seed)
+    let setWatches = WatchTraffic(
+      cluster: cluster, journal: journal, seed: options.seed &+ 1, specs: SetTraffic.watches, into: \.setWatches)
+    let sets = SetTraffic(cluster: cluster, journal: journal, seed: options.seed)
+    let locks = LockTraffic(cluster: cluster, journal: journal, seed: options.seed)
+    let pods = PodTraffic(cluster: cluster, journal: journal, seed: options.seed)
     let registers = RegisterTraffic(cluster: cluster, journal: journal, seed: options.seed)
     let commands = KubectlTraffic(kubectl: kubectl, journal: journal, seed: options.seed)
     let reads = ReadTraffic(cluster: cluster, journal: journal)
     sampler.start()
     if plan.isOnMachines { reads.start() }
     try await watches.start()
+    try await setWatches.start()
+    try await locks.start()
     registers.start()
+    sets.start()
+    pods.start()
     commands.start()
     try await loop.sleep(for: Self.calm)
 
@@ -85,7 +94,10 @@ struct ChaosRun: Sendable {
 
     try await loop.sleep(for: Self.calm)
     await registers.stop()
+    let setEnd = try await sets.stop()
+    await locks.stop()
     await reads.stop()
+    for anomaly in await pods.stop(patience: Self.settle) { journal.record(anomaly) }
     say(journal, "traffic has stopped; reading everything back")
     let end: Int64
     do { end = try await readBack(cluster, journal) } catch {
@@ -97,12 +109,17 @@ struct ChaosRun: Sendable {
       journal.record(Anomaly("a watch does not catch up", evidence: [late]))
     }
     await watches.stop()
+    for late in await setWatches.reach(setEnd, patience: Self.settle) {
+      journal.record(Anomaly("a watch does not catch up", evidence: [late]))
+    }
+    await setWatches.stop()
     await sampler.stop()
     await compareStates(cluster, journal)
     await checkWithKubectl(kubectl, journal)
     say(journal, "checking \(journal.all.operations.count) operations")
     return Verdict(
-      journal: journal.all, start: journal.start, end: loop.now, lastRevision: end, options: options, plan: plan)
+      journal: journal.all, start: journal.start, end: loop.now, lastRevision: end, lastOfSets: setEnd,
+      options: options, plan: plan)
   }
 
   private func say(_ journal: Journal, _ text: String) { Terminal.say("[\((loop.now - journal.start).text)] \(text)") }
@@ -111,12 +128,18 @@ struct ChaosRun: Sendable {
 
   private func prepare(_ cluster: Cluster) async throws {
     let api = cluster.client(of: plan.members[0])
-    for name in [ChaosObjects.registers, ChaosObjects.kubectl, ChaosObjects.loops] {
+    for name in [
+      ChaosObjects.registers, ChaosObjects.kubectl, ChaosObjects.loops, SetTraffic.namespace, LockTraffic.namespace,
+      PodTraffic.namespace,
+    ] {
       try await api.create(
         .namespaces, ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(name)]])
     }
     try await api.create(
       .configMaps, namespace: ChaosObjects.registers, RegisterClient.object(ReadTraffic.object, "0"))
+    try await api.create(
+      .configMaps, namespace: ChaosObjects.loops,
+      RegisterClient.object("rot", ChaosObjects.rotMarker, in: ChaosObjects.loops))
     let deployments = [(ChaosObjects.loops, LoopProbe.deployment), (ChaosObjects.kubectl, KubectlTraffic.deployment)]
     for (namespace, name) in deployments {
       try await api.create(

@@ -16,6 +16,12 @@ struct ClusterPlan: Sendable {
   var network: String
   /// Each server in a network and on a disk of its own, the load balancer at .254 of the network.
   var isOnMachines = false
+  /// Two load balancers with one address, instead of one in the hub.
+  var hasBalancerPair = false
+  /// The servers' wall clocks can be moved.
+  var movesClocks = false
+  /// The bug that is planted in the servers, in a build that can (deploy/mutants.sh).
+  var mutant: String?
 
   struct Member: Sendable, Hashable {
     var name: String
@@ -25,7 +31,10 @@ struct ClusterPlan: Sendable {
     (1...servers).map { Member(name: "server-\($0)", address: "\(network).\($0):\(port)") }
   }
   /// Of the load balancer.
-  var endpoint: String { isOnMachines ? "\(network).254:\(port)" : "127.0.0.1:\(port)" }
+  var endpoint: String {
+    guard isOnMachines else { return "127.0.0.1:\(port)" }
+    return hasBalancerPair ? "\(BalancerPair.address(of: self)):\(port)" : "\(network).254:\(port)"
+  }
   /// Where clients are, beside the servers themselves: on machines also behind the load balancer.
   var entrances: [Member] { members + (isOnMachines ? [Member(name: Machines.balancer, address: endpoint)] : []) }
   var kubeconfig: String { "\(home)/kubeconfig" }

@@ -57,6 +57,15 @@ final class Journal: Sendable {
     /// Of successful reads.
     var reads: [String: [MonotonicTime]] = [:]
     var watches: [WatcherLog] = []
+    /// Of the collection that is a set: what was asked, listed and watched.
+    var setOperations: [RegisterOperation] = []
+    var lists: [ObservedList] = []
+    var setWatches: [WatcherLog] = []
+    /// Who believed to hold the lock, and what was written under it.
+    var holds: [LockHold] = []
+    var fencedWrites: [FencedWrite] = []
+    /// By pod: the nodes that it was seen on.
+    var podsSeen: [String: Set<String>] = [:]
     var problems: [Problem] = []
     var commands: [Command] = []
     var faults: [FaultRecord] = []
@@ -86,17 +95,18 @@ final class Journal: Sendable {
 
   func record(
     _ key: String, client: String, from: MonotonicTime, to: MonotonicTime?, _ request: RegisterRequest,
-    _ answer: RegisterAnswer
+    _ answer: RegisterAnswer,
+    in operations: any WritableKeyPath<Content, [RegisterOperation]> & Sendable = \.operations
   ) {
     content.withLock { content in
       content.nextOperation += 1
-      content.operations.append(
+      content[keyPath: operations].append(
         RegisterOperation(
           key: key,
           operation: Operation(
             id: content.nextOperation, client: client, invoked: from, returned: to,
             action: RegisterAction(request, answer))))
-      guard case .done = answer, let to else { return }
+      guard case .done = answer, let to, operations == \.operations else { return }
       content.writes[String(client.prefix { $0 != "/" }), default: []].append(to)
     }
   }

@@ -201,8 +201,9 @@ extension ReplicaDriver {
     known.report = report
     known.reportedAt = now
     if report.echo != 0 {
-      let trip = (now - MonotonicTime(nanoseconds: report.echo)) - .nanoseconds(Int64(clamping: report.heldNanoseconds))
-      if trip >= .zero, trip < .seconds(60) { known.roundTrip = trip }
+      known.trips.observe(
+        sent: MonotonicTime(nanoseconds: report.echo), held: .nanoseconds(Int64(clamping: report.heldNanoseconds)),
+        now: now)
     }
     if !known.isMember || known.member.address.isEmpty {
       known.member.name = report.member.name

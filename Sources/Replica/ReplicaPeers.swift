@@ -23,10 +23,11 @@ final class Peer {
   var promised = HeardPromise()
   var report: PeerReport?
   var reportedAt: MonotonicTime?
-  var roundTrip: Duration?
+  var trips = RoundTrips()
+  var roundTrip: Duration? { trips.latest }
   var isConnected = false
   var disconnectedAt: MonotonicTime?
-  var lastHeard: MonotonicTime?
+  var lastHeard: MonotonicTime? { trips.lastHeard }
   /// Its absence has been reported.
   var isLost = false
 
@@ -99,7 +100,7 @@ extension ReplicaDriver {
 
   private func heard(_ peer: NodeID) {
     guard let peer = peers[peer] else { return }
-    peer.lastHeard = world.now
+    peer.trips.heard(world.now)
     peer.isConnected = true
     peer.disconnectedAt = nil
     peer.isLost = false

@@ -199,3 +199,49 @@ import World
     #expect(watch(items) == [])
   }
 }
+
+/// Watches with selectors: what they owe is a part of what happened.
+@Suite struct FilteredHistoryTests {
+  private func history(_ changes: [CommittedChange]) -> CommittedHistory {
+    var history = CommittedHistory()
+    for change in changes { history.append(change) }
+    return history
+  }
+  private let even: (CommittedChange) -> Bool = { $0.value.utf8.last.map { $0 % 2 == 0 } ?? false }
+  private let all = [
+    CommittedChange(.added, key: "a", value: "1", revision: 2),
+    CommittedChange(.added, key: "b", value: "2", revision: 3),
+    CommittedChange(.modified, key: "a", value: "4", revision: 4),
+    CommittedChange(.modified, key: "a", value: "6", revision: 5),
+    CommittedChange(.modified, key: "b", value: "7", revision: 6),
+    CommittedChange(.deleted, key: "b", value: "7", revision: 7),
+    CommittedChange(.deleted, key: "a", value: "6", revision: 8),
+  ]
+
+  @Test func objectsEnterAndLeaveWithTheirLabels() {
+    #expect(
+      history(all).filtered(even).changes == [
+        CommittedChange(.added, key: "b", value: "2", revision: 3),
+        CommittedChange(.added, key: "a", value: "4", revision: 4),
+        CommittedChange(.modified, key: "a", value: "6", revision: 5),
+        CommittedChange(.deleted, key: "b", value: "2", revision: 6),
+        CommittedChange(.deleted, key: "a", value: "6", revision: 8),
+      ])
+  }
+
+  @Test func aWatchThatForgetsWhoLeftIsFound() {
+    let part = history(all).filtered(even)
+    var log = WatcherLog(name: "filtered", start: 1)
+    log.items = part.changes.map { .event(WatchedEvent($0.kind, key: $0.key, value: $0.value, revision: $0.revision)) }
+    #expect(part.check(log, through: 8) == [])
+    log.items.remove(at: 3)
+    #expect(!part.check(log, through: 8).isEmpty)
+  }
+
+  @Test func aWatchThatShowsWhatDoesNotMatchIsFound() {
+    let part = history(all).filtered(even)
+    var log = WatcherLog(name: "filtered", start: 1)
+    log.items = [.event(WatchedEvent(.added, key: "a", value: "1", revision: 2))]
+    #expect(!part.check(log).isEmpty)
+  }
+}

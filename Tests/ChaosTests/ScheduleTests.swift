@@ -62,6 +62,29 @@ import Testing
   }
 }
 
+@Suite struct FacilityTests {
+  @Test func aScenarioIsPlayedWithoutWhatTheMachineCannotDo() {
+    let everything = Scenario.named("everything")!
+    let present = Set(Facility.allCases).subtracting([.injectedErrors])
+    let left = everything.playable(with: present)!
+    #expect(Set(everything.faults).subtracting(left.faults) == [.failWrites, .failSyncs])
+    #expect(everything.playable(with: Set(Facility.allCases))!.faults == everything.faults)
+  }
+
+  @Test func whereNothingIsLeftNothingIsPlayed() {
+    let present = Set(Facility.allCases).subtracting([.balancerPairs])
+    #expect(Scenario.named("balancer-pair")!.playable(with: present) == nil)
+    // Processes are enough for this one.
+    #expect(Scenario.named("leader-kill")!.playable(with: [])?.faults == [.killLeader])
+  }
+
+  @Test func whatNeedsAFacilityNeedsMachines() {
+    for fault in Fault.allCases where !fault.facilities.isEmpty {
+      #expect(fault.facilities.contains(.machines), "\(fault)")
+    }
+  }
+}
+
 @Suite struct TargetTests {
   @Test(arguments: [3, 5]) func faultsThatSpareAMajorityLeaveOneThatSeesEachOther(servers: Int) {
     for fault in Fault.allCases where fault.sparesMajority {

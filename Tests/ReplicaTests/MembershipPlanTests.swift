@@ -152,3 +152,31 @@ import World
     #expect(pace.electionTimeout(atLeast: .milliseconds(300)) == .seconds(4))
   }
 }
+
+@Suite struct RoundTripTests {
+  private func at(_ milliseconds: UInt64) -> MonotonicTime { MonotonicTime(nanoseconds: milliseconds * 1_000_000) }
+
+  @Test func aSlowWayCounts() {
+    var trips = RoundTrips()
+    for moment: UInt64 in [1000, 1050, 1500, 1550] { trips.heard(at(moment)) }
+    trips.observe(sent: at(1000), held: .milliseconds(100), now: at(1550))
+    #expect(trips.latest == .milliseconds(450))
+  }
+
+  @Test func whatAPartitionTookIsNoRoundTrip() {
+    // Given a peer that is near, then cut off for thirteen seconds
+    var trips = RoundTrips()
+    for moment: UInt64 in [1000, 1500] { trips.heard(at(moment)) }
+    trips.observe(sent: at(1499), held: .zero, now: at(1500))
+    // When what was sent on both sides meanwhile arrives all at once
+    for sent: UInt64 in [1500, 2000, 5000, 14_000] {
+      trips.heard(at(14_500))
+      trips.observe(sent: at(sent), held: .milliseconds(3), now: at(14_500))
+    }
+    // Then it does not count, and what is sent from now on does
+    #expect(trips.latest == .milliseconds(1))
+    trips.heard(at(15_002))
+    trips.observe(sent: at(15_000), held: .zero, now: at(15_002))
+    #expect(trips.latest == .milliseconds(2))
+  }
+}

@@ -63,6 +63,27 @@ public struct CommittedHistory: Sendable {
     return Anomaly("revisions do not rise", evidence: ["\(last)", "\(change)"])
   }
 
+  /// What a watch with a selector owes: objects are added to its part when they begin to match, and deleted from it when
+  /// they no longer do; then it is told the last state that matched.
+  public func filtered(_ matches: (CommittedChange) -> Bool) -> CommittedHistory {
+    var part = CommittedHistory()
+    var inside: [String: String] = [:]
+    for change in changes {
+      let before = inside[change.key]
+      var seen = change
+      if change.kind != .deleted, matches(change) {
+        seen.kind = before == nil ? .added : .modified
+        inside[change.key] = change.value
+      } else {
+        guard let before else { continue }
+        (seen.kind, seen.value) = (.deleted, before)
+        inside[change.key] = nil
+      }
+      part.append(seen)
+    }
+    return part
+  }
+
   /// Index of the first change after `revision`.
   private func index(after revision: Int64) -> Int { changes.partitioningIndex { $0.revision > revision } }
 

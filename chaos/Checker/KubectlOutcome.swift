@@ -11,7 +11,7 @@ public enum KubectlOutcome: Hashable, Sendable {
     "http2: client connection lost", "client connection force closed", "server sent GOAWAY",
     "use of closed network connection", "tls: unexpected message", "transport connection broken",
     "http2: client conn is closed", "http2: client conn not usable",
-    "server closed idle connection",
+    "server closed idle connection", "certificate has expired or is not yet valid",
   ]
 
   public init(exitCode: Int?, output: String, errors: String) {

@@ -1,5 +1,6 @@
 // The place where a run with machines happens: namespaces of its own, for network, mounts and processes. They hold
 // everything that the run makes and vanish with its last process, so that nothing is left behind however it ends.
+import ChaosPlan
 import EventLoop
 import Glibc
 
@@ -8,6 +9,17 @@ enum Hub {
   private static let programs = ["unshare", "nsenter", "ip", "mount", "umount", "mkfs.ext4", "haproxy"]
 
   static var isInside: Bool { getenv(marker) != nil }
+
+  private static let facilitiesVariable = "TRIREME_CHAOS_FACILITIES"
+
+  /// What was found outside, for the program that is started inside.
+  static var facilities: Set<Facility> {
+    get {
+      let text = getenv(facilitiesVariable).map { String(cString: $0) } ?? ""
+      return Set(text.split(separator: ",").compactMap { Facility(rawValue: String($0)) })
+    }
+    set { setenv(facilitiesVariable, newValue.map(\.rawValue).joined(separator: ","), 1) }
+  }
 
   /// Why there can be no machines here; empty when there can.
   static func obstacles() -> [String] {
@@ -18,7 +30,7 @@ enum Hub {
     }
     guard obstacles.isEmpty else { return obstacles }
     let probe = ["unshare"] + namespaces + [Paths.find("mount") ?? "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    if !succeeds(probe) { obstacles.append("this container may not make namespaces and mounts") }
+    if !Tool.succeeds(probe) { obstacles.append("this container may not make namespaces and mounts") }
     return obstacles
   }
 
@@ -32,21 +44,5 @@ enum Hub {
     arguments.append(nil)
     execvp("unshare", &arguments)
     throw RunFailure("cannot start unshare: \(String(cString: strerror(errno)))")
-  }
-
-  private static func succeeds(_ words: [String]) -> Bool {
-    var arguments = words.map { strdup($0) }
-    arguments.append(nil)
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    for descriptor: Int32 in 0...2 {
-      posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
-    }
-    var pid: pid_t = 0
-    guard posix_spawnp(&pid, words[0], &actions, nil, arguments, nil) == 0 else { return false }
-    var status: Int32 = 0
-    while waitpid(pid, &status, 0) < 0 { guard errno == EINTR else { return false } }
-    return status == 0
   }
 }

@@ -13,10 +13,14 @@ struct MachineFolder: Sendable {
   private let signingKey: String
   private let now: WallTime
 
+  /// Certificates are older than clocks go back.
+  private static let age = Duration.seconds(2 * 86_400)
+
   init(plan: ClusterPlan, now: WallTime) throws {
     self.plan = plan
-    self.now = now
-    authority = try CertificateAuthority.generate(commonName: "trireme-chaos-ca", lifetime: Self.lifetime, now: now)
+    self.now = now + (.zero - Self.age)
+    authority = try CertificateAuthority.generate(
+      commonName: "trireme-chaos-ca", lifetime: Self.lifetime, now: self.now)
     signingKey = try PrivateKey.generateP256().pem
   }
 
@@ -40,6 +44,20 @@ struct MachineFolder: Sendable {
   func writeServer(_ member: ClusterPlan.Member, to home: String) throws {
     let folder = "\(home)/pki"
     try FileSystem.createDirectory(folder, permissions: 0o700)
+    try writeCertificate(member, to: home, lifetime: Self.lifetime, now: now)
+    try FileSystem.write(authority.certificate.pem, to: "\(folder)/ca.crt")
+    try FileSystem.write(authority.privateKey.pem, to: "\(folder)/ca.key", permissions: 0o600)
+    try FileSystem.write(signingKey, to: "\(folder)/sa.key", permissions: 0o600)
+  }
+
+  /// A server's certificate, in place of the one that it has; for as long as usual where no lifetime is given.
+  func renew(_ member: ClusterPlan.Member, in home: String, lifetime: Duration?, now: WallTime) throws {
+    try writeCertificate(member, to: home, lifetime: lifetime ?? Self.lifetime, now: now)
+  }
+
+  private func writeCertificate(
+    _ member: ClusterPlan.Member, to home: String, lifetime: Duration, now: WallTime
+  ) throws {
     let host = { (address: String) in String(address.prefix { $0 != ":" }) }
     _ = try write(
       CertificateTemplate(
@@ -48,10 +66,7 @@ struct MachineFolder: Sendable {
           "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
           "localhost", member.name,
         ], ipAddresses: ["127.0.0.1", host(member.address), host(plan.endpoint)],
-        usages: [.serverAuthentication, .clientAuthentication], lifetime: Self.lifetime), to: folder, "server")
-    try FileSystem.write(authority.certificate.pem, to: "\(folder)/ca.crt")
-    try FileSystem.write(authority.privateKey.pem, to: "\(folder)/ca.key", permissions: 0o600)
-    try FileSystem.write(signingKey, to: "\(folder)/sa.key", permissions: 0o600)
+        usages: [.serverAuthentication, .clientAuthentication], lifetime: lifetime), to: "\(home)/pki", "server", now)
   }
 
   func writeNodes(to home: String) throws {
@@ -66,8 +81,10 @@ struct MachineFolder: Sendable {
     try FileSystem.write(authority.certificate.pem, to: "\(folder)/ca.crt")
   }
 
-  private func write(_ template: CertificateTemplate, to folder: String, _ name: String) throws -> Identity {
-    let identity = try authority.issue(template, now: now)
+  private func write(
+    _ template: CertificateTemplate, to folder: String, _ name: String, _ issued: WallTime? = nil
+  ) throws -> Identity {
+    let identity = try authority.issue(template, now: issued ?? now)
     try FileSystem.write(identity.privateKey.pem, to: "\(folder)/\(name).key", permissions: 0o600)
     try FileSystem.write(identity.certificatePEM, to: "\(folder)/\(name).crt")
     return identity
@@ -75,36 +92,8 @@ struct MachineFolder: Sendable {
 
   /// As `trireme up` writes it.
   private var balancer: String {
-    let servers = plan.members.map { member in
-      "  server \(member.name) \(member.address) check inter 250ms fastinter 100ms fall 2 rise 2 "
-        + "on-marked-down shutdown-sessions"
-    }
-    return """
-      global
-        maxconn 8192
-
-      defaults
-        mode tcp
-        timeout connect 1s
-        timeout client 4h
-        timeout server 4h
-        timeout check 2s
-        option clitcpka
-        option srvtcpka
-        retries 3
-        option redispatch 1
-
-      frontend kubernetes
-        bind \(plan.endpoint)
-        default_backend servers
-
-      backend servers
-        balance leastconn
-        option httpchk GET /readyz
-        http-check expect status 200
-        default-server check-ssl verify none
-      \(servers.joined(separator: "\n"))
-
-      """
+    HAProxyConfiguration(
+      bind: plan.hasBalancerPair ? ":\(plan.port)" : plan.endpoint, servers: plan.members.map { ($0.name, $0.address) }
+    ).text
   }
 }

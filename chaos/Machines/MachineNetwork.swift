@@ -16,13 +16,16 @@ final class MachineNetwork: Sendable {
   enum Layer: Sendable { case partition, loss }
 
   private let network: String
+  /// Of the load balancers, where they have one.
+  private let front: String?
   private let scratch: String
   private let tool: Tool
   private let batches = Mutex(0)
   private let active = Mutex<[Layer: Set<Cut>]>([:])
 
-  init(network: String, scratch: String, loop: EventLoop) {
+  init(network: String, front: String?, scratch: String, loop: EventLoop) {
     self.network = network
+    self.front = front
     self.scratch = scratch
     tool = Tool(loop: loop)
   }
@@ -73,19 +76,21 @@ final class MachineNetwork: Sendable {
       return before
     }
     let commands =
-      before.subtracting(cuts).map { "rule del \(rule($0, layer))" }
-      + cuts.subtracting(before).map { "rule add \(rule($0, layer))" }
+      before.subtracting(cuts).flatMap { rules($0, layer).map { "rule del \($0)" } }
+      + cuts.subtracting(before).flatMap { rules($0, layer).map { "rule add \($0)" } }
     if !commands.isEmpty { try await ip(commands.sorted()) }
   }
 
-  private func rule(_ cut: Cut, _ layer: Layer) -> String {
+  private func rules(_ cut: Cut, _ layer: Layer) -> [String] {
     let device: String =
       switch cut.from {
       case .server(let index): Self.name(index)
       case .hub: "lo"
       }
     let priority = layer == .partition ? Priority.partition : .loss
-    return "pref \(priority.rawValue) iif \(device) to \(address(of: cut.to)) blackhole"
+    // Behind the hub are the load balancers.
+    let targets = [address(of: cut.to)] + (cut.to == .hub ? front.map { ["\($0).0/24"] } ?? [] : [])
+    return targets.map { "pref \(priority.rawValue) iif \(device) to \($0) blackhole" }
   }
 
   /// All commands by one process.

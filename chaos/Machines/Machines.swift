@@ -15,7 +15,10 @@ final class Machines: Sendable {
   let plan: ClusterPlan
   let network: MachineNetwork
   private let loop: EventLoop
-  private let folder: MachineFolder
+  let folder: MachineFolder
+  let tool: Tool
+  /// Where there are two load balancers.
+  let pair: BalancerPair?
   private let running = Mutex<[String: Int32]>([:])
 
   init(plan: ClusterPlan, loop: EventLoop) throws {
@@ -23,13 +26,20 @@ final class Machines: Sendable {
     self.plan = plan
     self.loop = loop
     for name in ["logs", "scratch", "disks"] { try FileSystem.createDirectory("\(plan.home)/\(name)") }
-    network = MachineNetwork(network: plan.network, scratch: "\(plan.home)/scratch", loop: loop)
+    tool = Tool(loop: loop)
+    let scratch = "\(plan.home)/scratch"
+    pair = plan.hasBalancerPair ? BalancerPair(plan: plan, scratch: scratch, tool: tool) : nil
+    network = MachineNetwork(
+      network: plan.network, front: pair.map { _ in BalancerPair.network(of: plan) }, scratch: scratch, loop: loop)
     folder = try MachineFolder(plan: plan, now: loop.wallClock)
   }
 
   /// Machines without processes.
   func build() async throws {
+    // What libfaketime leaves there goes with the run.
+    if plan.movesClocks { try await tool.run("mount", ["-t", "tmpfs", "tmpfs", "/dev/shm"]) }
     try await network.build()
+    try await pair?.build()
     for (index, member) in plan.members.enumerated() {
       try await network.add(index)
       try await disk(member.name).make()
@@ -40,18 +50,24 @@ final class Machines: Sendable {
   }
 
   /// A machine for a server that joins later, or a new disk for one that joins again.
-  func buildSpare(_ index: Int) async throws {
+  @discardableResult
+  func buildSpare(_ index: Int) async throws -> String {
     let name = MachineNetwork.name(index)
     if !FileSystem.exists(MachineNetwork.namespace(index)) { try await network.add(index) }
     if FileSystem.exists(disk(name).image) { try await disk(name).unmount() }
     try await disk(name).make()
+    return name
   }
 
   /// Mounted from the machine's own disk.
   func home(_ server: String) -> String { "\(plan.home)/\(server)" }
 
+  func clock(_ server: String) -> MachineClock { MachineClock(file: "\(plan.home)/scratch/\(server).clock") }
+
+  func log(_ name: String) -> String { "\(plan.home)/logs/\(name).log" }
+
   func disk(_ server: String) -> MachineDisk {
-    MachineDisk(image: "\(plan.home)/disks/\(server).ext4", folder: home(server), tool: Tool(loop: loop))
+    MachineDisk(image: "\(plan.home)/disks/\(server).ext4", folder: home(server), tool: tool)
   }
 
   // MARK: Processes
@@ -64,16 +80,31 @@ final class Machines: Sendable {
     for (index, member) in plan.members.enumerated() where processIdentifier(member.name) == nil {
       try await startServer(index, arguments(of: member))
     }
-    if processIdentifier(Self.balancer) == nil {
-      guard let haproxy = Paths.find("haproxy") else { throw RunFailure("haproxy is not installed") }
-      try await start(Self.balancer, haproxy, ["-db", "-f", "\(plan.home)/haproxy.cfg"])
-    }
+    try await startBalancers()
     if processIdentifier(Self.nodes) == nil {
       var arguments = [
         "agent", "--runtime", "hollow", "--home", "\(plan.home)/nodes", "--count", "\(plan.nodes)", "--name", "node-",
       ]
       for member in plan.members { arguments += ["--server", member.address] }
       try await start(Self.nodes, plan.executable, arguments)
+    }
+  }
+
+  /// The processes of the load balancer: HAProxy, once or twice.
+  var balancers: [String] { pair == nil ? [Self.balancer] : BalancerPair.names }
+
+  private func startBalancers() async throws {
+    guard let haproxy = Paths.find("haproxy") else { throw RunFailure("haproxy is not installed") }
+    let words = ["-db", "-f", "\(plan.home)/haproxy.cfg"]
+    for name in balancers where processIdentifier(name) == nil {
+      try await start(name, haproxy, words, in: pair == nil ? nil : BalancerPair.namespace(name))
+    }
+    guard let pair else { return }
+    guard let keepalived = Paths.find("keepalived") else { throw RunFailure("keepalived is not installed") }
+    for name in BalancerPair.names where processIdentifier(BalancerPair.keepalived(name)) == nil {
+      await pair.forget(name)
+      try await start(
+        BalancerPair.keepalived(name), keepalived, pair.arguments(name), in: BalancerPair.namespace(name))
     }
   }
 
@@ -88,21 +119,39 @@ final class Machines: Sendable {
   }
 
   /// Starts a server on its machine.
-  func startServer(_ index: Int, _ arguments: [String]) async throws {
+  func startServer(_ index: Int, _ arguments: [String] = []) async throws {
     let name = MachineNetwork.name(index)
-    guard let nsenter = Paths.find("nsenter") else { throw RunFailure("nsenter is not installed") }
     try await start(
-      name, nsenter,
-      ["--net=\(MachineNetwork.namespace(index))", plan.executable, "server", "--home", home(name)] + arguments)
+      name, plan.executable, ["server", "--home", home(name)] + arguments, in: MachineNetwork.namespace(index),
+      environment: try environment(of: name))
   }
 
-  /// The log lies outside of the machine: a full disk must not silence it.
-  private func start(_ name: String, _ executable: String, _ arguments: [String]) async throws {
-    let log = "\(plan.home)/logs/\(name).log"
+  private func environment(of server: String) throws -> [String: String] {
+    var environment = plan.movesClocks ? try clock(server).environment() : [:]
+    environment["TRIREME_MUTANT"] = plan.mutant
+    return environment
+  }
+
+  /// Starts a program, in a network namespace or in the hub. The log lies outside of the machine: a full disk must not
+  /// silence it.
+  func start(
+    _ name: String, _ program: String, _ arguments: [String], in namespace: String? = nil,
+    environment: [String: String] = [:]
+  ) async throws {
+    var (executable, words) = (program, arguments)
+    if let namespace {
+      guard let nsenter = Paths.find("nsenter") else { throw RunFailure("nsenter is not installed") }
+      guard let env = Paths.find("env") else { throw RunFailure("env is not installed") }
+      let set = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+      // Twice: libfaketime changes the environment of the first program it is loaded into, where Swift's runtime would look
+      // for its arguments in vain.
+      (executable, words) = (nsenter, ["--net=\(namespace)", env] + set + [env, program] + arguments)
+    }
+    let log = log(name)
     let descriptor = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw RunFailure("cannot write \(log): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
-    var options = ChildProcessOptions(executable: executable, arguments: arguments)
+    var options = ChildProcessOptions(executable: executable, arguments: words)
     options.standardOutput = .descriptor(descriptor)
     options.standardError = .descriptor(descriptor)
     options.isDetached = true
@@ -129,6 +178,13 @@ final class Machines: Sendable {
       guard loop.now - start < patience else { throw RunFailure("\(name) does not end within \(patience.text)") }
       try await loop.sleep(for: .milliseconds(5))
     }
+  }
+
+  /// Ends a program that only a fault needs.
+  func end(_ name: String) async throws {
+    guard let pid = processIdentifier(name) else { return }
+    Glibc.kill(pid, SIGTERM)
+    try await waitForEnd(name)
   }
 
   /// Ends everything; the images and logs stay.

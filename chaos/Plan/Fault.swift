@@ -31,25 +31,52 @@ public enum Fault: String, CaseIterable, Sendable, Hashable, CustomStringConvert
   case flapLinks = "let the leader's links flap"
   /// A server's packets are lost in bursts, to servers and clients alike.
   case losePackets = "lose packets of a server in bursts"
+  /// Each packet of a server, in both directions, arrives later than it should.
+  case delayPackets = "delay packets of a server"
 
   // Disks.
   case fillDisk = "fill the disk of a server"
   /// The server's disk loses whatever was not flushed to it, and the server with it.
   case cutPower = "cut the power of a server"
+  case slowDisk = "slow the disk of a server down"
+  case failWrites = "fail writes to the disk of a server"
+  /// And what was not flushed is lost, as on a disk that fails.
+  case failSyncs = "fail syncs of the disk of a server"
+  /// In a place that is in use, of the log or of the state, while the server is down.
+  case flipBit = "flip a bit on the disk of a server"
+  /// A backup of a disk, as operators must not make it: the server must not go on from there.
+  case setDiskBack = "put an old copy of a server's disk back"
+
+  // Time.
+  /// Forward or back, by up to a day.
+  case moveClock = "move the wall clock of a server by hours"
+  /// Its certificate runs out while it serves, and is renewed later.
+  case expireCertificate = "let the certificate of a server expire"
 
   // The load balancer, and the work of operators, during which no request may fail.
   case killBalancer = "kill the load balancer"
+  /// Of two load balancers with one address the one that has it: HAProxy, keepalived, or both.
+  case failOver = "kill the load balancer that has the address"
   case restartRolling = "restart the servers one after the other"
   case transferLeadership = "hand leadership over"
   case changeMembership = "add a server and remove it"
+  case restoreBackup = "restore an old backup beside the members"
 
   public var description: String { rawValue }
 
   /// Whether the servers must stand on machines of their own.
-  public var needsMachines: Bool {
+  public var needsMachines: Bool { facilities.contains(.machines) }
+
+  /// What this takes of the machine that the run is on.
+  public var facilities: Set<Facility> {
     switch self {
-    case .killLeader, .killFollower, .killMajority, .killAll, .pauseLeader, .pauseFollower, .starveProcessor: false
-    default: true
+    case .killLeader, .killFollower, .killMajority, .killAll, .pauseLeader, .pauseFollower, .starveProcessor: []
+    case .delayPackets: [.machines, .packetQueues]
+    case .slowDisk: [.machines, .throttledDisks]
+    case .failWrites, .failSyncs: [.machines, .injectedErrors]
+    case .moveClock: [.machines, .movableClocks]
+    case .failOver: [.machines, .balancerPairs]
+    default: [.machines]
     }
   }
 
@@ -65,7 +92,12 @@ public enum Fault: String, CaseIterable, Sendable, Hashable, CustomStringConvert
   }
 
   /// Work of operators: it excuses nothing.
-  public var isPlannedWork: Bool { self == .restartRolling || self == .transferLeadership || self == .changeMembership }
+  public var isPlannedWork: Bool {
+    switch self {
+    case .restartRolling, .transferLeadership, .changeMembership, .restoreBackup: true
+    default: false
+    }
+  }
 
   /// What may happen to one server while another fault goes on, without taking a majority away.
   public var isCompanion: Bool { self == .losePackets || self == .starveProcessor || self == .killBalancer }
@@ -73,10 +105,13 @@ public enum Fault: String, CaseIterable, Sendable, Hashable, CustomStringConvert
   /// Milliseconds that the fault lasts: shortest and longest. Chance prefers the short, as life does.
   public var lasts: ClosedRange<Int> {
     switch self {
-    case .killLeader, .killFollower, .killMajority, .killAll, .killBalancer, .cutPower: 200...2500
+    case .killLeader, .killFollower, .killMajority, .killAll, .killBalancer, .failOver, .cutPower, .flipBit,
+      .failWrites,
+      .failSyncs:
+      200...2500
     case .pauseLeader, .pauseFollower: 1000...60_000
     case .restartRolling, .transferLeadership: 0...0
-    case .changeMembership: 500...3000
+    case .changeMembership, .restoreBackup, .setDiskBack: 500...3000
     default: 1000...15_000
     }
   }

@@ -45,6 +45,13 @@ public struct Scenario: Sendable {
 
   public var needsMachines: Bool { faults.contains(where: \.needsMachines) }
 
+  /// What of it can be played with these facilities; nil: nothing can.
+  public func playable(with present: Set<Facility>) -> Scenario? {
+    var scenario = self
+    scenario.faults = faults.filter { $0.facilities.isSubset(of: present) }
+    return scenario.faults.isEmpty ? nil : scenario
+  }
+
   public static let all = [
     Scenario(
       "leader-kill", "The leading server is killed again and again; at the end all are, at once.",
@@ -72,15 +79,37 @@ public struct Scenario: Sendable {
     Scenario(
       "packet-loss", "Packets of a server are lost in bursts.", faults: [.losePackets], endsWithKillAll: false),
     Scenario(
+      "packet-delay", "Packets of a server arrive late.", faults: [.delayPackets], endsWithKillAll: false),
+    Scenario(
       "disk-full", "The file system of a server fills up, and is given room again.", faults: [.fillDisk]),
     Scenario(
       "power-cut", "A server loses its power, and its disk whatever was not flushed.", faults: [.cutPower]),
     Scenario(
+      "disk-errors", "Writes and syncs of a server fail; what was not flushed is lost.",
+      faults: [.failWrites, .failSyncs]),
+    Scenario("disk-slow", "The disk of a server does a few writes a second.", faults: [.slowDisk]),
+    Scenario(
+      "disk-rot", "A bit flips in a server's log or state, and old copies of disks are put back.",
+      faults: [.flipBit, .setDiskBack]),
+    Scenario(
+      "clocks", "Wall clocks are moved by hours, and certificates expire.", faults: [.moveClock, .expireCertificate],
+      endsWithKillAll: false),
+    Scenario(
       "balancer-kill", "The load balancer is killed and started again.", faults: [.killBalancer],
       endsWithKillAll: false),
     Scenario(
-      "maintenance", "Rolling restarts, planned transfers, a server added and removed: nothing may fail.",
-      faults: [.restartRolling, .transferLeadership, .changeMembership], endsWithKillAll: false),
+      "balancer-pair", "Of two load balancers with one address (keepalived) the one that has it is killed.",
+      faults: [.failOver], endsWithKillAll: false),
+    Scenario(
+      "maintenance",
+      "Rolling restarts, planned transfers, a server added and removed, a backup restored beside: nothing may fail.",
+      faults: [.restartRolling, .transferLeadership, .changeMembership, .restoreBackup], endsWithKillAll: false),
+    Scenario(
+      "selection", "One or two of each kind, as `make test` plays them.",
+      faults: [
+        .killLeader, .pauseLeader, .partitionLeader, .partitionOneWay, .losePackets, .cutPower, .failSyncs, .flipBit,
+        .moveClock, .changeMembership, .restartRolling, .killBalancer,
+      ]),
     Scenario(
       "everything", "All of these, in an order of chance, some at the same time.", faults: Fault.allCases,
       combines: true),

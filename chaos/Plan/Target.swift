@@ -45,7 +45,9 @@ extension Fault {
     case .killFollower, .pauseFollower: return Target(victims: [follower])
     case .killMajority: return Target(victims: some(servers / 2 + 1))
     case .killAll: return Target(victims: all)
-    case .starveProcessor, .fillDisk, .cutPower: return Target(victims: [anyone])
+    case .starveProcessor, .fillDisk, .cutPower, .slowDisk, .failWrites, .failSyncs, .flipBit, .setDiskBack, .moveClock,
+      .expireCertificate, .delayPackets:
+      return Target(victims: [anyone])
     case .losePackets:
       return Target(
         victims: [anyone],
@@ -70,8 +72,8 @@ extension Fault {
       let far = Array(rest.prefix((servers - 1) / 2))
       let near = [leader] + rest.dropFirst(far.count)
       return Target(victims: far, cuts: Self.between(near, far))
-    case .killBalancer, .restartRolling, .changeMembership: return Target()
-    case .transferLeadership: return Target()
+    case .killBalancer, .failOver, .restartRolling, .changeMembership, .restoreBackup, .transferLeadership:
+      return Target()
     }
   }
 

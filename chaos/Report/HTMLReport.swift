@@ -1,160 +1,161 @@
-// One self-contained page: a timeline of servers, faults, writes and latencies; figures; anomalies.
+// One self-contained page: what was broken, who led, what clients got, and every anomaly with the operations that show it.
 import ChaosChecker
 import ChaosPlan
 import EventLoop
 import World
 
 struct HTMLReport {
+  /// Operations shown around those that an anomaly names.
+  private static let neighbours = 40
+
   let verdict: Verdict
 
-  private static let width = 1100.0
-  private static let left = 90.0
-  private static let laneHeight = 22.0
-  private static let chartHeight = 120.0
-  /// Columns of the charts; each stands for an equal share of the run.
-  private static let columns = 400
-
-  func write(to path: String) throws { try FileSystem.write(page, to: path) }
+  /// The page, and every operation as a line of a table beside it.
+  func write(to path: String) throws {
+    try FileSystem.write(page, to: path)
+    let lines = verdict.journal.operations.map { $0.description(since: verdict.start) }
+    try FileSystem.write(lines.joined(separator: "\n") + "\n", to: FileSystem.parent(of: path) + "/operations.txt")
+  }
 
   private var page: String {
-    let title = "trireme-chaos \(verdict.options.scenario.name), seed \(verdict.options.seed)"
-    let result = verdict.anomalies.isEmpty ? "No anomaly" : "\(verdict.anomalies.count) anomalies"
-    let figures = verdict.figures.map { "<tr><th>\(escape($0.name))</th><td>\(escape($0.value))</td></tr>" }
-    let faults = verdict.journal.faults.map { "<li>\(escape(verdict.line($0)))</li>" }
-    let anomalies = verdict.anomalies.map { anomaly in
-      let evidence = anomaly.evidence.map { escape($0) }.joined(separator: "\n")
-      return "<details open><summary>\(escape(anomaly.title))</summary><pre>\(evidence)</pre></details>"
-    }
+    let title = "\(verdict.options.scenario.name), seed \(verdict.options.seed)"
+    let isGood = verdict.anomalies.isEmpty
+    let result =
+      isGood ? "No anomaly" : "\(verdict.anomalies.count) anomal\(verdict.anomalies.count == 1 ? "y" : "ies")"
     return """
       <!DOCTYPE html>
-      <html lang="en"><head><meta charset="utf-8"><title>\(escape(title))</title>
-      <style>
-      body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1140px; color: #223; }
-      th { text-align: left; font-weight: normal; padding-right: 2em; color: #556; }
-      summary { color: #b00; } pre { overflow-x: auto; background: #f6f6f8; padding: .6em; }
-      svg text { font-size: 11px; fill: #556; } ol { padding-left: 1.2em; list-style: none; }
-      </style></head><body>
-      <h1>\(escape(title))</h1>
-      <p><strong style="color:\(verdict.anomalies.isEmpty ? "#070" : "#b00")">\(result)</strong></p>
-      \(timeline)
-      <h2>Figures</h2><table>\(figures.joined(separator: "\n"))</table>
-      <h2>Faults</h2><ol>\(faults.joined(separator: "\n"))</ol>
-      \(anomalies.isEmpty ? "" : "<h2>Anomalies</h2>" + anomalies.joined(separator: "\n"))
+      <html lang="en"><head><meta charset="utf-8"><title>trireme-chaos: \(Self.escape(title))</title>
+      <style>\(Self.style)</style></head><body>
+      <header><h1>\(Self.escape(title))</h1><p class="\(isGood ? "good" : "bad")">\(result)</p></header>
+      <p class="what">\(Self.escape(summary))</p>
+      \(isGood ? "" : "<h2>Anomalies</h2>" + anomalies)
+      <h2>Timeline</h2>\(Timeline(verdict: verdict).svg)
+      <h2>Faults</h2>\(faults)
+      <h2>Figures</h2><table class="figures">\(figures)</table>
+      <p class="what">Beside this page: <a href="operations.txt">every operation</a>, the servers' logs, and their disks.</p>
       </body></html>
 
       """
   }
 
-  // MARK: Timeline
+  private static let style = """
+    body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 2em auto; max-width: 1180px; color: #1c2230; padding: 0 1em; }
+    header { display: flex; align-items: baseline; gap: 1em; } h1 { margin: 0; font-size: 1.6em; } h2 { margin: 1.6em 0 .5em; font-size: 1.15em; }
+    header p { margin: 0; padding: .15em .8em; border-radius: 1em; font-weight: 600; }
+    .good { background: #d9f2e0; color: #0b5d27; } .bad { background: #fbdcdc; color: #9b1111; } .what { color: #5a6275; }
+    table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
+    th { text-align: left; font-weight: 600; color: #5a6275; } th, td { padding: .3em .7em .3em 0; border-bottom: 1px solid #e8eaf0; vertical-align: top; }
+    .faults td:nth-child(n+5), .faults th:nth-child(n+5) { text-align: right; white-space: nowrap; } .over { color: #b3261e; font-weight: 600; }
+    .figures th { font-weight: normal; width: 24em; } details { margin: .5em 0; border-left: 3px solid #d64545; padding-left: .8em; }
+    summary { color: #9b1111; font-weight: 600; cursor: pointer; } pre { overflow-x: auto; background: #f5f6f9; padding: .7em; font-size: 12px; }
+    td.id { white-space: nowrap; } tr:target td, tr.named td { background: #fff4d6; } svg { display: block; }
+    svg text { font: 11px system-ui, "DejaVu Sans", sans-serif; fill: #5a6275; } svg .strong { fill: #1c2230; font-weight: 600; }
+    """
 
-  private var timeline: String {
-    let members = verdict.plan.entrances.map(\.name)
-    let lanes = Self.laneHeight * Double(members.count)
-    let rateTop = lanes + 20
-    let latencyTop = rateTop + Self.chartHeight + 25
-    let height = latencyTop + Self.chartHeight + 30
-    var parts = members.enumerated().map { lane($0.offset, $0.element) }
-    parts.append(
-      chart("writes/s", rate, top: rateTop, fill: "#8ab") { value in "\(Int(value.rounded()))" })
-    parts.append(
-      chart("slowest write", slowest, top: latencyTop, fill: "#c96") { value in
-        Duration.milliseconds(Int64(value)).text
-      })
-    for fault in verdict.journal.faults {
-      let x = position(fault.at)
-      parts.append(
-        "<line x1='\(x)' x2='\(x)' y1='0' y2='\(height - 20)' stroke='#b00' stroke-dasharray='2 3'>"
-          + "<title>\(escape(verdict.line(fault)))</title></line>")
-    }
-    for share in 0...10 {
-      let moment = (verdict.end - verdict.start) / 10 * share
-      parts.append("<text x='\(position(verdict.start + moment) - 10)' y='\(height - 4)'>\(moment.text)</text>")
-    }
-    return "<svg viewBox='0 0 \(Self.width) \(height)' width='100%'>\(parts.joined(separator: "\n"))</svg>"
+  private var summary: String {
+    let plan = verdict.plan
+    let place = plan.isOnMachines ? "machines of their own" : "one machine"
+    let balancer = plan.hasBalancerPair ? ", two load balancers with one address" : ""
+    let bug = plan.mutant.map { ", with the planted bug \($0)" } ?? ""
+    return "\(plan.servers) servers on \(place)\(balancer)\(bug), \(verdict.journal.faults.count) faults in "
+      + "\((verdict.end - verdict.start).text). \(verdict.journal.operations.count) operations on registers, "
+      + "\(verdict.journal.commands.count) kubectl commands, \(verdict.journal.lists.count) lists, "
+      + "\(verdict.journal.podsSeen.count) pods scheduled."
   }
 
-  /// A server's life: grey while it runs, blue while it leads, red while it is broken.
-  private func lane(_ index: Int, _ server: String) -> String {
-    let top = Self.laneHeight * Double(index) + 4
-    let bar = Self.laneHeight - 8
-    var text = "<text x='0' y='\(top + 11)'>\(server)</text>"
-    func block(_ from: MonotonicTime, _ to: MonotonicTime, _ color: String, _ title: String) {
-      let x = position(from)
-      text +=
-        "<rect x='\(x)' y='\(top)' width='\(round(max(1, position(to) - x)))' height='\(bar)' fill='\(color)'>"
-        + "<title>\(title)</title></rect>"
-    }
-    block(verdict.start, verdict.end, "#e4e6ea", "running")
-    for reign in reigns(of: server) { block(reign.from, reign.to, "#57c", "leads term \(reign.term)") }
-    for outage in verdict.journal.outages where outage.server == server {
-      block(outage.from, outage.to ?? verdict.end, "#d55", "broken")
-    }
-    return text
+  // MARK: Tables
+
+  private var figures: String {
+    verdict.figures.map { "<tr><th>\(Self.escape($0.name))</th><td>\(Self.escape($0.value))</td></tr>" }.joined(
+      separator: "\n")
   }
 
-  /// From the first to the last sample in which the server said that it led a term.
-  private func reigns(of server: String) -> [(term: Int64, from: MonotonicTime, to: MonotonicTime)] {
-    var reigns: [(term: Int64, from: MonotonicTime, to: MonotonicTime)] = []
-    for sample in verdict.journal.samples where sample.server == server && sample.isLeader {
-      if reigns.last?.term == sample.term {
-        reigns[reigns.count - 1].to = sample.at
-      } else {
-        reigns.append((sample.term, sample.at, sample.at))
+  private var faults: String {
+    let head = [
+      "#", "at", "fault", "servers", "writes stood still", "reads", "writes, balancer", "reads", "new leader",
+      "pod bound",
+      "ReplicaSet acted", "all back",
+    ]
+    let rows = verdict.journal.faults.map { fault -> String in
+      let gaps = verdict.gaps(of: fault)
+      let times = [
+        gaps.writes, gaps.reads, gaps.balancerWrites, gaps.balancerReads, fault.newLeader,
+        fault.podBound ?? fault.loopsResumed, fault.replicaSetActed ?? fault.loopsResumed,
+        fault.over.map { $0 - fault.at },
+      ]
+      let cells = times.map { "<td>\($0.map(\.text) ?? "–")</td>" }
+      return "<tr id='fault-\(fault.number)'><td>\(fault.number)</td><td>\((fault.at - verdict.start).text)</td>"
+        + "<td>\(Self.escape(fault.name))</td><td>\(fault.servers.joined(separator: ", "))</td>\(cells.joined())</tr>"
+    }
+    return
+      "<table class='faults'><tr>\(head.map { "<th>\($0)</th>" }.joined())</tr>\(rows.joined(separator: "\n"))</table>"
+  }
+
+  // MARK: Anomalies
+
+  private var anomalies: String {
+    verdict.anomalies.enumerated().map { number, anomaly in
+      let evidence = anomaly.evidence.map { Self.linked($0, anomaly: number) }.joined(separator: "\n")
+      return
+        "<details \(number < 5 ? "open" : "")><summary>\(Self.escape(anomaly.title))</summary><pre>\(evidence)</pre>"
+        + "\(operations(anomaly, number))</details>"
+    }.joined(separator: "\n")
+  }
+
+  /// Those that the anomaly names, with those on the same objects at the time.
+  private func operations(_ anomaly: Anomaly, _ number: Int) -> String {
+    let named = Set(anomaly.evidence.flatMap { Self.numbers(in: $0) })
+    let all = verdict.journal.operations + verdict.journal.setOperations
+    let shown = all.filter { named.contains($0.operation.id) }
+    guard let from = shown.map(\.operation.invoked).min(), let to = shown.map(\.operation.invoked).max() else {
+      return ""
+    }
+    let keys = Set(shown.map(\.key))
+    let around = all.filter { operation in
+      let moment = operation.operation.invoked
+      return named.contains(operation.operation.id)
+        || keys.contains(operation.key) && moment + .seconds(1) >= from && moment <= to + .seconds(1)
+    }.sorted { $0.operation.invoked < $1.operation.invoked }
+    // Those that are named are always there.
+    var room = Self.neighbours
+    let rows = around.compactMap { operation -> String? in
+      let isNamed = named.contains(operation.operation.id)
+      if !isNamed {
+        room -= 1
+        if room < 0 { return nil }
       }
+      return row(operation, number, isNamed)
     }
-    return reigns
+    return "<table><tr><th>operation</th><th>client</th><th>asked</th><th>took</th><th>object</th><th>what</th></tr>"
+      + rows.joined(separator: "\n") + "</table>"
   }
 
-  private func chart(
-    _ name: String, _ values: [Double], top: Double, fill: String, label: (Double) -> String
-  ) -> String {
-    let highest = max(values.max() ?? 0, 1)
-    let step = (Self.width - Self.left) / Double(values.count)
-    var path = "M \(Self.left) \(top + Self.chartHeight)"
-    for (index, value) in values.enumerated() {
-      path += " L \(round(Self.left + step * Double(index))) \(round(top + Self.chartHeight * (1 - value / highest)))"
-    }
-    path += " L \(Self.width) \(top + Self.chartHeight) Z"
-    return "<text x='0' y='\(top + 11)'>\(name)</text><text x='0' y='\(top + 26)'>max \(label(highest))</text>"
-      + "<path d='\(path)' fill='\(fill)'/>"
+  private func row(_ operation: RegisterOperation, _ anomaly: Int, _ isNamed: Bool) -> String {
+    let (value, start) = (operation.operation, verdict.start)
+    let took = value.returned.map { ($0 - value.invoked).text } ?? "no answer"
+    let at = Double(((value.invoked - start).wholeNanoseconds) / 1_000_000) / 1000
+    return "<tr id='a\(anomaly)-op-\(value.id)'\(isNamed ? " class='named'" : "")><td class='id'>#\(value.id)</td>"
+      + "<td>\(value.client)</td><td>\(at) s</td><td>\(took)</td><td>\(Self.escape(operation.key))</td>"
+      + "<td>\(Self.escape("\(value.action)"))</td></tr>"
   }
 
-  private var done: [(at: MonotonicTime, latency: Duration)] {
-    verdict.journal.operations.compactMap { operation in
-      guard case .done = operation.operation.action.answer, let returned = operation.operation.returned else {
-        return nil
-      }
-      return (returned, returned - operation.operation.invoked)
-    }
+  /// Numbers of operations, as "#812".
+  private static func numbers(in text: String) -> [Int] {
+    text.split(separator: "#").dropFirst().compactMap { Int($0.prefix { $0.isNumber }) }
   }
 
-  private var rate: [Double] {
-    var counts = [Double](repeating: 0, count: Self.columns)
-    for write in done { counts[column(write.at)] += 1 }
-    let seconds = (verdict.end - verdict.start).inSeconds / Double(Self.columns)
-    return counts.map { $0 / max(seconds, 0.001) }
+  /// Every "#812" leads to the operation.
+  private static func linked(_ text: String, anomaly: Int) -> String {
+    let parts = text.split(separator: "#", omittingEmptySubsequences: false)
+    return parts.enumerated().map { index, part in
+      let digits = part.prefix { $0.isNumber }
+      guard index > 0 else { return escape(String(part)) }
+      guard !digits.isEmpty else { return "#" + escape(String(part)) }
+      return "<a href='#a\(anomaly)-op-\(digits)'>#\(digits)</a>" + escape(String(part.dropFirst(digits.count)))
+    }.joined()
   }
 
-  /// Milliseconds of the slowest write that ended in each column.
-  private var slowest: [Double] {
-    var values = [Double](repeating: 0, count: Self.columns)
-    for write in done { values[column(write.at)] = max(values[column(write.at)], write.latency.inSeconds * 1000) }
-    return values
-  }
-
-  private func share(_ time: MonotonicTime) -> Double {
-    (time - verdict.start).inSeconds / max((verdict.end - verdict.start).inSeconds, 0.001)
-  }
-  private func column(_ time: MonotonicTime) -> Int {
-    min(Self.columns - 1, max(0, Int(share(time) * Double(Self.columns))))
-  }
-  private func position(_ time: MonotonicTime) -> Double {
-    round(Self.left + share(time) * (Self.width - Self.left))
-  }
-  /// Tenths of a pixel are enough.
-  private func round(_ value: Double) -> Double { (value * 10).rounded() / 10 }
-
-  private func escape(_ text: String) -> String {
+  static func escape(_ text: String) -> String {
     var escaped = ""
     for character in text {
       switch character {
@@ -162,6 +163,7 @@ struct HTMLReport {
       case "<": escaped += "&lt;"
       case ">": escaped += "&gt;"
       case "\"": escaped += "&quot;"
+      case "'": escaped += "&#39;"
       default: escaped.append(character)
       }
     }

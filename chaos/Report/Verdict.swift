@@ -21,8 +21,8 @@ struct Verdict: Sendable {
   let gaps: [Duration]
 
   init(
-    journal: Journal.Content, start: MonotonicTime, end: MonotonicTime, lastRevision: Int64, options: RunOptions,
-    plan: ClusterPlan
+    journal: Journal.Content, start: MonotonicTime, end: MonotonicTime, lastRevision: Int64, lastOfSets: Int64,
+    options: RunOptions, plan: ClusterPlan
   ) {
     self.journal = journal
     self.start = start
@@ -34,6 +34,8 @@ struct Verdict: Sendable {
       journal.anomalies
       + RegisterChecker(journal.operations, start: start).check()
       + WatchChecker(journal.watches, operations: journal.operations, end: lastRevision).check()
+      + SetTraffic.check(journal, end: lastOfSets)
+      + LockChecker.check(holds: journal.holds, writes: journal.fencedWrites)
       + Self.unexcused(journal, start) + Self.failedCommands(journal, start)
   }
 
@@ -59,6 +61,16 @@ struct Verdict: Sendable {
     _ successes: KeyPath<Journal.Content, [String: [MonotonicTime]]>
   ) -> Duration? {
     journal[keyPath: successes][Machines.balancer].flatMap { gap(fault, journal, $0, []) }
+  }
+
+  /// The longest times without a success, at survivors and through the load balancer.
+  func gaps(of fault: FaultRecord) -> (
+    writes: Duration?, reads: Duration?, balancerWrites: Duration?, balancerReads: Duration?
+  ) {
+    (
+      Self.gap(fault, journal, plan), Self.survivorGap(fault, journal, plan, \.reads),
+      Self.balancerGap(fault, journal, \.writes), Self.balancerGap(fault, journal, \.reads)
+    )
   }
 
   private static func gap(
@@ -180,6 +192,15 @@ struct Verdict: Sendable {
         "kubectl commands",
         "\(commands.count): \(commands.count { $0.outcome == .succeeded }) succeeded, \(cut) had their connection cut"
       ),
+      (
+        "the set",
+        "\(journal.setOperations.count) operations, \(journal.lists.count) lists in "
+          + "\(journal.lists.reduce(0) { $0 + $1.pages.count }) pages (\(journal.lists.count(where: \.isComplete)) to the "
+          + "end), "
+          + journal.setWatches.map { "\($0.name): \($0.events.count) events" }.joined(separator: ", ")
+      ),
+      ("the lock", "\(journal.holds.count) reigns, \(journal.fencedWrites.count) writes under a fence"),
+      ("pods scheduled under load", "\(journal.podsSeen.count)"),
       ("watches", "\(events) events seen; opened \(resumptions) times"),
       ("state hashes compared at equal applied index", "\(journal.hashesCompared)"),
     ] + availability

@@ -15,6 +15,8 @@ enum ChaosObjects {
   static let kubectl = "chaos-kubectl"
   static let loops = "chaos-loops"
   static let registerPrefix = "register-"
+  /// What an object says that stands in the state from the beginning, for bits of it to flip.
+  static let rotMarker = "trireme-chaos-was-here-and-left-this-text-to-be-damaged"
   /// Written last, so that watchers can be waited for.
   static let sentinel = "sentinel"
 }
@@ -109,6 +111,11 @@ struct RegisterClient: Sendable {
   let server: String
   let name: String
   let journal: Journal
+  var namespace = ChaosObjects.registers
+  /// Where what was asked and answered is written down.
+  var operations: any WritableKeyPath<Journal.Content, [RegisterOperation]> & Sendable = \.operations
+  /// Of an object with that value.
+  var labels: @Sendable (String) -> JSONValue = { _ in [:] }
 
   private enum Outcome {
     case answered(RegisterAnswer)
@@ -124,13 +131,13 @@ struct RegisterClient: Sendable {
     let to = api.world.now
     switch outcome {
     case .answered(let answer):
-      journal.record(key, client: name, from: from, to: to, request, answer)
+      journal.record(key, client: name, from: from, to: to, request, answer, in: operations)
       return answer
     case .notSent(let why):
       journal.record(Problem(server: server, from: from, to: to, what: "\(request): \(why)"))
       return nil
     case .open(let why):
-      if request != .read { journal.record(key, client: name, from: from, to: nil, request, .unknown) }
+      if request != .read { journal.record(key, client: name, from: from, to: nil, request, .unknown, in: operations) }
       journal.record(Problem(server: server, from: from, to: to, what: "\(request): \(why)"))
       return nil
     }
@@ -154,15 +161,14 @@ struct RegisterClient: Sendable {
   }
 
   private func answer(_ request: RegisterRequest, _ key: String) async throws -> RegisterAnswer {
-    let namespace = ChaosObjects.registers
     switch request {
     case .read:
       return .found(Self.version(try await api.get(.configMaps, namespace: namespace, name: key)))
     case .create(let value):
-      let object = try await api.create(.configMaps, namespace: namespace, Self.object(key, value))
+      let object = try await api.create(.configMaps, namespace: namespace, object(key, value))
       return .done(revision: Self.version(object).revision)
     case .update(let value, let seen):
-      var object = Self.object(key, value)
+      var object = object(key, value)
       object["metadata"]["resourceVersion"] = .string(seen.revision.map(String.init) ?? "")
       let updated = try await api.update(.configMaps, namespace: namespace, name: key, object)
       return .done(revision: Self.version(updated).revision)
@@ -173,10 +179,18 @@ struct RegisterClient: Sendable {
     }
   }
 
-  static func object(_ name: String, _ value: String) -> JSONValue {
+  private func object(_ name: String, _ value: String) -> JSONValue {
+    var object = Self.object(name, value, in: namespace)
+    object["metadata"]["labels"] = labels(value)
+    return object
+  }
+
+  static func object(
+    _ name: String, _ value: String, in namespace: String = ChaosObjects.registers
+  ) -> JSONValue {
     [
       "apiVersion": "v1", "kind": "ConfigMap",
-      "metadata": ["name": .string(name), "namespace": .string(ChaosObjects.registers)],
+      "metadata": ["name": .string(name), "namespace": .string(namespace)],
       "data": ["value": .string(value)],
     ]
   }

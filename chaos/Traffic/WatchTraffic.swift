@@ -10,9 +10,23 @@ import Synchronization
 import World
 
 final class WatchTraffic: Sendable {
+  /// One watcher: what it watches, and which objects of that are judged.
+  struct Spec: Sendable {
+    var name: String
+    var path: String
+    var options = ListOptions()
+    var prefix: String
+    /// Lists anew where history is gone (410), as informers do: who sees few events is soon behind it, at a server with a
+    /// new disk.
+    var relists = false
+  }
+  typealias Logs = any WritableKeyPath<Journal.Content, [WatcherLog]> & Sendable
+
   private let cluster: Cluster
   private let journal: Journal
   private let seed: UInt64
+  private let specs: [Spec]
+  private let logs: Logs
   private let state = Mutex(State())
 
   private struct State {
@@ -23,25 +37,33 @@ final class WatchTraffic: Sendable {
     var tasks: [SpawnedTask] = []
   }
 
-  init(cluster: Cluster, journal: Journal, seed: UInt64) {
+  /// Watchers begin each at a server of its own, as far as there are so many.
+  init(cluster: Cluster, journal: Journal, seed: UInt64, specs: [Spec], into logs: Logs) {
     self.cluster = cluster
     self.journal = journal
     self.seed = seed
+    self.specs = specs
+    self.logs = logs
   }
 
-  private static var path: String {
-    ResourceReference.configMaps.path(namespace: ChaosObjects.registers)
+  /// One watch of the registers for each server.
+  static func ofRegisters(_ cluster: Cluster, _ journal: Journal, seed: UInt64) -> WatchTraffic {
+    let path = ResourceReference.configMaps.path(namespace: ChaosObjects.registers)
+    let specs = cluster.plan.members.indices.map {
+      Spec(name: "watch \($0 + 1)", path: path, prefix: ChaosObjects.registerPrefix)
+    }
+    return WatchTraffic(cluster: cluster, journal: journal, seed: seed, specs: specs, into: \.watches)
   }
 
   /// Begins the watches at the present revision.
   func start() async throws {
-    let list = try await cluster.client(of: cluster.plan.members[0]).list(path: Self.path)
+    let list = try await cluster.client(of: cluster.plan.members[0]).list(path: specs[0].path)
     guard let revision = Int64(list.resourceVersion) else { throw RunFailure("a list without resourceVersion") }
-    for (index, member) in cluster.plan.members.enumerated() {
-      journal.edit { $0.watches.append(WatcherLog(name: "watch \(index + 1)", start: revision)) }
+    for (index, spec) in specs.enumerated() {
+      let logs = logs
+      journal.edit { $0[keyPath: logs].append(WatcherLog(name: spec.name, start: revision)) }
       // Connections of its own to every server: a watch is broken by its server alone.
       let clients = cluster.plan.members.map { cluster.client(of: $0) }
-      precondition(cluster.plan.members[index] == member, "watchers begin each at a server of its own")
       let random = SeededGenerator(seed: seed, stream: UInt64(1000 + index))
       let task = cluster.loop.spawn { await self.follow(index, clients, revision, random) }
       state.withLock { $0.tasks.append(task) }
@@ -53,12 +75,12 @@ final class WatchTraffic: Sendable {
     let start = cluster.loop.now
     while true {
       let late = state.withLock { state in
-        cluster.plan.members.indices.filter { (state.revisions[$0] ?? 0) < revision }
+        specs.indices.filter { (state.revisions[$0] ?? 0) < revision }
       }
       if late.isEmpty { return [] }
       guard cluster.loop.now - start < patience else {
         return late.map { index in
-          "watch \(index + 1) is at \(state.withLock { $0.revisions[index] ?? 0 }), not at \(revision)"
+          "\(specs[index].name) is at \(state.withLock { $0.revisions[index] ?? 0 }), not at \(revision)"
         }
       }
       try? await cluster.loop.sleep(for: .milliseconds(20))
@@ -82,29 +104,30 @@ final class WatchTraffic: Sendable {
   private func follow(_ index: Int, _ clients: [APIClient], _ start: Int64, _ generator: SeededGenerator) async {
     var random = generator
     var revision = start
-    var server = index
+    var server = index % clients.count
     while !isStopping {
       let name = cluster.plan.members[server].name
       let from = cluster.loop.now
       do {
         let timeout = Int.random(in: 8...40, using: &random)
         let stream = try await clients[server].watch(
-          path: Self.path, ListOptions(resourceVersion: String(revision)), timeoutSeconds: timeout)
-        let resumedAt = revision
-        journal.edit { $0.watches[index].items.append(.resumed(server: name, revision: resumedAt)) }
+          path: specs[index].path, options(index, revision), timeoutSeconds: timeout)
+        write(.resumed(server: name, revision: revision), index)
         guard enter(stream, index) else { return stream.cancel() }
         while let event = try await stream.next() {
           revision = note(event, index, revision)
         }
+      } catch let status as APIStatus where status.code == 410 && specs[index].relists {
+        revision = await relist(index, clients[server]) ?? revision
       } catch let status as APIStatus where status.code == 410 && !isStopping {
         journal.record(
           Anomaly(
-            "watch \(index + 1) cannot go on from \(revision) at \(name): 410", evidence: [status.message]))
+            "\(specs[index].name) cannot go on from \(revision) at \(name): 410", evidence: [status.message]))
         return
       } catch {
         guard !isStopping else { return }
         journal.record(
-          Problem(server: name, from: from, to: cluster.loop.now, what: "watch \(index + 1): \(error)"))
+          Problem(server: name, from: from, to: cluster.loop.now, what: "\(specs[index].name): \(error)"))
         try? await cluster.loop.sleep(for: .milliseconds(Int.random(in: 10...50, using: &random)))
       }
       // Most watches stay where they are, as clients do; some move.
@@ -127,7 +150,7 @@ final class WatchTraffic: Sendable {
     switch event {
     case .bookmark(let text, _):
       seen = Int64(text) ?? before
-      journal.edit { $0.watches[index].items.append(.bookmark(seen)) }
+      write(.bookmark(seen), index)
     case .added(let object): seen = note(.added, object, index, before)
     case .modified(let object): seen = note(.modified, object, index, before)
     case .deleted(let object): seen = note(.deleted, object, index, before)
@@ -140,10 +163,32 @@ final class WatchTraffic: Sendable {
     let version = RegisterClient.version(object)
     let key = object["metadata"]["name"].string ?? ""
     let revision = version.revision ?? before
-    if key.hasPrefix(ChaosObjects.registerPrefix) {
-      let event = WatchedEvent(kind, key: key, value: version.value, revision: revision)
-      journal.edit { $0.watches[index].items.append(.event(event)) }
+    if key.hasPrefix(specs[index].prefix) {
+      write(.event(WatchedEvent(kind, key: key, value: version.value, revision: revision)), index)
     }
     return revision
+  }
+
+  private func relist(_ index: Int, _ api: APIClient) async -> Int64? {
+    guard let list = try? await api.list(path: specs[index].path, specs[index].options),
+      let revision = Int64(list.resourceVersion)
+    else { return nil }
+    let items = list.items.map {
+      ListedItem(key: $0["metadata"]["name"].string ?? "", version: RegisterClient.version($0))
+    }
+    write(.relisted(revision: revision, items: items.filter { $0.key.hasPrefix(specs[index].prefix) }), index)
+    state.withLock { $0.revisions[index] = revision }
+    return revision
+  }
+
+  private func options(_ index: Int, _ revision: Int64) -> ListOptions {
+    var options = specs[index].options
+    options.resourceVersion = String(revision)
+    return options
+  }
+
+  private func write(_ item: WatcherLog.Item, _ index: Int) {
+    let logs = logs
+    journal.edit { $0[keyPath: logs][index].items.append(item) }
   }
 }

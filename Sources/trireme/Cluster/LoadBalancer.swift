@@ -1,45 +1,10 @@
-// HAProxy before the servers: TCP passed through, health by /readyz.
+// HAProxy before the servers of `trireme up`.
+import Client
 
 enum LoadBalancer {
-  /// A server of the backend: `trireme member list -o haproxy` prints them for the configurations of others.
-  static func serverLine(_ name: String, _ address: String) -> String {
-    "  server \(name) \(address) check inter 250ms fastinter 100ms fall 2 rise 2 on-marked-down shutdown-sessions"
-  }
-
-  /// The configuration. Checks are frequent and connections to a server that died are cut at once, so that clients
-  /// notice and come back through another; nothing else is to be tuned here.
+  /// The configuration.
   static func configuration(_ plan: ClusterPlan, folder: String) -> String {
-    let servers = plan.places.map { serverLine($0.name, $0.address) }
-    return """
-      # Written by `trireme up` (\(folder)); edits are lost at its next start.
-      global
-        maxconn 8192
-
-      defaults
-        mode tcp
-        timeout connect 1s
-        # Watches are long and quiet, exec sessions too.
-        timeout client 4h
-        timeout server 4h
-        timeout check 2s
-        option clitcpka
-        option srvtcpka
-        # A connection that a server refuses goes to another one.
-        retries 3
-        option redispatch 1
-
-      frontend kubernetes
-        bind \(plan.endpoint)
-        default_backend servers
-
-      # Places of servers that do not exist yet are checked like dead ones and get nothing.
-      backend servers
-        balance leastconn
-        option httpchk GET /readyz
-        http-check expect status 200
-        default-server check-ssl verify none
-      \(servers.joined(separator: "\n"))
-
-      """
+    "# Written by `trireme up` (\(folder)); edits are lost at its next start.\n"
+      + HAProxyConfiguration(bind: plan.endpoint, servers: plan.places.map { ($0.name, $0.address) }).text
   }
 }

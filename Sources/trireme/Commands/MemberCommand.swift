@@ -1,4 +1,5 @@
 import ArgumentParser
+import Client
 import EventLoop
 import JSON
 import Schema
@@ -43,7 +44,7 @@ struct MemberCommand: ParsableCommand {
         case .json: Terminal.say(answer.description)
         case .haproxy:
           for member in members {
-            Terminal.say(LoadBalancer.serverLine(member["name"].string ?? "", member["address"].string ?? ""))
+            Terminal.say(HAProxyConfiguration.serverLine(member["name"].string ?? "", member["address"].string ?? ""))
           }
         case .table: Terminal.say(MemberTable.text(members))
         }

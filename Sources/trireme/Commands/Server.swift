@@ -130,6 +130,7 @@ struct Server: ParsableCommand {
 
   func run() throws {
     LogOutput.install(level: Logger.Level(rawValue: logLevel) ?? .info)
+    try PlantedBug.plant()
     let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     let loops = apiLoops ?? max(1, processors / 2)
     let logger = Logger(label: "server")

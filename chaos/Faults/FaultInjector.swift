@@ -28,7 +28,9 @@ struct FaultInjector: Sendable {
     let victims = Set(target.victims + (companion?.1.victims ?? [])).sorted().map { cluster.plan.members[$0] }
     let at = cluster.loop.now
     noteOutages(planned, victims, at)
-    let breakage = Breakage(cluster: cluster, journal: journal, seed: seed &+ UInt64(number))
+    let breakage = Breakage(
+      cluster: cluster, journal: journal, seed: seed &+ UInt64(number), choice: planned.choice, lasts: planned.lasts,
+      recovered: recovered)
     let work = planned.fault.isPlannedWork
     var mends = work ? [] : [try await breakage.strike(planned.fault, target)]
     if let companion { mends.append(try await breakage.strike(companion.0, companion.1)) }
@@ -72,7 +74,9 @@ struct FaultInjector: Sendable {
   private func noteOutages(_ planned: PlannedFault, _ victims: [ClusterPlan.Member], _ at: MonotonicTime) {
     // Without a majority nobody can be served.
     var broken = (planned.fault.sparesMajority ? victims : cluster.plan.members).map(\.name)
-    if planned.fault == .killBalancer || planned.companion == .killBalancer { broken.append(Machines.balancer) }
+    if [planned.fault, planned.companion].contains(where: { $0 == .killBalancer || $0 == .failOver }) {
+      broken.append(Machines.balancer)
+    }
     let names = broken
     journal.edit { content in
       for name in names { content.outages.append(Outage(server: name, from: at)) }
@@ -83,7 +87,8 @@ struct FaultInjector: Sendable {
   private func perform(_ planned: PlannedFault, _ leading: Int) async {
     do {
       try await Maintenance(cluster: cluster, journal: journal).perform(
-        planned.fault, leader: leading, choice: planned.choice, lasts: planned.lasts, recovered: recovered)
+        planned.fault, leader: leading, choice: planned.choice, lasts: planned.lasts,
+        recovered: recovered)
     } catch {
       journal.record(Anomaly("an operator cannot \(planned.fault)", evidence: ["\(error)"]))
     }
@@ -106,7 +111,7 @@ struct FaultInjector: Sendable {
   }
 
   /// Every server answers, one leads, and none is behind what that one had committed.
-  private func recovered() async throws {
+  @Sendable private func recovered() async throws {
     try await cluster.wait("every server is back and caught up", patience: Self.recoveryPatience) {
       let statuses = await cluster.statuses().compactMap { $0 }
       guard statuses.count == cluster.plan.members.count, let leader = statuses.first(where: \.isLeader) else {

@@ -12,8 +12,14 @@ struct Breakage: Sendable {
   let journal: Journal
   /// For what is drawn while a fault goes on: lengths of bursts.
   let seed: UInt64
+  /// Decides what the fault leaves open beside its target: which file, forward or back.
+  let choice: UInt64
+  /// How long it is to last.
+  let lasts: Duration
+  /// Returns when everybody is well.
+  let recovered: @Sendable () async throws -> Void
 
-  private var loop: EventLoop { cluster.loop }
+  var loop: EventLoop { cluster.loop }
 
   /// Breaks; returns what mends it again.
   func strike(_ fault: Fault, _ target: Target) async throws -> Mend {
@@ -35,20 +41,29 @@ struct Breakage: Sendable {
     case .flapLinks: return try interrupt(target.cuts, .partition, down: 50...1000, up: 50...1000)
     // About a fifth of the time: what a bad cable does.
     case .losePackets: return try interrupt(target.cuts, .loss, down: 5...60, up: 20...240)
+    case .delayPackets: return try await delayPackets(target.victims)
     case .fillDisk: return try fillDisk(victims)
     case .cutPower: return try await cutPower(victims)
+    case .slowDisk: return try slowDisk(victims)
+    case .failWrites: return try await failCalls("pwrite64,pwritev", victims, losesCache: false)
+    case .failSyncs: return try await failCalls("fdatasync,fsync", victims, losesCache: choice % 2 == 0)
+    case .flipBit: return try await flipBit(victims)
+    case .setDiskBack: return try await setDiskBack(target.victims)
+    case .moveClock: return try await moveClocks(victims)
+    case .expireCertificate: return try await expireCertificates(victims)
     case .killBalancer:
-      guard let pid = try machines.processIdentifier(Machines.balancer) else {
-        throw RunFailure("the load balancer does not run")
+      for name in try machines.balancers {
+        guard let pid = try machines.processIdentifier(name) else { throw RunFailure("\(name) does not run") }
+        kill(pid, SIGKILL)
       }
-      kill(pid, SIGKILL)
       return { [cluster] in try await cluster.up() }
-    case .restartRolling, .transferLeadership, .changeMembership:
+    case .failOver: return try await failOver()
+    case .restartRolling, .transferLeadership, .changeMembership, .restoreBackup:
       preconditionFailure("\(fault) is work, not breakage")
     }
   }
 
-  private var machines: Machines {
+  var machines: Machines {
     get throws {
       guard let machines = cluster.machines else { throw RunFailure("this fault needs machines (--machines)") }
       return machines
@@ -83,29 +98,6 @@ struct Breakage: Sendable {
       try await loop.sleep(for: draw(up))
     }
     return { try await rhythm.end() }
-  }
-
-  private func fillDisk(_ victims: [ClusterPlan.Member]) throws -> Mend {
-    let disks = try victims.map { try machines.disk($0.name) }
-    for disk in disks { try disk.fill() }
-    return { [cluster] in
-      for disk in disks { try disk.empty() }
-      try await cluster.up()
-    }
-  }
-
-  private func cutPower(_ victims: [ClusterPlan.Member]) async throws -> Mend {
-    let machines = try machines
-    for victim in victims {
-      try cluster.signal(SIGKILL, victim)
-      try machines.disk(victim.name).cutPower()
-      try await machines.waitForEnd(victim.name)
-      try await machines.disk(victim.name).unmount()
-    }
-    return { [cluster] in
-      for victim in victims { try await machines.disk(victim.name).mount() }
-      try await cluster.up()
-    }
   }
 }
 
