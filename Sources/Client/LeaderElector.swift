@@ -25,6 +25,8 @@ public final class LeaderElector: Sendable {
     }
   }
 
+  private static let firstRetry = Duration.milliseconds(50)
+
   /// What a candidate saw of the lease, and when by its own clock: another's clock is never trusted.
   private struct Observation {
     var lease: JSONValue = .null
@@ -71,17 +73,24 @@ public final class LeaderElector: Sendable {
 
   /// The fence, and when the attempt began that got it. An attempt is given up after `renewDeadline`: when its answer
   /// comes later than that, others may already have seen the lease expire.
+  ///
+  /// An attempt that failed is repeated soon: a cluster that has just begun lacks the namespace or the roles for a
+  /// moment. One that found the lease taken waits as long as the reference does.
   private func acquire() async -> (TrustedContext.Fence, MonotonicTime)? {
+    var wait = Self.firstRetry
     while !Task.isCancelled {
       let begun = client.world.now
+      var hasFailed = false
       do {
         let fence = try await client.world.withDeadline(options.renewDeadline) { try await self.tryAcquireOrRenew() }
         let isInTime = client.world.now - begun < options.renewDeadline || ClientMutant.leadsPastDeadline.isActive
         if let fence, isInTime { return (fence, begun) }
       } catch {
         logger.debug("lease \(options.lease): \(error)")
+        hasFailed = true
       }
-      await pause(options.retryPeriod)
+      await pause(hasFailed ? wait : options.retryPeriod)
+      wait = hasFailed ? min(wait * 2, options.retryPeriod) : Self.firstRetry
     }
     return nil
   }

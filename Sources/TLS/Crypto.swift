@@ -66,6 +66,13 @@ extension Crypto {
   private static let nonceBytes = 12
   private static let tagBytes = 16
 
+  /// The algorithm, looked up once: by its name OpenSSL 3 searches its providers at every use. Shared by all threads;
+  /// it never changes.
+  private struct FetchedCipher: @unchecked Sendable {
+    let cipher = EVP_CIPHER_fetch(nil, "AES-256-GCM", nil)
+  }
+  private static let aes256GCM = FetchedCipher()
+
   /// Encrypts with AES-256-GCM under a key of 32 bytes; `context` is authenticated but not contained (a row's key: a
   /// value moved to another row does not open). Returns nonce, ciphertext and tag. A key may seal 2^32 messages.
   public static func seal(_ message: [UInt8], key: [UInt8], context: [UInt8]) -> [UInt8] {
@@ -77,7 +84,7 @@ extension Crypto {
     var count: Int32 = 0
     let isDone = sealed.withUnsafeMutableBufferPointer { sealed in
       let body = sealed.baseAddress! + nonceBytes
-      return EVP_EncryptInit_ex(cipher, EVP_aes_256_gcm(), nil, key, nonce) == 1
+      return EVP_EncryptInit_ex(cipher, aes256GCM.cipher, nil, key, nonce) == 1
         && EVP_EncryptUpdate(cipher, nil, &count, context, Int32(context.count)) == 1
         && EVP_EncryptUpdate(cipher, body, &count, message, Int32(message.count)) == 1
         && EVP_EncryptFinal_ex(cipher, body + message.count, &count) == 1
@@ -101,7 +108,7 @@ extension Crypto {
     var count: Int32 = 0
     let isGenuine = sealed.withUnsafeBufferPointer { sealed in
       message.withUnsafeMutableBufferPointer { message in
-        EVP_DecryptInit_ex(cipher, EVP_aes_256_gcm(), nil, key, sealed.baseAddress) == 1
+        EVP_DecryptInit_ex(cipher, aes256GCM.cipher, nil, key, sealed.baseAddress) == 1
           && EVP_DecryptUpdate(cipher, nil, &count, context, Int32(context.count)) == 1
           && EVP_DecryptUpdate(cipher, message.baseAddress, &count, sealed.baseAddress! + nonceBytes, Int32(length))
             == 1

@@ -50,7 +50,7 @@ public final class MetricFamily: Sendable {
   public func set(_ value: Double, _ labels: MetricLabels = []) { series(labels).set(value) }
 
   /// Sets every series to nothing: of gauges whose parts are counted anew each time.
-  public func zero() { values.withLock { $0 = $0.mapValues { _ in 0 } } }
+  public func zero() { for series in values.withLock({ $0.values }) { series.set(0) } }
 
   /// Forgets every series: of gauges that are measured anew each time.
   public func clear() { values.withLock { $0.removeAll() } }

@@ -70,6 +70,22 @@ import World
     }
   }
 
+  /// A cluster that has just begun refuses for a moment: nobody waits two seconds for its loops because of that.
+  @Test func whatFailsAtTheBeginningIsTriedAgainSoon() throws {
+    let cluster = try TestCluster()
+    try cluster.world.run {
+      let candidate = Candidate("a", cluster)
+      candidate.transport.setDown(true)
+      try await cluster.world.sleep(for: .milliseconds(200))
+      #expect(candidate.transport.requests.filter { !$0.contains("watch=true") }.count >= 2)
+      candidate.transport.setDown(false)
+      let begun = cluster.world.now
+      try await cluster.world.eventually("it leads") { candidate.leads }
+      #expect(cluster.world.now - begun < .milliseconds(500))
+      await candidate.cancel()
+    }
+  }
+
   @Test func oneLeadsAndGoesOnLeading() throws {
     try tell { cluster, candidates in
       for _ in 0..<120 {
