@@ -238,4 +238,36 @@ import World
       }
     }
   }
+
+  @Test func endpointsThatCannotBeChangedAreToldOf() throws {
+    try ControlPlane(nodes: 0, scheduler: false).tell { plane in
+      try await plane.admin.create(
+        .services, namespace: "default", Fixture.service("web", selector: ["app": "web"]))
+      try await plane.world.eventually("made", within: .seconds(30)) {
+        try await plane.admin.find(.endpoints, namespace: "default", name: "web") != nil
+      }
+      // Somebody takes the controller's permission; then the service changes.
+      let role = ResourceReference.clusterRoles
+      var rules = try await plane.admin.get(role, name: "system:controller:endpoint-controller")
+      rules["rules"] = .array(
+        rules["rules"].elements.map { rule in
+          var rule = rule
+          if rule["resources"][0] == "endpoints" {
+            rule["verbs"] = .array(rule["verbs"].elements.filter { $0 != "update" })
+          }
+          return rule
+        })
+      try await plane.admin.update(role, name: "system:controller:endpoint-controller", rules)
+      try await plane.admin.patch(
+        .services, namespace: "default", name: "web", ["metadata": ["labels": ["of": "shop"]]], type: .merge)
+      try await plane.world.eventually("an event tells why", within: .seconds(60)) {
+        try await plane.admin.list(.events, namespace: "default").items.contains {
+          $0["involvedObject"]["kind"] == "Endpoints" && $0["involvedObject"]["name"] == "web"
+            && $0["type"] == "Warning" && $0["reason"] == "FailedToUpdateEndpoint"
+            && $0["message"].string?.hasPrefix(
+              "Failed to update endpoint default/web: endpoints \"web\" is forbidden: User ") == true
+        }
+      }
+    }
+  }
 }

@@ -246,6 +246,65 @@ import World
     }
   }
 
+  /// A volume that somebody deletes before its claim goes after it, and its folder before it (KEP-2644).
+  @Test func aVolumeThatIsDeletedByHandLeavesNoFolder() throws {
+    try ControlPlane(nodes: 1).tell { plane in
+      try await Self.ready(plane, nodes: 1)
+      try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim("data", className: nil))
+      try await plane.admin.create(.pods, namespace: "default", Self.pod("first", claim: "data"))
+      try await plane.world.eventually("the pod runs", within: .seconds(60)) {
+        try await plane.pods().contains { $0.name == "first" && $0.isReady }
+      }
+      let name = try await Self.read(plane, claim: "data")["spec"]["volumeName"].string ?? ""
+      try await plane.admin.delete(.persistentVolumes, name: name)
+      let deleted = try await plane.admin.get(.persistentVolumes, name: name)
+      #expect(
+        deleted["metadata"]["finalizers"] == ["kubernetes.io/pv-controller", "kubernetes.io/pv-protection"]
+          && deleted["status"]["phase"] == "Bound")
+      try await plane.admin.delete(.pods, namespace: "default", name: "first")
+      try await plane.admin.delete(.persistentVolumeClaims, namespace: "default", name: "data")
+      try await plane.world.eventually("a pod removes the folder", within: .seconds(120)) {
+        let helper = try await plane.admin.find(.pods, namespace: "kube-system", name: "helper-pod-delete-\(name)")
+        return helper?["spec"]["containers"][0]["command"]
+          == ["rm", "-rf", .string("/volumes/\(name)_default_data")]
+      }
+      try await plane.world.eventually("volume and helper are gone", within: .seconds(120)) {
+        let volumes = try await plane.admin.list(.persistentVolumes).items
+        let helpers = try await plane.pods(namespace: "kube-system")
+        return volumes.isEmpty && helpers.isEmpty
+      }
+    }
+  }
+
+  /// What is to be kept is held by nobody: a class may say Delete, an operator Retain.
+  @Test func aVolumeThatIsToBeKeptGoesAtOnce() throws {
+    try ControlPlane(nodes: 1).tell { plane in
+      try await Self.ready(plane, nodes: 1)
+      try await plane.admin.create(.persistentVolumeClaims, namespace: "default", Self.claim("data", className: nil))
+      try await plane.admin.create(.pods, namespace: "default", Self.pod("first", claim: "data"))
+      try await plane.world.eventually("the pod runs", within: .seconds(60)) {
+        try await plane.pods().contains { $0.name == "first" && $0.isReady }
+      }
+      let name = try await Self.read(plane, claim: "data")["spec"]["volumeName"].string ?? ""
+      try await plane.admin.patch(
+        .persistentVolumes, name: name, ["spec": ["persistentVolumeReclaimPolicy": "Retain"]], type: .merge)
+      try await plane.world.eventually("held no more") {
+        try await plane.admin.get(.persistentVolumes, name: name)["metadata"]["finalizers"]
+          == ["kubernetes.io/pv-protection"]
+      }
+      try await plane.admin.delete(.pods, namespace: "default", name: "first")
+      try await plane.admin.delete(.persistentVolumeClaims, namespace: "default", name: "data")
+      try await plane.world.eventually("released", within: .seconds(60)) {
+        try await plane.admin.get(.persistentVolumes, name: name)["status"]["phase"] == "Released"
+      }
+      try await plane.admin.delete(.persistentVolumes, name: name)
+      try await plane.world.eventually("gone") {
+        try await plane.admin.find(.persistentVolumes, namespace: "", name: name) == nil
+      }
+      #expect(try await plane.pods(namespace: "kube-system").isEmpty)
+    }
+  }
+
   @Test func volumesOfNodesAreSharedOutAmongPodsThatWait() throws {
     try ControlPlane(nodes: 3).tell { plane in
       try await Self.ready(plane, nodes: 3)

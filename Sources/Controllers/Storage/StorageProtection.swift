@@ -105,7 +105,7 @@ extension Pod {
 
 extension APIClient {
   /// Gives an object a finalizer or takes it away; does nothing when the object is gone, or another of its name.
-  fileprivate func setFinalizer(
+  func setFinalizer(
     _ finalizer: String, _ isWanted: Bool, of resource: ResourceReference, _ key: NamespacedName, uid: String
   ) async throws {
     guard var object = try await find(resource, namespace: key.namespace, name: key.name),

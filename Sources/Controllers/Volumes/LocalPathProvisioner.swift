@@ -67,6 +67,9 @@ enum LocalPathProvisioner {
         ],
       ],
     ]
+    if storageClass.reclaimPolicy == "Delete" {
+      volume["metadata"]["finalizers"] = [.string(VolumeBinder.contentFinalizer)]
+    }
     if let image = storageClass.parameters[imageParameter] {
       volume["metadata"]["annotations"][FolderCleaning.imageAnnotation] = .string(image)
     }

@@ -284,12 +284,28 @@ public final class VolumeBinder: Controller {
 
   private func syncVolume(_ name: String) async throws {
     guard let volume = informers.volumes.get(name: name) else { return try await dismissHelper(of: name) }
+    try await holdUntilCleaned(volume)
+    if volume.metadata.isBeingDeleted, isHeld(volume), volume.claim == nil { return try await clean(volume) }
     switch VolumePlan(volume, claim: try await claim(of: volume)) {
     case .phase(let phase): try await setVolumePhase(phase, of: volume)
     case .tell(let key): queue.add(.claim(key))
     case .unbind: try await unbind(volume)
     case .release(let reclaim): try await release(volume, reclaim)
     }
+  }
+
+  /// On a volume whose content goes with it: it is there until that has happened, whoever deletes it and when
+  /// (KEP-2644; the reference's name for volumes that its own plugins make).
+  static let contentFinalizer = "kubernetes.io/pv-controller"
+
+  private func isHeld(_ volume: PersistentVolume) -> Bool { volume.metadata.finalizers.contains(Self.contentFinalizer) }
+
+  private func holdUntilCleaned(_ volume: PersistentVolume) async throws {
+    guard volume.metadata.annotations[VolumeAnnotation.provisionedBy] == LocalPathProvisioner.name else { return }
+    let isWanted = volume.reclaimPolicy == "Delete"
+    guard isWanted != isHeld(volume), !(isWanted && volume.metadata.isBeingDeleted) else { return }
+    try await client.setFinalizer(
+      Self.contentFinalizer, isWanted, of: .persistentVolumes, volume.key, uid: volume.metadata.uid)
   }
 
   /// The claim that the volume names. One that the informer does not know is looked for: data would be at stake.
@@ -320,7 +336,7 @@ public final class VolumeBinder: Controller {
     switch reclaim {
     case .keep: return
     case .delete:
-      if !volume.metadata.isBeingDeleted { try await clean(volume) }
+      if !volume.metadata.isBeingDeleted || isHeld(volume) { try await clean(volume) }
     case .fail(let remark):
       guard volume.phase != "Failed" else { return }
       try await setVolumePhase("Failed", of: volume, message: remark.message)
@@ -346,6 +362,8 @@ public final class VolumeBinder: Controller {
       do {
         try await client.delete(.persistentVolumes, name: volume.name, DeleteOptions(uid: volume.metadata.uid))
       } catch let status as APIStatus where status.code == 404 || status.code == 409 { return }
+      try await client.setFinalizer(
+        Self.contentFinalizer, false, of: .persistentVolumes, volume.key, uid: volume.metadata.uid)
     }
   }
 
