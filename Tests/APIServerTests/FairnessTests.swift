@@ -224,6 +224,13 @@ private final class Hall {
     #expect(refused.contains(#"priority_level="global-default",flow_schema="global-default",reason="queue-full"}"#))
   }
 
+  @Test func levelsAreThereBeforeTheFirstRequest() {
+    let flowControl = TestServer().server.flowControl
+    let levels = flowControl.contents.levels
+    #expect(levels["global-default"].map { $0.nominal > 0 } == true)
+    #expect(levels["exempt"]?.settings.isExempt == true)
+  }
+
   @Test func whatWaitsAndRunsCanBeLookedAt() async throws {
     let gate = Gate()
     var configuration = APIServer.Configuration()
@@ -246,7 +253,7 @@ private final class Hall {
     }
     let flood = (0..<60).map { _ in Task { await server.respond(to: request("/slow", user: "flood")).status } }
     try await testLoop.withDeadline(.seconds(20)) {
-      while server.flowControl.state(of: "global-default").inQueue < 20 {
+      while server.flowControl.contents.admitted.count < 60 {
         try await testLoop.sleep(for: .milliseconds(5))
       }
     }

@@ -63,11 +63,14 @@ final class FlowControl: Sendable {
   private let metrics: ServerMetrics
   private let state: Mutex<State>
 
-  /// `total`: seats of the server, shared out by the levels' shares.
+  /// `total`: seats of the server, shared out by the levels' shares. Goes by what every cluster begins with until it has
+  /// looked at the store, so that the first requests, which come while one of them looks, are not refused.
   init(store: any ObjectStore, total: Int, metrics: ServerMetrics) {
     self.store = store
     self.metrics = metrics
-    state = Mutex(State(seats: Seats(total: total)))
+    var seats = Seats(total: total)
+    seats.configure(ClusterBootstrap.priorityLevels.map { PriorityLevelSettings($0) })
+    state = Mutex(State(schemas: Self.compiled(ClusterBootstrap.flowSchemas), seats: seats))
   }
 
   /// Waits for a seat. Throws 429 where there is none and no place to wait, or none came in time.
@@ -176,6 +179,11 @@ final class FlowControl: Sendable {
     state.schemas.first { state.seats.levels[$0.level] != nil && $0.matches(question) }
   }
 
+  /// In the order in which they are asked.
+  private static func compiled(_ schemas: [JSONValue]) -> [FlowSchema] {
+    schemas.map { FlowSchema($0) }.sorted { ($0.precedence, $0.name) < ($1.precedence, $1.name) }
+  }
+
   /// Follows the objects in the store; before there are any, those every cluster begins with.
   private func refresh(_ now: MonotonicTime) {
     let isDue = state.withLock { state in
@@ -194,9 +202,7 @@ final class FlowControl: Sendable {
     guard state.withLock({ $0.fingerprint != found }) else { return }
     let schemaTrees = schemas.isEmpty ? ClusterBootstrap.flowSchemas : schemas.map(\.tree)
     let levelTrees = levels.isEmpty ? ClusterBootstrap.priorityLevels : levels.map(\.tree)
-    let compiled = schemaTrees.map { FlowSchema($0) }.sorted {
-      ($0.precedence, $0.name) < ($1.precedence, $1.name)
-    }
+    let compiled = Self.compiled(schemaTrees)
     let settings = levelTrees.map { PriorityLevelSettings($0) }
     state.withLock { state in
       state.fingerprint = found
