@@ -10,6 +10,8 @@ struct ClusterPlan: Equatable {
   /// The numbers of the servers, ascending: server-1, server-2, … Those that were removed are missing.
   var numbers = [1, 2, 3]
   var nodes = 5
+  /// Containers of the nodes take no time to start: for measurements.
+  var instantContainers = false
   /// Servers listen on .1, .2, … of this loopback network.
   var network = "127.0.1"
 
@@ -32,7 +34,8 @@ struct ClusterPlan: Equatable {
   var json: JSONValue {
     [
       "port": .integer(Int64(port)), "servers": .integer(Int64(servers)), "nodes": .integer(Int64(nodes)),
-      "network": .string(network), "numbers": .array(numbers.map { .integer(Int64($0)) }),
+      "network": .string(network), "instantContainers": .bool(instantContainers),
+      "numbers": .array(numbers.map { .integer(Int64($0)) }),
     ]
   }
 
@@ -45,6 +48,7 @@ struct ClusterPlan: Equatable {
     numbers = json["numbers"].array?.compactMap { $0.integer.map(Int.init) } ?? Array(1...Int(servers))
     self.nodes = Int(nodes)
     self.network = network
+    instantContainers = json["instantContainers"].bool ?? false
   }
 }
 

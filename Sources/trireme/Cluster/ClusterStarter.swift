@@ -119,6 +119,7 @@ struct ClusterStarter: Sendable {
         var arguments = [
           "agent", "--runtime", "hollow", "--home", process.folder, "--count", "\(plan.nodes)", "--name", "node-",
         ]
+        if plan.instantContainers { arguments.append("--instant-containers") }
         for member in plan.members { arguments += ["--server", member.address] }
         try await process.start(executable, arguments, on: loop)
       }

@@ -28,6 +28,8 @@ struct Agent: ParsableCommand {
   var servers: [String]
   @Option(help: "How containers are run: \(Runtime.allCases.map(\.rawValue).joined(separator: ", ")).")
   var runtime = Runtime.hollow
+  @Flag(help: "Hollow containers start and stop at once, without the time that real ones take: for measurements.")
+  var instantContainers = false
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = "info"
 
@@ -59,10 +61,11 @@ struct Agent: ParsableCommand {
       return (name, try TLSConfiguration.client(trust: .certificates(authority), identity: identity))
     }
     let servers = servers
+    let timing = instantContainers ? HollowRuntime.Timing.none : .measured
     try MainLoop.run { loop in
       let logger = Logger(label: "agent")
       let tasks = nodes.enumerated().map { index, node in
-        loop.spawn { await Self.run(node: node.0, index: index, tls: node.1, servers: servers, loop, logger) }
+        loop.spawn { await Self.run(node: node.0, index: index, tls: node.1, servers: servers, timing, loop, logger) }
       }
       logger.info("running \(tasks.count) hollow nodes", metadata: ["servers": "\(servers.joined(separator: ","))"])
       await EndSignal.wait(loop)
@@ -73,7 +76,8 @@ struct Agent: ParsableCommand {
   }
 
   private static func run(
-    node name: String, index: Int, tls: TLSConfiguration, servers: [String], _ loop: EventLoop, _ logger: Logger
+    node name: String, index: Int, tls: TLSConfiguration, servers: [String], _ timing: HollowRuntime.Timing,
+    _ loop: EventLoop, _ logger: Logger
   ) async {
     let transport = BalancedTransport(servers: servers, credentials: ClientCredentials(tls: tls), loop: loop)
     let client = APIClient(
@@ -84,7 +88,7 @@ struct Agent: ParsableCommand {
     description.kernelVersion = kernelRelease()
     let runtime = HollowRuntime(
       world: loop, version: Version.trireme, podNetwork: "10.\(128 + index >> 8).\(index & 255).0",
-      nodeAddress: address)
+      nodeAddress: address, timing: timing)
     let list = loop.spawn { await keepServersCurrent(transport, client, loop) }
     await Kubelet(description: description, client: client, runtime: runtime, logger: logger).run()
     list.cancel()

@@ -36,6 +36,9 @@ struct Up: ParsableCommand {
   @Option(help: "Loopback network of the servers: they listen on its addresses .1, .2, … (default: 127.0.1).")
   var network: String?
 
+  @Flag(help: "Hollow containers start and stop at once, without the time that real ones take: for measurements.")
+  var instantContainers = false
+
   func validate() throws {
     if let servers, ![1, 3, 5].contains(servers) { throw ValidationError("--servers must be 1, 3 or 5") }
     if let nodes, !(0...5000).contains(nodes) { throw ValidationError("--nodes must be between 0 and 5000") }
@@ -68,6 +71,7 @@ struct Up: ParsableCommand {
     if let port { plan.port = port }
     if existing == nil, let servers { plan.numbers = Array(1...servers) }
     if let nodes { plan.nodes = nodes }
+    if instantContainers { plan.instantContainers = true }
     if let network { plan.network = network }
     guard let existing else { return plan }
     guard existing.members.map(\.address) == plan.members.map(\.address) else {
