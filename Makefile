@@ -1,10 +1,10 @@
 # Two commands do everything on a fresh Debian 12 with the Swift toolchain: `make up` and `make test`.
-.PHONY: help up down test build release bench chaos sim format lint dependencies
+.PHONY: help up down test build release bench bench-full chaos sim format lint dependencies
 
 UP_FLAGS ?=
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dependencies: ## install the C libraries, HAProxy and kubectl, where they are missing
 	@deploy/dependencies.sh
@@ -47,8 +47,11 @@ SIM_FROM ?= $$((0x$$(git rev-parse --short=7 HEAD^{tree} 2>/dev/null | cut -c1-7
 sim: release ## simulate whole clusters under every fault, fresh seeds for SIM_MINUTES
 	@"$$(swift build -c release --show-bin-path)/trireme" sim --minutes $(SIM_MINUTES) --jobs 2 --from $(SIM_FROM)
 
-bench: release ## measure beside the peers
+bench: release ## measure beside the peers (below 20 minutes)
 	@Benchmarks/run.sh
+
+bench-full: release ## measure beside the peers, the long cases too (hours)
+	@Benchmarks/run.sh --full
 
 format: ## format the sources
 	swift format --in-place --recursive Package.swift Sources Tests chaos

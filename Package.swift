@@ -91,12 +91,14 @@ let package = Package(
         "World", "Raft", "Storage", "Replica", "TLS", "HTTP", "JSON", "Schema", "Kinds", "APIServer", "Client",
         "ControlPlane", "Kubelet", "ChaosChecker", logging, deque,
       ]),
+    // The pure part of `trireme bench`: requests as bytes, schedules, histograms, results, reports and plots.
+    room("Measure", ["World", "JSON"]),
     .executableTarget(
       name: "trireme",
       dependencies: [
-        "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "CEL", "Kinds", "Raft", "Storage", "Replica",
+        "Measure", "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "CEL", "Kinds", "Raft", "Storage", "Replica",
         "APIServer", "Client", "Scheduler", "Controllers", "ControlPlane", "Kubelet", "Simulation", argumentParser,
-        logging,
+        logging, deque,
       ],
       swiftSettings: settings),
 
@@ -125,7 +127,7 @@ let package = Package(
     tests("World"), tests("EventLoop", ["World", "LoopSupport"]), tests("TLS", ["EventLoop", "World", "LoopSupport"]),
     tests("HTTP", ["EventLoop", "TLS", "World"]), tests("JSON"), tests("Schema", ["JSON"]),
     tests("CEL", ["World", "Schema", "JSON"]), tests("Kinds", ["Schema", "JSON"]), tests("Raft", ["FileSupport"]),
-    tests("Storage", ["FileSupport"]),
+    tests("Storage", ["FileSupport"]), tests("Measure", ["World", "JSON"]),
     tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", "FileSupport", logging]),
     tests("APIServer", ["Replica", "HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
     tests("Client", ["HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS", "TestSupport", logging]),

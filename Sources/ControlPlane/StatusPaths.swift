@@ -106,6 +106,7 @@ struct StatusPath: PathHandler {
       "lastFsyncSeconds": .double(status.lastFsyncSeconds),
       "fsyncSeconds": [
         "median": seconds(status.fsync.quantile(0.5)), "p99": seconds(status.fsync.quantile(0.99)),
+        "count": .integer(Int64(status.fsync.count)),
       ],
       "members": .array(status.members.map(json)),
     ]

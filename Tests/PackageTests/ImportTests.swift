@@ -33,10 +33,12 @@ import Testing
         // For the switches of their mutants alone.
         "Scheduler", "Controllers",
       ]),
+      // The pure part of `trireme bench`.
+      "Measure": ["World", "JSON"],
       "trireme": loop.union(system).union([
-        "EventLoop", "TLS", "CEL", "Raft", "Storage", "Replica", "APIServer", "Scheduler", "Controllers",
+        "Measure", "EventLoop", "TLS", "CEL", "Raft", "Storage", "Replica", "APIServer", "Scheduler", "Controllers",
         "ControlPlane", "Kubelet", "Simulation",
-        "ArgumentParser",
+        "ArgumentParser", "DequeModule",
       ]),
       "chaos": loop.union(system).union([
         "ChaosChecker", "ChaosPlan", "RequestFuzzer", "EventLoop", "TLS", "ArgumentParser",

@@ -1,121 +1,140 @@
-// What is measured: each case makes its own objects, in namespaces of its own, and takes them away again.
+// What is measured. Each case makes its own objects, in a namespace of its own, and takes them away again.
 import ArgumentParser
-import Client
-import EventLoop
-import Glibc
-import HTTP
 import JSON
-import Schema
-import Synchronization
-import World
+import Measure
 
 enum BenchCase: String, CaseIterable, ExpressibleByArgument {
   case createConfigMap = "create-configmap"
-  case get, list, update
-  case watchLatency = "watch-latency"
+  case updateConfigMap = "update-configmap"
+  case patchConfigMap = "patch-configmap"
+  case deleteConfigMap = "delete-configmap"
+  case createPod = "create-pod"
+  case updatePod = "update-pod"
+  case patchPod = "patch-pod"
+  case deletePod = "delete-pod"
+  case get
+  case getCached = "get-cached"
+  case list
+  case listPaged = "list-paged"
+  case listByLabel = "list-label"
+  case listTable = "list-table"
+  case deleteCollection = "delete-collection"
+  case watch
   case podLifecycle = "pod-lifecycle"
+  case memory
+  case memoryPods = "memory-pods"
+  case idle
+  case ready
   case writeGap = "write-gap"
   case etcdPut = "etcd-put"
+  case etcdPutSmall = "etcd-put-256"
   case etcdWriteGap = "etcd-write-gap"
 
   /// Of a Kubernetes endpoint: they need a namespace.
-  var isKubernetes: Bool { self != .etcdPut && self != .etcdWriteGap }
-  /// Those that one run measures once, whatever the number of clients.
-  var hasOwnClients: Bool { self == .watchLatency || self == .writeGap || self == .etcdWriteGap }
+  var needsNamespace: Bool { !isEtcd && self != .idle && self != .ready }
+  var isEtcd: Bool { self == .etcdPut || self == .etcdPutSmall || self == .etcdWriteGap }
+
+  /// Whether the number of clients changes what is measured.
+  var hasClients: Bool {
+    switch self {
+    case .deleteCollection, .watch, .memory, .memoryPods, .idle, .ready: false
+    default: true
+    }
+  }
+
+  /// Whether the number of objects in the collection does.
+  var hasObjects: Bool {
+    switch self {
+    case .list, .listPaged, .listByLabel, .listTable, .deleteCollection, .memory, .memoryPods, .ready: true
+    default: false
+    }
+  }
 }
 
-/// Objects and requests of the cases.
+/// The requests of the cases.
 struct BenchObjects: Sendable {
   let namespace: String
 
   /// Data of a ConfigMap that is 1 KiB when it is stored.
   static let payload = String(repeating: "x", count: 700)
-  /// Objects that GET chooses from, and that a LIST returns.
+  /// A pod of 1 KiB is mostly what the server adds to it.
+  private static let podPayload = String(repeating: "x", count: 300)
+  /// Objects that GET chooses from.
   static let readObjects = 1000
-  static let label = "trireme-bench"
+  /// One object in so many has the label that lists ask for.
+  static let labelledShare = 10
+  static let pageSize = 500
+  private static let json = [(name: "content-type", value: "application/json")]
 
-  var collection: String { "/api/v1/namespaces/\(namespace)/configmaps" }
+  var configMaps: String { "/api/v1/namespaces/\(namespace)/configmaps" }
+  var pods: String { "/api/v1/namespaces/\(namespace)/pods" }
 
-  static func headers(_ accept: String = "application/json") -> HTTPHeaders {
-    ["accept": accept, "content-type": "application/json", "user-agent": "trireme-bench/\(Version.trireme)"]
+  func configMap(_ name: String, label: String = "create", turn: String? = nil) -> [UInt8] {
+    let turn = turn.map { #","turn":"\#($0)""# } ?? ""
+    return Array(
+      (#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"\#(name)","namespace":"\#(namespace)","#
+        + #""labels":{"trireme-bench":"\#(label)"}},"data":{"value":"\#(Self.payload)"\#(turn)}}"#).utf8)
   }
 
-  func configMap(_ name: String) -> JSONValue {
-    [
-      "apiVersion": "v1", "kind": "ConfigMap",
-      "metadata": [
-        "name": .string(name), "namespace": .string(namespace), "labels": ["trireme-bench": "create"],
-      ],
-      "data": ["value": .string(Self.payload)],
-    ]
+  /// `scheduler`: nobody's name keeps a pod where it was made.
+  func pod(_ name: String, scheduler: String = "nobody", payload: String = podPayload, turn: String = "0") -> [UInt8] {
+    Array(
+      (#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"\#(name)","namespace":"\#(namespace)","#
+        + #""annotations":{"turn":"\#(turn)","payload":"\#(payload)"}},"spec":{"schedulerName":"\#(scheduler)","#
+        + #""terminationGracePeriodSeconds":1,"containers":[{"name":"main","image":"registry.k8s.io/pause:3.10"}]}}"#)
+        .utf8)
   }
 
-  func create(_ name: String) -> BenchRequest {
-    BenchRequest(
-      HTTPRequest(
-        method: "POST", target: collection, headers: Self.headers(), body: .bytes(configMap(name).bytes)),
-      expecting: 201)
+  func create(_ path: String, _ body: [UInt8]) -> RequestTemplate {
+    RequestTemplate("POST", path, body: body, headers: Self.json, status: 201)
   }
 
-  /// Replaces the object whatever its revision; the value differs from turn to turn, so that it is a write.
-  func update(_ name: String, turn: Int) -> BenchRequest {
-    var object = configMap(name)
-    object["data"]["turn"] = .string("\(turn)")
-    return BenchRequest(
-      HTTPRequest(
-        method: "PUT", target: "\(collection)/\(name)", headers: Self.headers(), body: .bytes(object.bytes)),
-      expecting: 200)
+  func replace(_ path: String, _ body: [UInt8]) -> RequestTemplate {
+    RequestTemplate("PUT", path, body: body, headers: Self.json, status: 200)
   }
 
-  func get(_ name: String) -> BenchRequest {
-    BenchRequest(
-      HTTPRequest(method: "GET", target: "\(collection)/\(name)", headers: Self.headers()), expecting: 200)
+  func mergePatch(_ path: String, _ body: String) -> RequestTemplate {
+    RequestTemplate(
+      "PATCH", path, body: Array(body.utf8), headers: [(name: "content-type", value: "application/merge-patch+json")],
+      status: 200)
   }
 
-  func list() -> BenchRequest {
-    BenchRequest(HTTPRequest(method: "GET", target: collection, headers: Self.headers()), expecting: 200)
+  func get(_ path: String, accept: String = "application/json") -> RequestTemplate {
+    RequestTemplate("GET", path, headers: [(name: "accept", value: accept)], status: 200)
   }
 
-  func pod(_ name: String) -> JSONValue {
-    [
-      "apiVersion": "v1", "kind": "Pod",
-      "metadata": ["name": .string(name), "namespace": .string(namespace)],
-      "spec": [
-        "terminationGracePeriodSeconds": 0,
-        "containers": [["name": "main", "image": "registry.k8s.io/pause:3.10"]],
-      ],
-    ]
+  func delete(_ path: String) -> RequestTemplate { RequestTemplate("DELETE", path, status: 200) }
+
+  /// The ConfigMaps that lists and reads are asked of: one in `labelledShare` is the second kind.
+  var listed: [RequestTemplate] {
+    ["most", "few"].map { create(configMaps, configMap("r-{key}", label: $0)) }
   }
 }
 
 /// etcd's own interface, gRPC over HTTP/2 and TLS, by hand: the same client code drives both systems.
 enum EtcdRequest {
-  /// KV.Put (rpc.proto: PutRequest key = 1, value = 2). The length before the message, as gRPC frames it.
-  static func put(_ key: String, _ value: [UInt8]) -> BenchRequest {
-    var message: [UInt8] = []
-    for (tag, bytes) in [(UInt8(0x0a), Array(key.utf8)), (UInt8(0x12), value)] {
-      message.append(tag)
-      var length = bytes.count
-      while length >= 0x80 {
-        message.append(UInt8(length & 0x7f) | 0x80)
-        length >>= 7
-      }
-      message.append(UInt8(length))
-      message += bytes
+  /// KV.Put (rpc.proto: PutRequest key = 1, value = 2), behind the length that gRPC frames it by.
+  static func put(_ prefix: String, _ value: [UInt8]) -> RequestTemplate {
+    let mark = Array("{key}".utf8)
+    var message: [UInt8] = [0x0a] + varint(prefix.utf8.count + NumberSlot.digits) + Array(prefix.utf8) + mark
+    message += [0x12] + varint(value.count) + value
+    let length = UInt32(message.count - mark.count + NumberSlot.digits)
+    let head: [UInt8] = [0] + [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: length >> UInt32($0)) }
+    var template = RequestTemplate(
+      "POST", "/etcdserverpb.KV/Put", body: head + message,
+      headers: [(name: "content-type", value: "application/grpc"), (name: "te", value: "trailers")], status: 200)
+    // An error has its code in the header or trailer, and no message.
+    template.minimumBytes = 6
+    return template
+  }
+
+  private static func varint(_ number: Int) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var rest = number
+    while rest >= 0x80 {
+      bytes.append(UInt8(rest & 0x7f) | 0x80)
+      rest >>= 7
     }
-    let length = UInt32(message.count)
-    let frame: [UInt8] = [0] + [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: length >> UInt32($0)) } + message
-    let headers: HTTPHeaders = ["content-type": "application/grpc", "te": "trailers"]
-    let request = HTTPRequest(
-      method: "POST", target: "/etcdserverpb.KV/Put", headers: headers, body: .bytes(frame))
-    return BenchRequest(request) { response in
-      let body = try await response.body.collect()
-      // An error has its code in the header or trailer, and no message.
-      guard response.status == 200, body.count > 5 else {
-        throw CommandFailure(
-          "etcd: status \(response.status) \(response.headers["grpc-status"] ?? "") "
-            + "\(response.headers["grpc-message"] ?? "")")
-      }
-    }
+    return bytes + [UInt8(rest)]
   }
 }

@@ -15,9 +15,6 @@ struct BenchTarget: Sendable {
   /// Processes of the system under test, on this machine.
   let processes: [Int32]
 
-  /// HTTP/2 connections to each server: one would make a single loop of the server do all the work.
-  private static let connectionsPerServer = 8
-
   init(loop: EventLoop, kubeconfig: String, servers: [String], processes: [Int32]) throws {
     let config = try Kubeconfig(
       parsing: try FileSystem.read(kubeconfig), base64Decode: { try? Base64.decode($0) },
@@ -29,7 +26,14 @@ struct BenchTarget: Sendable {
     for server in self.servers where Address(server) == nil {
       throw CommandFailure("--server \(server) is not of the form https://address:port")
     }
-    credentials = try ClientCredentials(config)
+    // TLS 1.2 too: other servers have no more.
+    let identity =
+      config.clientCertificatePEM.isEmpty
+      ? nil : try Identity(certificatePEM: config.clientCertificatePEM, privateKeyPEM: config.clientKeyPEM)
+    credentials = ClientCredentials(
+      tls: try .client(
+        trust: .certificates(try Certificate.all(inPEM: config.certificateAuthorityPEM)), identity: identity,
+        minimumVersion: .tls12), token: config.token)
     self.processes = processes
   }
 
@@ -43,27 +47,13 @@ struct BenchTarget: Sendable {
       serverName: host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host, limits: limits)
   }
 
-  /// Connections for `clients` closed loops, spread evenly over the servers.
-  func connections(for clients: Int) -> [HTTPClient] {
-    var limits = HTTPClientLimits()
-    limits.http2Connections = 1
-    return (0..<min(clients, Self.connectionsPerServer * servers.count)).map { connect($0, limits: limits) }
-  }
-
-  /// User and system time of all processes so far, in seconds; nil when none was named.
-  var processorSeconds: Double? {
-    guard !processes.isEmpty else { return nil }
-    let ticks = processes.reduce(0) { $0 + Self.processorTicks(of: $1) }
-    return Double(ticks) / Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
-  }
-
-  /// Fields 14 and 15 of /proc/PID/stat; the name before them may hold spaces.
-  private static func processorTicks(of process: Int32) -> Int {
-    guard let text = try? FileSystem.readText("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else {
-      return 0
+  /// Throws what a person needs to know when one of the servers does not answer, or not as it is going to be asked.
+  func checkThatAllAnswer(http2: Bool) async throws {
+    for server in servers.indices {
+      try await LoadConnection.open(self, server: server, templates: [], wantsHTTP2: http2).close()
     }
-    let fields = text[text.index(after: end)...].split(separator: " ")
-    guard fields.count > 12 else { return 0 }
-    return (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0)
   }
+
+  /// Memory of all processes together.
+  var residentMebibytes: Double { processes.reduce(0) { $0 + ResourceMeter.residentMebibytes(of: $1) } }
 }
