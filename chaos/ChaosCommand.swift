@@ -1,6 +1,7 @@
 // The command line: real servers are started, broken and judged by what their clients saw.
 import ArgumentParser
 import ChaosPlan
+import Client
 import EventLoop
 import Glibc
 
@@ -90,6 +91,11 @@ struct Run: ParsableCommand {
     guard minutes > 0, minutes <= 24 * 60 else { throw ValidationError("--minutes must be between 0 and 1440") }
     if let count, !(1...10_000).contains(count) { throw ValidationError("--faults must be between 1 and 10000") }
     guard (1...1000).contains(nodes) else { throw ValidationError("--nodes must be between 1 and 1000") }
+    #if !TRIREME_MUTANTS
+      if mutant != nil {
+        throw ValidationError("--mutant: this build plants no bugs; deploy/chaos-mutants.sh makes one that does")
+      }
+    #endif
     guard let network else { return }
     let numbers = network.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
     guard numbers.count == 3, !numbers.contains(nil) else {
@@ -124,6 +130,7 @@ struct Run: ParsableCommand {
       throw RunFailure("kubectl is not in PATH; it is part of the traffic. Install it (deploy/dependencies.sh)")
     }
     if isOnMachines, !Hub.isInside { try Hub.enter() }
+    plantBug()
     let options = RunOptions(
       scenario: scenario, duration: .seconds(minutes * 60),
       faults: count ?? max(1, Int(minutes * Self.faultsPerMinute)),
@@ -133,6 +140,15 @@ struct Run: ParsableCommand {
       verdict.isGood = try await ChaosRun(options: options, plan: cluster, loop: loop).run()
     }
     if !verdict.isGood { throw ExitCode(1) }
+  }
+
+  /// In the servers, which inherit it, and in what the traffic has of the clients' code.
+  private func plantBug() {
+    #if TRIREME_MUTANTS
+      guard let mutant else { return }
+      setenv("TRIREME_MUTANT", mutant, 1)
+      ClientMutant.active = ClientMutant(rawValue: mutant)
+    #endif
   }
 
   /// The scenario without what this machine cannot do, which is said; ends the run where nothing is left of it.

@@ -123,13 +123,7 @@ final class Machines: Sendable {
     let name = MachineNetwork.name(index)
     try await start(
       name, plan.executable, ["server", "--home", home(name)] + arguments, in: MachineNetwork.namespace(index),
-      environment: try environment(of: name))
-  }
-
-  private func environment(of server: String) throws -> [String: String] {
-    var environment = plan.movesClocks ? try clock(server).environment() : [:]
-    environment["TRIREME_MUTANT"] = plan.mutant
-    return environment
+      environment: plan.movesClocks ? try clock(name).environment() : [:])
   }
 
   /// Starts a program, in a network namespace or in the hub. The log lies outside of the machine: a full disk must not
