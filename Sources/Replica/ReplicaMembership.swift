@@ -121,10 +121,21 @@ extension ReplicaDriver {
 
   /// Tells the transport, if there is news.
   func announcePeers() {
-    let known = peers.values.map(\.member).filter { !$0.address.isEmpty }.sorted { $0.id < $1.id }
+    let known = Self.reachable(peers.values, own: ownMember.address)
     guard known != desk.announced else { return }
     desk.announced = known
     transport.update(peers: known)
+  }
+
+  /// Whom to connect to. A member that has taken its own place, with a new disk, has the address of its former self: who
+  /// looked there for the former one would be refused by the new one, or by itself, and each refused connection that ends
+  /// would look like a leader that went.
+  static func reachable(_ peers: some Collection<Peer>, own: String) -> [Member] {
+    let taken = Set(peers.filter(\.isMember).map(\.member.address))
+    return peers.filter { peer in
+      let address = peer.member.address
+      return !address.isEmpty && address != own && (peer.isMember || !taken.contains(address))
+    }.map(\.member).sorted { $0.id < $1.id }
   }
 
   /// Somebody who is no member speaks: a leader to a server that joins, a candidate of a newer configuration, a server that

@@ -40,6 +40,21 @@ import World
     #expect(member.name == "new" && member.isSpare && member.disk == 0)
   }
 
+  @Test func nobodyLooksForAFormerMemberWhereItsSuccessorIs() {
+    func peer(_ id: NodeID, _ address: String, isMember: Bool = true) -> Peer {
+      let peer = Peer(member: Member(id: id, name: "server", address: address))
+      peer.isMember = isMember
+      return peer
+    }
+    func asked(_ peers: [Peer], own: String) -> [NodeID] { ReplicaDriver.reachable(peers, own: own).map(\.id) }
+    let former = peer(1, "10.0.0.1:1", isMember: false)
+    // One that was removed is told so, where it was, until another is there.
+    #expect(asked([peer(2, "10.0.0.2:1"), former], own: "10.0.0.3:1") == [1, 2])
+    #expect(asked([peer(4, "10.0.0.1:1"), peer(2, "10.0.0.2:1"), former], own: "10.0.0.3:1") == [2, 4])
+    // The successor itself, while it reads in the log that its former self is a member.
+    #expect(asked([peer(2, "10.0.0.2:1"), peer(1, "10.0.0.1:1"), peer(3, "")], own: "10.0.0.1:1") == [2])
+  }
+
   @Test func askingTwiceForTheSameIsAskingOnce() {
     var group = view(learners: [4])
     let waiting = Member(id: 4, name: "new", address: "a:1")

@@ -175,10 +175,19 @@ extension Operations {
           + "disk. If that disk is lost, take its place: add --replace to this command, or first trireme member remove \(name)"
       )
     }
-    if let refusal = GroupHealth(parts.replica.status).refusal(toRemove: name) {
-      throw APIStatus.refused("\(name) cannot be replaced now: \(refusal)")
-    }
+    try await requireRemovable(name)
     try await membership.remove(known.member.id)
+  }
+
+  /// Waits a little: who has just come back, or lost a connection, seems silent for a moment.
+  private func requireRemovable(_ name: String) async throws {
+    let start = parts.world.now
+    while let refusal = GroupHealth(parts.replica.status).refusal(toRemove: name) {
+      guard parts.world.now - start < Self.majorityPatience else {
+        throw APIStatus.refused("\(name) cannot be replaced now: \(refusal)")
+      }
+      try await parts.world.sleep(for: .milliseconds(100))
+    }
   }
 
   private func welcome(_ member: Member, _ certificate: Certificate) throws -> JSONValue {

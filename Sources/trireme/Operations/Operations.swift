@@ -30,7 +30,7 @@ final class Operations: Sendable {
   /// How long a leader is waited for before the operator is told that there is none.
   private static let leaderPatience = Duration.seconds(8)
   /// Broken connections stand again before; and load balancers wait longer before they turn elsewhere.
-  private static let majorityPatience = Duration.seconds(3)
+  static let majorityPatience = Duration.seconds(3)
   /// A change of members may wait for a member to catch up, to drain, and for elections in between.
   static let changePatience = Duration.seconds(60)
 
