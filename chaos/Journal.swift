@@ -122,6 +122,8 @@ final class Journal: Sendable {
         Sample(
           at: now, server: status.server, isLeader: status.isLeader, term: status.term,
           appliedIndex: status.appliedIndex))
+      // Whoever has just started, or joins, has nothing yet to compare.
+      guard status.appliedIndex > 0 else { return }
       guard let other = content.hashes.updateValue((status.stateHash, status.server), forKey: status.appliedIndex),
         other.server != status.server
       else { return }

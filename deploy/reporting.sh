@@ -92,7 +92,7 @@ within() {
 # keep_logs FOLDER NAME: what explains a failure outlives the cluster.
 keep_logs() {
   local log
-  for log in "$1"/*/log "$1"/*.log "$1"/report.html; do
+  for log in "$1"/*/log "$1"/*.log "$1"/logs/*.log "$1"/report.html; do
     test -f "$log" || continue
     mkdir -p "$scratch/logs/$2"
     cp "$log" "$scratch/logs/$2/$(basename "$(dirname "$log")")-$(basename "$log")"

@@ -3,7 +3,7 @@
 # load, and bad requests.
 # Everything lives in a temporary folder, on addresses of its own, beside any other cluster, and is removed at the end.
 #
-#   deploy/test-cluster.sh              all of it, about ten minutes
+#   deploy/test-cluster.sh              all of it, about nine minutes
 #   deploy/test-cluster.sh --no-chaos   without failing servers and without bad requests
 #   CLUSTER_PORT=… CLUSTER_NETWORK=127.0.x   other addresses than the usual 9643 and 127.0.67
 #   TRIREME_BINARIES=DIR                do not build: test the programs in this folder
@@ -323,7 +323,7 @@ plays() {
 
 if [ $chaos = yes ]; then
   say "servers on machines of their own, and a fault of each kind"
-  plays "every kind of fault" selection --minutes 5 --faults 14
+  plays "every kind of fault" selection --minutes 4 --faults 12
   if [ $? -eq 3 ]; then
     say "- machines cannot be made here (root can): leaders are killed instead"
     plays "leader-kill" leader-kill --kills 3 --minutes 0.4 --network "$network"

@@ -238,6 +238,31 @@ import World
     #expect(!part.check(log, through: 8).isEmpty)
   }
 
+  @Test func aWatchIsJudgedUpToAGap() {
+    var log = WatcherLog(name: "everything", start: 1)
+    log.items = all.prefix(3).map {
+      .event(WatchedEvent($0.kind, key: $0.key, value: $0.value, revision: $0.revision))
+    }
+    #expect(log.seenWithoutGap == nil)
+    log.items.append(.relisted(revision: 7, items: []))
+    #expect(log.seenWithoutGap == 4)
+    #expect(log.stretches.map(\.from) == [1, 7] && log.stretches.map(\.to) == [4, .max])
+    #expect(log.through(4).items.count == 3 && log.through(3).items.count == 2)
+  }
+
+  @Test func manyListsAreJudgedLikeEachAlone() {
+    let lists = [7, 2, 4].map { revision in
+      ObservedList(
+        name: "\(revision)",
+        pages: [ObservedList.Page(revision: Int64(revision), items: history(all).state(at: Int64(revision)))],
+        isComplete: true, notOlderThan: nil)
+    }
+    #expect(history(all).check(lists) == [])
+    var wrong = lists
+    wrong[0].pages[0].items.append((key: "c", version: Version(value: "9", revision: 9)))
+    #expect(history(all).check(wrong) == history(all).check(wrong[0]))
+  }
+
   @Test func aWatchThatShowsWhatDoesNotMatchIsFound() {
     let part = history(all).filtered(even)
     var log = WatcherLog(name: "filtered", start: 1)

@@ -92,6 +92,23 @@ import World
     #expect(titles(good, other: items).contains("watch and other saw different histories (4 and 3 events)"))
   }
 
+  @Test func whatHappenedWhileHistoryWasGoneNeedNotBeSeen() {
+    // 13 is in the list; that x is gone is seen again.
+    let listed = WatcherLog.Item.relisted(
+      revision: 13,
+      items: [ListedItem(key: "x", version: version("v2", 12)), ListedItem(key: "y", version: version("v3", 13))])
+    let gap = Array(good.prefix(1)) + [listed, good[5]]
+    #expect(titles(gap) == [])
+    #expect(titles(good, other: gap) == [] && titles(gap, other: good) == [])
+    // Before and after it nothing may be missing, and nothing may contradict the list.
+    #expect(titles([listed, good[4]]).contains("watch: an event twice or out of order"))
+    let early = WatcherLog.Item.relisted(revision: 12, items: [ListedItem(key: "x", version: version("v2", 12))])
+    #expect(titles([early, good[5]]) == ["watch: 1 acknowledged writes are missing"])
+    let empty = WatcherLog.Item.relisted(revision: 13, items: [])
+    #expect(titles([empty, good[5]]) == ["watch: an event that cannot follow the one before it"])
+    #expect(titles(good + [listed]).contains("watch: a list goes back"))
+  }
+
   @Test func eventsBeyondTheEndMayBeMissing() {
     #expect(
       titles(good, other: good + [.event(WatchedEvent(.added, key: "z", value: "v8", revision: 20))]).allSatisfy {

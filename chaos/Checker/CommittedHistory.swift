@@ -94,7 +94,7 @@ public struct CommittedHistory: Sendable {
       living[change.key] =
         change.kind == .deleted ? nil : Version(value: change.value, revision: change.revision)
     }
-    return living.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { ($0.key, $0.value) }
+    return Self.ordered(living)
   }
 
   // MARK: Writes
@@ -163,8 +163,33 @@ public struct CommittedHistory: Sendable {
 
   // MARK: Lists
 
+  /// Many lists, in one walk through history.
+  public func check(_ lists: [ObservedList]) -> [Anomaly] {
+    var next = 0
+    var living: [String: Version] = [:]
+    return lists.sorted { $0.pages.first?.revision ?? 0 < $1.pages.first?.revision ?? 0 }.flatMap { list in
+      guard let first = list.pages.first else { return [] as [Anomaly] }
+      while next < changes.count, changes[next].revision <= first.revision {
+        let change = changes[next]
+        living[change.key] =
+          change.kind == .deleted ? nil : Version(value: change.value, revision: change.revision)
+        next += 1
+      }
+      return check(list, state: Self.ordered(living))
+    }
+  }
+
+  private static func ordered(_ living: [String: Version]) -> [(key: String, version: Version)] {
+    living.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { ($0.key, $0.value) }
+  }
+
   /// Every page shows the state of one and the same revision, in key order, and is no older than it may be.
   public func check(_ list: ObservedList) -> [Anomaly] {
+    guard let first = list.pages.first else { return [] }
+    return check(list, state: state(at: first.revision))
+  }
+
+  private func check(_ list: ObservedList, state: [(key: String, version: Version)]) -> [Anomaly] {
     guard let first = list.pages.first else { return [] }
     var anomalies: [Anomaly] = []
     if let other = list.pages.first(where: { $0.revision != first.revision }) {
@@ -181,7 +206,6 @@ public struct CommittedHistory: Sendable {
     where !left.key.utf8.lexicographicallyPrecedes(right.key.utf8) {
       anomalies.append(Anomaly("\(list.name): not in key order: \(left.key), then \(right.key)"))
     }
-    let state = state(at: first.revision)
     let expected = list.isComplete ? state[...] : state.prefix(items.count)
     if !expected.elementsEqual(items, by: { $0.key == $1.key && $0.version == $1.version }) {
       let at = zip(expected, items).enumerated().first { $0.element.0 != $0.element.1 }?.offset

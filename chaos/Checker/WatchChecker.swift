@@ -48,6 +48,45 @@ public struct WatcherLog: Sendable {
     self.start = start
   }
 
+  /// What the watcher was told all about: revisions after `from`, up to `to`. Between two of them history was gone, and it
+  /// listed anew.
+  public var stretches: [(from: Int64, to: Int64)] {
+    var stretches: [(from: Int64, to: Int64)] = []
+    var (from, seen) = (start, start)
+    for item in items {
+      switch item {
+      case .event(let event): seen = max(seen, event.revision)
+      case .bookmark(let revision): seen = max(seen, revision)
+      case .resumed: break
+      case .relisted(let revision, _):
+        stretches.append((from, seen))
+        (from, seen) = (revision, revision)
+      }
+    }
+    return stretches + [(from, .max)]
+  }
+
+  /// The last revision seen before history was gone; nil when that never was.
+  public var seenWithoutGap: Int64? {
+    let stretches = stretches
+    return stretches.count > 1 ? stretches[0].to : nil
+  }
+
+  /// The log up to what goes beyond `revision`.
+  public func through(_ revision: Int64) -> WatcherLog {
+    var log = self
+    log.items = Array(
+      items.prefix { item in
+        switch item {
+        case .event(let event): event.revision <= revision
+        case .bookmark(let seen): seen <= revision
+        case .resumed: true
+        case .relisted(let seen, _): seen <= revision
+        }
+      })
+    return log
+  }
+
   public var events: [WatchedEvent] {
     items.compactMap { if case .event(let event) = $0 { event } else { nil } }
   }
@@ -55,6 +94,7 @@ public struct WatcherLog: Sendable {
 
 public struct WatchChecker {
   private static let evidenceCount = 6
+  private typealias Stretches = [(from: Int64, to: Int64)]
   private let logs: [WatcherLog]
   private let operations: [RegisterOperation]
   /// The revision up to which every watcher has been waited for.
@@ -92,6 +132,9 @@ public struct WatchChecker {
         last = "BOOKMARK at \(revision)"
       case .resumed(let server, let revision): last += "; resumed at \(server) from \(revision)"
       case .relisted(let revision, _):
+        if revision < seen {
+          anomalies.append(Anomaly("\(log.name): a list goes back", evidence: [last, "listed at \(revision)"]))
+        }
         seen = revision
         last += "; listed at \(revision)"
       }
@@ -101,27 +144,41 @@ public struct WatchChecker {
 
   /// An object is added when it is not there, changed and deleted when it is.
   func lives(_ log: WatcherLog) -> [Anomaly] {
-    var living: [String: WatchedEvent] = [:]
+    var living: [String: String] = [:]
     var anomalies: [Anomaly] = []
-    for event in log.events {
-      if (event.kind == .added) == (living[event.key] != nil) {
-        anomalies.append(
-          Anomaly(
-            "\(log.name): an event that cannot follow the one before it",
-            evidence: [living[event.key].map { "\($0)" } ?? "(no object)", "\(event)"]))
+    for item in log.items {
+      switch item {
+      case .event(let event):
+        if (event.kind == .added) == (living[event.key] != nil) {
+          anomalies.append(
+            Anomaly(
+              "\(log.name): an event that cannot follow the one before it",
+              evidence: [living[event.key] ?? "(no object)", "\(event)"]))
+        }
+        living[event.key] = event.kind == .deleted ? nil : "\(event)"
+      case .relisted(let revision, let items):
+        living = Dictionary(
+          items.map { ($0.key, "listed at \(revision): \($0.key) \($0.version)") },
+          uniquingKeysWith: { first, _ in first })
+      case .bookmark, .resumed: break
       }
-      living[event.key] = event.kind == .deleted ? nil : event
     }
     return anomalies
+  }
+
+  /// Whether who watched then must have been told.
+  private func covers(_ stretches: Stretches, _ revision: Int64) -> Bool {
+    revision <= end && stretches.contains { $0.from < revision && revision <= $0.to }
   }
 
   /// Every acknowledged write is there, with its revision.
   func completeness(_ log: WatcherLog) -> [Anomaly] {
     let events = Dictionary(log.events.map { ($0.revision, $0) }, uniquingKeysWith: { first, _ in first })
+    let stretches = log.stretches
     var missing: [String] = []
     for operation in operations {
       guard let value = operation.operation.action.writtenValue,
-        case .done(let revision?) = operation.operation.action.answer, revision > log.start, revision <= end
+        case .done(let revision?) = operation.operation.action.answer, covers(stretches, revision)
       else { continue }
       if let event = events[revision], event.key == operation.key, event.value == value { continue }
       missing.append("#\(operation.operation.id) \(operation.key): \(operation.operation.action)")
@@ -161,7 +218,7 @@ public struct WatchChecker {
     return anomalies
   }
 
-  /// As many deletions as were acknowledged, and no more than were asked for.
+  /// As many deletions as were acknowledged (a gap may hide some), and no more than were asked for.
   func deletions(_ log: WatcherLog) -> [Anomaly] {
     var acknowledged: [String: Int] = [:]
     var open: [String: Int] = [:]
@@ -175,21 +232,24 @@ public struct WatchChecker {
     }
     var seen: [String: Int] = [:]
     for event in log.events where event.kind == .deleted { seen[event.key, default: 0] += 1 }
+    let hasGap = log.seenWithoutGap != nil
     return Set(acknowledged.keys).union(seen.keys).sorted().compactMap { key in
-      let (low, count) = (acknowledged[key] ?? 0, seen[key] ?? 0)
-      let high = low + (open[key] ?? 0)
+      let count = seen[key] ?? 0
+      let high = (acknowledged[key] ?? 0) + (open[key] ?? 0)
+      let low = hasGap ? 0 : acknowledged[key] ?? 0
       guard count < low || count > high else { return nil }
       return Anomaly("\(log.name): \(key) was deleted \(count) times; \(low) to \(high) were asked for")
     }
   }
 
-  /// All watchers saw the same.
+  /// All watchers saw the same, as far as both watched.
   func agreement() -> [Anomaly] {
     guard let first = logs.first else { return [] }
+    let known = first.stretches
     return logs.dropFirst().compactMap { log in
-      let start = max(first.start, log.start)
-      let left = first.events.filter { $0.revision > start && $0.revision <= end }
-      let right = log.events.filter { $0.revision > start && $0.revision <= end }
+      let stretches = log.stretches
+      let isCommon = { (event: WatchedEvent) in covers(known, event.revision) && covers(stretches, event.revision) }
+      let (left, right) = (first.events.filter(isCommon), log.events.filter(isCommon))
       guard left != right else { return nil }
       let at =
         zip(left, right).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? min(left.count, right.count)

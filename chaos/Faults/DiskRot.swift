@@ -9,8 +9,17 @@ enum DiskRot {
     guard FileSystem.exists(path) else { return false }
     let bytes = try FileSystem.read(path)
     let wanted = Array(text.utf8)
-    let places = bytes.indices.dropLast(wanted.count - 1).filter { start in
-      bytes[start] == wanted[0] && bytes[start..<start + wanted.count].elementsEqual(wanted)
+    let places = bytes.withUnsafeBytes { bytes in
+      var places: [Int] = []
+      var start = 0
+      while let base = bytes.baseAddress, bytes.count - start >= wanted.count,
+        let found = memchr(base + start, Int32(wanted[0]), bytes.count - start - wanted.count + 1)
+      {
+        let place = UnsafeRawPointer(found) - base
+        if memcmp(found, wanted, wanted.count) == 0 { places.append(place) }
+        start = place + 1
+      }
+      return places
     }
     try flip(places.map { $0 + Int(bit % UInt64(wanted.count)) }, of: bytes, in: path, bit)
     return !places.isEmpty

@@ -101,6 +101,12 @@ public struct Scenario: Sendable {
       "balancer-pair", "Of two load balancers with one address (keepalived) the one that has it is killed.",
       faults: [.failOver], endsWithKillAll: false),
     Scenario(
+      "transfers", "Leadership is handed over again and again: nothing may fail.", faults: [.transferLeadership],
+      endsWithKillAll: false),
+    Scenario(
+      "rolling-restart", "The servers are restarted one after the other, again and again: nothing may fail.",
+      faults: [.restartRolling], endsWithKillAll: false),
+    Scenario(
       "maintenance",
       "Rolling restarts, planned transfers, a server added and removed, a backup restored beside: nothing may fail.",
       faults: [.restartRolling, .transferLeadership, .changeMembership, .restoreBackup], endsWithKillAll: false),

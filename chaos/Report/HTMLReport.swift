@@ -7,13 +7,18 @@ import World
 struct HTMLReport {
   /// Operations shown around those that an anomaly names.
   private static let neighbours = 40
+  /// Of anomalies with the same words as many are shown with their operations; of the others what they say.
+  private static let alike = 8
 
   let verdict: Verdict
 
   /// The page, and every operation as a line of a table beside it.
   func write(to path: String) throws {
     try FileSystem.write(page, to: path)
-    let lines = verdict.journal.operations.map { $0.description(since: verdict.start) }
+    let operations = verdict.journal.operations + verdict.journal.setOperations
+    let lines = operations.sorted { $0.operation.invoked < $1.operation.invoked }.map {
+      $0.description(since: verdict.start)
+    }
     try FileSystem.write(lines.joined(separator: "\n") + "\n", to: FileSystem.parent(of: path) + "/operations.txt")
   }
 
@@ -48,7 +53,7 @@ struct HTMLReport {
     .faults td:nth-child(n+5), .faults th:nth-child(n+5) { text-align: right; white-space: nowrap; } .over { color: #b3261e; font-weight: 600; }
     .figures th { font-weight: normal; width: 24em; } details { margin: .5em 0; border-left: 3px solid #d64545; padding-left: .8em; }
     summary { color: #9b1111; font-weight: 600; cursor: pointer; } pre { overflow-x: auto; background: #f5f6f9; padding: .7em; font-size: 12px; }
-    td.id { white-space: nowrap; } tr:target td, tr.named td { background: #fff4d6; } svg { display: block; }
+    td.id, .faults td:nth-child(-n+2) { white-space: nowrap; } tr:target td, tr.named td { background: #fff4d6; } svg { display: block; }
     svg text { font: 11px system-ui, "DejaVu Sans", sans-serif; fill: #5a6275; } svg .strong { fill: #1c2230; font-weight: 600; }
     """
 
@@ -72,7 +77,7 @@ struct HTMLReport {
 
   private var faults: String {
     let head = [
-      "#", "at", "fault", "servers", "writes stood still", "reads", "writes, balancer", "reads", "new leader",
+      "#", "at", "fault", "servers", "no write for", "no read", "no write, balancer", "no read", "new leader",
       "pod bound",
       "ReplicaSet acted", "all back",
     ]
@@ -93,13 +98,25 @@ struct HTMLReport {
 
   // MARK: Anomalies
 
+  /// What has one cause often shows in many places: the same words stand once.
   private var anomalies: String {
-    verdict.anomalies.enumerated().map { number, anomaly in
-      let evidence = anomaly.evidence.map { Self.linked($0, anomaly: number) }.joined(separator: "\n")
-      return
-        "<details \(number < 5 ? "open" : "")><summary>\(Self.escape(anomaly.title))</summary><pre>\(evidence)</pre>"
-        + "\(operations(anomaly, number))</details>"
+    let groups = Dictionary(grouping: verdict.anomalies.enumerated(), by: \.element.title).sorted {
+      $0.value[0].offset < $1.value[0].offset
+    }
+    return groups.enumerated().map { position, group in
+      let count = group.value.count == 1 ? "" : " (\(group.value.count) times)"
+      let shown = group.value.prefix(Self.alike).map { number, anomaly in
+        evidence(anomaly, number) + operations(anomaly, number)
+      }
+      let others = group.value.dropFirst(Self.alike).map { number, anomaly in evidence(anomaly, number) }
+      return "<details \(position < 5 ? "open" : "")><summary>\(Self.escape(group.key))\(count)</summary>"
+        + (shown + others).joined(separator: "\n") + "</details>"
     }.joined(separator: "\n")
+  }
+
+  private func evidence(_ anomaly: Anomaly, _ number: Int) -> String {
+    guard !anomaly.evidence.isEmpty else { return "" }
+    return "<pre>\(anomaly.evidence.map { Self.linked($0, anomaly: number) }.joined(separator: "\n"))</pre>"
   }
 
   /// Those that the anomaly names, with those on the same objects at the time.

@@ -43,13 +43,25 @@ struct Timeline {
     let lines = verdict.journal.faults.map { fault in
       "<line x1='\(x(fault.at))' x2='\(x(fault.at))' y1='0' y2='\(bottom)' stroke='#c0392b' stroke-opacity='.25'/>"
     }
-    let times = (0...10).map { share in
-      let moment = verdict.start + (verdict.end - verdict.start) / 10 * share
-      return "<text x='\(x(moment))' y='\(bottom + 14)' text-anchor='\(share == 10 ? "end" : "middle")'>"
-        + "\((moment - verdict.start).text)</text>"
+    let times = stride(from: 0, through: (verdict.end - verdict.start).inSeconds, by: tick).map { seconds in
+      "<text x='\(x(verdict.start + .milliseconds(Int64(seconds * 1000))))' y='\(bottom + 14)' text-anchor='middle'>"
+        + "\(Self.clock(Int(seconds)))</text>"
     }
     return "<svg viewBox='0 0 \(Self.width) \(bottom + 20)' width='100%' role='img' aria-label='timeline'>"
       + "\((lines + parts + times).joined(separator: "\n"))</svg>"
+  }
+
+  /// Seconds between two marks of time, about a dozen of them.
+  private var tick: Double {
+    let total = (verdict.end - verdict.start).inSeconds
+    return [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600].first { total / $0 <= 12 } ?? 7200
+  }
+
+  /// "1:05".
+  private static func clock(_ seconds: Int) -> String {
+    let minute = seconds % 3600 / 60
+    let rest = "\(minute):\(seconds % 60 < 10 ? "0" : "")\(seconds % 60)"
+    return seconds < 3600 ? rest : "\(seconds / 3600):\(minute < 10 ? "0" : "")\(rest)"
   }
 
   // MARK: Lanes
@@ -86,13 +98,19 @@ struct Timeline {
           $0.from, $0.to ?? verdict.end, top, $0.isPlanned ? "#9db7ea" : "#e58a8a", $0.isPlanned ? "restarts" : "broken"
         )
       }
-    return ["<text x='0' y='\(top + 13)'>\(name == Machines.balancer ? "balancer" : name), leader</text>"] + blocks
+    let leads = name == Machines.balancer ? "" : "<tspan style='fill:#3f6fd1'>leads</tspan>, "
+    return [
+      "<text x='0' y='\(top + 13)'>\(Self.label(name)): \(leads)<tspan style='fill:#c05252'>broken</tspan></text>"
+    ] + blocks
   }
+
+  private static func label(_ name: String) -> String { name == Machines.balancer ? "balancer" : name }
 
   /// Times without a successful write above, without a read below.
   private func standstillLane(_ name: String, _ top: Double) -> [String] {
     let label =
-      "<text x='0' y='\(top + 13)'>no writes, reads at \(name == Machines.balancer ? "balancer" : name)</text>"
+      "<text x='0' y='\(top + 13)'><tspan style='fill:#d64545'>no writes</tspan>, <tspan style='fill:#b9761b'>reads</tspan> "
+      + "at \(Self.label(name))</text>"
     let base = block(verdict.start, verdict.end, top, "#eef7f0", "served")
     let writes = gaps(verdict.journal.writes[name] ?? []).map { half($0, top + 2, "#d64545", "no write") }
     let reads = gaps(verdict.journal.reads[name] ?? []).map { half($0, top + 10, "#e09b3d", "no read") }

@@ -131,6 +131,18 @@ struct Verdict: Sendable {
     writes.compactMap { write in write.operation.returned.map { $0 - write.operation.invoked } }
   }
 
+  /// Of each planned work, the write that took longest while it was done.
+  private var slowestWrites: [Duration] {
+    journal.faults.filter(\.fault.isPlannedWork).compactMap { fault in
+      writes.compactMap { write -> Duration? in
+        guard let returned = write.operation.returned, returned >= fault.at,
+          write.operation.invoked <= fault.over ?? fault.at
+        else { return nil }
+        return returned - write.operation.invoked
+      }.max()
+    }
+  }
+
   private func count(_ answer: RegisterAnswer) -> Int {
     journal.operations.count { $0.operation.action.answer == answer }
   }
@@ -173,9 +185,11 @@ struct Verdict: Sendable {
     let resumptions = journal.watches.reduce(0) { sum, log in
       sum + log.items.count { if case .resumed = $0 { true } else { false } }
     }
+    let gone = (journal.watches + journal.setWatches).reduce(0) { $0 + $1.stretches.count - 1 }
     let bound = journal.faults.compactMap(\.podBound)
     let acted = journal.faults.compactMap(\.replicaSetActed)
-    return [
+    let planned = slowestWrites
+    let times: [(name: String, value: String)] = [
       (
         "longest gap between successful writes on a survivor, per fault",
         Self.summary(gaps, aim: Self.gapAim, at: 0.99, "p99")
@@ -183,6 +197,9 @@ struct Verdict: Sendable {
       ("new pod bound after the fault", Self.summary(bound, aim: Self.loopAim, at: 1, "max")),
       ("ReplicaSet acted after the fault", Self.summary(acted, aim: Self.loopAim, at: 1, "max")),
       ("latency of successful writes", Self.summary(latencies, aim: nil, at: 1, "max")),
+      ("slowest write during planned work", Self.summary(planned, aim: nil, at: 1, "max")),
+    ]
+    let counts: [(name: String, value: String)] = [
       (
         "register operations",
         "\(journal.operations.count): \(writes.count) writes done, \(count(.conflict)) conflicts, "
@@ -201,9 +218,10 @@ struct Verdict: Sendable {
       ),
       ("the lock", "\(journal.holds.count) reigns, \(journal.fencedWrites.count) writes under a fence"),
       ("pods scheduled under load", "\(journal.podsSeen.count)"),
-      ("watches", "\(events) events seen; opened \(resumptions) times"),
+      ("watches", "\(events) events seen; opened \(resumptions) times; history was gone \(gone) times"),
       ("state hashes compared at equal applied index", "\(journal.hashesCompared)"),
-    ] + availability
+    ]
+    return times.filter { $0.value != Self.nothing } + counts + availability
   }
 
   /// For each kind of fault the longest times without a success.
@@ -223,10 +241,12 @@ struct Verdict: Sendable {
     }
   }
 
+  private static let nothing = "none"
+
   private static func summary(_ values: [Duration], aim: Duration?, at fraction: Double, _ name: String) -> String {
     guard let p50 = Availability.percentile(values, 0.5), let p99 = Availability.percentile(values, 0.99),
       let maximum = values.max(), let judged = Availability.percentile(values, fraction)
-    else { return "none" }
+    else { return nothing }
     let aimText = aim.map { " (aim: \(name) < \($0.text): \(judged < $0 ? "met" : "missed"))" } ?? ""
     return "p50 \(p50.text), p99 \(p99.text), max \(maximum.text) of \(values.count)\(aimText)"
   }

@@ -16,9 +16,6 @@ final class WatchTraffic: Sendable {
     var path: String
     var options = ListOptions()
     var prefix: String
-    /// Lists anew where history is gone (410), as informers do: who sees few events is soon behind it, at a server with a
-    /// new disk.
-    var relists = false
   }
   typealias Logs = any WritableKeyPath<Journal.Content, [WatcherLog]> & Sendable
 
@@ -105,6 +102,8 @@ final class WatchTraffic: Sendable {
     var random = generator
     var revision = start
     var server = index % clients.count
+    // Servers that have no history back to `revision`.
+    var forgetful: Set<Int> = []
     while !isStopping {
       let name = cluster.plan.members[server].name
       let from = cluster.loop.now
@@ -116,14 +115,17 @@ final class WatchTraffic: Sendable {
         guard enter(stream, index) else { return stream.cancel() }
         while let event = try await stream.next() {
           revision = note(event, index, revision)
+          forgetful = []
         }
-      } catch let status as APIStatus where status.code == 410 && specs[index].relists {
-        revision = await relist(index, clients[server]) ?? revision
+        forgetful = []
       } catch let status as APIStatus where status.code == 410 && !isStopping {
-        journal.record(
-          Anomaly(
-            "\(specs[index].name) cannot go on from \(revision) at \(name): 410", evidence: [status.message]))
-        return
+        guard mayForget(name) else { return record(status, index, revision, name) }
+        // History is in memory: who has started anew remembers what its log held. Another server knows more, or none.
+        forgetful.insert(server)
+        server = (server + 1) % clients.count
+        guard forgetful.count == clients.count else { continue }
+        revision = await relist(index, clients[server]) ?? revision
+        forgetful = []
       } catch {
         guard !isStopping else { return }
         journal.record(
@@ -133,6 +135,16 @@ final class WatchTraffic: Sendable {
       // Most watches stay where they are, as clients do; some move.
       if Bool.random(using: &random) { server = Int.random(in: 0..<clients.count, using: &random) }
     }
+  }
+
+  /// Whether this server has been broken, and may have started anew; any other must know all that happened in a run.
+  private func mayForget(_ server: String) -> Bool {
+    journal.edit { $0.outages.contains { $0.server == server } }
+  }
+
+  private func record(_ status: APIStatus, _ index: Int, _ revision: Int64, _ server: String) {
+    journal.record(
+      Anomaly("\(specs[index].name) cannot go on from \(revision) at \(server): 410", evidence: [status.message]))
   }
 
   /// false when the watcher is to stop.
