@@ -47,7 +47,7 @@ public struct ReplicaOptions: Sendable {
 
   /// How much log is kept behind what is applied, so that a server that was away needs no snapshot: both limits hold.
   public var retainedLogEntries: UInt64 = 65_536
-  public var retainedLogBytes = 48 << 20
+  public var retainedLogBytes = 24 << 20
   /// The log is cut in steps of so many entries at least.
   public var cutStep: UInt64 = 1024
 

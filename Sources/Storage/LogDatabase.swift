@@ -47,7 +47,8 @@ final class LogDatabase {
     try database.execute("PRAGMA page_size=4096")
     try database.execute("PRAGMA journal_mode=WAL")
     try database.execute("PRAGMA synchronous=FULL")
-    try database.execute("PRAGMA cache_size=-16384")
+    // Entries are written at one end and deleted at the other: the system keeps what is read, once is enough.
+    try database.execute("PRAGMA cache_size=-4096")
     meta = MetaTable(database, path: path)
     try meta.prepare(StorageSchema.log, check: check)
     begin = try database.prepare("BEGIN IMMEDIATE")

@@ -50,7 +50,8 @@ final class StateDatabase {
     try database.execute("PRAGMA page_size=4096")
     try database.execute("PRAGMA journal_mode=WAL")
     try database.execute("PRAGMA synchronous=NORMAL")
-    try database.execute("PRAGMA cache_size=-32768")
+    // The tree above the leaves. The leaves are the system's to keep: here they would be kept twice.
+    try database.execute("PRAGMA cache_size=-8192")
     meta = MetaTable(database, path: path)
     try meta.prepare(StorageSchema.state, check: check)
     begin = try database.prepare("BEGIN IMMEDIATE")

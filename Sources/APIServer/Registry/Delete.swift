@@ -156,19 +156,32 @@ extension APIServer {
       kind: request.kind, namespace: request.namespace, labelSelector: listOptions.labelSelector,
       fieldSelector: listOptions.fieldSelector)
     let page = try await page(request, listOptions, selection)
-    for start in stride(from: 0, to: page.objects.count, by: Self.collectionParallelism) {
-      let part = page.objects[start..<min(start + Self.collectionParallelism, page.objects.count)]
-      let failure = await withTaskGroup(of: APIStatus?.self) { group in
-        for object in part { group.addTask { await self.deleteMember(object, request, options) } }
-        return await group.reduce(nil) { $0 ?? $1 }
-      }
-      if let failure { throw failure }
-    }
+    if let failure = await deleteMembers(page.objects, request, options) { throw failure }
     return try respond(page, presenter)
   }
 
   /// Members of a collection deleted at the same time: they share commits.
-  private static let collectionParallelism = 32
+  private static let collectionParallelism = 256
+
+  /// Deletes the objects, some at a time, in their order; begins no other after one has failed, and returns why.
+  private func deleteMembers(
+    _ objects: [StoredObject], _ request: ResourceRequest, _ options: DeleteOptions
+  ) async -> APIStatus? {
+    await withTaskGroup(of: APIStatus?.self) { group in
+      var rest = objects[...]
+      func next() {
+        guard let object = rest.popFirst() else { return }
+        group.addTask { await self.deleteMember(object, request, options) }
+      }
+      for _ in 0..<Self.collectionParallelism { next() }
+      var failure: APIStatus?
+      while let outcome = await group.next() {
+        failure = failure ?? outcome
+        if failure == nil { next() }
+      }
+      return failure
+    }
+  }
 
   private func deleteMember(
     _ object: StoredObject, _ request: ResourceRequest, _ options: DeleteOptions
