@@ -22,9 +22,9 @@ bugs="
 reads-from-memory         leader-partition  is not linearizable|was acknowledged before
 revision-unchecked        server-kill       is not linearizable|a stale version was accepted
 create-overwrites         server-kill       is not linearizable|cannot follow the one before
-deleted-events-missing    server-kill       changes are missing|was deleted
+deleted-events-missing    server-kill       an event that cannot follow the one before|was deleted
 event-twice-at-resume     server-kill       an event twice
-bookmark-too-high         server-kill       a bookmark
+bookmark-too-high         server-kill       out of order|a bookmark
 pages-of-now              server-kill       not the state at
 lease-stolen-early        server-kill       two held the lock at once
 "
