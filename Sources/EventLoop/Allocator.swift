@@ -9,8 +9,16 @@ public enum Allocator {
   /// largest that it has seen freed (32 MiB at most), and leave holes of that size in its heaps.
   public static let mappedBytes = 1 << 20
 
+  /// What may lie free at the end of a heap. By itself glibc hands back what is more than 128 KiB, at once: each answer
+  /// of megabytes would fault its pages in anew, which costs as much as encrypting it. What a busy time leaves behind is
+  /// given back by `giveBack`, which minds no limit.
+  public static let keptBytes = 64 << 20
+
   /// To be called once, before threads begin.
-  public static func configure() { _ = mallopt(M_MMAP_THRESHOLD, CInt(mappedBytes)) }
+  public static func configure() {
+    _ = mallopt(M_MMAP_THRESHOLD, CInt(mappedBytes))
+    _ = mallopt(M_TRIM_THRESHOLD, CInt(keptBytes))
+  }
 
   /// Bytes that the program has allocated and not freed.
   public static var usedBytes: Int {

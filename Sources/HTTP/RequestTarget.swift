@@ -14,25 +14,36 @@ public struct RequestTarget: Sendable, Hashable {
 
   /// Takes a target apart; nil when it is not a path or an escape is not two hexadecimal digits of valid UTF-8.
   public init?(parsing target: String) {
-    let bytes = Array(target.utf8)
+    var target = target
+    guard let parts = target.withUTF8({ Self.parts(of: $0) }) else { return nil }
+    self = parts
+  }
+
+  private static func parts(of bytes: UnsafeBufferPointer<UInt8>) -> RequestTarget? {
     guard bytes.first == UInt8(ascii: "/") else { return nil }
     let mark = bytes.firstIndex(of: UInt8(ascii: "?")) ?? bytes.count
-    segments = []
-    query = []
+    var parts = RequestTarget(segments: [])
     if mark > 1 {
-      for segment in bytes[1..<mark].split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-        guard let text = Self.decode(segment, plusIsSpace: false) else { return nil }
-        segments.append(text)
+      // As many as the path of a namespaced object has.
+      parts.segments.reserveCapacity(8)
+      var rest = bytes[1..<mark]
+      while true {
+        let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? mark
+        guard let text = decode(rest[..<end], plusIsSpace: false) else { return nil }
+        parts.segments.append(text)
+        if end == mark { break }
+        rest = rest[(end + 1)...]
       }
     }
-    guard mark < bytes.count else { return }
+    guard mark < bytes.count else { return parts }
     for item in bytes[(mark + 1)...].split(separator: UInt8(ascii: "&")) {
       let equals = item.firstIndex(of: UInt8(ascii: "=")) ?? item.endIndex
-      guard let name = Self.decode(item[..<equals], plusIsSpace: true),
-        let value = Self.decode(item[equals...].dropFirst(), plusIsSpace: true)
+      guard let name = decode(item[..<equals], plusIsSpace: true),
+        let value = decode(item[equals...].dropFirst(), plusIsSpace: true)
       else { return nil }
-      query.append((name, value))
+      parts.query.append((name, value))
     }
+    return parts
   }
 
   /// The first value of a query item.
@@ -65,10 +76,11 @@ public struct RequestTarget: Sendable, Hashable {
     }
   }
 
-  private static func decode(_ bytes: ArraySlice<UInt8>, plusIsSpace: Bool) -> String? {
+  /// `bytes`: a part of a string, cut at ASCII characters.
+  private static func decode(_ bytes: Slice<UnsafeBufferPointer<UInt8>>, plusIsSpace: Bool) -> String? {
     // Most parts hold nothing to decode.
     guard bytes.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") }) else {
-      return String(validating: bytes, as: UTF8.self)
+      return String(decoding: UnsafeBufferPointer(rebasing: bytes), as: UTF8.self)
     }
     var decoded: [UInt8] = []
     decoded.reserveCapacity(bytes.count)

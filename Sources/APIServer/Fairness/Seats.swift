@@ -24,9 +24,13 @@ struct Seats: Sendable {
   }
 
   enum Outcome: Sendable, Hashable { case seated, queued, refused }
+  /// A level's place, for as long as none is added or removed.
+  private typealias Index = Dictionary<String, Level>.Index
 
   private(set) var levels: [String: Level] = [:]
   private let total: Int
+  /// Requests that wait, in all levels.
+  private var waiting = 0
 
   init(total: Int) { self.total = total }
 
@@ -51,34 +55,40 @@ struct Seats: Sendable {
 
   /// A request of a level asks for seats: it is seated, waits, or is refused.
   mutating func arrive(_ name: String, id: UInt64, seats wanted: Int, flow: UInt64) -> (Outcome, seats: Int) {
-    guard let level = levels[name] else { return (.refused, 0) }
-    if level.settings.isExempt {
-      sit(name, wanted)
+    guard let index = levels.index(forKey: name) else { return (.refused, 0) }
+    if levels.values[index].settings.isExempt {
+      sit(index, wanted)
       return (.seated, wanted)
     }
-    let seats = clamp(wanted, level)
+    // A request wider than its level is as wide as the level; one seat is to be had everywhere.
+    let seats = max(1, min(wanted, levels.values[index].nominal))
     // Those who wait already go first.
-    if level.queues.count == 0, mayStart(level, seats) {
-      sit(name, seats)
+    if levels.values[index].queues.count == 0, mayStart(index, seats) {
+      sit(index, seats)
       return (.seated, seats)
     }
-    let isQueued = levels[name]?.queues.append(id: id, seats: seats, flow: flow) ?? false
-    if !isQueued { levels[name]?.rejected += 1 }
-    return (isQueued ? .queued : .refused, seats)
+    guard levels.values[index].queues.append(id: id, seats: seats, flow: flow) else {
+      levels.values[index].rejected += 1
+      return (.refused, seats)
+    }
+    waiting += 1
+    return (.queued, seats)
   }
 
-  private mutating func sit(_ name: String, _ seats: Int) {
-    levels[name]?.inUse += seats
-    levels[name]?.dispatched += 1
+  private mutating func sit(_ index: Index, _ seats: Int) {
+    levels.values[index].inUse += seats
+    levels.values[index].dispatched += 1
   }
 
   /// A request is done: returns those that may sit down now.
   mutating func leave(_ name: String, seats: Int) -> [UInt64] {
-    levels[name]?.inUse -= seats
-    var seated = fill(name)
+    guard let index = levels.index(forKey: name) else { return [] }
+    levels.values[index].inUse -= seats
+    if waiting == 0 { return [] }
+    var seated = fill(index)
     // A seat that was lent, or could be, may be what others wait for.
-    for other in levels.keys.sorted() where other != name && (levels[other]?.queues.count ?? 0) > 0 {
-      seated += fill(other)
+    for other in levels.keys.sorted() where other != name {
+      if let index = levels.index(forKey: other) { seated += fill(index) }
     }
     return seated
   }
@@ -87,31 +97,30 @@ struct Seats: Sendable {
   mutating func giveUp(_ name: String, id: UInt64) -> Bool {
     guard levels[name]?.queues.remove(id: id) == true else { return false }
     levels[name]?.timedOut += 1
+    waiting -= 1
     return true
   }
 
-  private mutating func fill(_ name: String) -> [UInt64] {
+  private mutating func fill(_ index: Index) -> [UInt64] {
     var seated: [UInt64] = []
-    while let level = levels[name], let next = level.queues.next, mayStart(level, next.seats) {
-      _ = levels[name]?.queues.popNext()
-      sit(name, next.seats)
+    while let next = levels.values[index].queues.next, mayStart(index, next.seats) {
+      _ = levels.values[index].queues.popNext()
+      waiting -= 1
+      sit(index, next.seats)
       seated.append(next.id)
     }
     return seated
   }
 
-  /// A request wider than its level is as wide as the level; one seat is to be had everywhere.
-  private func clamp(_ seats: Int, _ level: Level) -> Int { max(1, min(seats, level.nominal)) }
-
-  private func mayStart(_ level: Level, _ seats: Int) -> Bool {
-    if level.inUse + seats <= level.nominal { return true }
-    let borrowing = level.inUse + seats - level.nominal
-    if let limit = level.borrowingLimit, borrowing > limit { return false }
+  private func mayStart(_ index: Index, _ seats: Int) -> Bool {
+    let borrowing = levels.values[index].inUse + seats - levels.values[index].nominal
+    if borrowing <= 0 { return true }
+    if let limit = levels.values[index].borrowingLimit, borrowing > limit { return false }
     var lent = borrowing
     var idle = 0
-    for other in levels.values where other.settings.name != level.settings.name && !other.settings.isExempt {
-      lent += other.borrowed
-      idle += other.idleToLend
+    for other in levels.indices where other != index && !levels.values[other].settings.isExempt {
+      lent += levels.values[other].borrowed
+      idle += levels.values[other].idleToLend
     }
     return lent <= idle
   }

@@ -169,6 +169,8 @@ extension APIServer {
 
   /// Items are gathered into pieces of about this size.
   private static let chunkSize = 65536
+  /// Room for the object that fills a piece; a larger one makes the piece grow.
+  private static let usualObjectSize = 8192
   private static let listEnd: [UInt8] = Array("]}".utf8)
 
   /// A page in the client's shape.
@@ -208,7 +210,7 @@ extension APIServer {
       if chunk.count > Self.chunkSize {
         chunks.append(chunk)
         chunk.removeAll(keepingCapacity: false)
-        chunk.reserveCapacity(Self.chunkSize * 2)
+        chunk.reserveCapacity(Self.chunkSize + Self.usualObjectSize)
       }
       if index > 0 { chunk.append(UInt8(ascii: ",")) }
       let bytes = items(object)

@@ -15,9 +15,10 @@ struct RequestPath: Sendable {
   init?(_ target: String) {
     guard let parsed = RequestTarget(parsing: target) else { return nil }
     let question = target.utf8.firstIndex(of: UInt8(ascii: "?"))
-    path = String(target[..<(question ?? target.endIndex)])
+    path = question.map { String(target[..<$0]) } ?? target
     rawQuery = question.map { String(target[target.utf8.index(after: $0)...]) } ?? ""
-    segments = parsed.segments.filter { !$0.isEmpty }
+    segments =
+      parsed.segments.contains(where: \.isEmpty) ? parsed.segments.filter { !$0.isEmpty } : parsed.segments
     query = Query(items: parsed.query)
   }
 }

@@ -7,7 +7,7 @@ enum MemoryKeeper {
   private static let period = Duration.seconds(20)
   /// Giving back holds threads up for a moment and costs page faults later: it must be worth it, and it is not done for
   /// what the next burst would take again.
-  private static let worthwhileBytes = 48 << 20
+  private static let worthwhileBytes = 32 << 20
 
   /// Whether so much is held in vain that it is given back: more than is worth the while, and a quarter of what is used.
   static func isWorthwhile(resident: Int, used: Int) -> Bool { resident - used > max(worthwhileBytes, used / 4) }
