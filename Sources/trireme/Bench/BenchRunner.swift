@@ -35,16 +35,20 @@ struct BenchRunner: Sendable {
   private static let deletions = (few: 3000, many: 10_000)
 
   var loop: EventLoop { target.loop }
-  var api: APIClient {
-    APIClient(transport: target.connect(0), world: loop, userAgent: "trireme-bench/\(Version.trireme)")
+  var api: APIClient { api(0) }
+
+  private func api(_ server: Int) -> APIClient {
+    APIClient(transport: target.connect(server), world: loop, userAgent: "trireme-bench/\(Version.trireme)")
   }
 
   /// A result that says what was asked for, and nothing of what came of it.
   func empty(_ testCase: BenchCase, clients: Int, objects count: Int) -> BenchResult {
     let number = testCase.hasClients ? clients : testCase == .watch ? settings.watchers : 0
+    var name = testCase.rawValue
+    if settings.rate != nil { name += "-open" }
+    if !settings.http2 { name += "-http1" }
     return BenchResult(
-      label: settings.label, testCase: settings.rate == nil ? testCase.rawValue : "\(testCase.rawValue)-open",
-      clients: number, objects: testCase.hasObjects ? count : 0)
+      label: settings.label, testCase: name, clients: number, objects: testCase.hasObjects ? count : 0)
   }
 
   func run(_ testCase: BenchCase, into empty: BenchResult) async throws -> BenchResult {
@@ -58,7 +62,7 @@ struct BenchRunner: Sendable {
       ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(objects.namespace)]])
     do {
       let result = try await runKubernetes(testCase, empty, objects, api)
-      if !settings.keepsObjects { await clean(objects, api) }
+      if !settings.keepsObjects { await clean(objects) }
       return result
     } catch {
       _ = try? await api.delete(.namespaces, name: objects.namespace)
@@ -67,7 +71,14 @@ struct BenchRunner: Sendable {
   }
 
   /// What one case leaves must not burden the next.
-  private func clean(_ objects: BenchObjects, _ api: APIClient) async {
+  private func clean(_ objects: BenchObjects) async {
+    // The case may have ended with one server less.
+    var living: APIClient?
+    for server in target.servers.indices where living == nil {
+      let candidate = api(server)
+      if (try? await candidate.raw("/readyz")) != nil { living = candidate }
+    }
+    guard let api = living else { return }
     for path in [objects.configMaps, objects.pods] {
       _ = try? await api.json("DELETE", path, [("gracePeriodSeconds", "0")])
     }
@@ -77,7 +88,7 @@ struct BenchRunner: Sendable {
       do {
         if try await api.find(.namespaces, name: objects.namespace) == nil { return }
       } catch {
-        // A server that has been killed, perhaps: another try.
+        // Another try.
       }
       try? await loop.sleep(for: .milliseconds(50))
     }
