@@ -42,6 +42,7 @@ struct NodeRegistration: Sendable {
   /// Renews the Lease and the status until cancelled.
   func keepAlive() async {
     var lastStatus: MonotonicTime?
+    var lease: JSONValue = .null
     while !Task.isCancelled {
       let now = context.world.now
       var isDue = lastStatus.map { now - $0 >= Self.statusPeriod } ?? true
@@ -51,7 +52,7 @@ struct NodeRegistration: Sendable {
         if (try? await writeStatus()) != nil { lastStatus = now }
       }
       do {
-        try await renewLease()
+        try await renew(&lease)
         try? await context.world.sleep(for: Self.renewPeriod)
       } catch {
         context.logger.debug("lease of node \(description.name): \(error)")
@@ -165,31 +166,47 @@ struct NodeRegistration: Sendable {
 
   // MARK: Lease
 
-  private func renewLease() async throws {
-    let namespace = "kube-node-lease"
-    let now = context.world.wallClock.rfc3339Micro
-    if let lease = try await context.client.find(.leases, namespace: namespace, name: description.name) {
-      var renewed = lease
-      renewed["spec"]["holderIdentity"] = .string(description.name)
-      renewed["spec"]["leaseDurationSeconds"] = .integer(Self.leaseDuration)
-      renewed["spec"]["renewTime"] = .string(now)
-      try await context.client.update(.leases, namespace: namespace, name: description.name, renewed)
+  private static let leaseNamespace = "kube-node-lease"
+
+  /// `lease`: as it was after the last renewal, which is the current one as long as nobody else writes it; null when that
+  /// is not known.
+  private func renew(_ lease: inout JSONValue) async throws {
+    if !lease.isNull, let renewed = try? await update(lease) {
+      lease = renewed
       return
     }
+    lease = .null
+    if let found = try await context.client.find(.leases, namespace: Self.leaseNamespace, name: description.name) {
+      lease = try await update(found)
+    } else {
+      lease = try await createLease()
+    }
+  }
+
+  private func update(_ lease: JSONValue) async throws -> JSONValue {
+    var renewed = lease
+    renewed["spec"]["holderIdentity"] = .string(description.name)
+    renewed["spec"]["leaseDurationSeconds"] = .integer(Self.leaseDuration)
+    renewed["spec"]["renewTime"] = .string(context.world.wallClock.rfc3339Micro)
+    return try await context.client.update(
+      .leases, namespace: Self.leaseNamespace, name: description.name, renewed)
+  }
+
+  private func createLease() async throws -> JSONValue {
     let node = try await context.client.get(.nodes, name: description.name)
     let owner = OwnerReference(
       apiVersion: "v1", kind: "Node", name: description.name, uid: node["metadata"]["uid"].string ?? "",
       controller: false, blockOwnerDeletion: false)
-    try await context.client.create(
-      .leases, namespace: namespace,
+    return try await context.client.create(
+      .leases, namespace: Self.leaseNamespace,
       [
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": [
-          "name": .string(description.name), "namespace": .string(namespace), "ownerReferences": [owner.json],
+          "name": .string(description.name), "namespace": .string(Self.leaseNamespace), "ownerReferences": [owner.json],
         ],
         "spec": [
           "holderIdentity": .string(description.name), "leaseDurationSeconds": .integer(Self.leaseDuration),
-          "renewTime": .string(now),
+          "renewTime": .string(context.world.wallClock.rfc3339Micro),
         ],
       ])
   }

@@ -16,8 +16,16 @@ final class PodWorker: Sendable {
     var needsWrite = false
     var wakeUp: (any ScheduledTimer)?
     var wakeUpAt: MonotonicTime?
+    /// Only the last word is still to be said.
+    var isEnding = false
     var isFinished = false
+    /// The newest version of the object that was seen, and until when older ones are taken for late news.
+    var newest: UInt64 = 0
+    var newestIsTrustedUntil = MonotonicTime(nanoseconds: 0)
   }
+  /// For so long a watch may be behind the answers to our writes. Afterwards an older version is another past: a backup
+  /// that was restored.
+  private static let watchDelay = Duration.seconds(10)
 
   private let context: NodeContext
   /// False for a pod that had ended before this worker: of how it did the API knows more than a machine begun anew.
@@ -33,7 +41,19 @@ final class PodWorker: Sendable {
     state = Mutex(State(machine: PodMachine(pod, now: context.world.wallClock)))
   }
 
-  func update(_ pod: Pod) { step(.updated(pod)) }
+  func update(_ pod: Pod) { if isNews(pod) { step(.updated(pod)) } }
+
+  /// What a write was answered with comes again by the watch, later than what the next write was answered with, perhaps.
+  private func isNews(_ pod: Pod, answersWrite: Bool = false) -> Bool {
+    guard let version = UInt64(pod.metadata.resourceVersion) else { return true }
+    let now = context.world.now
+    return state.withLock { state in
+      guard version > state.newest || now > state.newestIsTrustedUntil else { return false }
+      state.newest = version
+      if answersWrite { state.newestIsTrustedUntil = now + Self.watchDelay }
+      return true
+    }
+  }
 
   /// The object vanished without our doing (deleted by force): the containers go at once.
   func objectVanished() {
@@ -138,12 +158,15 @@ final class PodWorker: Sendable {
 
   /// The last word: the object may go. Tried until the server has taken it.
   private func deleteObject() async {
-    let pod = state.withLock { $0.machine.pod }
+    let pod = state.withLock { state in
+      state.isEnding = true
+      return state.machine.pod
+    }
     var backoff = Duration.milliseconds(100)
     while !state.withLock({ $0.isFinished }) {
       do {
-        // Finalizers may keep the object: whoever set them must learn how the pod ended.
-        if !pod.metadata.finalizers.isEmpty { try await writeFinalStatus(pod) }
+        // Whoever watches, and whoever keeps the object by a finalizer, learns how the pod ended.
+        try await writeFinalStatus(pod)
         try await context.client.delete(
           .pods, namespace: pod.namespace, name: pod.name,
           DeleteOptions(gracePeriodSeconds: 0, uid: pod.metadata.uid))
@@ -170,7 +193,10 @@ final class PodWorker: Sendable {
       return (status, state.writtenStatus == status)
     }
     guard !isWritten else { return }
-    do { try await write(status, of: pod) } catch let refused as APIStatus where refused.code == 422 {
+    do {
+      try await write(status, of: pod)
+      state.withLock { $0.writtenStatus = status }
+    } catch let refused as APIStatus where refused.code == 422 {
       context.logger.debug("status of \(pod.key): \(refused.message)")
     }
   }
@@ -201,10 +227,12 @@ final class PodWorker: Sendable {
   }
 
   private func writeUntilCurrent() async {
+    // What follows from one step without taking any time is one change.
+    await Task.yield()
     var backoff = Duration.milliseconds(50)
     while true {
       let next = state.withLock { state -> (Pod, JSONValue)? in
-        guard state.needsWrite, !state.isFinished else {
+        guard state.needsWrite, !state.isFinished, !state.isEnding else {
           state.isWriting = false
           return nil
         }
@@ -214,8 +242,10 @@ final class PodWorker: Sendable {
       guard let (pod, status) = next else { return }
       if state.withLock({ $0.writtenStatus == status }) { continue }
       do {
-        try await write(status, of: pod)
+        let answer = Pod(json: try await write(status, of: pod))
         state.withLock { $0.writtenStatus = status }
+        // Its conditions are as old as they are there; the watch may tell only after the next change.
+        if isNews(answer, answersWrite: true) { step(.updated(answer)) }
         backoff = .milliseconds(50)
       } catch let error as APIStatus where error.code == 404 || error.code == 409 || error.code == 422 {
         context.logger.debug("status of \(pod.key): \(error.message)")
@@ -232,7 +262,8 @@ final class PodWorker: Sendable {
     PodStatusWriter(machine: machine, hostIP: context.address, wallClock: context.world.wallClock).status()
   }
 
-  private func write(_ status: JSONValue, of pod: Pod) async throws {
+  @discardableResult
+  private func write(_ status: JSONValue, of pod: Pod) async throws -> JSONValue {
     try await context.client.patch(
       .pods, namespace: pod.namespace, name: pod.name,
       ["metadata": ["uid": .string(pod.metadata.uid)], "status": status], type: .strategic, subresource: "status")
