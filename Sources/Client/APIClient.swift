@@ -230,6 +230,17 @@ public struct APIClient: Sendable {
     return bytes.isEmpty ? .null : try JSONValue(parsing: bytes)
   }
 
+  /// Any request whose answer is of no interest unless it is an error: it is not parsed.
+  public func submit(
+    _ method: String, _ path: String, _ query: [(String, String)] = [], body: JSONValue,
+    contentType: String = "application/json"
+  ) async throws {
+    try await gated {
+      let response = try await send(method, path, query, body: body.bytes, contentType: contentType)
+      _ = try await response.body.collect(upTo: Self.maximumAnswerBytes)
+    }
+  }
+
   /// Sends a request; throws the Status of an answer that is an error.
   func send(
     _ method: String, _ path: String, _ query: [(String, String)], body: [UInt8]? = nil,

@@ -147,7 +147,9 @@ public final class EventRecorder: Sendable {
       do {
         var patch: JSONValue = ["count": .integer(known.count + 1), "lastTimestamp": .string(time.rfc3339)]
         if record.isCombined { patch["message"] = .string(record.message) }
-        try await client.patch(.events, namespace: namespace, name: known.name, patch, type: .merge)
+        try await client.submit(
+          "PATCH", ResourceReference.events.path(namespace: namespace, name: known.name), body: patch,
+          contentType: PatchType.merge.rawValue)
         state.withLock { $0.written[key]?.count += 1 }
         return
       } catch let status as APIStatus where status.code == 404 {
@@ -169,7 +171,7 @@ public final class EventRecorder: Sendable {
       "reportingInstance": .string(host),
     ]
     if !host.isEmpty { event["source"]["host"] = .string(host) }
-    try await client.create(.events, namespace: namespace, event)
+    try await client.submit("POST", ResourceReference.events.path(namespace: namespace), body: event)
     state.withLock { $0.written[key] = Written(name: name, count: 1) }
   }
 }

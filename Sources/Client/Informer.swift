@@ -194,7 +194,7 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
       do {
         let stream = try await client.watch(
           path: resource.path(namespace: namespace), watch, timeoutSeconds: Int.random(in: 300...600, using: &chance),
-          accept: accept)
+          accept: accept, withManagedFields: false)
         defer { stream.cancel() }
         while let event = try await stream.next() {
           fruitless = 0

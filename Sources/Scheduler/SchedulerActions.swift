@@ -61,15 +61,15 @@ extension Scheduler {
 
   private func sendBinding(of pod: Pod, to node: String) async throws {
     if let extenders, try await extenders.bind(pod, to: node) { return }
-    try await client.create(
-      .pods, namespace: pod.namespace,
-      [
+    try await client.submit(
+      "POST", ResourceReference.pods.path(namespace: pod.namespace, name: pod.name, subresource: "binding"),
+      body: [
         "apiVersion": "v1", "kind": "Binding",
         "metadata": [
           "name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.metadata.uid),
         ],
         "target": ["kind": "Node", "name": .string(node)],
-      ], name: pod.name, subresource: "binding")
+      ])
   }
 
   /// Takes a pod that was refused its binding for where it stands now. False when nobody could say.
