@@ -3,7 +3,7 @@
 # load, and bad requests.
 # Everything lives in a temporary folder, on addresses of its own, beside any other cluster, and is removed at the end.
 #
-#   deploy/test-cluster.sh              all of it, about nine minutes
+#   deploy/test-cluster.sh              all of it, about six minutes
 #   deploy/test-cluster.sh --no-chaos   without failing servers and without bad requests
 #   CLUSTER_PORT=… CLUSTER_NETWORK=127.0.x   other addresses than the usual 9643 and 127.0.67
 #   TRIREME_BINARIES=DIR                do not build: test the programs in this folder
