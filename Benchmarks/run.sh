@@ -137,7 +137,9 @@ write_page() {
   } >"$work/page"
   cp "$work/page" "$results/RESULTS.md"
   cp "$lines" "$results/results.jsonl"
+  written=yes
 }
+written=""
 finished=""
 finish() {
   trap '' INT TERM
@@ -161,7 +163,7 @@ measure() { # label, arguments of trireme bench
     return
   fi
   echo "  $(elapsed) s: $label $(cases "$@")" >&2
-  timeout "$patience" "$trireme" bench --json --label "$label" --seconds "$seconds" "$@" >>"$lines" 2>"$work/errors" || status=$?
+  timeout --foreground "$patience" "$trireme" bench --json --label "$label" --seconds "$seconds" "$@" >>"$lines" 2>"$work/errors" || status=$?
   case $status in
     0) ;;
     124) note "$label: stopped after $patience s: $(cases "$@")" ;;
@@ -197,7 +199,7 @@ start_trireme() { # name, servers, nodes, further options; measures the time unt
     exec "$trireme" bench --json --label "trireme-$count" --case ready "${common[@]}" "${ready[@]}" "${stored_option[@]}"
   ) >"$work/ready" 2>"$work/ready.log" &
   watcher=$!
-  if ! timeout 120 "$trireme" up --home "$home" --servers "$count" --nodes "$nodes_wanted" --port "$port" \
+  if ! timeout --foreground 120 "$trireme" up --home "$home" --servers "$count" --nodes "$nodes_wanted" --port "$port" \
     --network "$network" "$@" >"$work/up.log" 2>&1; then
     kill "$watcher" 2>/dev/null || true
     note "$count server(s) with $nodes_wanted nodes do not start: $(tail -3 "$work/up.log" | tr '\n' ' ')"
@@ -366,6 +368,10 @@ fi
 finished=yes
 finish
 trap - EXIT
+[ -n "$written" ] || {
+  echo "Nothing could be measured." >&2
+  exit 1
+}
 cat "$results/RESULTS.md" >&2
 echo "Written: $results/RESULTS.md, results.jsonl and plots (SVG), in $(elapsed) seconds." >&2
 [ -z "$failed" ] || {

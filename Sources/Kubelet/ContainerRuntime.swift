@@ -62,6 +62,8 @@ public struct ContainerExit: Hashable, Sendable {
 public protocol ContainerRuntime: Sendable {
   /// "hollow://0.1.0": status.nodeInfo.containerRuntimeVersion.
   var version: String { get }
+  /// Sandboxes and containers take no time: there is nothing to tell of halfway.
+  var startsAtOnce: Bool { get }
   /// An agent that begins anew finds pods that ran before. True when the sandbox and these containers run still; their
   /// ends are reported to `onExit`. False: they are gone, and are made again.
   func adopt(

@@ -40,6 +40,7 @@ public final class HollowRuntime: ContainerRuntime {
   }
 
   public let version: String
+  public var startsAtOnce: Bool { timing == .none }
   private let timing: Timing
   private let world: any World
   private let nodeAddress: String

@@ -124,6 +124,14 @@ struct PodMachine {
     mayAdopt = true
   }
 
+  /// The runtime has been asked to make something that does not exist yet.
+  var isStarting: Bool {
+    sandbox == .creating || containers.contains { if case .starting = $0.phase { true } else { false } }
+  }
+
+  /// Its containers have ended, and its object goes as soon as the rest is gone.
+  var isLeaving: Bool { sandbox == .removing && pod.metadata.isBeingDeleted }
+
   var isTerminating: Bool { pod.metadata.isBeingDeleted || failure != nil }
 
   /// Nothing of the pod will run again: all containers ended, or an init container failed for good.

@@ -77,7 +77,9 @@ final class PodWorker: Sendable {
     let wallClock = context.world.wallClock
     let (pod, actions) = state.withLock { state -> (Pod, [PodAction]) in
       guard !state.isFinished else { return (state.machine.pod, []) }
-      return (state.machine.pod, state.machine.step(event, now: now, wallClock: wallClock))
+      let actions = state.machine.step(event, now: now, wallClock: wallClock)
+      if actions.contains(.deleteObject) { state.isEnding = true }
+      return (state.machine.pod, actions)
     }
     for action in actions { perform(action, pod) }
     writeStatus()
@@ -158,10 +160,7 @@ final class PodWorker: Sendable {
 
   /// The last word: the object may go. Tried until the server has taken it.
   private func deleteObject() async {
-    let pod = state.withLock { state in
-      state.isEnding = true
-      return state.machine.pod
-    }
+    let pod = state.withLock { $0.machine.pod }
     var backoff = Duration.milliseconds(100)
     while !state.withLock({ $0.isFinished }) {
       do {
@@ -227,8 +226,6 @@ final class PodWorker: Sendable {
   }
 
   private func writeUntilCurrent() async {
-    // What follows from one step without taking any time is one change.
-    await Task.yield()
     var backoff = Duration.milliseconds(50)
     while true {
       let next = state.withLock { state -> (Pod, JSONValue)? in
@@ -237,6 +234,11 @@ final class PodWorker: Sendable {
           return nil
         }
         state.needsWrite = false
+        // What comes of it is there in a moment, and written then.
+        guard !state.machine.isLeaving, !state.machine.isStarting || !context.runtime.startsAtOnce else {
+          state.isWriting = false
+          return nil
+        }
         return (state.machine.pod, currentStatus(state.machine))
       }
       guard let (pod, status) = next else { return }

@@ -2,6 +2,7 @@
 import Client
 import JSON
 import Schema
+import Synchronization
 import TestSupport
 import Testing
 import World
@@ -19,8 +20,9 @@ import World
       admin = cluster.client()
     }
 
-    func startNode() -> SpawnedTask {
-      let runtime = HollowRuntime(world: world, version: "1", podNetwork: "10.128.3.0", nodeAddress: "127.1.0.3")
+    func startNode(_ timing: HollowRuntime.Timing = .measured) -> SpawnedTask {
+      let runtime = HollowRuntime(
+        world: world, version: "1", podNetwork: "10.128.3.0", nodeAddress: "127.1.0.3", timing: timing)
       return world.spawn {
         await Kubelet(
           description: NodeDescription(name: "n", address: "127.1.0.3", kubeletVersion: "v1.32.4"),
@@ -87,6 +89,38 @@ import World
       let reasons = try await bench.admin.list(.events, namespace: "default").items
         .filter { $0["involvedObject"]["kind"].string == "Pod" }.compactMap { $0["reason"].string }
       #expect(reasons == ["Pulled", "Created", "Started", "Killing"])
+      node.cancel()
+    }
+  }
+
+  @Test(arguments: [
+    (HollowRuntime.Timing.none, ["Pending", "Running", "Running", "Succeeded", "gone"]),
+    // Made, its sandbox, its container; its deletion begins, its container is not ready any more, has ended.
+    (.measured, ["Pending", "Pending", "Pending", "Running", "Running", "Running", "Succeeded", "gone"]),
+  ])
+  func everyStepOfAPodThatTakesTimeIsWrittenOnceAndItsEndBeforeItGoes(
+    timing: HollowRuntime.Timing, phases: [String]
+  ) throws {
+    try tell { bench in
+      let seen = Mutex<[String]>([])
+      let pods = Informer<Pod>(client: bench.admin, logger: bench.cluster.logger)
+      pods.onEvent { event in
+        if case .deleted = event {
+          seen.withLock { $0.append("gone") }
+        } else {
+          seen.withLock { $0.append(event.object.status.phase) }
+        }
+      }
+      pods.start()
+      await pods.waitForSync()
+      let node = bench.startNode(timing)
+      try await bench.create(Fixture.pod("web", node: "n"))
+      try await bench.running("web")
+      try await bench.world.sleep(for: .seconds(2))
+      try await bench.admin.delete(.pods, namespace: "default", name: "web")
+      try await bench.world.eventually("gone", within: .seconds(5)) { seen.withLock { $0.last } == "gone" }
+      #expect(seen.withLock { $0 } == phases)
+      pods.stop()
       node.cancel()
     }
   }
