@@ -240,8 +240,9 @@ start_etcd() { # number of members; certificates of the Trireme cluster of that 
 etcd_leader() { # number of members
   local n pki="$work/trireme-$1/pki"
   for ((n = 1; n <= $1; n++)); do
-    if curl -s --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" \
-      "https://$network.$n:$peer_port/metrics" | grep -q '^etcd_server_is_leader 1'; then
+    # The whole answer is read: curl would fail if it could not be written.
+    if [ "$(curl -s --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" \
+      "https://$network.$n:$peer_port/metrics" | grep -c '^etcd_server_is_leader 1')" = 1 ]; then
       echo "${etcd_pids[$((n - 1))]}"
     fi
   done
@@ -254,6 +255,7 @@ peer() { # number of members
   measure "etcd-$1" "${common[@]}" --case etcd-put-256 --clients 64
   if [ "$1" = 3 ]; then
     leader=$(etcd_leader 3)
+    [ -n "$leader" ] || note "etcd: no member says that it leads"
     [ -z "$leader" ] || seconds=$gap measure "etcd-3" "${common[@]}" --case etcd-write-gap --clients 16 --kill "$leader"
   fi
   stop_etcd
