@@ -244,14 +244,15 @@ final class PodWorker: Sendable {
       guard let (pod, status) = next else { return }
       if state.withLock({ $0.writtenStatus == status }) { continue }
       do {
-        let answer = Pod(json: try await write(status, of: pod))
+        let answer = Pod(json: try await write(status, of: pod, at: pod.metadata.resourceVersion))
         state.withLock { $0.writtenStatus = status }
         // Its conditions are as old as they are there; the watch may tell only after the next change.
         if isNews(answer, answersWrite: true) { step(.updated(answer)) }
         backoff = .milliseconds(50)
-      } catch let error as APIStatus where error.code == 404 || error.code == 409 || error.code == 422 {
+      } catch let error as APIStatus where error.code == 404 || error.code == 422 {
         context.logger.debug("status of \(pod.key): \(error.message)")
       } catch {
+        if let error = error as? APIStatus, error.code == 409, await !isOvertaken(pod) { continue }
         context.logger.debug("status of \(pod.key): \(error)")
         state.withLock { $0.needsWrite = true }
         try? await context.world.sleep(for: backoff)
@@ -264,10 +265,24 @@ final class PodWorker: Sendable {
     PodStatusWriter(machine: machine, hostIP: context.address, wallClock: context.world.wallClock).status()
   }
 
+  /// A write was refused for the version it was of. Takes over the newest one; false when that is another pod, or gone.
+  private func isOvertaken(_ pod: Pod) async -> Bool {
+    do {
+      let newest = try await context.client.find(.pods, namespace: pod.namespace, name: pod.name).map { Pod(json: $0) }
+      guard let newest, newest.metadata.uid == pod.metadata.uid else { return false }
+      if isNews(newest, answersWrite: true) { step(.updated(newest)) }
+    } catch { context.logger.debug("reading \(pod.key): \(error)") }
+    return true
+  }
+
+  /// `version`: the only one that may be changed. A write that was given up with its connection may arrive after those that
+  /// followed it, and the pod would seem to run again. The last word is said of any version.
   @discardableResult
-  private func write(_ status: JSONValue, of pod: Pod) async throws -> JSONValue {
-    try await context.client.patch(
-      .pods, namespace: pod.namespace, name: pod.name,
-      ["metadata": ["uid": .string(pod.metadata.uid)], "status": status], type: .strategic, subresource: "status")
+  private func write(_ status: JSONValue, of pod: Pod, at version: String? = nil) async throws -> JSONValue {
+    var metadata: JSONValue = ["uid": .string(pod.metadata.uid)]
+    if let version { metadata["resourceVersion"] = .string(version) }
+    return try await context.client.patch(
+      .pods, namespace: pod.namespace, name: pod.name, ["metadata": metadata, "status": status], type: .strategic,
+      subresource: "status")
   }
 }

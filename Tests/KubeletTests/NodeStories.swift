@@ -1,5 +1,6 @@
 // A hollow node against an API server.
 import Client
+import HTTP
 import JSON
 import Schema
 import Synchronization
@@ -20,13 +21,18 @@ import World
       admin = cluster.client()
     }
 
-    func startNode(_ timing: HollowRuntime.Timing = .measured) -> SpawnedTask {
+    func startNode(
+      _ timing: HollowRuntime.Timing = .measured, through transport: (any HTTPTransport)? = nil
+    ) -> SpawnedTask {
+      let client =
+        transport.map { APIClient(transport: $0, world: world, userAgent: "n (test)") }
+        ?? cluster.client("system:node:n")
       let runtime = HollowRuntime(
         world: world, version: "1", podNetwork: "10.128.3.0", nodeAddress: "127.1.0.3", timing: timing)
       return world.spawn {
         await Kubelet(
           description: NodeDescription(name: "n", address: "127.1.0.3", kubeletVersion: "v1.32.4"),
-          client: cluster.client("system:node:n"), runtime: runtime, logger: cluster.logger
+          client: client, runtime: runtime, logger: cluster.logger
         ).run()
       }
     }
@@ -125,6 +131,32 @@ import World
     }
   }
 
+  /// The room of a pod that has ended is given to others: it must not seem to run again.
+  @Test func aStatusThatArrivesLateIsNotTakenForTheLast() throws {
+    try tell { bench in
+      let phases = Mutex<[String]>([])
+      let pods = Informer<Pod>(client: bench.admin, logger: bench.cluster.logger)
+      pods.onEvent { event in
+        if case .deleted = event { return }
+        phases.withLock { $0.append(event.object.status.phase) }
+      }
+      pods.start()
+      await pods.waitForSync()
+      let late = LateStatus(inner: bench.cluster.transport("system:node:n"))
+      let node = bench.startNode(through: late)
+      try await bench.create(Fixture.pod("web", node: "n"))
+      try await bench.running("web")
+      try await bench.world.sleep(for: .seconds(2))
+      late.state.withLock { $0.isArmed = true }
+      try await bench.admin.delete(.pods, namespace: "default", name: "web")
+      try await bench.world.eventually("gone", within: .seconds(30)) { try await bench.pod("web") == nil }
+      #expect(late.state.withLock { $0.lateAnswer } == 409)
+      #expect(phases.withLock { $0.last } == "Succeeded")
+      pods.stop()
+      node.cancel()
+    }
+  }
+
   @Test func aForcedDeletionFreesTheAddress() throws {
     try tell { bench in
       let node = bench.startNode()
@@ -180,5 +212,36 @@ import World
       }
       node.cancel()
     }
+  }
+}
+
+/// Breaks off at a pod's first status after its deletion has begun, which is carried out right behind its last.
+private final class LateStatus: HTTPTransport {
+  struct State {
+    var isArmed = false
+    var held: HTTPRequest?
+    var lateAnswer: Int?
+  }
+  private let inner: any HTTPTransport
+  let state = Mutex(State())
+
+  init(inner: any HTTPTransport) { self.inner = inner }
+
+  func send(_ request: HTTPRequest) async throws -> HTTPResponse {
+    guard request.method == "PATCH", request.target.contains("/pods/web/status"), state.withLock({ $0.isArmed }) else {
+      return try await inner.send(request)
+    }
+    let isFirst = state.withLock { state in
+      defer { if state.held == nil { state.held = request } }
+      return state.held == nil
+    }
+    if isFirst { throw HTTPError.connectionClosed("by the test") }
+    let answer = try await inner.send(request)
+    let body = try await JSONValue(parsing: request.body.collect())
+    if body["status"]["phase"] == "Succeeded", let held = state.withLock({ $0.held }) {
+      let late = try await inner.send(held)
+      state.withLock { $0.lateAnswer = late.status }
+    }
+    return answer
   }
 }
