@@ -10,8 +10,8 @@ public enum Allocator {
   public static let mappedBytes = 1 << 20
 
   /// What may lie free at the end of a heap. By itself glibc hands back what is more than 128 KiB, at once: each answer
-  /// of megabytes would fault its pages in anew, which costs as much as encrypting it. What a busy time leaves behind is
-  /// given back by `giveBack`, which minds no limit.
+  /// of megabytes would fault its pages in anew, a third of what it costs. What a busy time leaves behind is given back
+  /// by `giveBack`, which minds no limit.
   public static let keptBytes = 64 << 20
 
   /// To be called once, before threads begin.
