@@ -18,20 +18,32 @@ public final class BytePipe: Sendable {
     var isHeldBack = false
     var isCancelled = false
 
-    /// Takes the next chunk; also what to tell the writing side, if it waited for room and there is enough now.
-    mutating func takeChunk(
-      highWater: Int
-    ) -> (chunk: [UInt8], writers: [CheckedContinuation<Void, any Error>], onDrain: (@Sendable () -> Void)?)? {
-      guard let chunk = chunks.popFirst() else { return nil }
-      bufferedBytes -= chunk.count
-      guard bufferedBytes <= highWater / 2 else { return (chunk, [], nil) }
-      defer {
-        writers = []
-        isHeldBack = false
+    /// Takes the next chunk, or all that wait; also whom of the writing side to tell, if it waited for room and there is
+    /// enough now.
+    mutating func take(all: Bool, highWater: Int) -> Taken {
+      var taken = Taken()
+      if all {
+        swap(&taken.chunks, &chunks)
+        bufferedBytes = 0
+      } else if let chunk = chunks.popFirst() {
+        taken.chunks = [chunk]
+        bufferedBytes -= chunk.count
       }
-      return (chunk, writers, isHeldBack ? onDrain : nil)
+      guard !taken.chunks.isEmpty, bufferedBytes <= highWater / 2 else { return taken }
+      swap(&taken.writers, &writers)
+      if isHeldBack { taken.onDrain = onDrain }
+      isHeldBack = false
+      return taken
     }
   }
+
+  /// What a reader took, and whom to tell of the room that is there now.
+  private struct Taken {
+    var chunks: Deque<[UInt8]> = []
+    var writers: [CheckedContinuation<Void, any Error>] = []
+    var onDrain: (@Sendable () -> Void)?
+  }
+
   private let state = Mutex(State())
   private let highWater: Int
   /// A server that shuts down ends a response body of this pipe in good order, as a watch may be ended at any time; a
@@ -110,7 +122,7 @@ public final class BytePipe: Sendable {
 
   /// The next chunk; nil at the end. Cancelling the reading task cancels the pipe.
   public func next() async throws -> [UInt8]? {
-    if let chunk = takeAvailable() { return chunk }
+    if let chunk = take(all: false).first { return chunk }
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         enum Outcome { case available, end(Result<Void, any Error>), wait }
@@ -125,7 +137,7 @@ public final class BytePipe: Sendable {
         switch outcome {
         case .available:
           // Nothing is left only if the pipe was cancelled in between.
-          continuation.resume(with: takeAvailable().map { .success($0) } ?? .failure(HTTPError.cancelled))
+          continuation.resume(with: take(all: false).first.map { .success($0) } ?? .failure(HTTPError.cancelled))
         case .end(.success): continuation.resume(returning: nil)
         case .end(.failure(let error)): continuation.resume(throwing: error)
         case .wait: break
@@ -137,18 +149,21 @@ public final class BytePipe: Sendable {
   }
 
   /// The next chunks, all that wait; nil at the end. One write to a socket then carries many small events.
+  ///
+  /// What writers add when they learn that there is room is of the next batch: one that is as quick as its reader would
+  /// make this one grow without end.
   public func nextBatch() async throws -> [[UInt8]]? {
+    let waiting = take(all: true)
+    if !waiting.isEmpty { return Array(waiting) }
     guard let first = try await next() else { return nil }
-    var batch = [first]
-    while let chunk = takeAvailable() { batch.append(chunk) }
-    return batch
+    return [first] + take(all: true)
   }
 
-  private func takeAvailable() -> [UInt8]? {
-    guard let taken = state.withLock({ $0.takeChunk(highWater: highWater) }) else { return nil }
+  private func take(all: Bool) -> Deque<[UInt8]> {
+    let taken = state.withLock { $0.take(all: all, highWater: highWater) }
     for writer in taken.writers { writer.resume() }
     taken.onDrain?()
-    return taken.chunk
+    return taken.chunks
   }
 
   /// The reader has gone: buffered bytes are dropped, the writer's next call throws `HTTPError.cancelled`.

@@ -30,4 +30,25 @@ import Testing
     #expect(try await pipe.next()?.count == 60)
     #expect(drains.value == 1)
   }
+
+  /// A batch is what waits, however quickly a writer makes use of the room that its reader leaves.
+  @Test func aWriterAsQuickAsItsReaderDoesNotMakeABatchGrow() async throws {
+    let pipe = BytePipe(highWater: 100)
+    let offered = Shared(0)
+    let fill: @Sendable () -> Void = { [chunk = chunk(40)] in
+      while offered.value < 4000 {
+        offered.update { $0 += 40 }
+        guard let isFull = try? pipe.offer(chunk), !isFull else { return }
+      }
+    }
+    pipe.onDrain(fill)
+    fill()
+    var read = 0
+    while read < 4000 {
+      let batch = try #require(try await pipe.nextBatch())
+      #expect(batch.count <= 3, "\(batch.count) chunks")
+      read += batch.reduce(0) { $0 + $1.count }
+    }
+    #expect(read == offered.value)
+  }
 }

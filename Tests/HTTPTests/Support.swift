@@ -124,6 +124,17 @@ func eventually(
   Issue.record(comment, sourceLocation: sourceLocation)
 }
 
+/// Waits until a writer that would write for ever has written something and nothing more for a tenth of a second. How much
+/// that is the kernel's buffers decide, which take tens of megabytes on some machines.
+func heldBack(_ written: Shared<Int>) async throws {
+  var before = -1
+  try await eventually("the writer was never held back") {
+    defer { before = written.value }
+    try await Task.sleep(for: .milliseconds(100))
+    return before == written.value && before > 0
+  }
+}
+
 /// A TCP connection that says exactly what a test wants said.
 final class RawConnection: Sendable {
   private let stream: LoopConfined<any Stream>
