@@ -119,16 +119,16 @@ let package = Package(
         "World", "TLS", "Replica", "APIServer", "Client", "HTTP", "Kinds", "Schema", "JSON", "Simulation", logging,
       ], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(name: "PackageTests", swiftSettings: settings),
-    // Loops of their own for the tests of what runs on loops.
+    // Loops of their own for the tests of what runs on loops, and waiting for what they do.
     .target(
       name: "LoopSupport", dependencies: ["World", "EventLoop"], path: "Tests/LoopSupport", swiftSettings: settings),
     // Pinned bytes and temporary folders.
     .target(name: "FileSupport", path: "Tests/FileSupport", swiftSettings: settings),
     tests("World"), tests("EventLoop", ["World", "LoopSupport"]), tests("TLS", ["EventLoop", "World", "LoopSupport"]),
-    tests("HTTP", ["EventLoop", "TLS", "World"]), tests("JSON"), tests("Schema", ["JSON"]),
+    tests("HTTP", ["EventLoop", "TLS", "World", "LoopSupport"]), tests("JSON"), tests("Schema", ["JSON"]),
     tests("CEL", ["World", "Schema", "JSON"]), tests("Kinds", ["Schema", "JSON"]), tests("Raft", ["FileSupport"]),
     tests("Storage", ["FileSupport"]), tests("Measure", ["World", "JSON"]),
-    tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", "FileSupport", logging]),
+    tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", "FileSupport", "LoopSupport", logging]),
     tests("APIServer", ["Replica", "HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
     tests("Client", ["HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS", "TestSupport", logging]),
     tests("Scheduler", ["Client", "HTTP", "Schema", "JSON", "World", "TestSupport", logging]),
@@ -152,6 +152,7 @@ let package = Package(
       name: "SecurityTests",
       dependencies: [
         "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Replica", "APIServer", "TestSupport",
+        "LoopSupport",
       ],
       swiftSettings: settings),
     // Bad input of every kind against a server in memory.

@@ -1,4 +1,5 @@
 // The queue between a connection and who reads from it.
+import LoopSupport
 import Testing
 
 @testable import HTTP

@@ -1,5 +1,6 @@
 // Our client and our server together, over TLS, in both versions of HTTP.
 import EventLoop
+import LoopSupport
 import TLS
 import Testing
 
@@ -336,18 +337,4 @@ import Testing
     }
     await server.stop()
   }
-}
-
-private final class Collector: StreamHandler {
-  let received: Shared<[UInt8]>
-  let closed: Shared<Bool>
-  init(_ received: Shared<[UInt8]>, _ closed: Shared<Bool>) {
-    self.received = received
-    self.closed = closed
-  }
-  func streamDidReceive(_ bytes: UnsafeRawBufferPointer) {
-    let bytes = Array(bytes)
-    received.update { $0 += bytes }
-  }
-  func streamDidClose(_ error: StreamError?) { closed.update { $0 = true } }
 }

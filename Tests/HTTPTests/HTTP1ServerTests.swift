@@ -1,5 +1,6 @@
 // The server on HTTP/1.1, spoken to byte by byte.
 import EventLoop
+import LoopSupport
 import Testing
 
 @testable import HTTP

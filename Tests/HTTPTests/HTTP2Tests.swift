@@ -1,5 +1,6 @@
 // What only HTTP/2 has: windows, pings, GOAWAY, header lists.
 import EventLoop
+import LoopSupport
 import TLS
 import Testing
 
@@ -46,14 +47,15 @@ import Testing
     let server = try await TestServer.start(tls: ["h2"]) { _ in HTTPResponse(status: 200, body: .stream(BytePipe())) }
     let proxy = try await FreezingProxy(server)
     var limits = HTTPClientLimits()
-    limits.pingAfter = .milliseconds(100)
-    limits.pingTime = .milliseconds(300)
+    limits.pingAfter = .milliseconds(50)
+    limits.pingTime = .seconds(2)
     let client = HTTPClient(
       loop: server.loop, endpoint: proxy.address, tls: try TestCertificates.shared.clientTLS(), serverName: "127.0.0.1",
       limits: limits)
     let watch = try await client.send(HTTPRequest(method: "GET", target: "/watch"))
     // While pings are answered the watch may be silent for as long as it likes.
-    try await Task.sleep(for: .milliseconds(700))
+    let before = proxy.passed.value
+    try await eventually("no pings") { proxy.passed.value >= before + 20 }
     #expect(await client.connectionCount() == 1)
     proxy.freeze()
     let failure = await #expect(throws: HTTPError.self) { try await watch.body.collect() }
@@ -99,20 +101,28 @@ import Testing
 private final class FreezingProxy: Sendable {
   let address: Address
   private let isFrozen = Shared(false)
+  /// How often it has passed something on, either way.
+  let passed = Shared(0)
 
   private final class Side: StreamHandler {
     let other: any Stream
     let isFrozen: Shared<Bool>
-    init(_ other: any Stream, _ isFrozen: Shared<Bool>) {
+    let passed: Shared<Int>
+    init(_ other: any Stream, _ isFrozen: Shared<Bool>, _ passed: Shared<Int>) {
       self.other = other
       self.isFrozen = isFrozen
+      self.passed = passed
     }
-    func streamDidReceive(_ bytes: UnsafeRawBufferPointer) { if !isFrozen.value { other.write(bytes) } }
+    func streamDidReceive(_ bytes: UnsafeRawBufferPointer) {
+      guard !isFrozen.value else { return }
+      passed.update { $0 += 1 }
+      other.write(bytes)
+    }
     func streamDidClose(_ error: StreamError?) { other.close() }
   }
 
   init(_ server: TestServer) async throws {
-    let (loop, target, isFrozen) = (server.loop, server.address, isFrozen)
+    let (loop, target, isFrozen, passed) = (server.loop, server.address, isFrozen, passed)
     address = try await withCheckedThrowingContinuation { continuation in
       loop.execute {
         continuation.resume(
@@ -120,8 +130,8 @@ private final class FreezingProxy: Sendable {
             try StreamListener(loop: loop, address: .ip("127.0.0.1", port: 0)) { stream, _ in
               StreamConnector.connect(to: target, on: loop, deadline: .seconds(5)) { result in
                 guard case .success(let other) = result else { return stream.abort() }
-                stream.handler = Side(other, isFrozen)
-                other.handler = Side(stream, isFrozen)
+                stream.handler = Side(other, isFrozen, passed)
+                other.handler = Side(stream, isFrozen, passed)
               }
             }.localAddress
           })

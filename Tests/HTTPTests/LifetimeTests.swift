@@ -1,5 +1,6 @@
 // Nothing of a connection outlives it.
 import EventLoop
+import LoopSupport
 import Testing
 
 @testable import HTTP

@@ -1,5 +1,6 @@
 // The server spoken to by clients that others wrote: curl, Python, Node.
 import EventLoop
+import LoopSupport
 import Testing
 import World
 

@@ -1,5 +1,6 @@
 // A server, certificates and raw connections for the tests of this target.
 import EventLoop
+import LoopSupport
 import Synchronization
 import TLS
 import Testing
@@ -104,26 +105,6 @@ final class EventLog: Sendable {
   var texts: [String] { events.withLock { $0.map(\.description) } }
 }
 
-/// A value that tasks of a test share.
-final class Shared<Value: Sendable>: Sendable {
-  private let stored: Mutex<Value>
-  init(_ value: Value) { stored = Mutex(value) }
-  var value: Value { stored.withLock { $0 } }
-  func update(_ body: @Sendable (inout Value) -> Void) { stored.withLock { body(&$0) } }
-}
-
-/// Waits until a condition holds; fails the test when it does not within half a minute.
-func eventually(
-  _ comment: Comment, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool
-) async throws {
-  let deadline = ContinuousClock.now + .seconds(30)
-  while ContinuousClock.now < deadline {
-    if try await condition() { return }
-    try await Task.sleep(for: .milliseconds(5))
-  }
-  Issue.record(comment, sourceLocation: sourceLocation)
-}
-
 /// Waits until a writer that would write for ever has written something and nothing more for a tenth of a second. How much
 /// that is the kernel's buffers decide, which take tens of megabytes on some machines.
 func heldBack(_ written: Shared<Int>) async throws {
@@ -135,25 +116,26 @@ func heldBack(_ written: Shared<Int>) async throws {
   }
 }
 
+/// Keeps what a stream says.
+final class Collector: StreamHandler {
+  private let received: Shared<[UInt8]>
+  private let closed: Shared<Bool>
+  init(_ received: Shared<[UInt8]>, _ closed: Shared<Bool>) {
+    self.received = received
+    self.closed = closed
+  }
+  func streamDidReceive(_ bytes: UnsafeRawBufferPointer) {
+    let bytes = Array(bytes)
+    received.update { $0 += bytes }
+  }
+  func streamDidClose(_ error: StreamError?) { closed.update { $0 = true } }
+}
+
 /// A TCP connection that says exactly what a test wants said.
 final class RawConnection: Sendable {
   private let stream: LoopConfined<any Stream>
   private let received = Shared<[UInt8]>([])
   private let closed = Shared(false)
-
-  private final class Receiver: StreamHandler {
-    let received: Shared<[UInt8]>
-    let closed: Shared<Bool>
-    init(_ received: Shared<[UInt8]>, _ closed: Shared<Bool>) {
-      self.received = received
-      self.closed = closed
-    }
-    func streamDidReceive(_ bytes: UnsafeRawBufferPointer) {
-      let bytes = Array(bytes)
-      received.update { $0 += bytes }
-    }
-    func streamDidClose(_ error: StreamError?) { closed.update { $0 = true } }
-  }
 
   /// Connects, and says `first` in the same turn of the loop: no deadline of the server's passes in between, however
   /// busy the machine.
@@ -164,7 +146,7 @@ final class RawConnection: Sendable {
         StreamConnector.connect(to: address, on: loop, deadline: .seconds(5)) { result in
           continuation.resume(
             with: result.map { stream in
-              stream.handler = Receiver(received, closed)
+              stream.handler = Collector(received, closed)
               stream.write(Array(first.utf8))
               return LoopConfined(stream, on: loop)
             })
@@ -185,15 +167,15 @@ final class RawConnection: Sendable {
 
   /// Everything received once it satisfies `condition`.
   func text(
-    until condition: @escaping (String) -> Bool, sourceLocation: SourceLocation = #_sourceLocation
+    until condition: @escaping (String) -> Bool, file: String = #fileID, line: Int = #line
   ) async throws -> String {
-    try await eventually("received only: \(text.prefix(2000))", sourceLocation: sourceLocation) { condition(text) }
+    try await eventually("received only: \(text.prefix(2000))", file: file, line: line) { condition(text) }
     return text
   }
 
   /// Everything received when the server has closed the connection.
-  func textAtClose(sourceLocation: SourceLocation = #_sourceLocation) async throws -> String {
-    try await eventually("not closed; received: \(text.prefix(2000))", sourceLocation: sourceLocation) { isClosed }
+  func textAtClose(file: String = #fileID, line: Int = #line) async throws -> String {
+    try await eventually("not closed; received: \(text.prefix(2000))", file: file, line: line) { isClosed }
     return text
   }
 }

@@ -1,6 +1,7 @@
 import EventLoop
 import Glibc
 import Logging
+import LoopSupport
 import Raft
 import Synchronization
 import Testing

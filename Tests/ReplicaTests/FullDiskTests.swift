@@ -1,5 +1,6 @@
 // Disks that are full, in a group: who leads, what is refused and how, and that all goes on by itself.
 
+import LoopSupport
 import Raft
 import Testing
 import World

@@ -1,5 +1,6 @@
 // Members that come, go and are lost, under load: no write fails, none is lost.
 
+import LoopSupport
 import Raft
 import Storage
 import Synchronization

@@ -39,11 +39,3 @@ final class Deliveries: Sendable {
   }
   func end() { state.withLock { $0.hasEnded = true } }
 }
-
-/// A value that several tasks change.
-final class Shared<Value: Sendable>: Sendable {
-  private let state: Mutex<Value>
-  init(_ value: Value) { state = Mutex(value) }
-  var value: Value { state.withLock { $0 } }
-  func update(_ body: (inout Value) -> Void) { state.withLock { body(&$0) } }
-}

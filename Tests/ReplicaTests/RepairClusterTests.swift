@@ -1,4 +1,5 @@
 import Glibc
+import LoopSupport
 import Raft
 import Testing
 import World

@@ -1,3 +1,4 @@
+import LoopSupport
 import Raft
 import Storage
 import Testing

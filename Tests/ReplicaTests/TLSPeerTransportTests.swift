@@ -1,6 +1,7 @@
 import EventLoop
 import FileSupport
 import Logging
+import LoopSupport
 import Raft
 import Storage
 import TLS

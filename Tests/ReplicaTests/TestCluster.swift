@@ -4,6 +4,7 @@ import EventLoop
 import FileSupport
 import Glibc
 import Logging
+import LoopSupport
 import Raft
 import Storage
 import Synchronization
@@ -167,18 +168,6 @@ actor TestCluster {
         }
     }
     return revision
-  }
-}
-
-/// Waits for a condition with a deadline that only a hang reaches.
-func eventually(
-  _ what: String, within limit: Duration = .seconds(30), isolation: isolated (any Actor)? = #isolation,
-  _ condition: () throws -> Bool
-) async throws {
-  let deadline = ContinuousClock.now + limit
-  while try !condition() {
-    try #require(ContinuousClock.now < deadline, "waited too long for \(what)")
-    try await Task.sleep(for: .milliseconds(2))
   }
 }
 

@@ -3,6 +3,7 @@ import APIServer
 import EventLoop
 import HTTP
 import JSON
+import LoopSupport
 import Schema
 import Synchronization
 import TLS

@@ -4,6 +4,7 @@ import EventLoop
 import Foundation
 import HTTP
 import JSON
+import LoopSupport
 import Schema
 import TLS
 import Testing

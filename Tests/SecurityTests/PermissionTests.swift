@@ -2,6 +2,7 @@
 import APIServer
 import HTTP
 import JSON
+import LoopSupport
 import Replica
 import Schema
 import Synchronization

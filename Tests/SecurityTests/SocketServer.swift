@@ -3,6 +3,7 @@ import APIServer
 import EventLoop
 import HTTP
 import JSON
+import LoopSupport
 import Replica
 import Schema
 import Synchronization
@@ -254,24 +255,4 @@ final class FakeBackend: Sendable {
     loop.stop()
     loop.join()
   }
-}
-
-/// A value that tasks of a test share.
-final class Shared<Value: Sendable>: Sendable {
-  private let stored: Mutex<Value>
-  init(_ value: Value) { stored = Mutex(value) }
-  var value: Value { stored.withLock { $0 } }
-  func update(_ body: @Sendable (inout Value) -> Void) { stored.withLock { body(&$0) } }
-}
-
-/// Waits until a condition holds; fails the test when it does not within a minute.
-func eventually(
-  _ comment: Comment, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool
-) async throws {
-  let deadline = ContinuousClock.now + .seconds(60)
-  while ContinuousClock.now < deadline {
-    if try await condition() { return }
-    try await Task.sleep(for: .milliseconds(5))
-  }
-  Issue.record(comment, sourceLocation: sourceLocation)
 }

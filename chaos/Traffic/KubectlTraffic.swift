@@ -3,7 +3,6 @@ import ChaosChecker
 import ChaosPlan
 import EventLoop
 import Glibc
-import Synchronization
 import World
 
 /// Runs kubectl with the cluster's kubeconfig.
@@ -53,31 +52,25 @@ final class KubectlTraffic: Sendable {
   private let kubectl: Kubectl
   private let journal: Journal
   private let seed: UInt64
-  private let isStopping = Atomic<Bool>(false)
-  private let tasks = Mutex<[SpawnedTask]>([])
+  private let workers: Workers
 
   init(kubectl: Kubectl, journal: Journal, seed: UInt64) {
     self.kubectl = kubectl
+    workers = Workers(loop: kubectl.loop)
     self.journal = journal
     self.seed = seed
   }
 
   func start() {
-    let configMaps = kubectl.loop.spawn { await self.configMapLoop() }
-    let scaling = kubectl.loop.spawn { await self.scaleLoop() }
-    tasks.withLock { $0 = [configMaps, scaling] }
+    workers.start { await self.configMapLoop() }
+    workers.start { await self.scaleLoop() }
   }
 
-  func stop() async {
-    isStopping.store(true, ordering: .relaxed)
-    for task in tasks.withLock({ $0 }) { await task.wait() }
-  }
-
-  private var goesOn: Bool { !isStopping.load(ordering: .relaxed) }
+  func stop() async { await workers.stop() }
 
   private func configMapLoop() async {
     var number = 0
-    while goesOn {
+    while workers.goOn {
       number += 1
       let name = "kubectl-\(number)"
       let created = await run(["create", "configmap", name, "--from-literal=number=\(number)"])
@@ -97,7 +90,7 @@ final class KubectlTraffic: Sendable {
 
   private func scaleLoop() async {
     var random = SeededGenerator(seed: seed, stream: 2000)
-    while goesOn {
+    while workers.goOn {
       let replicas = Int.random(in: 0...5, using: &random)
       _ = await run(["scale", "deployment", Self.deployment, "--replicas=\(replicas)"])
     }

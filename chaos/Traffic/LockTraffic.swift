@@ -8,7 +8,6 @@ import HTTP
 import JSON
 import Logging
 import Schema
-import Synchronization
 import World
 
 final class LockTraffic: Sendable {
@@ -20,11 +19,11 @@ final class LockTraffic: Sendable {
   private let cluster: Cluster
   private let journal: Journal
   private let seed: UInt64
-  private let isStopping = Atomic<Bool>(false)
-  private let tasks = Mutex<[SpawnedTask]>([])
+  private let workers: Workers
 
   init(cluster: Cluster, journal: Journal, seed: UInt64) {
     self.cluster = cluster
+    workers = Workers(loop: cluster.loop)
     self.journal = journal
     self.seed = seed
   }
@@ -40,26 +39,25 @@ final class LockTraffic: Sendable {
       )
       let (api, settings) = (cluster.client(of: member), options)
       let random = SeededGenerator(seed: seed, stream: UInt64(5000 + index))
-      tasks.withLock { $0.append(cluster.loop.spawn { await self.campaign(settings, api, random) }) }
+      workers.start { await self.campaign(settings, api, random) }
     }
   }
 
   /// Returns when nobody holds it any more.
   func stop() async {
-    isStopping.store(true, ordering: .relaxed)
-    for task in tasks.withLock({ $0 }) { await task.wait() }
+    await workers.stop()
   }
 
   /// Stands again and again, for some seconds each time, so that others have their turn.
   private func campaign(_ options: LeaderElector.Options, _ api: APIClient, _ generator: SeededGenerator) async {
     var random = generator
-    while !isStopping.load(ordering: .relaxed) {
+    while workers.goOn {
       let elector = LeaderElector(
         client: api, options: options, logger: Logger(label: "locks", factory: { _ in SwiftLogNoOpLogHandler() })
       ) { fence in await self.hold(fence, options.identity, api) }
       let task = cluster.loop.spawn { await elector.run() }
       let until = cluster.loop.now + .milliseconds(Int.random(in: 2000...8000, using: &random))
-      while !isStopping.load(ordering: .relaxed), cluster.loop.now < until {
+      while workers.goOn, cluster.loop.now < until {
         try? await cluster.loop.sleep(for: Self.pause)
       }
       task.cancel()

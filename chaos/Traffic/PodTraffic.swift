@@ -5,7 +5,6 @@ import Client
 import EventLoop
 import JSON
 import Schema
-import Synchronization
 import World
 
 final class PodTraffic: Sendable {
@@ -17,27 +16,24 @@ final class PodTraffic: Sendable {
   private let cluster: Cluster
   private let journal: Journal
   private let seed: UInt64
-  private let isStopping = Atomic<Bool>(false)
-  private let tasks = Mutex<[SpawnedTask]>([])
+  private let workers: Workers
 
   init(cluster: Cluster, journal: Journal, seed: UInt64) {
     self.cluster = cluster
+    workers = Workers(loop: cluster.loop)
     self.journal = journal
     self.seed = seed
   }
 
   func start() {
     let clients = cluster.plan.members.map { cluster.client(of: $0) }
-    let (made, seen) = (
-      cluster.loop.spawn { await self.make(clients) }, cluster.loop.spawn { await self.look(clients) }
-    )
-    tasks.withLock { $0 = [made, seen] }
+    workers.start { await self.make(clients) }
+    workers.start { await self.look(clients) }
   }
 
   /// Returns when every pod that is left has a node; names those that have none.
   func stop(patience: Duration) async -> [Anomaly] {
-    isStopping.store(true, ordering: .relaxed)
-    for task in tasks.withLock({ $0 }) { await task.wait() }
+    await workers.stop()
     let api = cluster.client(of: cluster.plan.members[0])
     let start = cluster.loop.now
     while true {
@@ -54,12 +50,10 @@ final class PodTraffic: Sendable {
     }
   }
 
-  private var goesOn: Bool { !isStopping.load(ordering: .relaxed) }
-
   private func make(_ clients: [APIClient]) async {
     var random = SeededGenerator(seed: seed, stream: 4000)
     var number = 0
-    while goesOn {
+    while workers.goOn {
       number += 1
       let api = clients[Int.random(in: 0..<clients.count, using: &random)]
       var pod = LoopProbe.pod("load-\(number)")
@@ -75,7 +69,7 @@ final class PodTraffic: Sendable {
 
   private func look(_ clients: [APIClient]) async {
     var turn = 0
-    while goesOn {
+    while workers.goOn {
       turn += 1
       if let list = try? await clients[turn % clients.count].list(.pods, namespace: Self.namespace) { note(list.items) }
       try? await cluster.loop.sleep(for: Self.pause)

@@ -5,7 +5,6 @@ import EventLoop
 import HTTP
 import JSON
 import Schema
-import Synchronization
 import World
 
 final class ReadTraffic: Sendable {
@@ -16,11 +15,11 @@ final class ReadTraffic: Sendable {
 
   private let cluster: Cluster
   private let journal: Journal
-  private let isStopping = Atomic<Bool>(false)
-  private let tasks = Mutex<[SpawnedTask]>([])
+  private let workers: Workers
 
   init(cluster: Cluster, journal: Journal) {
     self.cluster = cluster
+    workers = Workers(loop: cluster.loop)
     self.journal = journal
   }
 
@@ -29,19 +28,17 @@ final class ReadTraffic: Sendable {
     limits.responseHeaderTime = Self.patience
     for entrance in cluster.plan.entrances {
       let api = cluster.client(of: entrance, limits: limits)
-      let task = cluster.loop.spawn {
-        while !self.isStopping.load(ordering: .relaxed) {
+      workers.start {
+        while self.workers.goOn {
           await self.read(api, entrance.name)
           try? await self.cluster.loop.sleep(for: Self.interval)
         }
       }
-      tasks.withLock { $0.append(task) }
     }
   }
 
   func stop() async {
-    isStopping.store(true, ordering: .relaxed)
-    for task in tasks.withLock({ $0 }) { await task.wait() }
+    await workers.stop()
   }
 
   private func read(_ api: APIClient, _ entrance: String) async {

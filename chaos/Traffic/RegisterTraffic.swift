@@ -1,12 +1,11 @@
+// Clients of every server that create, replace, delete and read ConfigMaps, and write down what came back.
 import ChaosChecker
 import ChaosPlan
 import Client
-// Clients of every server that create, replace, delete and read ConfigMaps, and write down what came back.
 import EventLoop
 import HTTP
 import JSON
 import Schema
-import Synchronization
 import World
 
 /// Objects the traffic knows.
@@ -33,11 +32,11 @@ final class RegisterTraffic: Sendable {
   private let cluster: Cluster
   private let journal: Journal
   private let seed: UInt64
-  private let isStopping = Atomic<Bool>(false)
-  private let tasks = Mutex<[SpawnedTask]>([])
+  private let workers: Workers
 
   init(cluster: Cluster, journal: Journal, seed: UInt64) {
     self.cluster = cluster
+    workers = Workers(loop: cluster.loop)
     self.journal = journal
     self.seed = seed
   }
@@ -50,23 +49,21 @@ final class RegisterTraffic: Sendable {
       for worker in 0..<Self.workersPerServer {
         let random = SeededGenerator(seed: seed, stream: UInt64(index * 16 + worker))
         let client = RegisterClient(api: api, server: member.name, name: "\(member.name)/\(worker)", journal: journal)
-        let task = cluster.loop.spawn { await self.work(client, random) }
-        tasks.withLock { $0.append(task) }
+        workers.start { await self.work(client, random) }
       }
     }
   }
 
   /// Returns when every operation begun has ended.
   func stop() async {
-    isStopping.store(true, ordering: .relaxed)
-    for task in tasks.withLock({ $0 }) { await task.wait() }
+    await workers.stop()
   }
 
   private func work(_ client: RegisterClient, _ generator: SeededGenerator) async {
     var random = generator
     var known: [String: Version] = [:]
     var older: [String: Version] = [:]
-    while !isStopping.load(ordering: .relaxed) {
+    while workers.goOn {
       let epoch = (cluster.loop.now - journal.start).wholeNanoseconds / Self.epoch.wholeNanoseconds
       let key = "\(ChaosObjects.registerPrefix)\(epoch)-\(Int.random(in: 0..<Self.keys, using: &random))"
       let request = choose(known[key], older[key], &random)

@@ -21,13 +21,13 @@ final class SetTraffic: Sendable {
   private let cluster: Cluster
   private let journal: Journal
   private let seed: UInt64
-  private let isStopping = Atomic<Bool>(false)
-  private let tasks = Mutex<[SpawnedTask]>([])
+  private let workers: Workers
   /// The highest revision that anybody was told of.
   private let acknowledged = Mutex<Int64>(0)
 
   init(cluster: Cluster, journal: Journal, seed: UInt64) {
     self.cluster = cluster
+    workers = Workers(loop: cluster.loop)
     self.journal = journal
     self.seed = seed
   }
@@ -42,18 +42,14 @@ final class SetTraffic: Sendable {
       let writer = SeededGenerator(seed: seed, stream: UInt64(3000 + index))
       let reader = SeededGenerator(seed: seed, stream: UInt64(3100 + index))
       let name = members[index].name
-      let (one, other) = (
-        cluster.loop.spawn { await self.write(clients[index], name, writer) },
-        cluster.loop.spawn { await self.list(clients, index, reader) }
-      )
-      tasks.withLock { $0 += [one, other] }
+      workers.start { await self.write(clients[index], name, writer) }
+      workers.start { await self.list(clients, index, reader) }
     }
   }
 
   /// Ends with a write that every watch sees; returns its revision.
   func stop() async throws -> Int64 {
-    isStopping.store(true, ordering: .relaxed)
-    for task in tasks.withLock({ $0 }) { await task.wait() }
+    await workers.stop()
     let member = cluster.plan.members[0]
     let client = client(cluster.client(of: member), member.name)
     var value = journal.newValue()
@@ -78,14 +74,12 @@ final class SetTraffic: Sendable {
       operations: \.setOperations, labels: { [Self.label: .string(Self.shard(of: $0))] })
   }
 
-  private var goesOn: Bool { !isStopping.load(ordering: .relaxed) }
-
   // MARK: Writers
 
   private func write(_ api: APIClient, _ server: String, _ generator: SeededGenerator) async {
     var random = generator
     let client = client(api, server)
-    while goesOn {
+    while workers.goOn {
       let key = "\(Self.prefix)\(Int.random(in: 0..<Self.names, using: &random))"
       let request: RegisterRequest
       switch Int.random(in: 0..<100, using: &random) {
@@ -107,7 +101,7 @@ final class SetTraffic: Sendable {
   private func list(_ clients: [APIClient], _ first: Int, _ generator: SeededGenerator) async {
     var random = generator
     var number = 0
-    while goesOn {
+    while workers.goOn {
       number += 1
       let name = "list \(first + 1)/\(number)"
       let from = cluster.loop.now
