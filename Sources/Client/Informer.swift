@@ -6,7 +6,7 @@ import Synchronization
 import World
 
 /// What happened to an object, as an informer tells its handlers.
-public enum InformerEvent<Object: ObjectWithMetadata>: Sendable {
+public enum InformerEvent<Object: InformedObject>: Sendable {
   case added(Object)
   case updated(old: Object, new: Object)
   /// The last state seen; a relist may have found the object gone without its deletion having been seen.
@@ -24,7 +24,7 @@ public enum InformerEvent<Object: ObjectWithMetadata>: Sendable {
 ///
 /// Reads are synchronous and may come from any thread; handlers run one event at a time, in order, on the informer's
 /// loop. Objects are immutable values.
-public final class Informer<Object: ObjectWithMetadata>: Sendable {
+public final class Informer<Object: InformedObject>: Sendable {
   public typealias Handler = @Sendable (InformerEvent<Object>) -> Void
   /// Extracts the values under which an object is found; used with `objects(index:value:)`.
   public typealias Indexer = @Sendable (Object) -> [String]
@@ -55,14 +55,16 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
   private let indexers: [String: Indexer]
   private let accept: String
   private let listAccept: String
+  private let read: @Sendable (JSONValue) -> Object
   private let logger: Logger
   private let state = Mutex(State())
 
-  /// Follows `resource`; `accept` and `listAccept` ask for another form of its objects.
+  /// Follows `resource`; `accept` and `listAccept` ask for another form of its objects, `read` takes from one what is
+  /// to be kept of it.
   public init(
     resource: ResourceReference, client: APIClient, namespace: String = "", labelSelector: String = "",
     fieldSelector: String = "", indexers: [String: Indexer] = [:], accept: String = "application/json",
-    listAccept: String = "application/json", logger: Logger
+    listAccept: String = "application/json", logger: Logger, read: @escaping @Sendable (JSONValue) -> Object
   ) {
     self.resource = resource
     self.client = client
@@ -71,6 +73,7 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
     self.indexers = indexers
     self.accept = accept
     self.listAccept = listAccept
+    self.read = read
     self.logger = logger
   }
 
@@ -172,7 +175,7 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
     repeat {
       let list = try await client.list(path: resource.path(namespace: namespace), page, accept: listAccept)
       for item in list.items {
-        let object = Object(json: item)
+        let object = read(item)
         objects[object.key] = object
       }
       resourceVersion = list.resourceVersion
@@ -216,11 +219,11 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
     case .bookmark(let resourceVersion, _):
       state.withLock { $0.resourceVersion = resourceVersion }
     case .added(let json), .modified(let json):
-      let object = Object(json: json)
+      let object = read(json)
       store(object)
     case .deleted(let json):
-      let object = Object(json: json)
-      state.withLock { $0.resourceVersion = object.metadata.resourceVersion }
+      let object = read(json)
+      state.withLock { $0.resourceVersion = object.resourceVersion }
       remove(object.key, last: object)
     }
   }
@@ -246,12 +249,12 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
   private func store(_ object: Object, advancing: Bool = true) {
     let (events, handlers) = state.withLock { state -> ([InformerEvent<Object>], [Handler]) in
       let old = state.objects.updateValue(object, forKey: object.key)
-      if advancing { state.resourceVersion = object.metadata.resourceVersion }
+      if advancing { state.resourceVersion = object.resourceVersion }
       if let old { updateIndices(&state, old, insert: false) }
       updateIndices(&state, object, insert: true)
       guard let old else { return ([.added(object)], state.handlers) }
-      if old.metadata.uid != object.metadata.uid { return ([.deleted(old), .added(object)], state.handlers) }
-      if old.metadata.resourceVersion == object.metadata.resourceVersion { return ([], []) }
+      if old.uid != object.uid { return ([.deleted(old), .added(object)], state.handlers) }
+      if old.resourceVersion == object.resourceVersion { return ([], []) }
       return ([.updated(old: old, new: object)], state.handlers)
     }
     for event in events { for handler in handlers { handler(event) } }
@@ -278,6 +281,19 @@ public final class Informer<Object: ObjectWithMetadata>: Sendable {
         }
       }
     }
+  }
+}
+
+extension Informer where Object: ObjectWithMetadata {
+  public convenience init(
+    resource: ResourceReference, client: APIClient, namespace: String = "", labelSelector: String = "",
+    fieldSelector: String = "", indexers: [String: Indexer] = [:], accept: String = "application/json",
+    listAccept: String = "application/json", logger: Logger
+  ) {
+    self.init(
+      resource: resource, client: client, namespace: namespace, labelSelector: labelSelector,
+      fieldSelector: fieldSelector, indexers: indexers, accept: accept, listAccept: listAccept, logger: logger,
+      read: Object.init(json:))
   }
 }
 

@@ -267,7 +267,7 @@ private func pod(
         }), "finalizers": .array(finalizers.map { .string($0) }),
     ]
     if deleting { json["deletionTimestamp"] = .string(now.rfc3339) }
-    return GraphNode(resource: .configMaps, ObjectMeta(json: json))
+    return GraphNode(FollowedKind(.configMaps), ObjectMeta(json: json))
   }
 
   @Test func theGraphNamesWhomAChangeConcerns() {
@@ -294,7 +294,7 @@ private func pod(
     #expect(graph.dependentsOfUnknown(.secrets) == [])
     _ = graph.put(node("owner"))
     #expect(graph.dependentsOfUnknown(.configMaps) == [])
-    _ = graph.put(GraphNode(resource: .secrets, ObjectMeta(json: ["name": "s", "uid": "s"])))
+    _ = graph.put(GraphNode(FollowedKind(.secrets), ObjectMeta(json: ["name": "s", "uid": "s"])))
     #expect(graph.removeAll(of: .configMaps) == [])
     #expect(graph.nodes.keys.sorted() == ["s"])
   }

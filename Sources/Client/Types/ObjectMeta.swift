@@ -99,14 +99,23 @@ extension JSONValue {
   public var time: WallTime? { string.flatMap(WallTime.init(rfc3339:)) }
 }
 
-/// Anything with metadata that can be read from JSON: what an informer keeps.
-public protocol ObjectWithMetadata: Sendable {
+/// What an informer must know of an object to keep it; whoever follows many keeps little more.
+public protocol InformedObject: Sendable {
+  var key: NamespacedName { get }
+  var uid: String { get }
+  var resourceVersion: String { get }
+}
+
+/// Anything with metadata that can be read from JSON: what most informers keep.
+public protocol ObjectWithMetadata: InformedObject {
   var metadata: ObjectMeta { get }
   init(json: JSONValue)
 }
 
 extension ObjectWithMetadata {
   public var key: NamespacedName { metadata.key }
+  public var uid: String { metadata.uid }
+  public var resourceVersion: String { metadata.resourceVersion }
   public var name: String { metadata.name }
   public var namespace: String { metadata.namespace }
 }

@@ -26,7 +26,7 @@ public final class GarbageCollector: Controller {
 
   private struct State {
     var graph = OwnershipGraph()
-    var informers: [ResourceReference: Informer<MetadataObject>] = [:]
+    var informers: [ResourceReference: Informer<GraphNode>] = [:]
     /// Followed, and since when discovery does not name them.
     var missing: [ResourceReference: MonotonicTime] = [:]
   }
@@ -108,9 +108,10 @@ public final class GarbageCollector: Controller {
   }
 
   private func begin(_ resource: ResourceReference) {
-    let informer = Informer<MetadataObject>(
+    let kind = FollowedKind(resource)
+    let informer = Informer(
       resource: resource, client: client, accept: MetadataObject.accept, listAccept: MetadataObject.listAccept,
-      logger: logger)
+      logger: logger, read: { GraphNode(kind, MetadataObject(json: $0).metadata) })
     informer.onEvent { [weak self] event in self?.observe(event, resource) }
     state.withLock { $0.informers[resource] = informer }
     informer.start()
@@ -128,7 +129,7 @@ public final class GarbageCollector: Controller {
       let concerned = state.graph.removeAll(of: resource)
       // The kind may have gone on in another version.
       for (other, informer) in state.informers where other.groupResource == resource.groupResource {
-        for object in informer.all { _ = state.graph.put(GraphNode(resource: other, object.metadata)) }
+        for node in informer.all { _ = state.graph.put(node) }
       }
       return (informer, concerned)
     }
@@ -136,12 +137,11 @@ public final class GarbageCollector: Controller {
     for uid in concerned.sorted() { queue.add(uid) }
   }
 
-  private func observe(_ event: InformerEvent<MetadataObject>, _ resource: ResourceReference) {
+  private func observe(_ event: InformerEvent<GraphNode>, _ resource: ResourceReference) {
     let concerned = state.withLock { state in
       switch event {
-      case .added(let object), .updated(_, let object):
-        state.graph.put(GraphNode(resource: resource, object.metadata))
-      case .deleted(let object): state.graph.remove(uid: object.metadata.uid)
+      case .added(let node), .updated(_, let node): state.graph.put(node)
+      case .deleted(let node): state.graph.remove(uid: node.uid)
       }
     }
     for uid in concerned { queue.add(uid) }

@@ -1,27 +1,53 @@
 // Who owns whom, as a value (spec/5 §5.1, garbage collector). The collector feeds it what informers see and asks it what
 // to look at; it decides nothing that needs the API.
 import Client
+import Synchronization
 
-/// An object that may own or be owned.
-struct GraphNode: Sendable {
-  var resource: ResourceReference
-  var key: NamespacedName
-  var uid: String
-  var owners: [OwnerReference]
-  var isBeingDeleted: Bool
-  var finalizers: Set<String>
+/// A kind whose objects are followed; they share it.
+final class FollowedKind: Sendable {
+  let resource: ResourceReference
+  /// Of the object seen last: the next one is in the same more often than not, and keeps the same string.
+  private let lastNamespace = Mutex("")
 
-  init(resource: ResourceReference, _ metadata: ObjectMeta) {
-    self.resource = resource
-    key = metadata.key
+  init(_ resource: ResourceReference) { self.resource = resource }
+
+  fileprivate func shared(_ namespace: String) -> String {
+    lastNamespace.withLock { last in
+      if last != namespace { last = namespace }
+      return last
+    }
+  }
+}
+
+/// An object that may own or be owned. There is one of every object of a cluster, held by its informer and by the graph:
+/// it has what they ask for, once.
+final class GraphNode: InformedObject {
+  private let kind: FollowedKind
+  private let namespace: String
+  private let name: String
+  let uid: String
+  let resourceVersion: String
+  let owners: [OwnerReference]
+  let isBeingDeleted: Bool
+  private let hasForegroundFinalizer: Bool
+  private let hasOrphanFinalizer: Bool
+
+  init(_ kind: FollowedKind, _ metadata: ObjectMeta) {
+    self.kind = kind
+    namespace = kind.shared(metadata.namespace)
+    name = metadata.name
     uid = metadata.uid
+    resourceVersion = metadata.resourceVersion
     owners = metadata.ownerReferences
     isBeingDeleted = metadata.isBeingDeleted
-    finalizers = Set(metadata.finalizers)
+    hasForegroundFinalizer = metadata.finalizers.contains(Self.foregroundFinalizer)
+    hasOrphanFinalizer = metadata.finalizers.contains(Self.orphanFinalizer)
   }
 
-  var waitsForDependents: Bool { isBeingDeleted && finalizers.contains(GraphNode.foregroundFinalizer) }
-  var orphansDependents: Bool { isBeingDeleted && finalizers.contains(GraphNode.orphanFinalizer) }
+  var resource: ResourceReference { kind.resource }
+  var key: NamespacedName { NamespacedName(namespace: namespace, name: name) }
+  var waitsForDependents: Bool { isBeingDeleted && hasForegroundFinalizer }
+  var orphansDependents: Bool { isBeingDeleted && hasOrphanFinalizer }
 
   static let foregroundFinalizer = "foregroundDeletion"
   static let orphanFinalizer = "orphan"
