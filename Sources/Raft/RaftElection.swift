@@ -14,6 +14,15 @@ extension Raft {
     if electionElapsed >= electionTimeout || role == .follower && isOnlyVoter { campaign() }
   }
 
+  /// The tick after which time alone gives this server something to do, counted from now: heartbeats, an election, a
+  /// question asked again. All before it change counters only; if nothing else happens, they may be counted together.
+  public var ticksUntilDue: Int {
+    if transfer != nil || role == .follower && isOnlyVoter { return 1 }
+    let timeout = role == .leader ? options.electionTicks : electionTimeout
+    let ticks = min(timeout - electionElapsed, options.heartbeatTicks - heartbeatElapsed)
+    return max(1, min(ticks, staggerRemaining ?? ticks))
+  }
+
   /// Nobody else can lead: there is nothing to wait for.
   private var isOnlyVoter: Bool { configuration.voters == [id] && configuration.outgoingVoters.isEmpty }
 

@@ -31,7 +31,7 @@ extension Raft {
   }
 
   /// Whether there can be anything to do: after most ticks there is not.
-  private var hasOutput: Bool {
+  var hasOutput: Bool {
     !messages.isEmpty || readyIndex > emittedIndex || durability.isDirty(hardState, lastIndex: log.lastIndex)
       || !reads.confirmed.isEmpty || !reads.abandoned.isEmpty || !snapshotRequests.isEmpty
       || Leadership(term: currentTerm, role: role, leader: leader) != emittedLeadership

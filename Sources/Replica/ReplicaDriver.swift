@@ -67,7 +67,10 @@ final class ReplicaDriver: @unchecked Sendable {
 
   /// How slow disk and loop have been lately.
   private(set) var pace = Pace()
-  private var lastTick: MonotonicTime?
+  /// Up to when ticks have been counted, how many are counted together next, and the timer that does it.
+  private var countedUntil = MonotonicTime(nanoseconds: 0)
+  private var stride = 1
+  private var tickTimer: (any ScheduledTimer)?
   private var isTurnScheduled = false
   /// Before the start neither disk nor peers listen: what Raft wants done would be lost.
   private var isStarted = false
@@ -154,22 +157,61 @@ final class ReplicaDriver: @unchecked Sendable {
         "node": "\(options.node)", "applied": "\(machine.appliedIndex)", "lastIndex": "\(raft.lastIndex)",
         "revision": "\(machine.revision)", "objects": "\(machine.map.count)",
       ])
+    countedUntil = world.now
     scheduleTick()
     if isRepairing { return beginRepair() }
     scheduleTurn()
   }
 
+  // MARK: Ticks
+
+  /// Ticks of which only the last can bring something to do are waited for together: an idle server sleeps longer.
   private func scheduleTick() {
-    world.schedule(after: options.tick) { [weak self] in self?.tick() }
+    stride = ticksUntilDue
+    let due = countedUntil + options.tick * stride
+    tickTimer = world.schedule(after: max(.zero, due - world.now)) { [weak self] in self?.tick() }
+  }
+
+  private var ticksUntilDue: Int {
+    // Of a member that has gone it is soon to be said, and loops elsewhere wait for that.
+    let isWatching = peers.values.contains { $0.disconnectedAt != nil && !$0.isLost }
+    return isRepairing || isWatching || stopDeadline != nil ? 1 : raft.ticksUntilDue
   }
 
   private func tick() {
     guard !isStopped else { return }
-    scheduleTick()
-    ticks += 1
+    tickTimer = nil
     let now = world.now
-    if let lastTick { pace.observeTick(late: now - lastTick - options.tick) }
-    lastTick = now
+    // The first one waits for the start, not for a slow loop.
+    if ticks > 0 { pace.observeTick(late: now - countedUntil - options.tick * stride) }
+    countedUntil = now
+    for _ in 0..<stride where !isStopped { countTick(now) }
+    guard !isStopped else { return }
+    if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
+    turn()
+    scheduleTick()
+  }
+
+  /// What comes in finds the time counted that has passed, but for the tick that is due: that one has its timer.
+  func countTicks() {
+    guard stride > 1, tickTimer != nil else { return }
+    let now = world.now
+    let passed = min(stride - 1, Int((now - countedUntil).wholeNanoseconds / options.tick.wholeNanoseconds))
+    guard passed > 0 else { return }
+    countedUntil = countedUntil + options.tick * passed
+    stride -= passed
+    for _ in 0..<passed where !isStopped { countTick(now) }
+  }
+
+  /// What came in may be cause for something at an earlier tick.
+  private func bringTickForward() {
+    guard stride > 1, let tickTimer, ticksUntilDue < stride else { return }
+    tickTimer.cancel()
+    scheduleTick()
+  }
+
+  private func countTick(_ now: MonotonicTime) {
+    ticks += 1
     if ticks % Self.paceTicks == 0 { adaptTimeouts() }
     if !isRepairing { raft.tick() }
     if ticks % Self.lookTicks == 0 { lookAround(now) }
@@ -185,8 +227,6 @@ final class ReplicaDriver: @unchecked Sendable {
       if let wrong = stepScrub() { return fail("this server's memory is damaged: \(wrong)") }
       publishStatus()
     }
-    if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
-    turn()
   }
 
   /// What waits for too long, and who has gone silent: nothing of it hurries.
@@ -233,6 +273,7 @@ final class ReplicaDriver: @unchecked Sendable {
     closeObservers.append(completion)
     guard !isStopped, stopDeadline == nil else { return }
     stopDeadline = world.now + Self.handOverLimit
+    bringTickForward()
     guard raft.role == .leader, raft.resign() != nil else { return finishStop(nil) }
     logger.info("leadership is handed over before stopping")
     scheduleTurn()
@@ -305,6 +346,7 @@ final class ReplicaDriver: @unchecked Sendable {
     noteSolitude()
     flushState(isFinal: false)
     cutLog()
+    bringTickForward()
   }
 
   /// Whether reads may be served without asking, as the only voter may that has applied an entry of its own term: with
@@ -366,6 +408,7 @@ final class ReplicaDriver: @unchecked Sendable {
   // MARK: Clients
 
   func takeInbox() {
+    countTicks()
     let deadline = world.now + options.requestTimeout
     for item in shared.inbox.take() {
       switch item {

@@ -20,10 +20,11 @@ public struct ReplicaOptions: Sendable {
   /// to hold a new version back for as long as an upgrade may have to be undone.
   public var commandVersion = Member.newestVersion
 
-  /// Raft's unit of time. A tick that comes late is one tick: a loop that stood still does not start elections.
+  /// Raft's unit of time. However long a loop stood still, no more ticks are counted than were waited for, a heartbeat's
+  /// at most: that starts no elections.
   public var tick: Duration = .milliseconds(10)
-  /// 40 ms between heartbeats.
-  public var heartbeatTicks = 4
+  /// 80 ms between heartbeats: three may come late before an election. Each wakes two servers up, twice.
+  public var heartbeatTicks = 8
   /// 300 to 600 ms without a word from the leader before an election. Generous, for a machine under load may stand
   /// still for a tenth of a second; a leader that was killed is noticed by its broken connections at once.
   public var electionTicks = 30
@@ -41,7 +42,8 @@ public struct ReplicaOptions: Sendable {
   /// How long a leader's own disk may hold up a write before it hands over leadership.
   public var slowDiskAfter: Duration = .milliseconds(1500)
 
-  /// Changes that wait at most before they are written to the state's disk, and how long they wait at most.
+  /// Changes that wait at most before they are written to the state's disk, and after how long the next tick that is
+  /// waited for brings them there.
   public var flushChanges = 4096
   public var flushAfter: Duration = .milliseconds(250)
 

@@ -71,6 +71,7 @@ extension ReplicaDriver {
   // MARK: In
 
   func handle(_ event: PeerEvent) {
+    countTicks()
     guard !isStopped else { return }
     switch event {
     case .connected(let peer):

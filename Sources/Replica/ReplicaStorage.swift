@@ -68,6 +68,7 @@ extension ReplicaDriver {
   }
 
   func handle(_ event: LogStoreEvent) {
+    countTicks()
     guard !isStopped else { return }
     switch event {
     case .durable where isRepairing: repairIsDurable(log: true)

@@ -299,7 +299,10 @@ struct Simulator {
     switch event {
     case .tick(let id, let incarnation):
       guard servers[id]!.raft != nil, servers[id]!.incarnation == incarnation else { return }
+      // Ticks may be counted together up to the one that is due: none before it has anything done.
+      let isDue = servers[id]!.raft!.ticksUntilDue == 1 || servers[id]!.raft!.hasOutput
       servers[id]!.raft!.tick()
+      guard isDue || !servers[id]!.raft!.hasOutput else { throw violation("a tick did something before it was due") }
       try pump(id)
       let drift = chance(100) ? random(-2...2) : 0
       schedule(.tick(id, incarnation: incarnation), in: Self.unitsPerTick + drift)

@@ -67,6 +67,26 @@ import World
     #expect(connected() == [1])
   }
 
+  /// Given a follower to whom nothing happens, then it sleeps until something can be due; when a peer's connection breaks,
+  /// every tick is counted in its time again.
+  @Test func ticksAreCountedTogetherWhileNothingIsDue() throws {
+    let (world, transport) = (ManualWorld(), Transport())
+    let replica = try replica(world, transport)
+    replica.start()
+    world.run()
+    func wakes(_ ticks: Int) -> Int {
+      let before = world.fired
+      for _ in 0..<ticks { world.advance(by: .milliseconds(10)) }
+      return world.fired - before
+    }
+    #expect(wakes(24) == 3)
+    transport.tell(.connected(2))
+    #expect(wakes(4) <= 1)
+    transport.tell(.disconnected(2))
+    world.run()
+    #expect(wakes(5) == 5)
+  }
+
   private func replica(_ world: ManualWorld, _ transport: Transport) throws -> Replica {
     let disk = ReplicaDisk(
       directory: StorageDirectory(

@@ -23,6 +23,7 @@ final class ManualWorld: World {
     var timers: [Timer] = []
     var random: UInt64 = 42
     var wakes = 0
+    var fired = 0
   }
   private let state = Mutex(State())
   let executor: any SerialExecutor & TaskExecutor = Executor()
@@ -52,6 +53,9 @@ final class ManualWorld: World {
   /// How often something was put on the loop.
   var wakes: Int { state.withLock { $0.wakes } }
 
+  /// How often a timer woke the loop.
+  var fired: Int { state.withLock { $0.fired } }
+
   /// Runs what is queued, and what that queues.
   func run() {
     while true {
@@ -72,7 +76,10 @@ final class ManualWorld: World {
       state.timers.removeAll { $0.at <= state.now }
       return due
     }
-    for timer in due where !timer.isCancelled.load(ordering: .relaxed) { timer.body() }
+    for timer in due where !timer.isCancelled.load(ordering: .relaxed) {
+      state.withLock { $0.fired += 1 }
+      timer.body()
+    }
     run()
   }
 }
