@@ -173,7 +173,8 @@ check "nothing was changed by any of them" [ "$before" = "$after" ]
 
 # --- The scheduler --------------------------------------------------------------------------------------------------
 
-"$trireme" scheduler --kubeconfig "$home/kubeconfig" --scheduler-name side >"$scratch/side-scheduler.log" 2>&1 &
+"$trireme" scheduler --kubeconfig "$home/kubeconfig" --scheduler-name side --secure-port "$port" \
+  --bind-address "$network.90" >"$scratch/side-scheduler.log" 2>&1 &
 side=$!
 background+=("$side")
 asks_for_side() {
@@ -183,6 +184,13 @@ check "a pod that asks for a scheduler of its own" asks_for_side
 check "which runs beside the servers" k wait --for=condition=Ready pod/side --timeout=60s
 by_side() { [ "$(k get events --field-selector reason=Scheduled,involvedObject.name=side -o jsonpath='{.items[0].source.component}')" = side ]; }
 check "has been scheduled by it" within 30 by_side
+watched() { curl -sk --max-time 10 "$@" "https://$network.90:$port/metrics"; }
+counted_it() {
+  watched --cert "$home/pki/admin.crt" --key "$home/pki/admin.key" |
+    grep -q '^scheduler_schedule_attempts_total{profile="side",result="scheduled"} 1'
+}
+check "and counted, for whom the cluster lets see it" within 20 counted_it
+shows "nobody else" 'cannot get path \"/metrics\"' watched
 kill "$side"
 side_ends() { ! kill -0 "$side" 2>/dev/null; }
 check "and it ends when it is told to" within 20 side_ends

@@ -39,12 +39,14 @@ public final class LeaderElector: Sendable {
   private let lead: @Sendable (TrustedContext.Fence) async -> Void
   private let observation = Mutex(Observation())
   private let wakeUp: WorkQueue<Int>
+  private let metrics: LoopMetrics?
 
   /// `lead` runs while the lease is held and must return soon after its task is cancelled.
   public init(
-    client: APIClient, options: Options, logger: Logger,
+    client: APIClient, options: Options, logger: Logger, metrics: LoopMetrics? = nil,
     lead: @escaping @Sendable (TrustedContext.Fence) async -> Void
   ) {
+    self.metrics = metrics
     self.client = client
     self.options = options
     self.logger = logger
@@ -56,11 +58,14 @@ public final class LeaderElector: Sendable {
   public func run() async {
     let watcher = client.world.spawn { await self.watchLease() }
     defer { watcher.cancel() }
+    metrics?.leads(options.lease, false)
     while !Task.isCancelled {
       guard let (fence, acquired) = await acquire() else { break }
       logger.info("became leader", metadata: ["lease": "\(options.lease)", "identity": "\(options.identity)"])
+      metrics?.leads(options.lease, true)
       let leading = client.world.spawn { await self.lead(fence) }
       await renewUntilLost(since: acquired)
+      metrics?.leads(options.lease, false)
       leading.cancel()
       await leading.wait()
       logger.info("stopped leading", metadata: ["lease": "\(options.lease)", "identity": "\(options.identity)"])

@@ -17,9 +17,6 @@ public final class LoopMetrics: Sendable {
   private static let queueBounds: [Double] = (0..<12).reduce(into: []) { bounds, _ in
     bounds.append((bounds.last ?? 1e-9) * 10)
   }
-  /// 1 ms doubling to 16 s, as the reference's scheduler has them.
-  private static let attemptBounds: [Double] = (0..<15).map { 0.001 * Double(1 << $0) }
-
   private let depth = MetricFamily(
     "workqueue_depth", .gauge, help: "Keys that wait to be worked on.", labels: ["name"])
   private let adds = MetricFamily(
@@ -37,18 +34,29 @@ public final class LoopMetrics: Sendable {
     "workqueue_longest_running_processor_seconds", .gauge, help: "Time spent so far on the key that takes longest.",
     labels: ["name"])
 
-  private let attempts = MetricFamily(
-    "scheduler_schedule_attempts_total", .counter, help: "Attempts to place a pod, by what became of them.",
-    labels: ["profile", "result"])
-  private let attemptDurations = HistogramFamily(
-    "scheduler_scheduling_attempt_duration_seconds", help: "Time of an attempt: decision and binding.",
-    labels: ["profile", "result"], bounds: attemptBounds)
-  private let pendingPods = MetricFamily(
-    "scheduler_pending_pods", .gauge, help: "Pods that wait for a node, by where they wait.", labels: ["queue"])
+  private let leading = MetricFamily(
+    "leader_election_master_status", .gauge, help: "Whether this process holds the lease: 1, or 0.", labels: ["name"])
+  private let requests = MetricFamily(
+    "rest_client_requests_total", .counter, help: "Requests to servers, by how they were answered.",
+    labels: ["code", "host", "method"])
+  private let requestDurations = HistogramFamily(
+    "rest_client_request_duration_seconds", help: "Time until a server answered.", labels: ["host", "verb"],
+    bounds: [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60])
+
+  private let zoneSizes = MetricFamily(
+    "node_collector_zone_size", .gauge, help: "Nodes of a zone.", labels: ["zone"])
+  private let zoneHealth = MetricFamily(
+    "node_collector_zone_health", .gauge, help: "Nodes of a zone that are well, of a hundred.", labels: ["zone"])
+  private let unhealthyNodes = MetricFamily(
+    "node_collector_unhealthy_nodes_in_zone", .gauge, help: "Nodes of a zone that are not ready.", labels: ["zone"])
+  private let nodeEvictions = MetricFamily(
+    "node_collector_evictions_total", .counter, help: "Nodes whose pods had to leave them.", labels: ["zone"])
+
+  /// What the scheduler counts.
+  public let scheduler = SchedulerMetrics()
 
   private struct Probes {
     var queues: [String: @Sendable () -> QueueState?] = [:]
-    var pendingPods: (@Sendable () -> [String: Int])?
   }
   private let probes = Mutex(Probes())
 
@@ -64,37 +72,61 @@ public final class LoopMetrics: Sendable {
   func began(_ name: String, waited: Duration) { waits.observe(waited.inSeconds, [name]) }
   func ended(_ name: String, worked: Duration) { work.observe(worked.inSeconds, [name]) }
 
-  // MARK: The scheduler
+  // MARK: Clients and elections
 
-  /// `result`: "scheduled", "unschedulable" or "error".
-  public func attempted(_ profile: String, _ result: String, took: Duration) {
-    attempts.add(1, [profile, result])
-    attemptDurations.observe(took.inSeconds, [profile, result])
+  func requested(_ host: String, _ method: String, _ code: String, took: Duration) {
+    requests.add(1, [code, host, method])
+    requestDurations.observe(took.inSeconds, [host, method])
   }
 
-  /// `counts`: pods by queue: active, backoff, unschedulable, gated. nil when the scheduler has ended.
-  public func measurePendingPods(_ counts: (@Sendable () -> [String: Int])?) {
-    probes.withLock { $0.pendingPods = counts }
+  func leads(_ lease: String, _ isLeader: Bool) { leading.set(isLeader ? 1 : 0, [lease]) }
+
+  // MARK: Nodes
+
+  /// The nodes of a zone.
+  public struct Zone: Sendable {
+    public var name: String
+    public var size: Int
+    public var unhealthy: Int
+
+    public init(name: String, size: Int, unhealthy: Int) {
+      self.name = name
+      self.size = size
+      self.unhealthy = unhealthy
+    }
   }
+
+  /// All zones, as the last look at all nodes found them.
+  public func found(_ zones: [Zone]) {
+    for family in [zoneSizes, zoneHealth, unhealthyNodes] { family.clear() }
+    for zone in zones {
+      zoneSizes.set(Double(zone.size), [zone.name])
+      zoneHealth.set(zone.size == 0 ? 100 : Double(100 * (zone.size - zone.unhealthy)) / Double(zone.size), [zone.name])
+      unhealthyNodes.set(Double(zone.unhealthy), [zone.name])
+      nodeEvictions.add(0, [zone.name])
+    }
+  }
+
+  public func evicted(inZone zone: String) { nodeEvictions.add(1, [zone]) }
 
   // MARK: Text
 
   public func render() -> String {
     let now = probes.withLock { $0 }
-    for family in [depth, unfinished, longest, pendingPods] { family.clear() }
+    for family in [depth, unfinished, longest] { family.clear() }
     for (name, probe) in now.queues {
       let state = probe() ?? QueueState()
       depth.set(Double(state.depth), [name])
       unfinished.set(state.unfinished, [name])
       longest.set(state.longest, [name])
     }
-    for (queue, count) in now.pendingPods?() ?? [:] { pendingPods.set(Double(count), [queue]) }
     var out = ""
     for family in [depth, adds, retries, unfinished, longest] { family.render(to: &out) }
     waits.render(to: &out)
     work.render(to: &out)
-    for family in [attempts, pendingPods] { family.render(to: &out) }
-    attemptDurations.render(to: &out)
+    for family in [leading, requests, zoneSizes, zoneHealth, unhealthyNodes, nodeEvictions] { family.render(to: &out) }
+    requestDurations.render(to: &out)
+    scheduler.render(to: &out)
     return out
   }
 }

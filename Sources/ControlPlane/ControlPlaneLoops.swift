@@ -105,7 +105,7 @@ final class ControlPlaneLoops: Sendable {
   ) -> LeaderElector {
     LeaderElector(
       client: client("system:\(lease)", fence: nil, agent: lease),
-      options: LeaderElector.Options(lease: lease, identity: identity), logger: logger, lead: lead)
+      options: LeaderElector.Options(lease: lease, identity: identity), logger: logger, metrics: metrics, lead: lead)
   }
 
   /// Loops inside a server wait in none of its queues (priority and fairness): `gate` bounds what they have under way.

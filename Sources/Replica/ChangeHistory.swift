@@ -25,6 +25,8 @@ package struct ChangeHistory: Sendable {
     package var segment = 1024
     /// Bytes of a full segment: history is forgotten by whole segments, and large objects fill one soon.
     package var segmentBytes = 4 << 20
+    /// Bytes that are held however old they are: little, and who was away for long in a quiet cluster goes on from it.
+    package var quietBytes = 8 << 20
     package init() {}
   }
   private let limits: Limits
@@ -54,11 +56,22 @@ package struct ChangeHistory: Sendable {
     precondition(end.revision == start + UInt64(count), "revisions have no gaps")
     if open.count >= limits.segment || openBytes >= limits.segmentBytes { seal() }
     while sealed.count > 1, count > limits.changes || bytes + openBytes > limits.bytes {
-      let oldest = sealed.removeFirst()
-      count -= oldest.changes.count
-      bytes -= oldest.bytes
-      start = oldest.end.revision
+      removeOldest()
     }
+  }
+
+  /// Forgets what led to `revision` and before, whole segments of it, down to the little that is always held.
+  mutating func forget(through revision: Revision) {
+    while let oldest = sealed.first, oldest.end.revision <= revision, bytes + openBytes > limits.quietBytes {
+      removeOldest()
+    }
+  }
+
+  private mutating func removeOldest() {
+    let oldest = sealed.removeFirst()
+    count -= oldest.changes.count
+    bytes -= oldest.bytes
+    start = oldest.end.revision
   }
 
   /// What history alone keeps alive: the version that was replaced. The new one is in the state, or a later change has

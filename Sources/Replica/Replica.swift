@@ -109,6 +109,10 @@ public final class Replica: ObjectStore {
 
   // MARK: Observation and control
 
+  /// Forgets older states and the changes that led to `revision` and before: nobody watches or pages from there any more.
+  /// A little history is always held.
+  public func forgetHistory(through revision: Revision) { hub.forget(through: revision) }
+
   /// The replica as it is; at most a tenth of a second old.
   public var status: ReplicaStatus { shared.status }
 

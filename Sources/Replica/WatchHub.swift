@@ -61,6 +61,14 @@ final class WatchHub: Sendable {
     for waiter in waiters { waiter.resume(returning: true) }
   }
 
+  /// Forgets older versions and the changes that led to `revision` and before (`ChangeHistory.forget`).
+  func forget(through revision: Revision) {
+    state.withLock { state in
+      state.history.forget(through: revision)
+      state.found.removeAll { $0.revision < revision }
+    }
+  }
+
   /// The state at exactly `revision`; nil when history does not reach it. Work is done on the caller's thread.
   func version(at revision: Revision) -> StateVersion? {
     let known = state.withLock { state -> StateVersion? in

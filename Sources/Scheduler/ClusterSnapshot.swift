@@ -45,6 +45,8 @@ struct ClusterSnapshot: Sendable {
   private var nominatedNode: [String: String] = [:]
 
   var nodes: [NodeState] { order.map { table[$0] } }
+  var nodeCount: Int { order.count }
+  var podCount: Int { placement.count }
 
   func index(of name: String) -> NodeIndex? { indices[name] }
   func name(of index: NodeIndex) -> String { table[index].facts.name }

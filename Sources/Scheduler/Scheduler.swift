@@ -28,6 +28,17 @@ public final class Scheduler: Sendable {
     /// Wakes the scheduler when a pod has waited out its back-off.
     var timer: (any ScheduledTimer)?
     var timerAt: MonotonicTime?
+    /// Pods that wait until their gates are gone.
+    var gated: Set<String> = []
+
+    var measured: SchedulerMetrics.Snapshot {
+      var pending = queue.counts
+      pending["gated"] = gated.count
+      return SchedulerMetrics.Snapshot(
+        pending: pending,
+        known: ["nodes": snapshot.nodeCount, "pods": snapshot.podCount, "assumed_pods": assumed.count],
+        arrivals: queue.arrivals)
+    }
   }
 
   let configuration: SchedulerConfiguration
@@ -94,7 +105,7 @@ public final class Scheduler: Sendable {
     namespaces.onEvent { [weak self] event in self?.namespaceChanged(event) }
     nodes.onEvent { [weak self] event in self?.nodeChanged(event) }
     pods.onEvent { [weak self] event in self?.podChanged(event) }
-    metrics?.measurePendingPods { [weak self] in self?.state.withLock { $0.queue.counts } ?? [:] }
+    metrics?.scheduler.measure { [weak self] in self?.state.withLock(\.measured) }
   }
 
   /// Schedules until the task is cancelled.
@@ -144,6 +155,7 @@ public final class Scheduler: Sendable {
     state.withLock { state in
       let pod = event.object
       let uid = pod.metadata.uid
+      if !state.gated.isEmpty { state.gated.remove(uid) }
       if state.consultation?.uid == uid {
         if case .deleted = event { state.consultation?.isWithdrawn = true }
         if !pod.spec.nodeName.isEmpty || pod.metadata.isBeingDeleted || !isOurs(pod) {
@@ -163,6 +175,7 @@ public final class Scheduler: Sendable {
       } else if !isOurs(pod) {
         state.queue.remove(uid: uid)
         state.snapshot.withdrawNomination(uid)
+        if configuration.profiles[pod.spec.schedulerName] != nil { state.gated.insert(uid) }
       } else if !state.assumed.contains(uid) {
         if pod.metadata.isBeingDeleted {
           state.snapshot.withdrawNomination(uid)
@@ -174,7 +187,7 @@ public final class Scheduler: Sendable {
         } else if state.consultation?.uid == uid {
           state.consultation?.changed = pod
         } else {
-          state.queue.add(pod)
+          state.queue.add(pod, now: now)
         }
       }
     }
@@ -284,11 +297,11 @@ public final class Scheduler: Sendable {
         state.consultation = Consultation(uid: pod.placed.uid)
         return .consult(entry, pod, state.cycle.survey(pod, in: &state.snapshot))
       }
-      switch state.cycle.choose(pod, in: &state.snapshot, chance: &chance) {
+      let choice = state.cycle.choose(pod, in: &state.snapshot, chance: &chance)
+      metrics?.scheduler.decided(took: world.now - now)
+      switch choice {
       case .success(let node): return accept(entry, pod, node, &state, now: now)
-      case .failure(let error):
-        metrics?.attempted(entry.pod.spec.schedulerName, "unschedulable", took: world.now - now)
-        return refuse(entry, pod, error, &state, &chance, now: now)
+      case .failure(let error): return refuse(entry, pod, error, &state, &chance, now: now)
       }
     }
   }
@@ -318,6 +331,7 @@ public final class Scheduler: Sendable {
   func wait(
     _ entry: SchedulingQueue.Entry, _ pod: PodToSchedule, _ error: FitError, _ state: inout State, now: MonotonicTime
   ) -> SchedulingQueue.Entry {
+    metrics?.scheduler.attempted(entry.pod.spec.schedulerName, "unschedulable", took: world.now - now)
     var refused = entry
     refused.cures = error.cures
     refused.awaited = pod.awaited
@@ -338,6 +352,7 @@ public final class Scheduler: Sendable {
     guard error.nodeCount > 0, pod.profile.has(.defaultPreemption, at: .postFilter) else {
       return .fail(entry, error, nomination: nil)
     }
+    metrics?.scheduler.triedToPreempt()
     let preemption = Preemption(pod, policy: entry.pod.spec.preemptionPolicy, budgets: budgets.all)
     switch preemption.plan(error, in: &state.snapshot, chance: &chance) {
     case .victims(let victims, let node):

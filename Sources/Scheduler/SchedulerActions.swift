@@ -24,7 +24,8 @@ extension Scheduler {
     while true {
       do {
         try await sendBinding(of: pod, to: node)
-        metrics?.attempted(pod.spec.schedulerName, "scheduled", took: world.now - start)
+        metrics?.scheduler.attempted(pod.spec.schedulerName, "scheduled", took: world.now - start)
+        metrics?.scheduler.bound(attempts: entry.attempts, waited: world.now - entry.since)
         recorder(of: pod)?.record(
           .init(pod), .normal, reason: "Scheduled", message: "Successfully assigned \(pod.key) to \(node)")
         break
@@ -32,7 +33,7 @@ extension Scheduler {
         logger.debug("binding \(pod.key) to \(node): \(status)")
         // A conflict may be with our own earlier attempt: where the pod stands is asked for.
         if status.code != 409 {
-          metrics?.attempted(pod.spec.schedulerName, "error", took: world.now - start)
+          metrics?.scheduler.attempted(pod.spec.schedulerName, "error", took: world.now - start)
           forget(entry, tryingAgain: status.code != 404)
           if status.code != 404 {
             let message = "running Bind plugin \"DefaultBinder\": \(status.message)"
@@ -110,6 +111,7 @@ extension Scheduler {
   /// again.
   func makeRoom(for entry: SchedulingQueue.Entry, _ error: FitError, _ eviction: Eviction) async {
     let pod = entry.pod
+    metrics?.scheduler.preempted(victims: eviction.victims.count)
     do {
       try await withThrowingTaskGroup(of: Void.self) { group in
         for victim in eviction.victims { group.addTask { try await self.evict(victim, for: pod, eviction.node) } }

@@ -13,12 +13,21 @@ struct ClusterChange: OptionSet, Hashable, Sendable {
   static let podRemoved = Self(rawValue: 4)
   /// A volume, a claim or a storage class changed.
   static let volumes = Self(rawValue: 8)
+
+  /// As the reference's metrics call what happened.
+  fileprivate var event: String {
+    if contains(.nodes) { return "NodeAdd" }
+    if contains(.podRemoved) { return "AssignedPodDelete" }
+    return contains(.podPlaced) ? "AssignedPodAdd" : "PersistentVolumeAdd"
+  }
 }
 
 struct SchedulingQueue: Sendable {
   struct Entry: Sendable {
     var pod: Pod
     var attempts = 0
+    /// When it came.
+    var since = MonotonicTime(nanoseconds: 0)
     /// The changes after which the last refusals may not hold.
     var cures: ClusterChange = []
     /// Pods whose coming may help: those that it wants near, or that it is to be even with. Nil: any.
@@ -54,6 +63,9 @@ struct SchedulingQueue: Sendable {
     self.lastBackoff = lastBackoff
   }
 
+  /// Who came where, and why, since the beginning.
+  private(set) var arrivals: [SchedulerMetrics.Arrival: Int] = [:]
+
   var activeCount: Int { active.count }
   /// Under the names of the reference's metric.
   var counts: [String: Int] {
@@ -62,12 +74,12 @@ struct SchedulingQueue: Sendable {
   var pendingCount: Int { active.count + backoff.count + unschedulable.count }
 
   /// A pending pod was seen, or changed in a way that may matter to where it fits.
-  mutating func add(_ pod: Pod) {
+  mutating func add(_ pod: Pod, now: MonotonicTime) {
     let uid = pod.metadata.uid
     if refresh(pod) {
-      if let waiting = unschedulable.removeValue(forKey: uid) { push(waiting.entry) }
+      if let waiting = unschedulable.removeValue(forKey: uid) { push(waiting.entry, because: "UnschedulablePodUpdate") }
     } else {
-      push(Entry(pod: pod))
+      push(Entry(pod: pod, since: now), because: "UnschedulablePodAdd")
     }
   }
 
@@ -112,6 +124,7 @@ struct SchedulingQueue: Sendable {
   mutating func refused(_ entry: Entry, now: MonotonicTime) {
     unschedulable[entry.pod.metadata.uid] = (entry, now)
     awaited.formUnion(entry.cures)
+    arrived(in: "unschedulable", because: Self.failure)
     expect(now + Self.flushAfter)
   }
 
@@ -119,6 +132,7 @@ struct SchedulingQueue: Sendable {
   mutating func retryLater(_ entry: Entry, now: MonotonicTime) {
     let until = now + backoff(entry.attempts)
     backoff[entry.pod.metadata.uid] = (entry, until)
+    arrived(in: "backoff", because: Self.failure)
     expect(until)
   }
 
@@ -131,9 +145,10 @@ struct SchedulingQueue: Sendable {
       unschedulable[uid] = nil
       let until = waiting.since + backoff(waiting.entry.attempts)
       if until <= now {
-        push(waiting.entry)
+        push(waiting.entry, because: change.event)
       } else {
         backoff[uid] = (waiting.entry, until)
+        arrived(in: "backoff", because: change.event)
         expect(until)
       }
     }
@@ -146,12 +161,12 @@ struct SchedulingQueue: Sendable {
     let rested = backoff.filter { $0.value.until <= now }
     for (uid, waiting) in rested.sorted(by: { ($0.value.until, $0.key) < ($1.value.until, $1.key) }) {
       backoff[uid] = nil
-      push(waiting.entry)
+      push(waiting.entry, because: "BackoffComplete")
     }
     let forgotten = unschedulable.filter { $0.value.since + Self.flushAfter <= now }
     for (uid, waiting) in forgotten.sorted(by: { ($0.value.since, $0.key) < ($1.value.since, $1.key) }) {
       unschedulable[uid] = nil
-      push(waiting.entry)
+      push(waiting.entry, because: "UnschedulableTimeout")
     }
     let next = [
       backoff.values.lazy.map(\.until).min(), unschedulable.values.lazy.map(\.since).min().map { $0 + Self.flushAfter },
@@ -161,7 +176,14 @@ struct SchedulingQueue: Sendable {
 
   private mutating func expect(_ time: MonotonicTime) { due = due.map { min($0, time) } ?? time }
 
-  private mutating func push(_ entry: Entry) {
+  private static let failure = "ScheduleAttemptFailure"
+
+  private mutating func arrived(in queue: String, because event: String) {
+    arrivals[SchedulerMetrics.Arrival(queue: queue, event: event), default: 0] += 1
+  }
+
+  private mutating func push(_ entry: Entry, because event: String) {
+    arrived(in: "active", because: event)
     lastTicket += 1
     let uid = entry.pod.metadata.uid
     active[uid] = (entry, lastTicket)

@@ -52,6 +52,27 @@ import World
         == (200, "[+]ping ok\n[+]log ok\n[+]raft-leader ok\nreadyz check passed\n"))
   }
 
+  @Test func whatChecksSayIsCounted() async throws {
+    let server = try server(leaderless)
+    for path in ["/livez", "/readyz", "/readyz"] { _ = try await ask(server, path) }
+    #expect(try await ask(server, "/metrics/slis").0 == 401)
+    let admin = HTTPRequest(
+      method: "GET", target: "/metrics/slis",
+      peer: PeerIdentity(commonName: "admin", organizations: ["system:masters"], fingerprint: ""))
+    let response = await server.respond(to: admin)
+    #expect(response.status == 200)
+    let text = String(decoding: try await response.body.collect(), as: UTF8.self)
+    for line in [
+      #"kubernetes_healthcheck{name="raft-leader",type="readyz"} 0"#,
+      #"kubernetes_healthcheck{name="ping",type="livez"} 1"#,
+      #"kubernetes_healthchecks_total{name="raft-leader",status="error",type="readyz"} 2"#,
+      #"kubernetes_healthchecks_total{name="log",status="success",type="livez"} 1"#,
+    ] {
+      #expect(text.contains(line), "\(line)")
+    }
+    #expect(!text.contains(#"name="raft-leader",type="livez""#), "a server without a leader lives")
+  }
+
   @Test func aCheckMayBeLeftOut() async throws {
     let server = try server(leaderless)
     #expect(try await ask(server, "/readyz?exclude=raft-leader") == (200, "ok"))

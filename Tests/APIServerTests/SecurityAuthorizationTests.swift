@@ -361,6 +361,19 @@ import World
         + "\"default\": RBAC: clusterrole.rbac.authorization.k8s.io \"nobody-made-it\" not found")
   }
 
+  @Test func aRefusalIsNoLongerThanWhatSomebodyReads() async throws {
+    let cluster = try await SecurityCluster()
+    let name = String(repeating: "x", count: 100_000)
+    try await cluster.grant(name, to: "vic")
+    let refused = try await cluster.user("vic").get("/api/v1/namespaces/default/pods")
+    #expect(refused.status == 403 && refused.message.utf8.count < 2000)
+    #expect(refused.message.hasSuffix("xxx…\" not found"))
+    for number in 0..<150 { try await cluster.grant("gone-\(number)", to: "eve") }
+    let second = try await cluster.user("eve").get("/api/v1/namespaces/default/pods")
+    let named = second.message.split(separator: ", ").count { $0.contains("\" not found") }
+    #expect(second.message.hasSuffix(", 50 more]") && named == 100)
+  }
+
   @Test func allRulesOfOneselfInANamespace() async throws {
     let cluster = try await SecurityCluster()
     try await cluster.grant("view", to: "vic")

@@ -20,6 +20,7 @@ import World
     let name: String
     let transport: FaultyTransport
     let state = Mutex(State())
+    let metrics = LoopMetrics()
     let task = Mutex<SpawnedTask?>(nil)
 
     init(_ name: String, _ cluster: TestCluster) {
@@ -29,7 +30,8 @@ import World
       let world = cluster.world
       let elector = LeaderElector(
         client: APIClient(transport: transport, world: world, userAgent: name),
-        options: LeaderElector.Options(lease: "kube-scheduler", identity: "\(name)_1"), logger: cluster.logger
+        options: LeaderElector.Options(lease: "kube-scheduler", identity: "\(name)_1"), logger: cluster.logger,
+        metrics: metrics
       ) { [weak self] fence in
         self?.state.withLock {
           $0.fence = fence
@@ -96,6 +98,10 @@ import World
       let lease = LeaseObject(
         json: try await cluster.client().get(.leases, namespace: "kube-system", name: "kube-scheduler"))
       #expect(lease.durationSeconds == 15 && lease.transitions == 1)
+      for candidate in candidates {
+        let line = #"leader_election_master_status{name="kube-scheduler"} "# + (candidate.leads ? "1" : "0")
+        #expect(candidate.metrics.render().contains(line), "\(line)")
+      }
     }
   }
 

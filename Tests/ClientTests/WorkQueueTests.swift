@@ -1,3 +1,4 @@
+import HTTP
 import Synchronization
 import TestSupport
 import Testing
@@ -63,16 +64,60 @@ import World
     }
   }
 
-  @Test func attemptsToPlacePodsAreCountedByWhatBecameOfThem() {
+  @Test func aSchedulerCountsUnderTheNamesOfDashboards() {
     let metrics = LoopMetrics()
-    metrics.attempted("default-scheduler", "scheduled", took: .milliseconds(3))
-    metrics.attempted("default-scheduler", "unschedulable", took: .milliseconds(1))
-    metrics.measurePendingPods { ["active": 0, "unschedulable": 1] }
+    #expect(!metrics.render().contains("scheduler_"), "whoever has no scheduler has no metrics of one")
+    metrics.scheduler.measure { nil }
+    #expect(metrics.render().contains("scheduler_preemption_attempts_total 0"), "alerts compare with it")
+    metrics.scheduler.attempted("default-scheduler", "scheduled", took: .milliseconds(3))
+    metrics.scheduler.attempted("default-scheduler", "unschedulable", took: .milliseconds(1))
+    metrics.scheduler.bound(attempts: 2, waited: .seconds(1))
+    metrics.scheduler.bound(attempts: 99, waited: .seconds(1))
+    metrics.scheduler.triedToPreempt()
+    metrics.scheduler.preempted(victims: 3)
+    metrics.scheduler.measure {
+      SchedulerMetrics.Snapshot(
+        pending: ["active": 0, "unschedulable": 1], known: ["nodes": 5],
+        arrivals: [.init(queue: "backoff", event: "NodeAdd"): 7])
+    }
     let text = metrics.render()
     for line in [
       #"scheduler_schedule_attempts_total{profile="default-scheduler",result="scheduled"} 1"#,
       #"scheduler_scheduling_attempt_duration_seconds_count{profile="default-scheduler",result="unschedulable"} 1"#,
-      #"scheduler_pending_pods{queue="unschedulable"} 1"#,
+      #"scheduler_pod_scheduling_sli_duration_seconds_bucket{attempts="2",le="1.28"} 1"#,
+      #"scheduler_pod_scheduling_sli_duration_seconds_count{attempts="15+"} 1"#,
+      #"scheduler_pod_scheduling_attempts_bucket{le="2"} 1"#, "scheduler_preemption_attempts_total 1",
+      #"scheduler_preemption_victims_bucket{le="4"} 1"#, #"scheduler_pending_pods{queue="unschedulable"} 1"#,
+      #"scheduler_scheduler_cache_size{type="nodes"} 5"#,
+      #"scheduler_queue_incoming_pods_total{queue="backoff",event="NodeAdd"} 7"#,
+    ] {
+      #expect(text.contains(line), "\(line)")
+    }
+  }
+
+  @Test func zonesAndRequestsAreCountedUnderTheNamesOfDashboards() throws {
+    let world = VirtualWorld()
+    let metrics = LoopMetrics()
+    metrics.found([.init(name: "", size: 4, unhealthy: 1)])
+    metrics.evicted(inZone: "")
+    struct Answer: HTTPTransport {
+      func send(_ request: HTTPRequest) async throws -> HTTPResponse {
+        if request.method == "PUT" { throw HTTPError.connectFailed("nobody there") }
+        return HTTPResponse(status: 201, headers: [:], body: .empty)
+      }
+    }
+    try world.run {
+      let transport = MeteredTransport(Answer(), host: "a:1", metrics: metrics, world: world)
+      _ = try await transport.send(HTTPRequest(method: "POST", target: "/"))
+      _ = try? await transport.send(HTTPRequest(method: "PUT", target: "/"))
+    }
+    let text = metrics.render()
+    for line in [
+      #"node_collector_zone_health{zone=""} 75"#, #"node_collector_zone_size{zone=""} 4"#,
+      #"node_collector_unhealthy_nodes_in_zone{zone=""} 1"#, #"node_collector_evictions_total{zone=""} 1"#,
+      #"rest_client_requests_total{code="201",host="a:1",method="POST"} 1"#,
+      #"rest_client_requests_total{code="<error>",host="a:1",method="PUT"} 1"#,
+      #"rest_client_request_duration_seconds_count{host="a:1",verb="POST"} 1"#,
     ] {
       #expect(text.contains(line), "\(line)")
     }

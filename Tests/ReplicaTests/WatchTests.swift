@@ -159,6 +159,37 @@ import World
     #expect(held * size <= limits.bytes && held * size > limits.bytes / 2)
   }
 
+  /// A busy time is forgotten after a while, not only when the next one comes; a quiet one is remembered.
+  @Test func whatWasLongAgoIsForgottenWhereItIsMuch() throws {
+    var limits = ChangeHistory.Limits()
+    limits.segment = 100
+    limits.quietBytes = 512 << 10
+    let hub = WatchHub(StateMachine().version, limits: limits)
+    var log = StateMachineTests.Machine()
+    func write(_ count: Int) throws {
+      let base = log.changes.count
+      for index in 1...count {
+        let command = Command(mutations: [.put(pod("p"), document("\(index)"))])
+        _ = try log.apply(UInt64(base + index), command)
+      }
+      hub.publish(log.machine.version, changes: Array(log.changes[base...]))
+    }
+    for _ in 0..<3 { try write(100) }
+    let quiet = hub.current.revision
+    hub.forget(through: quiet)
+    #expect(hub.oldestRevision == 1, "it is little")
+    for _ in 0..<20 { try write(100) }
+    let old = hub.current.revision - 500
+    #expect(hub.version(at: quiet) != nil)
+    hub.forget(through: old)
+    #expect(hub.oldestRevision > quiet && hub.oldestRevision <= old)
+    #expect(hub.version(at: quiet) == nil && hub.version(at: old) != nil, "older states are gone, found ones as well")
+    hub.forget(through: hub.current.revision)
+    #expect(hub.current.revision - hub.oldestRevision >= 300, "a little is always held")
+    try write(100)
+    #expect(hub.version(at: hub.current.revision - 50) != nil)
+  }
+
   @Test func aSnapshotEndsWatches() throws {
     let hub = WatchHub(StateMachine().version)
     let deliveries = Deliveries()

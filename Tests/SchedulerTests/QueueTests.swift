@@ -20,8 +20,8 @@ import World
 
   @Test func higherPriorityFirstThenFirstComeFirstServed() {
     var queue = SchedulingQueue()
-    for name in ["a", "b", "c"] { queue.add(pod(name)) }
-    queue.add(pod("urgent", priority: 10))
+    for name in ["a", "b", "c"] { queue.add(pod(name), now: MonotonicTime(nanoseconds: 0)) }
+    queue.add(pod("urgent", priority: 10), now: MonotonicTime(nanoseconds: 0))
     queue.remove(uid: "uid-b")
     #expect((0..<3).map { _ in queue.pop()?.pod.name } == ["urgent", "a", "c"])
     #expect(queue.pop() == nil)
@@ -29,7 +29,7 @@ import World
 
   @Test func aRefusedPodWaitsForAChangeThatMayHelp() throws {
     var queue = SchedulingQueue()
-    queue.add(pod("a"))
+    queue.add(pod("a"), now: MonotonicTime(nanoseconds: 0))
     var entry = try next(&queue)
     entry.cures = [.nodes, .podRemoved]
     queue.refused(entry, now: start)
@@ -42,7 +42,7 @@ import World
   @Test func backOffDoublesFromOneSecondToTen() throws {
     #expect((1...6).map { SchedulingQueue().backoff($0).components.seconds } == [1, 2, 4, 8, 10, 10])
     var queue = SchedulingQueue()
-    queue.add(pod("a"))
+    queue.add(pod("a"), now: MonotonicTime(nanoseconds: 0))
     var entry = try next(&queue)
     entry.cures = .nodes
     queue.refused(entry, now: start)
@@ -57,7 +57,7 @@ import World
 
   @Test func nobodyIsForgottenForLongerThanFiveMinutes() throws {
     var queue = SchedulingQueue()
-    queue.add(pod("a"))
+    queue.add(pod("a"), now: MonotonicTime(nanoseconds: 0))
     var entry = try next(&queue)
     entry.cures = .nodes
     queue.refused(entry, now: start)
@@ -69,17 +69,17 @@ import World
 
   @Test func aPodThatChangesIsTriedAgainAtOnce() throws {
     var queue = SchedulingQueue()
-    queue.add(pod("a"))
+    queue.add(pod("a"), now: MonotonicTime(nanoseconds: 0))
     queue.refused(try next(&queue), now: start)
     queue.refresh(pod("a"))
     #expect(queue.pop() == nil)
-    queue.add(pod("a"))
+    queue.add(pod("a"), now: MonotonicTime(nanoseconds: 0))
     #expect(queue.pop() != nil)
   }
 
   @Test func onlyAPodThatIsWantedNearWakesWhoWaitsForOne() throws {
     var queue = SchedulingQueue()
-    queue.add(pod("a"))
+    queue.add(pod("a"), now: MonotonicTime(nanoseconds: 0))
     var entry = try next(&queue)
     entry.cures = [.nodes, .podPlaced, .podRemoved]
     entry.awaited = [PodMatcher(namespaces: ["default"], selector: LabelSelector(matchLabels: ["app": "team"]))]

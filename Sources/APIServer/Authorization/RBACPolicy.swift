@@ -70,7 +70,7 @@ struct RBACPolicy: Sendable {
     let rules = rules(of: reference, namespace: namespace)
     let roleKind = (reference["kind"].string ?? "").lowercased()
     let problem =
-      rules == nil ? "\(roleKind).\(Self.group) \"\(reference["name"].string ?? "")\" not found" : nil
+      rules == nil ? "\(roleKind).\(Self.group) \"\(Self.told(reference["name"].string ?? ""))\" not found" : nil
     let kind = namespace == nil ? "ClusterRoleBinding" : "RoleBinding"
     let name = [namespace, binding["metadata"]["name"].string].compactMap { $0 }.reversed().joined(separator: "/")
     for subject in binding["subjects"].elements {
@@ -114,10 +114,25 @@ struct RBACPolicy: Sendable {
     Self.joined(grants(to: user).filter { $0.namespace == nil || $0.namespace == namespace }.compactMap(\.problem))
   }
 
+  /// Nobody reads more of a name; that of a role may be a megabyte long, and every refusal tells it.
+  private static let toldNameMaximum = 1024
+  /// More bindings without a role are not named.
+  private static let toldProblemsMaximum = 100
+
+  private static func told(_ name: String) -> String {
+    guard name.utf8.count > toldNameMaximum else { return name }
+    return String(decoding: name.utf8.prefix(toldNameMaximum), as: UTF8.self) + "…"
+  }
+
   /// Several errors as one, each once.
   static func joined(_ problems: [String]) -> String? {
     var seen: Set<String> = []
-    let unique = problems.filter { seen.insert($0).inserted }
+    var unique = problems.filter { seen.insert($0).inserted }
+    if unique.count > toldProblemsMaximum {
+      let more = unique.count - toldProblemsMaximum
+      unique.removeLast(more)
+      unique.append("\(more) more")
+    }
     return unique.count > 1 ? "[\(unique.joined(separator: ", "))]" : unique.first
   }
 

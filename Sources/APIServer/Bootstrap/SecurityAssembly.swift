@@ -69,11 +69,11 @@ public struct SecurityParts: Sendable {
     dependencies.admission = admission
     dependencies.computed = computed
     dependencies.webhooks = webhooks
-    let livez = HealthPath(name: "livez", including: Self.livenessChecks, checks: checks)
-    for (name, handler) in [
-      ("livez", livez), ("readyz", HealthPath(name: "readyz", checks: checks)),
-      ("healthz", HealthPath(name: "healthz", checks: checks)),
-    ] {
+    let metrics = HealthMetrics()
+    dependencies.paths["/metrics/slis"] = metrics
+    let health: [(String, Set<String>?)] = [("livez", Self.livenessChecks), ("readyz", nil), ("healthz", nil)]
+    for (name, included) in health {
+      let handler = HealthPath(name: name, including: included, metrics: metrics, checks: checks)
       dependencies.paths["/\(name)"] = handler
       dependencies.paths["/\(name)/"] = handler
     }

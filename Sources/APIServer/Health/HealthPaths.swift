@@ -14,11 +14,16 @@ public struct HealthPath: PathHandler {
   private let checks: HealthChecks
   /// The checks that count here; nil for all of them.
   private let included: Set<String>?
+  private let metrics: HealthMetrics?
 
-  public init(name: String, including included: Set<String>? = nil, checks: @escaping HealthChecks) {
+  /// - Parameter metrics: who counts what the checks say.
+  public init(
+    name: String, including included: Set<String>? = nil, metrics: HealthMetrics? = nil, checks: @escaping HealthChecks
+  ) {
     self.name = name
     self.checks = checks
     self.included = included
+    self.metrics = metrics
   }
 
   /// Plain text; the type says so and browsers shall believe it.
@@ -30,6 +35,7 @@ public struct HealthPath: PathHandler {
   public func respond(to request: HTTPRequest, context: RequestContext) async -> HTTPResponse {
     guard request.method == "GET" || request.method == "HEAD" else { return Self.text(405, "Method Not Allowed\n") }
     let checks = self.checks().filter { included?.contains($0.name) ?? true }
+    for check in checks { metrics?.observed(check.name, of: name, isWell: check.problem == nil) }
     if request.target.utf8.count == name.utf8.count + 1, checks.allSatisfy({ $0.problem == nil }) {
       return HTTPResponse(status: 200, headers: Self.headers, body: .bytes(Self.well))
     }

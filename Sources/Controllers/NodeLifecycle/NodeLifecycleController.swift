@@ -31,9 +31,11 @@ public final class NodeLifecycleController: Controller {
   private let nodes: WorkQueue<String>
   private let pods: WorkQueue<NamespacedName>
   private let state = Mutex(State())
+  private let metrics: LoopMetrics
 
   public init(context: ControllerContext, informers: SharedInformers) {
     world = context.world
+    metrics = context.metrics
     client = context.client(Self.serviceAccount)
     recorder = context.recorder(Self.serviceAccount)
     evictionRecorder = EventRecorder(client: client, component: Self.evictionComponent, logger: context.logger)
@@ -107,6 +109,7 @@ public final class NodeLifecycleController: Controller {
         }
         state.survey = survey
       }
+      metrics.found(survey.counts)
       for node in all { nodes.add(node.name) }
       try? await world.sleep(for: Self.monitorPeriod)
     }
@@ -181,6 +184,9 @@ public final class NodeLifecycleController: Controller {
         "metadata": ["resourceVersion": .string(node.metadata.resourceVersion)],
         "spec": ["taints": .array(wanted.map(\.json))],
       ], type: .merge)
+    if wanted.contains(where: \.evictsFromSilentNode), !node.taints.contains(where: \.evictsFromSilentNode) {
+      metrics.evicted(inZone: ZoneSurvey.zone(of: node))
+    }
   }
 
   /// Whether pods have to leave the node. While nothing at all is well they need not, even where they had begun to.

@@ -39,7 +39,16 @@ struct ZoneSurvey {
       node.metadata.labels["topology.kubernetes.io/\(name)"]
         ?? node.metadata.labels["failure-domain.beta.kubernetes.io/\(name)"] ?? ""
     }
-    return "\(label("region"))/\(label("zone"))"
+    let (region, zone) = (label("region"), label("zone"))
+    // A node that says neither is in a zone without a name, in metrics as well.
+    return region.isEmpty && zone.isEmpty ? "" : "\(region)/\(zone)"
+  }
+
+  /// As metrics tell of them.
+  var counts: [LoopMetrics.Zone] {
+    zones.map { name, zone in
+      LoopMetrics.Zone(name: name, size: zone.ready + zone.unhealthy, unhealthy: zone.unhealthy)
+    }
   }
 
   /// No zone has a node that is well: whoever finds that is likely to be the one that is cut off.

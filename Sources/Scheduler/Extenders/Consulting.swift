@@ -80,6 +80,7 @@ extension Scheduler {
         pod.profile.has(.defaultPreemption, at: .postFilter)
       {
         let preemption = Preemption(pod, policy: entry.pod.spec.preemptionPolicy, budgets: budgets.all)
+        metrics?.scheduler.triedToPreempt()
         let choices = preemption.choices(error, in: &state.snapshot, chance: &chance)
         if !choices.isEmpty { return .choose(choices, error) }
       }
@@ -110,7 +111,7 @@ extension Scheduler.State {
   fileprivate mutating func isStillWanted(_ entry: SchedulingQueue.Entry) -> Bool {
     guard let consultation, consultation.uid == entry.pod.metadata.uid, !consultation.isWithdrawn else { return false }
     guard let changed = consultation.changed else { return true }
-    queue.add(changed)
+    queue.add(changed, now: entry.since)
     return false
   }
 }

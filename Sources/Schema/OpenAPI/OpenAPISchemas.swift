@@ -84,7 +84,11 @@ struct OpenAPISchemas {
     guard let structure = sources.structure(kind) else { return ["type": "object"] }
     let name = OpenAPIName.of(structure) ?? OpenAPIName.ofCustom(kind)
     add(structure, as: name)
-    if kind != .objectMeta { addKind(kind, to: name) }
+    if kind == .deleteOptions {
+      byName[name]?[OpenAPIName.kindExtension] = OpenAPIScheme.kinds(kind.kind)
+    } else if kind != .objectMeta {
+      addKind(kind, to: name)
+    }
     return Self.reference(name)
   }
 
@@ -109,7 +113,7 @@ struct OpenAPISchemas {
           "object": ["description": "The object, or the status of what went wrong.", "allOf": [object]],
           "type": ["default": "", "description": "ADDED, MODIFIED, DELETED, BOOKMARK or ERROR.", "type": "string"],
         ],
-        "x-kubernetes-group-version-kind": [["group": "", "kind": "WatchEvent", "version": "v1"]],
+        OpenAPIName.kindExtension: OpenAPIScheme.kinds("WatchEvent"),
       ])
   }
 

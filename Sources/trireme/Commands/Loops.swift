@@ -21,35 +21,51 @@ struct LoopOptions: ParsableArguments {
   var identity: String?
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = "info"
+  @OptionGroup(title: "Metrics and health") var endpoint: LoopEndpointOptions
+
+  /// What a loop works with.
+  struct Means: Sendable {
+    let kubeconfig: Kubeconfig
+    let metrics: LoopMetrics
+    let loop: EventLoop
+    /// A client that calls itself by a name.
+    let client: @Sendable (String) -> APIClient
+  }
 
   /// Runs `work` until SIGTERM or SIGINT, under the lease if one is wanted, and lets go of it then.
-  /// `election`: the lease, and its times; the command line can only turn it off.
+  /// `election`: the lease, and its times; the command line can only turn it off. `port`: where it is watched, unless the
+  /// command line says otherwise.
   func run(
-    _ election: LoopElection, kubeconfig other: String? = nil,
-    _ work: @escaping @Sendable (Kubeconfig, @escaping @Sendable (String) -> APIClient, EventLoop) async -> Void
+    _ election: LoopElection, kubeconfig other: String? = nil, port: UInt16,
+    _ work: @escaping @Sendable (Means) async -> Void
   ) throws {
     LogOutput.install(level: Logger.Level(rawValue: logLevel) ?? .info)
     guard let path = kubeconfig ?? other else {
       throw ValidationError("Missing expected argument '--kubeconfig <kubeconfig>'")
     }
-    let config = try Kubeconfig(
-      parsing: try FileSystem.read(path), base64Decode: { try? Base64.decode($0) },
-      readFile: { try FileSystem.read($0) })
-    let (elect, chosen) = (leaderElect && election.isWanted, identity)
+    let config = try Kubeconfig.read(path)
+    let (elect, chosen, endpoint) = (leaderElect && election.isWanted, identity, endpoint)
     try MainLoop.run { loop in
-      let server = String(config.server.dropFirst("https://".count).prefix { $0 != "/" })
-      let transport = BalancedTransport(
-        servers: [server], credentials: try ClientCredentials(config), loop: loop)
+      let metrics = LoopMetrics()
+      let transport = try Self.transport(config, metrics, loop)
       let client: @Sendable (String) -> APIClient = { agent in
         APIClient(transport: transport, world: loop, userAgent: "\(agent)/\(Version.kubernetes) (linux/amd64)")
       }
+      let means = Means(kubeconfig: config, metrics: metrics, loop: loop, client: client)
+      try await endpoint.serve(
+        defaultPort: port, config,
+        connect: { reviewer in
+          APIClient(
+            transport: reviewer == config ? transport : try Self.transport(reviewer, metrics, loop), world: loop,
+            userAgent: "\(election.lease)/\(Version.kubernetes) (linux/amd64)")
+        }, metrics: metrics, on: loop)
       let task = loop.spawn {
-        guard elect else { return await work(config, client, loop) }
+        guard elect else { return await work(means) }
         let name = chosen ?? "\(Self.hostName)_\(loop.uuid())"
         await LeaderElector(
           client: client(election.lease), options: election.options(identity: name),
-          logger: Logger(label: election.lease),
-          lead: { _ in await work(config, client, loop) }
+          logger: Logger(label: election.lease), metrics: metrics,
+          lead: { _ in await work(means) }
         ).run()
       }
       await EndSignal.wait(loop)
@@ -58,6 +74,14 @@ struct LoopOptions: ParsableArguments {
       LogWriter.shared.flush()
       Glibc.exit(0)
     }
+  }
+
+  private static func transport(
+    _ config: Kubeconfig, _ metrics: LoopMetrics, _ loop: EventLoop
+  ) throws -> MeteredTransport {
+    let server = String(config.server.dropFirst("https://".count).prefix { $0 != "/" })
+    let balanced = BalancedTransport(servers: [server], credentials: try ClientCredentials(config), loop: loop)
+    return MeteredTransport(balanced, host: server, metrics: metrics, world: loop)
   }
 
   private static var hostName: String {
@@ -125,18 +149,20 @@ struct SchedulerCommand: ParsableCommand {
         leaseDuration: wanted.leaseDuration, renewDeadline: wanted.renewDeadline, retryPeriod: wanted.retryPeriod)
     }
     let chosen = configuration
-    try loop.run(election, kubeconfig: chosen.kubeconfig.isEmpty ? nil : chosen.kubeconfig) { _, client, loop in
+    // One of another name may stand beside the usual one: it is watched where it is told to be.
+    let port: UInt16 = election.lease == "kube-scheduler" ? 10259 : 0
+    try loop.run(election, kubeconfig: chosen.kubeconfig.isEmpty ? nil : chosen.kubeconfig, port: port) { means in
       let connections: ExtenderConnections
       do {
-        connections = try ExtenderConnections(chosen.extenders, loop: loop)
+        connections = try ExtenderConnections(chosen.extenders, loop: means.loop)
       } catch {
         Logger(label: "scheduler").critical("extenders: \(error)")
         LogWriter.shared.flush()
         Glibc.exit(1)
       }
       await Scheduler(
-        client: client("kube-scheduler"), configuration: chosen, sender: connections.sender,
-        logger: Logger(label: "scheduler")
+        client: means.client("kube-scheduler"), configuration: chosen, sender: connections.sender,
+        logger: Logger(label: "scheduler"), metrics: means.metrics
       ).run()
     }
   }
@@ -178,12 +204,14 @@ struct ControllerManagerCommand: ParsableCommand {
     }
     let signing = authority
     let podNetworks = allocatesNodeNetworks ? try networks.networks() : []
-    try loop.run(LoopElection(lease: "kube-controller-manager")) { config, client, world in
+    try loop.run(LoopElection(lease: "kube-controller-manager"), port: 10257) { means in
       await ControllerManager(
         context: ControllerContext(
-          world: world, logger: Logger(label: "controllers"), certificateAuthorityPEM: config.certificateAuthorityPEM,
-          certificateSigner: signing.map { AuthoritySigner(authority: $0, world: world) },
-          podNetworks: podNetworks, transport: { _ in client("kube-controller-manager").transport })
+          world: means.loop, logger: Logger(label: "controllers"),
+          certificateAuthorityPEM: means.kubeconfig.certificateAuthorityPEM,
+          certificateSigner: signing.map { AuthoritySigner(authority: $0, world: means.loop) },
+          podNetworks: podNetworks, metrics: means.metrics,
+          transport: { _ in means.client("kube-controller-manager").transport })
       ).run()
     }
   }

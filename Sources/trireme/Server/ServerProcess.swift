@@ -154,7 +154,9 @@ final class ServerProcess: Sendable {
     control.startLoops()
     climb.start()
     // The main loop has nothing to serve: a pause there keeps nobody waiting.
-    let memory = loop.spawn { [logger] in await MemoryKeeper.run(on: loop, logger: logger) }
+    let memory = loop.spawn { [logger, replica = control.replica] in
+      await MemoryKeeper.run(on: loop, replica, logger: logger)
+    }
     let end = await ended.wait()
     memory.cancel()
     await shutDown(end)
