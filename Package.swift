@@ -116,7 +116,9 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "World", "TLS", "Replica", "APIServer", "Client", "HTTP", "Kinds", "Schema", "JSON", "Simulation", logging,
+        "World", "TLS", "Replica", "APIServer", "Client", "Controllers", "HTTP", "Kinds", "Schema", "JSON",
+        "Simulation",
+        logging,
       ], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(name: "PackageTests", swiftSettings: settings),
     // Loops of their own for the tests of what runs on loops, and waiting for what they do.

@@ -182,7 +182,8 @@ private final class Hall {
     HTTPRequest(method: "GET", target: target, headers: ["user": user, "groups": groups])
   }
 
-  @Test func aFloodByOneClientStarvesNobodyElse() async throws {
+  /// A server of thirty seats with a path whose requests wait for the gate.
+  private func slowServer() -> (server: APIServer, gate: Gate) {
     let gate = Gate()
     var configuration = APIServer.Configuration()
     configuration.readsMaximum = 30
@@ -191,6 +192,11 @@ private final class Hall {
       $0.authenticator = ByHeader()
       $0.paths["/slow"] = gate
     }.server
+    return (server, gate)
+  }
+
+  @Test func aFloodByOneClientStarvesNobodyElse() async throws {
+    let (server, gate) = slowServer()
     // global-default has three seats of its own and some that others lend; a hand of six queues, fifty places each.
     let flood = (0..<1000).map { _ in
       Task { await server.respond(to: request("/slow", user: "flood")).status }
@@ -232,14 +238,7 @@ private final class Hall {
   }
 
   @Test func whatWaitsAndRunsCanBeLookedAt() async throws {
-    let gate = Gate()
-    var configuration = APIServer.Configuration()
-    configuration.readsMaximum = 30
-    configuration.writesMaximum = 0
-    let server = TestServer(configuration: configuration) {
-      $0.authenticator = ByHeader()
-      $0.paths["/slow"] = gate
-    }.server
+    let (server, gate) = slowServer()
     func dump(_ table: String) async throws -> [[String]] {
       let response = await server.respond(
         to: request("/debug/api_priority_and_fairness/\(table)", user: "admin", groups: "system:masters"))

@@ -91,19 +91,7 @@ struct Conformance: Sendable {
 
   /// The control loops, until the cluster ends.
   @discardableResult
-  func startControllers() -> SpawnedTask {
-    let cluster = cluster
-    return cluster.world.spawn {
-      await ControllerManager(
-        context: ControllerContext(
-          world: cluster.world, logger: cluster.logger, certificateAuthorityPEM: "CA",
-          transport: { account in
-            cluster.transport(
-              account.isEmpty ? "system:kube-controller-manager" : "system:serviceaccount:kube-system:\(account)")
-          })
-      ).run()
-    }
-  }
+  func startControllers() -> SpawnedTask { cluster.startControllers() }
 
   func eventually(
     _ what: String, within limit: Duration = .seconds(120), _ condition: @escaping @Sendable () async throws -> Bool

@@ -287,18 +287,8 @@ private func autoscaler(_ spec: JSONValue = [:]) -> HorizontalPodAutoscaler {
   /// Given two metrics of which one cannot be had, then the other may ask for more pods, never for fewer.
   @Test func aMetricThatIsMissingKeepsPodsFromGoing() throws {
     let plane = try ControlPlane(nodes: 1, controllers: false)
-    let (cluster, world, use) = (plane.cluster, plane.world, PodUse())
-    let manager = world.spawn {
-      await ControllerManager(
-        context: ControllerContext(
-          world: world, logger: cluster.logger, certificateAuthorityPEM: "CA",
-          transport: { account in
-            let user =
-              account.isEmpty ? "system:kube-controller-manager" : "system:serviceaccount:kube-system:\(account)"
-            return MeasuredTransport(base: cluster.transport(user), use: use)
-          })
-      ).run()
-    }
+    let use = PodUse()
+    let manager = plane.cluster.startControllers { MeasuredTransport(base: $0, use: use) }
     try plane.tell { plane in
       var web = Fixture.deployment("web", replicas: 3)
       web["spec"]["template"]["spec"]["containers"] = [

@@ -32,18 +32,8 @@ import World
     requestsPerMinute limit: Int, _ story: @escaping @Sendable (ControlPlane) async throws -> Void
   ) throws {
     let plane = try ControlPlane(nodes: 2, controllers: false)
-    let (cluster, world, count) = (plane.cluster, plane.world, CountingTransport.Count())
-    let manager = world.spawn {
-      await ControllerManager(
-        context: ControllerContext(
-          world: world, logger: cluster.logger, certificateAuthorityPEM: "CA",
-          transport: { account in
-            let user =
-              account.isEmpty ? "system:kube-controller-manager" : "system:serviceaccount:kube-system:\(account)"
-            return CountingTransport(base: cluster.transport(user), count: count)
-          })
-      ).run()
-    }
+    let count = CountingTransport.Count()
+    let manager = plane.cluster.startControllers { CountingTransport(base: $0, count: count) }
     try plane.tell { plane in
       try await plane.world.eventually("the account is there") {
         try await plane.admin.find(.serviceAccounts, namespace: "default", name: "default") != nil

@@ -94,22 +94,7 @@ import World
   @Test func controllersHandOverInTheMiddleOfARollout() throws {
     let plane = try ControlPlane(controllers: false)
     try plane.tell { plane in
-      func start(_ transitions: Int64) async throws -> SpawnedTask {
-        let lease: JSONValue = [
-          "metadata": ["name": "kube-controller-manager"], "spec": ["leaseTransitions": .integer(transitions)],
-        ]
-        if transitions == 1 {
-          try await plane.admin.create(.leases, namespace: "kube-system", lease)
-        } else {
-          try await plane.admin.patch(
-            .leases, namespace: "kube-system", name: "kube-controller-manager", lease, type: .merge)
-        }
-        return ControlPlane.startControllers(
-          plane.cluster,
-          fence: TrustedContext.Fence(
-            namespace: "kube-system", lease: "kube-controller-manager", transitions: UInt64(transitions)))
-      }
-      var leading = try await start(1)
+      var leading = try await plane.takeOver(1)
       try await plane.admin.create(.deployments, namespace: "default", Fixture.deployment("web", replicas: 6))
       try await plane.rolledOut("web")
       for term in 2..<6 {
@@ -117,7 +102,7 @@ import World
         try await plane.world.sleep(for: .milliseconds(150))
         // The old term's loops go on for a moment: nothing they do may count.
         let deposed = leading
-        leading = try await start(Int64(term))
+        leading = try await plane.takeOver(Int64(term))
         try await plane.world.sleep(for: .milliseconds(500))
         deposed.cancel()
         await deposed.wait()

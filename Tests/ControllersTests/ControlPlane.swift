@@ -28,23 +28,24 @@ struct ControlPlane: Sendable {
           await Scheduler(client: cluster.client("system:kube-scheduler"), logger: cluster.logger).run()
         })
     }
-    if controllers { loops.append(Self.startControllers(cluster, fence: nil)) }
+    if controllers { loops.append(cluster.startControllers()) }
     self.loops = loops
     nodes = (0..<count).map { Self.startNode(cluster, "node-\($0)", index: $0) }
   }
 
-  static func startControllers(_ cluster: TestCluster, fence: TrustedContext.Fence?) -> SpawnedTask {
-    cluster.world.spawn {
-      await ControllerManager(
-        context: ControllerContext(
-          world: cluster.world, logger: cluster.logger, certificateAuthorityPEM: "CA",
-          transport: { account in
-            cluster.transport(
-              account.isEmpty ? "system:kube-controller-manager" : "system:serviceaccount:kube-system:\(account)",
-              fence: fence)
-          })
-      ).run()
+  /// Starts controllers that write under the fence of their lease, which is taken so often by then.
+  func takeOver(_ transitions: Int64) async throws -> SpawnedTask {
+    let name = "kube-controller-manager"
+    let lease: JSONValue = [
+      "metadata": ["name": .string(name)], "spec": ["leaseTransitions": .integer(transitions)],
+    ]
+    if transitions == 1 {
+      try await admin.create(.leases, namespace: "kube-system", lease)
+    } else {
+      try await admin.patch(.leases, namespace: "kube-system", name: name, lease, type: .merge)
     }
+    return cluster.startControllers(
+      fence: TrustedContext.Fence(namespace: "kube-system", lease: name, transitions: UInt64(transitions)))
   }
 
   static func startNode(_ cluster: TestCluster, _ name: String, index: Int) -> SpawnedTask {

@@ -241,19 +241,7 @@ extension ControlPlane {
       var term: Int64 = 0
       func lead() async throws -> SpawnedTask {
         term += 1
-        let lease: JSONValue = [
-          "metadata": ["name": "kube-controller-manager"], "spec": ["leaseTransitions": .integer(term)],
-        ]
-        if term == 1 {
-          try await plane.admin.create(.leases, namespace: "kube-system", lease)
-        } else {
-          try await plane.admin.patch(
-            .leases, namespace: "kube-system", name: "kube-controller-manager", lease, type: .merge)
-        }
-        return ControlPlane.startControllers(
-          plane.cluster,
-          fence: TrustedContext.Fence(
-            namespace: "kube-system", lease: "kube-controller-manager", transitions: UInt64(term)))
+        return try await plane.takeOver(term)
       }
       var leading = try await lead()
       try await plane.create(JobFixture.job("counted", ["completions": 60, "parallelism": 10], seconds: 1))
