@@ -14,6 +14,8 @@ struct TriremeChaos: ParsableCommand {
 
   static func main() {
     signal(SIGPIPE, SIG_IGN)
+    // The fuzzer's bodies of megabytes leave holes otherwise: gigabytes in ten minutes.
+    Allocator.configure()
     EventLoop.installAsDefaultExecutors([MainLoop.shared])
     Self.main(nil)
   }

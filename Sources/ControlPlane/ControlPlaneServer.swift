@@ -96,6 +96,7 @@ public final class ControlPlaneServer: Sendable {
   private let worlds: Worlds
   private let bootstrap: BootstrapController
   private let loops: ControlPlaneLoops
+  private let identity: ServerIdentity
   private let tasks = Mutex<[SpawnedTask]>([])
 
   /// Puts the parts together; nothing runs before `startReplica` and `startLoops`.
@@ -151,6 +152,12 @@ public final class ControlPlaneServer: Sendable {
       liveServers: {
         replica.status.members.filter { $0.isSelf || $0.isConnected }.compactMap { reachedAt($0.member) }
       })
+    identity = ServerIdentity(
+      server: configuration.name,
+      client: APIClient(
+        transport: InProcessTransport(
+          handler: api, identity: TrustedContext(user: "system:apiserver", groups: ["system:masters"])),
+        world: worlds.control, userAgent: "kube-apiserver/\(configuration.versions.kubernetes) (linux/amd64)"))
     loops = ControlPlaneLoops(
       server: configuration.name, api: api, world: worlds.control,
       certificateAuthorityPEM: configuration.certificateAuthorityPEM,
@@ -164,13 +171,14 @@ public final class ControlPlaneServer: Sendable {
   /// Keeps what every cluster has, and stands for election as scheduler and controller manager; unless `standing` is
   /// false: those run elsewhere.
   public func startLoops(standing: Bool = true) {
-    let (bootstrap, replica, api, control) = (bootstrap, replica, api, worlds.control)
+    let (bootstrap, replica, api, control, identity) = (bootstrap, replica, api, worlds.control, identity)
     let started = [
       control.spawn { await bootstrap.run { replica.leadership.isLeader } },
       control.spawn { await api.sweepEvents(on: control) { replica.leadership.isLeader } },
       control.spawn { await api.followDefinitions(on: control) { replica.leadership.isLeader } },
       control.spawn { await api.followAPIServices(on: control) { replica.leadership.isLeader } },
       control.spawn { await api.followPolicies(on: control) { replica.leadership.isLeader } },
+      control.spawn { await identity.run { replica.leadership.isLeader } },
     ]
     tasks.withLock { $0 += started }
     if standing { loops.start() }

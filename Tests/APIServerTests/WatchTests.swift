@@ -222,6 +222,16 @@ import World
     #expect(reply.reason == "Invalid")
   }
 
+  @Test func aListThatComesAsAWatchIsNoTable() async throws {
+    let server = TestServer()
+    try await server.post(pods, pod("a"))
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    let path = "\(pods)?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    #expect(try await server.send("GET", path, nil, ["accept": table]).status == 406)
+    let watch = try await server.watch(path, accept: "\(table),application/json")
+    #expect(try await watch.next(2).map { $0.object["kind"] } == ["Pod", "Pod"])
+  }
+
   @Test func tablesHaveColumnsInTheFirstEventOnly() async throws {
     let server = TestServer()
     try await server.post(pods, pod("a"))

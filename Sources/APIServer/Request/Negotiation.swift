@@ -47,6 +47,8 @@ enum OutputShape: Sendable, Hashable {
   /// `version`: "v1" or "v1beta1" of meta.k8s.io.
   case table(version: String)
   case partialMetadata(version: String)
+
+  var isTable: Bool { if case .table = self { true } else { false } }
 }
 
 /// How an answer is to be written.
@@ -66,16 +68,18 @@ struct OutputFormat: Sendable, Hashable {
   ]
 
   /// Chooses by the Accept header. `shapes`: whether Table and PartialObjectMetadata exist for what is asked;
-  /// `isList` distinguishes PartialObjectMetadataList; `allowsProtobuf` is false where there is no encoder.
+  /// `isList` distinguishes PartialObjectMetadataList; `allowsProtobuf` is false where there is no encoder; `allowsTable`
+  /// is false for a watch that begins as a list.
   static func negotiate(
     accept: String?, query: Query, userAgent: String?, shapes: Bool, isList: Bool, allowsProtobuf: Bool = true,
-    isWatch: Bool = false
+    isWatch: Bool = false, allowsTable: Bool = true
   ) throws(APIStatus) -> OutputFormat {
     var format = OutputFormat()
     format.isPretty = !isWatch && wantsPretty(query, userAgent: userAgent)
     guard let accept, !AcceptClause.trimmed(accept).isEmpty else { return format }
     for clause in AcceptClause.clauses(accept) {
       guard let shape = shape(for: clause, shapes: shapes, isList: isList, isWatch: isWatch),
+        allowsTable || !shape.isTable,
         let encoding = encoding(for: clause, allowsProtobuf: hasProtobuf(shape, allowsProtobuf))
       else { continue }
       format.encoding = encoding

@@ -36,10 +36,12 @@ struct ResourceRequest: Sendable {
   var key: ObjectKey { key(name) }
 
   /// How an answer with one object, or of this kind, is to be written.
-  func presenter(isList: Bool = false, isWatch: Bool = false) throws(APIStatus) -> Presenter {
+  func presenter(
+    isList: Bool = false, isWatch: Bool = false, allowsTable: Bool = true
+  ) throws(APIStatus) -> Presenter {
     let format = try OutputFormat.negotiate(
       accept: http.headers["accept"], query: query, userAgent: userAgent, shapes: true, isList: isList,
-      allowsProtobuf: codec.encodesProtobuf(kind), isWatch: isWatch)
+      allowsProtobuf: codec.encodesProtobuf(kind), isWatch: isWatch, allowsTable: allowsTable)
     return try presenter(format)
   }
 

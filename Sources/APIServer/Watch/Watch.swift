@@ -19,8 +19,10 @@ extension APIServer {
   }
 
   func watch(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
-    let presenter = try request.presenter(isList: true, isWatch: true)
     let options = try ListOptions(request.query, isWatch: true)
+    // A list that comes as a watch is for informers: nobody prints it.
+    let isList = options.sendInitialEvents == true && options.allowsWatchBookmarks
+    let presenter = try request.presenter(isList: true, isWatch: true, allowsTable: !isList)
     let selection = try ObjectSelection(
       kind: request.kind, namespace: request.namespace, name: request.name, labelSelector: options.labelSelector,
       fieldSelector: options.fieldSelector)
