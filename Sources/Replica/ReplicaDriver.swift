@@ -344,9 +344,18 @@ final class ReplicaDriver: @unchecked Sendable {
     guard !isStopped else { return }
     followConfiguration()
     noteSolitude()
+    publishReadiness()
     flushState(isFinal: false)
     cutLog()
     bringTickForward()
+  }
+
+  /// That this server can serve is known at once, and not with the next regular publication.
+  private func publishReadiness() {
+    guard !status.isReady, status.leadership.leader != nil, raft.commitIndex > 0,
+      machine.appliedIndex >= raft.commitIndex
+    else { return }
+    publishStatus()
   }
 
   /// Whether reads may be served without asking, as the only voter may that has applied an entry of its own term: with

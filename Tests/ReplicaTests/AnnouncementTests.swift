@@ -34,6 +34,14 @@ import World
     func cut(to base: LogBase) {}
     func close(_ completion: @escaping @Sendable () -> Void) { completion() }
   }
+  /// Everything is durable as soon as it is written.
+  private final class PromptLog: LogStore {
+    private let listener = Mutex<(@Sendable (LogStoreEvent) -> Void)?>(nil)
+    func start(onEvent: @escaping @Sendable (LogStoreEvent) -> Void) { listener.withLock { $0 = onEvent } }
+    func append(_ write: LogWrite) { listener.withLock { $0 }?(.durable(through: write.token, nanoseconds: 1)) }
+    func cut(to base: LogBase) {}
+    func close(_ completion: @escaping @Sendable () -> Void) { completion() }
+  }
   private final class NoState: StateStorage {
     func start(onEvent: @escaping @Sendable (StateStorageEvent) -> Void) {}
     func write(_ write: StateWrite) {}
@@ -87,13 +95,27 @@ import World
     #expect(wakes(5) == 5)
   }
 
-  private func replica(_ world: ManualWorld, _ transport: Transport) throws -> Replica {
+  /// Given the only server of a group, when its first tick has come and its disk is quick, then it says that it can
+  /// serve without any more time passing.
+  @Test func whoCanServeSaysSoAtOnce() throws {
+    let (world, transport) = (ManualWorld(), Transport())
+    let replica = try replica(world, transport, members: 1, log: PromptLog())
+    replica.start()
+    world.run()
+    #expect(!replica.status.isReady)
+    world.advance(by: .milliseconds(10))
+    #expect(replica.status.isReady)
+  }
+
+  private func replica(
+    _ world: ManualWorld, _ transport: Transport, members count: NodeID = 3, log: any LogStore = NoLog()
+  ) throws -> Replica {
     let disk = ReplicaDisk(
       directory: StorageDirectory(
-        identity: StorageIdentity(cluster: "test", node: 1), incarnation: 1, log: NoLog(), state: NoState(),
+        identity: StorageIdentity(cluster: "test", node: 1), incarnation: 1, log: log, state: NoState(),
         logContents: LogContents(), stateContents: StateContents()),
       rows: [])
-    let members = (1...3).map { Member(id: $0, name: "server-\($0)", address: "127.0.0.1:\($0)") }
+    let members = (1...count).map { Member(id: $0, name: "server-\($0)", address: "127.0.0.1:\($0)") }
     return try Replica(
       disk: disk, options: ReplicaOptions(node: 1, members: members), transport: transport, world: world,
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
