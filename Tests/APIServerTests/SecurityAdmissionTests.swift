@@ -135,6 +135,8 @@ import World
     #expect(usual["priority"] == 7)
     #expect(usual["priorityClassName"] == "usual")
     #expect(usual["preemptionPolicy"] == "Never")
+    try await cluster.inside.delete("/apis/scheduling.k8s.io/v1/priorityclasses/usual")
+    #expect(try await cluster.inside.post(pods, pod("d")).json["spec"]["priority"] == 0)
   }
 
   @Test func aRuntimeClassMustBeThereAndBringsItsOverhead() async throws {

@@ -31,6 +31,15 @@ import Testing
     #expect(spec["enableServiceLinks"] == true)
   }
 
+  @Test(arguments: [
+    ("nginx:latest", "Always"), ("registry:5000/nginx", "Always"), ("REGISTRY/nginx", "Always"),
+    ("registry:5000/nginx:latest", "Always"), ("nginx:latest2", "IfNotPresent"), ("nginx:", "IfNotPresent"),
+    ("Nginx", "IfNotPresent"), ("Nginx:latest", "IfNotPresent"), ("nginx:LATEST", "IfNotPresent"),
+    ("nginx:latest@sha256:12", "Always"), ("registry/", "IfNotPresent"), ("", "IfNotPresent"),
+  ]) func `what may change is always pulled`(image: String, policy: String) {
+    #expect(PodDefaults.pullPolicy(image: image) == policy)
+  }
+
   @Test func `creation sets phase and quality of service`() {
     var pod = Given.pod { $0["spec"]["schedulingGates"] = [["name": "wait"]] }
     kind.rules.prepareForCreate(&pod, context: Given.context)

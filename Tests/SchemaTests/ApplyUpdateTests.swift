@@ -263,6 +263,8 @@ struct ApplyManagerNameTests {
     #expect(FieldManagerName.of(parameter: nil, userAgent: "kubectl/v1.32.4 (linux/amd64)") == "kubectl")
     #expect(FieldManagerName.of(parameter: "", userAgent: nil) == "")
     #expect(FieldManagerName.of(parameter: nil, userAgent: String(repeating: "x", count: 300)).utf8.count == 128)
+    #expect(FieldManagerName.of(parameter: nil, userAgent: "no version") == "no version")
+    #expect(FieldManagerName.of(parameter: nil, userAgent: "k\u{7}übe/1") == "kübe")
   }
   @Test("is checked")
   func check() {

@@ -3,6 +3,7 @@
 import JSON
 import Replica
 import Schema
+import Synchronization
 import World
 
 private let pods = GroupResource(group: "", resource: "pods")
@@ -108,6 +109,7 @@ public struct ServiceAccountAdmission: MutatingAdmission {
 public struct PriorityAdmission: MutatingAdmission {
   public let name = "Priority"
   private static let classes = GroupResource(group: "scheduling.k8s.io", resource: "priorityclasses")
+  private let globalDefault = GlobalDefaultPriority()
 
   public init() {}
 
@@ -125,7 +127,7 @@ public struct PriorityAdmission: MutatingAdmission {
       }
       priority = json["value"].integer ?? 0
       policy = json["preemptionPolicy"].string ?? policy
-    } else if let fallback = globalDefault(objects) {
+    } else if let fallback = globalDefault.among(objects.stored(Self.classes)) {
       priority = fallback["value"].integer ?? 0
       policy = fallback["preemptionPolicy"].string ?? policy
       request.object["spec"]["priorityClassName"] = fallback["metadata"]["name"]
@@ -143,12 +145,23 @@ public struct PriorityAdmission: MutatingAdmission {
     request.object["spec"]["priority"] = .integer(priority)
     request.object["spec"]["preemptionPolicy"] = .string(policy)
   }
+}
+
+/// The class of pods that name none: read when classes have changed, and not for every pod.
+private final class GlobalDefaultPriority: Sendable {
+  private let known = Mutex<(classes: [StoredObject], fallback: JSONValue?)>(([], nil))
 
   /// Of several global defaults the lowest counts.
-  private func globalDefault(_ objects: ObjectLookup) -> JSONValue? {
-    objects.stored(Self.classes).compactMap { try? JSONValue(parsing: $0.bytes) }
-      .filter { $0["globalDefault"].bool == true }
-      .min { ($0["value"].integer ?? 0) < ($1["value"].integer ?? 0) }
+  func among(_ classes: [StoredObject]) -> JSONValue? {
+    known.withLock { known in
+      if !known.classes.elementsEqual(classes, by: ===) {
+        let fallback = classes.compactMap { try? JSONValue(parsing: $0.bytes) }
+          .filter { $0["globalDefault"].bool == true }
+          .min { ($0["value"].integer ?? 0) < ($1["value"].integer ?? 0) }
+        known = (classes, fallback)
+      }
+      return known.fallback
+    }
   }
 }
 

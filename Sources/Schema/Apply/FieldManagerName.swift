@@ -8,8 +8,12 @@ public enum FieldManagerName {
   /// The `fieldManager` parameter, else what the User-Agent says before its first "/".
   public static func of(parameter: String?, userAgent: String?) -> String {
     if let parameter, !parameter.isEmpty { return parameter }
+    let userAgent = userAgent ?? ""
+    let start = userAgent.utf8.prefix { $0 != UInt8(ascii: "/") }
+    // As nearly all are: nothing to look up for each character.
+    if start.count <= maximumBytes, start.allSatisfy({ (0x20...0x7e).contains($0) }) { return String(Substring(start)) }
     var name = ""
-    for scalar in (userAgent ?? "").unicodeScalars {
+    for scalar in userAgent.unicodeScalars {
       if scalar == "/" { break }
       guard isPrintable(scalar) else { continue }
       guard name.utf8.count + String(scalar).utf8.count <= maximumBytes else { break }

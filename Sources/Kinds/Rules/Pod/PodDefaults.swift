@@ -46,17 +46,17 @@ enum PodDefaults {
 
   /// Always for the tag "latest" or none, since what it names may change.
   static func pullPolicy(image: String) -> String {
-    let digest = image.firstIndex(of: "@")
-    let named = digest.map { image[..<$0] } ?? image[...]
-    let lastSlash = named.lastIndex(of: "/")
-    let last = lastSlash.map { named[named.index(after: $0)...] } ?? named
+    let (at, colon, slash) = (UInt8(ascii: "@"), UInt8(ascii: ":"), UInt8(ascii: "/"))
+    let named = image.utf8.prefix { $0 != at }
+    let hasDigest = named.endIndex != image.utf8.endIndex
+    let last = named.lastIndex(of: slash).map { named[named.index(after: $0)...] } ?? named
+    let name = last.prefix { $0 != colon }
     // Only what can be read as the name of an image has a tag.
-    guard !last.isEmpty, !last.contains(where: { $0.isUppercase && last.firstIndex(of: ":") == nil }) else {
+    guard !last.isEmpty, !name.contains(where: { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }) else {
       return "IfNotPresent"
     }
-    guard let colon = last.firstIndex(of: ":") else { return digest == nil ? "Always" : "IfNotPresent" }
-    if last[..<colon].contains(where: \.isUppercase) { return "IfNotPresent" }
-    return last[last.index(after: colon)...] == "latest" ? "Always" : "IfNotPresent"
+    guard name.endIndex != last.endIndex else { return hasDigest ? "IfNotPresent" : "Always" }
+    return last[last.index(after: name.endIndex)...].elementsEqual("latest".utf8) ? "Always" : "IfNotPresent"
   }
 
   /// matchLabelKeys of affinity terms become requirements on the values that the pod itself has.
