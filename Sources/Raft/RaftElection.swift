@@ -4,14 +4,9 @@ extension Raft {
   mutating func tickAsFollowerOrCandidate() {
     electionElapsed += 1
     repeatUnansweredReadRequest()
-    if let remaining = staggerRemaining {
-      staggerRemaining = remaining - 1
-      if remaining <= 1 {
-        campaign()
-        return
-      }
-    }
-    if electionElapsed >= electionTimeout || role == .follower && isOnlyVoter { campaign() }
+    if let remaining = staggerRemaining { staggerRemaining = remaining - 1 }
+    let isDue = electionElapsed >= electionTimeout || staggerRemaining.map { $0 <= 0 } ?? false
+    if isDue || role == .follower && isOnlyVoter { campaign() }
   }
 
   /// The tick after which time alone gives this server something to do, counted from now: heartbeats, an election, a
@@ -32,10 +27,7 @@ extension Raft {
     if transfer != nil { giveUpTransferIfLate() }
     if electionElapsed >= options.electionTicks {
       electionElapsed = 0
-      if options.checkQuorum && !heardFromQuorum() {
-        becomeFollower(term: currentTerm, leader: nil)
-        return
-      }
+      if options.checkQuorum && !heardFromQuorum() { return becomeFollower(term: currentTerm, leader: nil) }
     }
     if heartbeatElapsed >= options.heartbeatTicks {
       heartbeatElapsed = 0
@@ -45,9 +37,7 @@ extension Raft {
   }
 
   /// Whether a leader was heard from so recently that nobody should replace it.
-  var hearsFromLeader: Bool {
-    options.checkQuorum && leader != nil && electionElapsed < options.electionTicks
-  }
+  var hearsFromLeader: Bool { options.checkQuorum && leader != nil && electionElapsed < options.electionTicks }
 
   /// Whether a quorum answered since the last time this was asked.
   private mutating func heardFromQuorum() -> Bool {
