@@ -127,15 +127,17 @@ extension ReplicaDriver {
     transport.update(peers: known)
   }
 
-  /// Whom to connect to. A member that has taken its own place, with a new disk, has the address of its former self: who
-  /// looked there for the former one would be refused by the new one, or by itself, and each refused connection that ends
-  /// would look like a leader that went.
+  /// Whom to connect to. A member that has taken its own place, with a new disk and a new id, has the address of its former
+  /// self: who looked there for the former one would be refused by the new one, or by itself, and each refused connection
+  /// that ends would look like a leader that went. The newest counts, member or not: to a server that joins, and reads the
+  /// group's history from its beginning, those of the past are members, and the leader that sends it is not yet one.
   static func reachable(_ peers: some Collection<Peer>, own: String) -> [Member] {
-    let taken = Set(peers.filter(\.isMember).map(\.member.address))
-    return peers.filter { peer in
-      let address = peer.member.address
-      return !address.isEmpty && address != own && (peer.isMember || !taken.contains(address))
-    }.map(\.member).sorted { $0.id < $1.id }
+    var newest: [String: Member] = [:]
+    for member in peers.map(\.member) where !member.address.isEmpty && member.address != own {
+      if let other = newest[member.address], other.id > member.id { continue }
+      newest[member.address] = member
+    }
+    return newest.values.sorted { $0.id < $1.id }
   }
 
   /// Somebody who is no member speaks: a leader to a server that joins, a candidate of a newer configuration, a server that

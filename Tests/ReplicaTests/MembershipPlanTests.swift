@@ -51,6 +51,8 @@ import World
     // One that was removed is told so, where it was, until another is there.
     #expect(asked([peer(2, "10.0.0.2:1"), former], own: "10.0.0.3:1") == [1, 2])
     #expect(asked([peer(4, "10.0.0.1:1"), peer(2, "10.0.0.2:1"), former], own: "10.0.0.3:1") == [2, 4])
+    // Who joins reads in the log of a member that the leader, whom it does not know yet, has succeeded: it answers that one.
+    #expect(asked([peer(2, "10.0.0.2:1"), peer(9, "10.0.0.2:1", isMember: false)], own: "10.0.0.3:1") == [9])
     // The successor itself, while it reads in the log that its former self is a member.
     #expect(asked([peer(2, "10.0.0.2:1"), peer(1, "10.0.0.1:1"), peer(3, "")], own: "10.0.0.1:1") == [2])
   }
