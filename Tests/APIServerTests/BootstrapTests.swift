@@ -71,10 +71,12 @@ import World
 
   @Test func aNewClusterTakesAHandfulOfCommands() async throws {
     let store = CountingStore(LocalStore(world: testLoop))
+    let started = testLoop.now
     try await BootstrapController(
       store: store, options: BootstrapController.Options(), world: testLoop, liveServers: { [] }
     ).reconcile()
     #expect(store.commits <= 4)
+    #expect(testLoop.now - started < .seconds(5), "unoptimised; a tenth of it otherwise")
   }
 
   @Test func whatWasDeletedComesBack() async throws {

@@ -145,6 +145,7 @@ import Testing
     }
     // What fits into sockets, queue and pipe; then nothing more.
     try await heldBack(written)
+    #expect(written.value < 16 << 20)
     isOver.update { $0 = true }
     connection.resumeReading()
     _ = try await writer.value

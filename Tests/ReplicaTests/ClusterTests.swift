@@ -245,8 +245,9 @@ import World
     try await cluster.server(leader).create("a")
     let start = ContinuousClock.now
     cluster.network.silence(follower)
-    try await eventually("the report") { lost.value.contains(follower) }
+    try await eventually("the report") { !lost.value.isEmpty }
     print("silent member reported after", ContinuousClock.now - start)
+    #expect(lost.value == [follower])
     cluster.network.heal()
     let server = await cluster.server(leader)
     try await eventually("its return") {
@@ -254,7 +255,7 @@ import World
     }
     await cluster.kill(follower)
     let killed = ContinuousClock.now
-    try await eventually("the second report") { lost.value.count(where: { $0 == follower }) == 2 }
+    try await eventually("the second report") { lost.value.count == 2 }
     print("killed member reported after", ContinuousClock.now - killed)
     await cluster.killAll()
   }
@@ -352,14 +353,9 @@ import World
     let server = await cluster.server(slow)
     for index in 0..<5 { #expect(try await server.create("pod-\(index)")) }
     try await eventually("another leader") { server.leadership.leader.map { $0 != slow } == true }
-    // Every write that waits for that disk takes longer than it; on a busy machine some others may.
-    var quickest = Duration.seconds(100)
-    for number in 0..<10 where quickest >= .milliseconds(700) {
-      let start = ContinuousClock.now
-      #expect(try await server.create("after-\(number)"))
-      quickest = min(quickest, ContinuousClock.now - start)
-    }
-    #expect(quickest < .milliseconds(700), "a quorum without it answers")
+    let start = ContinuousClock.now
+    #expect(try await server.create("after"))
+    #expect(ContinuousClock.now - start < .milliseconds(700), "a quorum without it answers")
     try await cluster.converged()
     await cluster.killAll()
   }
