@@ -326,7 +326,12 @@ plays() {
     2>&1 | tee "$scratch/output" | sed 's/^/          /'
   code=${PIPESTATUS[0]}
   if [ "$code" -eq 3 ]; then return 3; fi
-  if [ "$code" -eq 0 ]; then pass "$title: no anomaly"; else keep_logs "$scratch/chaos" chaos && fail "$title"; fi
+  if [ "$code" -eq 0 ]; then
+    pass "$title: no anomaly"
+  else
+    keep_logs "$scratch/chaos" chaos
+    fail "$title" "$scratch/output"
+  fi
 }
 
 if [ $chaos = yes ]; then

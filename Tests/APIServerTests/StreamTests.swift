@@ -148,12 +148,9 @@ private struct Upgrading: HTTPTransport {
       for _ in 0..<4 { try await side.accept(&buffer) }
       try side.say("all", on: 5)
       try side.say(#"{"status":"Success"}"#, on: 1)
-      if resets {
-        for stream in [1, 3, 5, 7] as [UInt8] {
-          try side.said.offer([0x80, 3, 0, 3, 0, 0, 0, 8, 0, 0, 0, stream, 0, 0, 0, 5])
-        }
-      }
-      try side.said.offer([0x80, 3, 0, 7, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0])
+      // In one piece: whoever has heard that every stream is over may be gone before another piece.
+      let reset = ([1, 3, 5, 7] as [UInt8]).flatMap { [0x80, 3, 0, 3, 0, 0, 0, 8, 0, 0, 0, $0, 0, 0, 0, 5] as [UInt8] }
+      try side.said.offer((resets ? reset : []) + [0x80, 3, 0, 7, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0])
       while try await side.heard.next() != nil {}
     }
     let socket = try await socket(server, exec, ["v5.channel.k8s.io"])
@@ -235,9 +232,11 @@ private struct Upgrading: HTTPTransport {
     let script = Task {
       var buffer: [UInt8] = []
       for _ in 0..<4 { try await side.accept(&buffer) }
+      try side.say("up", on: 5)
       while try await side.heard.next() != nil {}
     }
     let socket = try await socket(server, exec, ["v5.channel.k8s.io"])
+    #expect(try await socket.receive() == .binary([1] + Array("up".utf8)))
     socket.close()
     try await script.value
   }
