@@ -118,6 +118,8 @@ public struct Raft: Sendable {
   public var configuration: Configuration { configurations.latest }
   /// The log up to here is on this server's own disk.
   public var durableIndex: LogIndex { durability.durableIndex }
+  /// This term is on this server's own disk: it belongs to no earlier one, whatever happens.
+  public var durableTerm: Term { durability.durableTerm }
   /// Entries after this index are in memory.
   public var baseIndex: LogIndex { log.baseIndex }
   /// The term of an entry in memory or of the base; nil if it was compacted away or is not there.

@@ -9,7 +9,9 @@
 // Rows first: from any peer, and believed when the state comes to the hash that was stored with it; where that fails, or
 // nobody knows which rows are lost, a whole state is fetched as a snapshot. Then the log, which may begin behind that
 // state: by log matching any log that holds an entry behind the hole holds what was in it. A leader that does not hold
-// that entry shows that it was never committed, and its own log takes the place of ours from the hole on.
+// that entry shows that it was never committed, and its own log takes the place of ours from the hole on. Where nobody can
+// be elected without this server, the same is shown by so many servers that never held the entry that those who may have
+// are less than half.
 
 import Raft
 import Storage
@@ -50,7 +52,7 @@ struct Repair: Sendable {
   /// More lost rows than this are not fetched one by one.
   static let maxRows = 4096
 
-  private enum State {
+  enum State {
     /// As stored.
     case whole(StateMachine)
     /// These objects are missing from what is stored; some have been found.
@@ -60,27 +62,27 @@ struct Repair: Sendable {
 
   /// Whom to ask: the other servers, as far as they are known.
   var peers: [NodeID]
-  private let stored: ObjectMap
-  private let mark: StateMark?
+  let stored: ObjectMap
+  let mark: StateMark?
   private let requests: [UInt64: [UInt8]]
-  private var state: State
+  private(set) var state: State
   /// The state was changed, and must be written.
   private var isStateNew = false
   /// As of the state, where that came from a peer.
-  private var metadata: SnapshotMetadata?
+  private(set) var metadata: SnapshotMetadata?
 
   // The log: what is good of it, by index, with where it begins and ends.
-  private var hardState: LogHardState
-  private var base: LogBase
-  private var entries: [LogIndex: LogEntry]
+  private(set) var hardState: LogHardState
+  private(set) var base: LogBase
+  private(set) var entries: [LogIndex: LogEntry]
   private var fetched: [LogIndex: LogEntry] = [:]
   /// Stored, and perhaps not what followed the state that came from elsewhere: asked for anew.
   private var doubted: LogEntry?
   /// The last entry that was acknowledged; nil when it is not known: then only a leader can say.
-  private var end: LogPosition?
+  private(set) var end: LogPosition?
   private var truncateFrom: LogIndex?
   /// Whose log takes the place of ours, through which index.
-  private var leaderEnd: LogIndex?
+  private(set) var leaderEnd: LogIndex?
   private var isBaseNew = false
 
   // Asking.
@@ -92,6 +94,9 @@ struct Repair: Sendable {
   private var rowSilences = 0
   /// An entry that is to be had only as a part of a state: an earlier one is of no use.
   private var stateThrough: LogIndex = 0
+  /// A term that this server has acknowledged nothing in, in which others are to say that they never held an entry: from
+  /// then on no leader that counts this server's acknowledgement can have theirs.
+  private var claimedTerm: Term?
   private(set) var askedTotal: UInt64 = 0
 
   /// `configuration`: where the stored log does not say.
@@ -139,7 +144,7 @@ struct Repair: Sendable {
 
   // MARK: The log's holes
 
-  private var appliedIndex: LogIndex? {
+  var appliedIndex: LogIndex? {
     if case .whole(let machine) = state { return machine.appliedIndex }
     return nil
   }
@@ -160,7 +165,7 @@ struct Repair: Sendable {
     return applied < end.index ? ((applied + 1)...end.index).filter { entries[$0] == nil } : []
   }
 
-  private func term(at index: LogIndex) -> Term? {
+  func term(at index: LogIndex) -> Term? {
     if index == base.index { return base.term }
     if case .whole(let machine) = state, index == machine.appliedIndex { return machine.appliedTerm }
     return entries[index]?.term
@@ -199,7 +204,59 @@ struct Repair: Sendable {
 
   private mutating func refuse(_ peer: NodeID, _ authority: EntriesAnswer.Authority) {
     refusals[peer] = authority
-    if refusals.count == peers.count, refusals.values.contains(.compacted) { giveUpLog() }
+    guard refusals.count == peers.count else { return }
+    if refusals.values.contains(.compacted) {
+      giveUpLog()
+    } else if let first = firstMissing, leaderEnd == nil, wasNeverCommitted(first) {
+      if claimedTerm == nil {
+        // They have no leader. They are asked once more, in a term in which nothing is open.
+        claimedTerm = hardState.currentTerm + 1
+        refusals = [:]
+      } else {
+        endLog(before: first)
+      }
+    }
+  }
+
+  /// Whether those who may have held the entry are less than half of the voters: too few to have committed it, also with
+  /// one voter more or less than the log in front of it says, which entries behind it may have made of them. A second
+  /// change would have needed the first to be committed.
+  private func wasNeverCommitted(_ first: LogIndex) -> Bool {
+    guard first > hardState.commitIndex, let configuration = configuration(before: first) else { return false }
+    return [configuration.voters, configuration.outgoingVoters].allSatisfy { voters in
+      let holders = voters.filter { refusals[$0] != .absent }
+      return voters.isEmpty || holders.count * 2 < voters.count
+    }
+  }
+
+  /// As of the entry before; everything up to there is here, or part of the state.
+  private func configuration(before first: LogIndex) -> Configuration? {
+    var latest: (index: LogIndex, configuration: [UInt8]) = (base.index, base.configuration)
+    if metadata == nil, let mark, mark.appliedIndex > latest.index { latest = (mark.appliedIndex, mark.configuration) }
+    for entry in entries.values
+    where entry.kind == EntryKind.configuration.rawValue && entry.index > latest.index && entry.index < first {
+      latest = (entry.index, entry.payload)
+    }
+    return try? Configuration(stored: latest.configuration)
+  }
+
+  /// What this log had from `first` on was nothing. What this server acknowledges from now on, it does in a term of its own.
+  private mutating func endLog(before first: LogIndex) {
+    if let claimedTerm, claimedTerm > hardState.currentTerm { enter(claimedTerm) }
+    claimedTerm = nil
+    truncateFrom = min(truncateFrom ?? .max, first)
+    end = LogPosition(index: first - 1, term: term(at: first - 1) ?? 0)
+    entries = entries.filter { $0.key < first }
+    fetched = fetched.filter { $0.key < first }
+    doubted = nil
+    refusals = [:]
+    silences = [:]
+  }
+
+  /// The term is on the disk, or will be with what is repaired.
+  mutating func enter(_ term: Term) {
+    precondition(term > hardState.currentTerm, "terms do not fall")
+    hardState = LogHardState(currentTerm: term, votedFor: 0, commitIndex: hardState.commitIndex)
   }
 
   private func question() -> RepairMessage? {
@@ -213,7 +270,7 @@ struct Repair: Sendable {
       return .entries(
         EntriesRequest(
           first: first, previousTerm: term(at: first - 1) ?? 0, check: leaderEnd == nil ? check(first) : nil,
-          term: hardState.currentTerm))
+          term: max(hardState.currentTerm, claimedTerm ?? 0)))
     }
   }
 
@@ -364,64 +421,6 @@ struct Repair: Sendable {
       doubted = entries.removeValue(forKey: metadata.index + 1)
       if fetched.removeValue(forKey: metadata.index + 1) != nil { doubted = nil }
     }
-  }
-
-  // MARK: For others that are repaired
-
-  /// The state of this disk, if it is whole: a peer may need it while this one's log has holes of its own.
-  var wholeState: (machine: StateMachine, configuration: Configuration)? {
-    guard case .whole(let machine) = state else { return nil }
-    if let metadata { return (machine, metadata.configuration) }
-    guard let mark, let configuration = try? Configuration(stored: mark.configuration) else { return nil }
-    return (machine, configuration)
-  }
-
-  /// What this disk can say of another's hole; nil: nothing.
-  func answer(_ message: RepairMessage) -> RepairMessage? {
-    switch message {
-    case .entries(let request):
-      if let answer = answer(request) { return .entriesAnswer(answer) }
-      // Entries that are let go of, or lost and not missed: the state includes them.
-      guard request.first <= appliedIndex ?? 0, wholeState != nil else { return nil }
-      return .entriesAnswer(
-        EntriesAnswer(first: request.first, authority: .compacted, lastIndex: base.index, entries: []))
-    case .rows(let revision, let keys):
-      guard let mark, mark.revision >= revision else { return nil }
-      var lost: Set<ObjectKey> = []
-      switch state {
-      case .whole: break
-      case .partial(let keys, _): lost = Set(keys)
-      case .lost: return nil
-      }
-      // A row that has not changed since is as it was; whether one that is not here was there, the asker's hash tells.
-      guard keys.allSatisfy({ !lost.contains($0) && stored[$0]?.revision ?? 0 <= revision }) else { return nil }
-      return .rowsAnswer(revision: revision, objects: keys.map { stored[$0] })
-    case .entriesAnswer, .rowsAnswer, .state: return nil
-    }
-  }
-
-  private func answer(_ request: EntriesRequest) -> EntriesAnswer? {
-    let last = max(end?.index ?? 0, entries.keys.max() ?? 0)
-    guard request.first > base.index, let common = request.commonEnd(lastIndex: last, term: { term(at: $0) }) else {
-      return nil
-    }
-    let found = consecutive(from: request.first, through: common)
-    if found.isEmpty { return nil }
-    return EntriesAnswer(first: request.first, authority: .sameLog, lastIndex: common, entries: found)
-  }
-
-  private func consecutive(from first: LogIndex, through last: LogIndex) -> [Entry] {
-    var found: [Entry] = []
-    var bytes = 0
-    var index = first
-    while index <= last, bytes < RepairMessage.entriesBytes, let entry = entries[index],
-      let kind = EntryKind(rawValue: entry.kind)
-    {
-      found.append(Entry(term: entry.term, index: entry.index, kind: kind, payload: entry.payload))
-      bytes += entry.payload.count
-      index += 1
-    }
-    return found
   }
 
   // MARK: The end

@@ -10,6 +10,8 @@ import World
 enum RepairWriting {
   case state(RepairedDisk)
   case log(RepairedDisk)
+  /// A term that is entered for another's repair, while this one goes on.
+  case term(Term)
 }
 
 extension ReplicaDisk {
@@ -105,6 +107,10 @@ extension ReplicaDriver {
     switch repairWriting {
     case .state(let result) where !isLog: writeRepairedLog(result)
     case .log(let result) where isLog: finishRepair(result)
+    case .term(let term) where isLog:
+      repairWriting = nil
+      repair?.enter(term)
+      stepRepair()
     default: return
     }
   }
@@ -145,6 +151,7 @@ extension ReplicaDriver {
   /// A peer's disk is damaged: tells what is known here.
   func answerRepair(_ message: RepairMessage, from peer: NodeID) {
     if let repair {
+      if let promise = repair.promise(for: message) { return enter(promise) }
       if let answer = repair.answer(message) { reply(.repair(answer), to: peer) }
       if case .state = message { startSnapshot(to: peer, isForRepair: true) }
       return
@@ -171,6 +178,13 @@ extension ReplicaDriver {
     }
   }
 
+  /// Makes a term durable; whoever asked for it asks again.
+  private func enter(_ promise: LogHardState) {
+    guard repairWriting == nil else { return }
+    repairWriting = .term(promise.currentTerm)
+    log.append(LogWrite(token: 0, hardState: promise))
+  }
+
   private func answer(_ request: EntriesRequest) -> EntriesAnswer {
     var answer = EntriesAnswer(first: request.first, authority: .none, lastIndex: raft.lastIndex, entries: [])
     // Let go of here, which only the committed is: whatever is known of the rest, the state includes it.
@@ -188,6 +202,8 @@ extension ReplicaDriver {
       }
       answer.authority = .leader
     } else {
+      let isAbsent = request.isAbsent(lastIndex: raft.lastIndex, term: raft.term(at:))
+      if isAbsent, raft.leader == nil, raft.durableTerm >= request.term { answer.authority = .absent }
       return answer
     }
     var bytes = 0

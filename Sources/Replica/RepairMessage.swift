@@ -34,7 +34,8 @@ struct EntriesRequest: Sendable, Equatable {
   var previousTerm: Term
   /// An entry at or behind `first` that the asker had: a log that holds it is the same up to there (log matching, §5.3).
   var check: LogPosition?
-  /// The asker's term: a leader of a lower one cannot speak for what the asker acknowledged.
+  /// The asker's term: a leader of a lower one cannot speak for what the asker acknowledged. A higher one, when all that
+  /// is left to find out is that nobody ever had the entries.
   var term: Term
 
   /// Through where another log holds the very entries that the asker had from `first` on; nil: it does not, or cannot
@@ -53,6 +54,15 @@ struct EntriesRequest: Sendable, Equatable {
     while last < min(lastIndex, check.index), term(last + 1) == previousTerm { last += 1 }
     return last >= first ? last : nil
   }
+
+  /// Whether a log, which ends at `lastIndex`, surely does not hold the entry that the asker had at `first`: it ends before
+  /// that, or holds one of a term that the asker's cannot have been of, for terms do not fall along a log.
+  func isAbsent(lastIndex: LogIndex, term: (LogIndex) -> Term?) -> Bool {
+    if lastIndex < first { return true }
+    guard let held = term(first) else { return false }
+    if let check, check.term != 0, held > check.term { return true }
+    return held < previousTerm
+  }
 }
 
 struct EntriesAnswer: Sendable, Equatable {
@@ -67,6 +77,9 @@ struct EntriesAnswer: Sendable, Equatable {
     /// Entries from `first` on have been let go of, or what stands before them is not what the leader has there: there is
     /// only the state they led to.
     case compacted = 4
+    /// This log does not hold the entry that the asker had at `first`, nor will this server take it from a leader of a term
+    /// below the asker's: its own is durably no lower. It knows of no leader.
+    case absent = 5
   }
   var first: LogIndex
   var authority: Authority

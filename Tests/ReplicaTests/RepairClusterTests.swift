@@ -138,7 +138,7 @@ import World
   /// have a leader of an earlier term, then its question ends that term, and the next leader says that it was nothing.
   @Test func aLeaderOfAnEarlierTermMakesRoomForOneThatCanSpeak() async throws {
     let cluster = try await killedCluster(20, flushAfter: .milliseconds(5))
-    let last = try await append(2, to: cluster.path(of: 1), term: 50)
+    let last = try await append(2, to: cluster, 1, term: 50)
     try damage("\(cluster.path(of: 1))/raft.db", "DELETE FROM log WHERE log_index = \(last - 1)")
     try await cluster.start([2, 3])
     try await eventually("the others to lead") { [others = [await cluster.server(2), await cluster.server(3)]] in
@@ -150,15 +150,34 @@ import World
     await cluster.killAll()
   }
 
+  /// Seed 3758823409 of "rot": two servers stood for election in terms of their own and lost entries that nobody else ever
+  /// had, and the third, whose log is whole, is behind both: nobody can be elected. Nobody ever had them, and that will do.
+  @Test func whatNobodyElseEverHadNeedsNoLeaderToSaySo() async throws {
+    let cluster = try await killedCluster(20, flushAfter: .milliseconds(5))
+    for (node, count, term) in [(1, 3, 50), (2, 5, 60)] as [(NodeID, UInt64, UInt64)] {
+      let last = try await append(count, to: cluster, node, term: term)
+      try damage("\(cluster.path(of: node))/raft.db", "DELETE FROM log WHERE log_index = \(last - 1)")
+    }
+    try await cluster.start()
+    try await expectAll(20, in: cluster)
+    for node in [1, 2] as [NodeID] { #expect(await cluster.server(node).status.repairsTotal == 1) }
+    #expect(await cluster.server(3).status.repairsTotal == 0)
+    try await cluster.server(3).create("after")
+    await cluster.killAll()
+  }
+
   /// Writes entries behind those of a server that does not run, in a term of their own; returns the last one's index.
-  private func append(_ count: UInt64, to path: String, term: UInt64) async throws -> UInt64 {
-    let disk = try StorageDirectory.open(path: path, identity: StorageIdentity(cluster: "test", node: 1)) { _ in }
+  private func append(
+    _ count: UInt64, to cluster: TestCluster, _ node: NodeID, term: UInt64
+  ) async throws -> UInt64 {
+    let identity = StorageIdentity(cluster: "test", node: node)
+    let disk = try StorageDirectory.open(path: cluster.path(of: node), identity: identity) { _ in }
     let last = try #require(disk.logContents.entries.last?.index ?? disk.logContents.base?.index)
     await withCheckedContinuation { written in
       disk.log.start { event in if case .durable = event { written.resume() } }
       disk.log.append(
         LogWrite(
-          token: 1, hardState: LogHardState(currentTerm: term, votedFor: 1, commitIndex: last),
+          token: 1, hardState: LogHardState(currentTerm: term, votedFor: node, commitIndex: last),
           entries: (1...count).map {
             LogEntry(index: last + $0, term: term, kind: EntryKind.noOp.rawValue, payload: [])
           }))

@@ -87,6 +87,10 @@ import World
         now = now + .seconds(1)
         for node in repairs.keys.sorted() {
           guard let (peer, question) = repairs[node]?.ask(now), !silent.contains(peer) else { continue }
+          if let promise = repairs[peer]?.promise(for: try Self.coded(question)) {
+            repairs[peer]?.enter(promise.currentTerm)
+            continue
+          }
           guard let answer = repairs[peer]?.answer(try Self.coded(question)) else { continue }
           repairs[node]?.take(try Self.coded(answer), from: peer)
         }
@@ -194,7 +198,8 @@ import World
     group.open(1, lostEntries: [25], lostObjects: [])
     group.open(2, lostEntries: [], lostObjects: [])
     group.open(3, lostEntries: [], lostObjects: [])
-    try group.run()
+    // One that never had it is not enough: with the third, this one could have committed it.
+    try group.run(silent: [3])
     #expect(group.repairs[1]?.result() == nil)
     #expect(group.repairs[1]?.status.missingEntries == 1 && last.index > 25)
     // A leader of a term that is high enough, which does not hold what stood behind the hole, ends the wait: none of it
@@ -218,6 +223,66 @@ import World
     #expect(result.log.entries.count == 25 && result.log.entries.last?.term == term)
     #expect(result.logWrite.truncateFrom == 25 && result.logWrite.entries.map(\.index) == [25])
     #expect(result.log.hardState.currentTerm == term && result.log.hardState.votedFor == 0)
+  }
+
+  /// Given an entry that was lost behind one of a log that nobody else has so far, when both others say so in a later
+  /// term, then it was never committed: the log ends before it, in that term.
+  @Test func whatNobodyEverHadWasNeverCommitted() throws {
+    var random = SeededGenerator(seed: 5)
+    var group = try Group(&random, entries: 30)
+    let whole = try #require(group.logs[1])
+    let term = whole.hardState.currentTerm
+    group.machines = group.machines.mapValues { _ in StateMachine() }
+    for node in [1, 2, 3] as [NodeID] { group.logs[node]?.hardState.commitIndex = 3 }
+    group.logs[2]?.entries = Array(whole.entries.prefix(20))
+    // The third holds another entry there, and lacks one itself that only it had.
+    let others = (21...26).map { LogEntry(index: $0, term: term + 2, kind: 0, payload: [1]) }
+    group.logs[3]?.entries = Array(whole.entries.prefix(20)) + others
+    group.logs[3]?.hardState.currentTerm = term + 2
+    group.open(1, lostEntries: [25], lostObjects: [])
+    group.open(2, lostEntries: [], lostObjects: [])
+    group.open(3, lostEntries: [23], lostObjects: [])
+    try group.run()
+    let first = try #require(group.repairs[1]?.result())
+    #expect(first.log.entries == Array(whole.entries.prefix(24)) && first.logWrite.truncateFrom == 25)
+    let third = try #require(group.repairs[3]?.result())
+    #expect(
+      third.log.entries == Array(whole.entries.prefix(20)) + others.prefix(2) && third.logWrite.truncateFrom == 23)
+    for (result, term) in [(first, term), (third, term + 2)] {
+      #expect(result.log.hardState.currentTerm > term && result.log.hardState.votedFor == 0)
+      #expect(result.logWrite.hardState == result.log.hardState)
+    }
+    // Nobody who said so can be in an earlier term again.
+    #expect(group.repairs[2]?.hardState.currentTerm == group.repairs.values.map(\.hardState.currentTerm).max())
+  }
+
+  /// Of a group of four, two that never had an entry are not enough: with one more that they know nothing of, the others
+  /// could have been a majority of five. Nor is anything given up that is known to be committed.
+  @Test(arguments: [([1, 2, 3, 4] as [NodeID], 3 as UInt64, false), ([1, 2, 3], 25, false), ([1, 2, 3], 24, true)])
+  func whatMayHaveBeenCommittedIsWaitedFor(voters: [NodeID], commit: UInt64, isEnded: Bool) throws {
+    var random = SeededGenerator(seed: 5)
+    var group = try Group(&random, entries: 30)
+    group.machines = group.machines.mapValues { _ in StateMachine() }
+    group.logs[1]?.hardState.commitIndex = commit
+    group.logs[1]?.base = LogBase(
+      index: 0, term: 0, configuration: Configuration(voters: Set(voters)).encoded())
+    group.open(1, lostEntries: [25], lostObjects: [])
+    var repair = try #require(group.repairs[1])
+    repair.peers = voters.filter { $0 != 1 }
+    var now = MonotonicTime(nanoseconds: 0)
+    var asked: [EntriesRequest] = []
+    for _ in 0..<12 {
+      now = now + Repair.patience
+      guard let (peer, question) = repair.ask(now), case .entries(let request) = question else { break }
+      asked.append(request)
+      repair.take(
+        .entriesAnswer(
+          EntriesAnswer(
+            first: request.first, authority: peer == 4 ? .none : .absent, lastIndex: 20, entries: [])), from: peer)
+    }
+    #expect((repair.result() != nil) == isEnded)
+    // Two rounds: the second in a term of its own.
+    if isEnded { #expect(asked.count == 4 && asked[2].term == asked[0].term + 1) }
   }
 
   /// Given lost rows that no peer can show as they were, when all have been asked, then the whole state is fetched.
@@ -276,7 +341,8 @@ import World
   }
 
   /// Given a server that is being repaired and has let go of the entries that another lacks, when it is asked for them,
-  /// then it says that there is only the state they led to; of entries that it never had it says nothing.
+  /// then it says that there is only the state they led to; of one that it lost it says nothing, and of one that it never had,
+  /// just that.
   @Test func whoHasLetGoOfAnEntrySaysThatThereIsOnlyTheState() throws {
     var random = SeededGenerator(seed: 1)
     var group = try Group(&random, entries: 20)
@@ -299,7 +365,9 @@ import World
       }
       #expect(said.authority == .compacted && said.first == first && said.entries.isEmpty)
     }
-    #expect(answer(base + 1) == nil && answer(100) == nil)
+    #expect(answer(base + 1) == nil)
+    guard case .entriesAnswer(let said) = answer(100) else { throw CodecError("nothing is said of entry 100") }
+    #expect(said.authority == .absent && said.entries.isEmpty)
   }
 
   /// Seed 400000229 of the simulator's "rot": a log whose terms fell stopped the process.
@@ -365,6 +433,19 @@ import World
     #expect(common(6, previous: 2, LogPosition(index: 8, term: 2)) == nil)
     // What stands before is lost there as well.
     #expect(common(4, previous: 1, LogPosition(index: 6, term: 3)) == 6)
+    func isAbsent(_ first: LogIndex, previous: Term, _ check: LogPosition?) -> Bool {
+      EntriesRequest(first: first, previousTerm: previous, check: check, term: 9)
+        .isAbsent(lastIndex: 7, term: { log[$0] })
+    }
+    // The log ends before it.
+    #expect(isAbsent(8, previous: 1, nil) && !isAbsent(7, previous: 1, nil))
+    // The one that is here is of an earlier term than the one before the asker's, or of a later one than the one behind.
+    #expect(isAbsent(5, previous: 3, LogPosition(index: 6, term: 4)))
+    #expect(isAbsent(6, previous: 1, LogPosition(index: 7, term: 2)))
+    // It may be this one; or one that is lost here as well; or the term behind it is not known.
+    #expect(!isAbsent(6, previous: 2, LogPosition(index: 7, term: 4)))
+    #expect(!isAbsent(3, previous: 3, LogPosition(index: 4, term: 4)))
+    #expect(!isAbsent(6, previous: 2, LogPosition(index: 7, term: 0)))
   }
 
   /// Given a state of an entry that is lost here, when an entry of a later term stood behind it, then that is believed

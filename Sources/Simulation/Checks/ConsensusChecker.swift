@@ -193,11 +193,13 @@ struct ConsensusChecker {
   }
 
   /// A log that was damaged and read anew from others may be another by then, as after appends of a later leader: what was
-  /// acknowledged and never committed is overwritten, or gone. There must have been such a leader, and every entry that
-  /// this server held as it was committed must have come back.
+  /// acknowledged and never committed is overwritten, or gone. There must have been such a leader, or the server must have
+  /// entered a term in which no leader can count what it had acknowledged; and every entry that this server held as it
+  /// was committed must have come back.
   private func isOvertaken(_ server: Server, by restored: RestoredServer) -> Bool {
     let promises = server.promises
-    guard damagedDisks.contains(restored.node), lastLeaderTerm > promises.term else { return false }
+    let isElsewhere = lastLeaderTerm > promises.term || restored.term > server.term
+    guard damagedDisks.contains(restored.node), isElsewhere else { return false }
     let through = min(promises.index, committedThrough)
     guard through > restored.baseIndex else { return true }
     return ((restored.baseIndex + 1)...through).allSatisfy { index in
