@@ -151,6 +151,7 @@ public final class APIServer: HTTPHandler {
   private func answer(
     _ request: HTTPRequest, _ path: RequestPath, _ info: RequestInfo, _ world: any World, _ waited: inout Duration
   ) async throws(APIStatus) -> HTTPResponse {
+    try Self.checkTimeout(info, path.query)
     if info.isResourceRequest, let reason = dependencies.refusal() { throw .serviceUnavailable(reason) }
     let user = try await dependencies.authenticator.authenticate(request)
     let attributes = authorizationAttributes(info, path.query, user)
@@ -180,6 +181,15 @@ public final class APIServer: HTTPHandler {
     response.headers["x-kubernetes-pf-flowschema-uid"] = ticket.schemaUID
     response.headers["x-kubernetes-pf-prioritylevel-uid"] = ticket.levelUID
     return response
+  }
+
+  /// `?timeout=`: how long a client will wait. Every request ends in time here; what is no duration is told before
+  /// anything else is, as in the reference.
+  private static func checkTimeout(_ info: RequestInfo, _ query: Query) throws(APIStatus) {
+    guard !query.items.isEmpty, let timeout = query["timeout"], !timeout.isEmpty, !info.isLongRunning(query),
+      let problem = DurationText.problem(with: timeout)
+    else { return }
+    throw .badRequest("invalid timeout specified in the request URL - \(problem)")
   }
 
   private func authorized(

@@ -40,13 +40,16 @@ public final class LeaderElector: Sendable {
   private let observation = Mutex(Observation())
   private let wakeUp: WorkQueue<Int>
   private let metrics: LoopMetrics?
+  private let recorder: EventRecorder?
 
   /// `lead` runs while the lease is held and must return soon after its task is cancelled.
+  /// - Parameter recorder: who tells of changes in Events about the lease.
   public init(
-    client: APIClient, options: Options, logger: Logger, metrics: LoopMetrics? = nil,
+    client: APIClient, options: Options, logger: Logger, metrics: LoopMetrics? = nil, recorder: EventRecorder? = nil,
     lead: @escaping @Sendable (TrustedContext.Fence) async -> Void
   ) {
     self.metrics = metrics
+    self.recorder = recorder
     self.client = client
     self.options = options
     self.logger = logger
@@ -62,6 +65,7 @@ public final class LeaderElector: Sendable {
     while !Task.isCancelled {
       guard let (fence, acquired) = await acquire() else { break }
       logger.info("became leader", metadata: ["lease": "\(options.lease)", "identity": "\(options.identity)"])
+      tell("became leader")
       metrics?.leads(options.lease, true)
       let leading = client.world.spawn { await self.lead(fence) }
       await renewUntilLost(since: acquired)
@@ -69,7 +73,7 @@ public final class LeaderElector: Sendable {
       leading.cancel()
       await leading.wait()
       logger.info("stopped leading", metadata: ["lease": "\(options.lease)", "identity": "\(options.identity)"])
-      if Task.isCancelled { await release() }
+      if Task.isCancelled { await release() } else { tell("stopped leading") }
     }
     wakeUp.shutDown()
   }
@@ -178,6 +182,16 @@ public final class LeaderElector: Sendable {
     lease["spec"]["holderIdentity"] = ""
     lease["spec"]["leaseDurationSeconds"] = 1
     try await client.update(.leases, namespace: options.namespace, name: options.lease, lease)
+  }
+
+  private func tell(_ what: String) {
+    guard let recorder else { return }
+    let metadata = observation.withLock { $0.lease["metadata"] }
+    recorder.record(
+      EventRecorder.Subject(
+        reference: .leases, namespace: options.namespace, name: options.lease, uid: metadata["uid"].string ?? "",
+        resourceVersion: metadata["resourceVersion"].string ?? ""),
+      .normal, reason: "LeaderElection", message: "\(options.identity) \(what)")
   }
 
   // MARK: Observing

@@ -51,6 +51,8 @@ extension ResourceReference {
   public static let resourceQuotas = Self("", "v1", "resourcequotas", "ResourceQuota")
   public static let serviceAccounts = Self("", "v1", "serviceaccounts", "ServiceAccount")
   public static let events = Self("", "v1", "events", "Event")
+  /// The newer form of the same objects.
+  public static let seriesEvents = Self("events.k8s.io", "v1", "events", "Event")
   public static let replicationControllers = Self("", "v1", "replicationcontrollers", "ReplicationController")
   public static let replicaSets = Self("apps", "v1", "replicasets", "ReplicaSet")
   public static let deployments = Self("apps", "v1", "deployments", "Deployment")

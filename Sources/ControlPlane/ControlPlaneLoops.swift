@@ -75,7 +75,8 @@ final class ControlPlaneLoops: Sendable {
     let scheduler = elector("kube-scheduler", identity) { [self] fence in
       await Scheduler(
         client: client("system:kube-scheduler", fence: fence, agent: "kube-scheduler", gate: RequestGate()),
-        configuration: settings.scheduler, sender: settings.extenders, logger: makeLogger("scheduler"), metrics: metrics
+        configuration: settings.scheduler, sender: settings.extenders, host: server, logger: makeLogger("scheduler"),
+        metrics: metrics
       ).run()
     }
     let controllers = elector("kube-controller-manager", identity) { [self] fence in
@@ -103,9 +104,10 @@ final class ControlPlaneLoops: Sendable {
   private func elector(
     _ lease: String, _ identity: String, lead: @escaping @Sendable (TrustedContext.Fence) async -> Void
   ) -> LeaderElector {
-    LeaderElector(
-      client: client("system:\(lease)", fence: nil, agent: lease),
-      options: LeaderElector.Options(lease: lease, identity: identity), logger: logger, metrics: metrics, lead: lead)
+    let client = client("system:\(lease)", fence: nil, agent: lease)
+    return LeaderElector(
+      client: client, options: LeaderElector.Options(lease: lease, identity: identity), logger: logger,
+      metrics: metrics, recorder: EventRecorder(client: client, component: lease, logger: logger), lead: lead)
   }
 
   /// Loops inside a server wait in none of its queues (priority and fairness): `gate` bounds what they have under way.

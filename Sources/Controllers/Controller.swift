@@ -64,9 +64,10 @@ public struct ControllerContext: Sendable {
   }
 
   public func client(_ serviceAccount: String) -> APIClient {
-    let agent = serviceAccount.isEmpty ? "kube-controller-manager" : serviceAccount
-    return APIClient(
-      transport: transport(serviceAccount), world: world, userAgent: "\(agent)/v1.32.4 (linux/amd64)", gate: gate)
+    // All of them own fields under the manager's name, which is what stands before the first slash.
+    var agent = "kube-controller-manager/v1.32.4 (linux/amd64) kubernetes/unknown"
+    if !serviceAccount.isEmpty { agent += "/system:serviceaccount:kube-system:\(serviceAccount)" }
+    return APIClient(transport: transport(serviceAccount), world: world, userAgent: agent, gate: gate)
   }
 
   public func recorder(_ component: String) -> EventRecorder {

@@ -30,6 +30,12 @@ public enum KindConversion {
     else { return path }
     return [stored] + path.dropFirst()
   }
+
+  /// Where a field is looked for in stored objects that lack it: the source of newer events is who reports them.
+  public static func fallbackPath(_ path: [String], of kind: KindDescriptor) -> [String]? {
+    kind.kind.kind == "Event" && kind.custom == nil && storagePath(path, of: kind) == ["source", "component"]
+      ? ["reportingComponent"] : nil
+  }
 }
 
 extension KindConversion {

@@ -45,7 +45,7 @@ public final class Scheduler: Sendable {
   let world: any World
   let client: APIClient
   /// By schedulerName.
-  private let recorders: [String: EventRecorder]
+  private let recorders: [String: EventSeriesRecorder]
   let logger: Logger
   let metrics: LoopMetrics?
   private let pods: Informer<Pod>
@@ -69,10 +69,10 @@ public final class Scheduler: Sendable {
   }
 
   /// Pods whose spec.schedulerName names one of the configuration's profiles are scheduled. `sender` reaches the
-  /// configuration's extenders.
+  /// configuration's extenders; `host` is where this scheduler is, as its events tell.
   public init(
-    client: APIClient, configuration: SchedulerConfiguration, sender: ExtenderSender? = nil, logger: Logger,
-    metrics: LoopMetrics? = nil
+    client: APIClient, configuration: SchedulerConfiguration, sender: ExtenderSender? = nil, host: String = "local",
+    logger: Logger, metrics: LoopMetrics? = nil
   ) {
     precondition(sender != nil || configuration.extenders.isEmpty, "extenders that nobody reaches")
     extenders = sender.flatMap {
@@ -87,7 +87,7 @@ public final class Scheduler: Sendable {
       firstBackoff: configuration.initialBackoff, lastBackoff: configuration.maximumBackoff)
     state = Mutex(State(queue: queue))
     recorders = configuration.profiles.mapValues {
-      EventRecorder(client: client, component: $0.name, logger: logger)
+      EventSeriesRecorder(client: client, controller: $0.name, host: host, logger: logger)
     }
     // Finished pods hold nothing and need nothing.
     pods = Informer(
@@ -235,7 +235,7 @@ public final class Scheduler: Sendable {
   func profile(of pod: Pod) -> SchedulerProfile { configuration.profiles[pod.spec.schedulerName] ?? .standard }
 
   /// Tells in the name of the pod's profile.
-  func recorder(of pod: Pod) -> EventRecorder? { recorders[pod.spec.schedulerName] }
+  func recorder(of pod: Pod) -> EventSeriesRecorder? { recorders[pod.spec.schedulerName] }
 
   // MARK: Deciding
 
@@ -269,7 +269,8 @@ public final class Scheduler: Sendable {
       }
     case .skip(let pod):
       recorder(of: pod)?.record(
-        .init(pod), .warning, reason: "FailedScheduling", message: "skip schedule deleting pod: \(pod.key)")
+        .init(pod), .warning, reason: "FailedScheduling", action: "Scheduling",
+        note: "skip schedule deleting pod: \(pod.key)")
     case .fail(let entry, let error, let nomination):
       world.spawn { await self.report(entry.pod, error.message, reason: "Unschedulable", nomination: nomination) }
     case .makeRoom(let entry, let error, let eviction):

@@ -27,7 +27,8 @@ extension Scheduler {
         metrics?.scheduler.attempted(pod.spec.schedulerName, "scheduled", took: world.now - start)
         metrics?.scheduler.bound(attempts: entry.attempts, waited: world.now - entry.since)
         recorder(of: pod)?.record(
-          .init(pod), .normal, reason: "Scheduled", message: "Successfully assigned \(pod.key) to \(node)")
+          .init(pod), .normal, reason: "Scheduled", action: "Binding",
+          note: "Successfully assigned \(pod.key) to \(node)")
         break
       } catch let status as APIStatus where status.code < 500 {
         logger.debug("binding \(pod.key) to \(node): \(status)")
@@ -154,8 +155,9 @@ extension Scheduler {
       return
     }
     recorder(of: pod)?.record(
-      .init(reference: .pods, namespace: victim.key.namespace, name: victim.key.name, uid: victim.uid), .normal,
-      reason: "Preempted", message: "Preempted by pod \(pod.metadata.uid) on node \(node)")
+      .init(reference: .pods, namespace: victim.key.namespace, name: victim.key.name, uid: victim.uid),
+      related: .init(pod), .normal, reason: "Preempted", action: "Preempting",
+      note: "Preempted by pod \(pod.metadata.uid) on node \(node)")
   }
 
   private func nominate(_ key: NamespacedName, uid: String, node: String) async {
@@ -173,7 +175,8 @@ extension Scheduler {
 
   /// Says why the pod waits, in an event and in its condition. `nomination`: see `Decision.fail`.
   func report(_ pod: Pod, _ message: String, reason: String, nomination: String?) async {
-    recorder(of: pod)?.record(.init(pod), .warning, reason: "FailedScheduling", message: message)
+    recorder(of: pod)?.record(
+      .init(pod), .warning, reason: "FailedScheduling", action: "Scheduling", note: message)
     let old = pod.status.condition("PodScheduled")
     var status: JSONValue = [:]
     if old?.status != "False" || old?.reason != reason || old?.message != message {

@@ -79,6 +79,41 @@ import World
     #expect(testLoop.now - started < .seconds(5), "unoptimised; a tenth of it otherwise")
   }
 
+  @Test func aFlowSchemaTellsWhetherItsLevelIsThere() async throws {
+    let cluster = try await SecurityCluster()
+    let group = "/apis/flowcontrol.apiserver.k8s.io/v1"
+    let mine: JSONValue = ["type": "Mine", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"]
+    try await cluster.inside.post(
+      "\(group)/flowschemas",
+      ["metadata": ["name": "own"], "spec": ["priorityLevelConfiguration": ["name": "later"]]])
+    try await cluster.inside.patch("\(group)/flowschemas/own/status", ["status": ["conditions": [mine]]])
+    @Sendable func dangling() async throws -> JSONValue {
+      let conditions = try await cluster.inside.get("\(group)/flowschemas/own").json["status"]["conditions"].elements
+      #expect(conditions.first?["type"] == "Mine")
+      return conditions.last ?? .null
+    }
+    // Given a running controller, it learns of a schema, and then of the level that it lacked.
+    let controller = SecurityCluster.bootstrap(cluster.store)
+    let running = testLoop.spawn { await controller.run(isLeader: { true }) }
+    func becomes(_ status: String) async throws {
+      try await testLoop.withDeadline(.seconds(30)) {
+        while try await dangling()["status"].string != status { try await testLoop.sleep(for: .milliseconds(20)) }
+      }
+    }
+    try await becomes("True")
+    #expect(try await dangling()["reason"] == "NotFound")
+    let missing =
+      "This FlowSchema references the PriorityLevelConfiguration object named \"later\" but there is no such object"
+    #expect(try await dangling()["message"].string == missing)
+    try await cluster.inside.post(
+      "\(group)/prioritylevelconfigurations",
+      ["metadata": ["name": "later"], "spec": ["type": "Limited", "limited": ["limitResponse": ["type": "Reject"]]]])
+    try await becomes("False")
+    #expect(try await dangling()["reason"] == "Found")
+    running.cancel()
+    await running.wait()
+  }
+
   @Test func whatWasDeletedComesBack() async throws {
     let cluster = try await SecurityCluster()
     for path in [

@@ -72,6 +72,62 @@ import Testing
     #expect(try await server.get("/openapi/v3/apis/none/v1").status == 404)
   }
 
+  /// What every reader of these documents (kubectl, client generators) takes for granted.
+  @Test func everyOpenAPIDocumentIsWholeInItself() async throws {
+    let server = TestServer()
+    let index = try await server.get("/openapi/v3").json["paths"].object ?? [:]
+    #expect(index.count > 40)
+    for (name, entry) in index.map({ ($0.key, $0.value) }) {
+      let reply = try await server.get(entry["serverRelativeURL"].string ?? "")
+      let hash = entry["serverRelativeURL"].string?.split(separator: "=").last ?? ""
+      #expect(reply.status == 200 && reply.headers["etag"]?.contains(hash) == true, "\(name)")
+      let schemas = Set((reply.json["components"]["schemas"].object ?? [:]).map(\.key))
+      for reference in references(reply.json) { #expect(schemas.contains(reference), "\(name): \(reference)") }
+      var operations: Set<String> = []
+      for path in reply.json["paths"].object ?? [:] {
+        let shared = path.value["parameters"].elements
+        for operation in path.value.object ?? [:] where operation.key != "parameters" {
+          let what = "\(name): \(operation.key) \(path.key)"
+          let id = operation.value["operationId"].string ?? ""
+          #expect(!id.isEmpty && operations.insert(id).inserted, "\(what): \(id)")
+          let parameters = shared + operation.value["parameters"].elements
+          let places = parameters.map { "\($0["in"].string ?? "")/\($0["name"].string ?? "")" }
+          #expect(Set(places).count == places.count, "\(what)")
+          let named = path.key.split(separator: "{").dropFirst().map { "path/\($0.prefix { $0 != "}" })" }
+          #expect(Set(places.filter { $0.hasPrefix("path/") }) == Set(named), "\(what)")
+          for parameter in parameters {
+            #expect(!parameter["schema"].isNull && (parameter["in"] != "path" || parameter["required"] == true))
+          }
+          #expect(!operation.value["responses"].isNull && !operation.value["tags"].isNull, "\(what)")
+          // What is done to which kind; documents of groups and of the API itself have neither.
+          guard name == "api/v1" || name.split(separator: "/").count == 3, path.key != "/\(name)/" else { continue }
+          guard name.hasPrefix("api") else { continue }
+          let kind = operation.value["x-kubernetes-group-version-kind"]
+          #expect(!(kind["kind"].string ?? "").isEmpty && !(kind["version"].string ?? "").isEmpty, "\(what)")
+          #expect(!(operation.value["x-kubernetes-action"].string ?? "").isEmpty, "\(what)")
+        }
+      }
+    }
+  }
+
+  /// The schemas that a document refers to. A property may be called "$ref" too: then it is no text.
+  private func references(_ value: JSONValue) -> Set<String> {
+    var found: Set<String> = []
+    switch value {
+    case .object(let members):
+      for member in members {
+        if member.key == "$ref", let text = member.value.string {
+          found.insert(String(text.dropFirst("#/components/schemas/".count)))
+        } else {
+          found.formUnion(references(member.value))
+        }
+      }
+    case .array(let items): for item in items { found.formUnion(references(item)) }
+    default: break
+    }
+    return found
+  }
+
   @Test func theRootListsPaths() async throws {
     let paths = try await TestServer().get("/").json["paths"].elements.compactMap(\.string)
     #expect(paths.contains("/api/v1"))

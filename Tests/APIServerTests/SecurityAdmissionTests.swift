@@ -187,6 +187,15 @@ import World
     #expect(made.json["status"]["qosClass"] == "Burstable")
   }
 
+  @Test func limitsAreAskedForWhereNoRequestIsKnown() async throws {
+    let made = try await SecurityCluster().inside.post(
+      "/api/v1/namespaces/default/limitranges",
+      limitRange(["type": "Container", "max": ["cpu": "1"], "min": ["cpu": "100m", "memory": "1Mi"]]))
+    let limit = made.json["spec"]["limits"][0]
+    #expect(limit["default"] == ["cpu": "1"], "\(made.text)")
+    #expect(limit["defaultRequest"] == ["cpu": "1", "memory": "1Mi"])
+  }
+
   @Test func limitRangesRefuseWhatIsOutOfBounds() async throws {
     let cluster = try await SecurityCluster()
     try await cluster.inside.post(

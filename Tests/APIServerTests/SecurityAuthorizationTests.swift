@@ -185,6 +185,7 @@ import World
     let reviewed = try await mallory.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review)
     #expect(reviewed.json["status"]["evaluationError"] == .string(lacking))
     #expect(reviewed.json["status"]["incomplete"] == false)
+    #expect(reviewed.json["spec"] == [:], "what was asked is not told again")
     let everything = try await mallory.patch("\(roles)/fine", ["rules": [rule(["*"], ["*"], groups: ["*"])]])
     #expect(everything.status == 403)
     let me: JSONValue = ["kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory"]

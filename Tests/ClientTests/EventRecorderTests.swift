@@ -76,4 +76,39 @@ import World
       #expect(try await told(cluster, "noisy").count == 27)
     }
   }
+
+  @Test func repeatsOfNewerEventsAreASeries() throws {
+    let cluster = try TestCluster()
+    let recorder = EventSeriesRecorder(
+      client: cluster.client("system:kube-scheduler"), controller: "default-scheduler", host: "server-1",
+      logger: cluster.logger)
+    let pod = EventRecorder.Subject(reference: .pods, namespace: "default", name: "web", uid: "u1")
+    let other = EventRecorder.Subject(reference: .pods, namespace: "default", name: "db", uid: "u2")
+    @Sendable func tell(_ note: String) {
+      recorder.record(pod, related: other, .warning, reason: "FailedScheduling", action: "Scheduling", note: note)
+    }
+    @Sendable func seriesCount() async throws -> [Int64?] {
+      try await told(cluster, "web").map { $0["series"]["count"].integer }
+    }
+    try cluster.world.run {
+      tell("no room")
+      try await cluster.world.eventually("told") { try await seriesCount() == [nil] }
+      let event = try #require(try await told(cluster, "web").first)
+      #expect(event["message"] == "no room" && event["action"] == "Scheduling" && event["type"] == "Warning")
+      #expect(event["reportingComponent"] == "default-scheduler")
+      #expect(event["reportingInstance"] == "default-scheduler-server-1")
+      #expect(event["source"] == [:] && event["firstTimestamp"].isNull && !event["eventTime"].isNull)
+      #expect(event["related"]["name"] == "db" && event["involvedObject"]["uid"] == "u1")
+      // The second begins a series, which is written again when it has ended.
+      for _ in 0..<4 { tell("still none") }
+      try await cluster.world.eventually("a series") { try await seriesCount() == [2] }
+      try await cluster.world.sleep(for: .seconds(300))
+      #expect(try await seriesCount() == [2])
+      try await cluster.world.eventually("its end", within: .seconds(120)) { try await seriesCount() == [5] }
+      tell("later")
+      try await cluster.world.eventually("another event") {
+        try await Set(told(cluster, "web").compactMap { $0["message"].string }) == ["no room", "later"]
+      }
+    }
+  }
 }

@@ -105,6 +105,41 @@ import World
     }
   }
 
+  @Test func whoBecomesLeaderIsToldInAnEventAboutTheLease() throws {
+    let cluster = try TestCluster()
+    try cluster.world.run {
+      let client = cluster.client("system:kube-scheduler")
+      let elector = LeaderElector(
+        client: client, options: LeaderElector.Options(lease: "kube-scheduler", identity: "a_1"),
+        logger: cluster.logger,
+        recorder: EventRecorder(client: client, component: "kube-scheduler", logger: cluster.logger)
+      ) { _ in try? await cluster.world.sleep(for: .seconds(1_000_000)) }
+      let task = cluster.world.spawn { await elector.run() }
+      let admin = cluster.client()
+      try await cluster.world.eventually("an event") {
+        try await !admin.list(.events, namespace: "kube-system").items.isEmpty
+      }
+      let events = try await admin.list(.events, namespace: "kube-system").items
+      let lease = try await admin.get(.leases, namespace: "kube-system", name: "kube-scheduler")
+      let event = try #require(events.first)
+      #expect(event["message"] == "a_1 became leader" && event["reason"] == "LeaderElection")
+      #expect(event["type"] == "Normal" && event["source"]["component"] == "kube-scheduler")
+      #expect(event["involvedObject"]["kind"] == "Lease")
+      #expect(event["involvedObject"]["apiVersion"] == "coordination.k8s.io/v1")
+      #expect(event["involvedObject"]["uid"] == lease["metadata"]["uid"])
+      // Another takes it: the one that lost it says so.
+      try await admin.patch(
+        .leases, namespace: "kube-system", name: "kube-scheduler", ["spec": ["holderIdentity": "b_1"]], type: .merge)
+      try await cluster.world.eventually("a second event") {
+        try await admin.list(.events, namespace: "kube-system").items.contains {
+          $0["message"] == "a_1 stopped leading"
+        }
+      }
+      task.cancel()
+      await task.wait()
+    }
+  }
+
   @Test func aLeaderThatIsCutOffStopsBeforeAnotherBegins() throws {
     try tell { cluster, candidates in
       try await cluster.world.sleep(for: .seconds(5))

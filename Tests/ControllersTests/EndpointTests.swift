@@ -238,6 +238,9 @@ private func service(_ families: [String] = ["IPv4"], ports: JSONValue = [["port
               || $0["metadata"]["annotations"][TriggerTimes.annotation].string == second
           }
       }
+      let changed = try #require(try await slices().first { !$0["endpoints"].elements.isEmpty })
+      #expect(changed["metadata"]["generateName"] == "web-", "a change takes nothing of the name's history")
+      #expect(changed["metadata"]["managedFields"].elements.map { $0["manager"] } == ["kube-controller-manager"])
     }
   }
 }

@@ -55,6 +55,9 @@ import World
         try await admin.list(.events, namespace: "default").items.contains {
           $0["reason"].string == "Scheduled"
             && $0["message"].string == "Successfully assigned default/web to large"
+            && $0["action"] == "Binding" && $0["reportingComponent"] == "default-scheduler"
+            && $0["reportingInstance"] == "default-scheduler-local" && $0["source"] == [:]
+            && $0["firstTimestamp"].isNull && !$0["eventTime"].isNull
         }
       }
     }
@@ -184,7 +187,7 @@ import World
           .filter {
             $0["reason"] == "FailedScheduling" && $0["type"] == "Warning"
               && $0["message"] == "skip schedule deleting pod: default/web"
-          }.reduce(0) { $0 + ($1["count"].integer ?? 1) }
+          }.reduce(0) { $0 + ($1["series"]["count"].integer ?? 1) }
       }
       try await cluster.world.eventually("told", within: .seconds(60)) { try await told() == 1 }
       try await cluster.world.sleep(for: .seconds(900))

@@ -233,9 +233,11 @@ public struct RulesReviewResource: ComputedResource {
       "incomplete": .bool(!silent.isEmpty),
     ]
     if let problem { status["evaluationError"] = .string(problem) }
-    var answer = object
-    answer["status"] = status
-    return answer
+    // The answer tells nothing of what was asked, as in the reference.
+    return [
+      "kind": object["kind"], "apiVersion": object["apiVersion"], "metadata": ["creationTimestamp": .null], "spec": [:],
+      "status": status,
+    ]
   }
 }
 

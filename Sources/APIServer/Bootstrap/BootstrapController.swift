@@ -69,14 +69,17 @@ public final class BootstrapController: Sendable {
   /// Works while `isLeader` says so, until the task is cancelled. Never throws: what cannot be done now is tried again.
   public func run(isLeader: @escaping @Sendable () -> Bool) async {
     var lastServers: [ServerEndpoint]?
+    var lastFlowControl: FlowControlState?
     var due = world.now
     while !Task.isCancelled {
       if isLeader() {
         let servers = liveServers()
-        if servers != lastServers || world.now >= due {
+        let flowControl = flowControlState()
+        if servers != lastServers || flowControl != lastFlowControl || world.now >= due {
           do {
             try await reconcile(servers)
             lastServers = servers
+            lastFlowControl = flowControl
             due = world.now + Self.interval
           } catch {
             logger.warning("cannot finish what every cluster has: \(error)")
@@ -89,6 +92,24 @@ public final class BootstrapController: Sendable {
       }
       do { try await world.sleep(for: Self.pollInterval) } catch { return }
     }
+  }
+
+  /// What tells two sets of schemas and levels apart.
+  private struct FlowControlState: Equatable {
+    var newest: Revision = 0
+    var count = 0
+  }
+
+  private func flowControlState() -> FlowControlState {
+    let state = store.current
+    var result = FlowControlState()
+    for resource in [BootstrapPlanner.schemaResource, BootstrapPlanner.levelResource] {
+      for object in state.objects(resource: resource, namespace: "", after: nil, limit: 0).objects {
+        result.newest = max(result.newest, object.revision)
+        result.count += 1
+      }
+    }
+    return result
   }
 
   /// One pass: creates and mends everything. Does nothing to a cluster that has it all.

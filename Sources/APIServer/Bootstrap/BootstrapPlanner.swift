@@ -40,7 +40,8 @@ struct BootstrapPlanner: Sendable {
     writes += keep(ClusterBootstrap.priorityClasses, context) { _, _ in false }
     writes += keep(ClusterBootstrap.storageClasses, context) { _, _ in false }
     let flowControl = ClusterBootstrap.priorityLevels + ClusterBootstrap.flowSchemas
-    writes += keep(flowControl, context, mend: Self.mendFlowControl)
+    let mended = keep(flowControl, context, mend: Self.mendFlowControl)
+    writes += mended + danglingSchemas(context, except: mended)
     writes += keep(LocalAPIService.builtIn(registry), context, mend: LocalAPIService.mend)
     writes += frontProxy(context)
     writes += configMaps(context).compactMap { ensure($0.object, context, mend: $0.mend) }
@@ -121,7 +122,7 @@ struct BootstrapPlanner: Sendable {
     kind.rules.prepareForCreate(&object, context: RuleContext(user: Self.user, now: now))
     if kind.kind.kind == "FlowSchema" {
       let level = object["spec"]["priorityLevelConfiguration"]["name"].string ?? ""
-      object["status"] = ["conditions": [Self.found(level, now)]]
+      object["status"] = ["conditions": [Self.dangling(level, isThere: true, now)]]
     }
     return TypedDecoder.canonicalized(object, as: kind.structure)
   }
@@ -137,12 +138,42 @@ struct BootstrapPlanner: Sendable {
     return Self.add(expected["spec"], to: &stored["spec"])
   }
 
-  /// The level of a schema of ours is ours too, and there.
-  private static func found(_ level: String, _ now: String) -> JSONValue {
+  static let schemaResource = "flowschemas.flowcontrol.apiserver.k8s.io"
+  static let levelResource = "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io"
+
+  /// Every schema tells whether the level that it names is there; those that are written already, with the next pass.
+  private func danglingSchemas(_ context: Context, except writes: [BootstrapWrite]) -> [BootstrapWrite] {
+    let written = Set(writes.flatMap(\.mutations).compactMap { if case .put(let key, _) = $0 { key } else { nil } })
+    let schemas = context.state.objects(resource: Self.schemaResource, namespace: "", after: nil, limit: 0).objects
+    return schemas.filter { !written.contains($0.key) }.compactMap { stored in
+      var object = stored.tree
+      let kind = place(object).kind
+      let level = object["spec"]["priorityLevelConfiguration"]["name"].string ?? ""
+      let levelKey = ObjectKey(resource: Self.levelResource, namespace: "", name: level)
+      var condition = Self.dangling(level, isThere: context.state.object(levelKey) != nil, context.now.rfc3339)
+      var conditions = object["status"]["conditions"].elements
+      let position = conditions.firstIndex { $0["type"] == "Dangling" }
+      if let old = position.map({ conditions[$0] }), old["status"] == condition["status"] {
+        condition["lastTransitionTime"] = old["lastTransitionTime"]
+        if old["reason"] == condition["reason"], old["message"] == condition["message"] { return nil }
+      }
+      if let position { conditions[position] = condition } else { conditions.append(condition) }
+      object["status"]["conditions"] = .array(conditions)
+      object["metadata"]["resourceVersion"] = .null
+      object = TypedDecoder.canonicalized(object, as: kind.structure)
+      return BootstrapWrite(
+        preconditions: [.revision(stored.key, stored.revision)],
+        mutations: [.put(stored.key, UnversionedObject(tree: object))])
+    }
+  }
+
+  private static func dangling(_ level: String, isThere: Bool, _ now: String) -> JSONValue {
     [
-      "type": "Dangling", "status": "False", "reason": "Found", "lastTransitionTime": .string(now),
+      "type": "Dangling", "status": isThere ? "False" : "True", "reason": isThere ? "Found" : "NotFound",
+      "lastTransitionTime": .string(now),
       "message": .string(
-        "This FlowSchema references the PriorityLevelConfiguration object named \"\(level)\" and it exists"),
+        "This FlowSchema references the PriorityLevelConfiguration object named \"\(level)\" "
+          + (isThere ? "and it exists" : "but there is no such object")),
     ]
   }
 

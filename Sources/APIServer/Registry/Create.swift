@@ -95,18 +95,21 @@ extension APIServer {
   private func prepareCreate(_ request: ResourceRequest, _ draft: WriteDraft) async throws(APIStatus) -> PreparedWrite {
     let kind = request.kind
     let objects = ObjectLookup(state: store.current, store: store)
-    var admitted = request.admissionRequest(
-      .create, object: draft.object, name: draft.object["metadata"]["name"].string ?? "", options: draft.optionsTree,
-      isDryRun: draft.options.isDryRun)
-    try await admission.mutate(&admitted, objects: objects)
-    var object = admitted.object
-    if object != draft.object { request.applyDefaults(to: &object) }
+    // What admission adds is nobody's, as in the reference: it stands in no manager's fields, and plugins see who is to
+    // own what.
+    var wanted = draft.object
     if !draft.ownsManagedFields {
       ManagedFieldsUpdater.update(
-        old: nil, new: &object, structure: kind.structure, manager: draft.options.fieldManager,
+        old: nil, new: &wanted, structure: kind.structure, manager: draft.options.fieldManager,
         apiVersion: kind.kind.apiVersion, resetFields: ManagedFieldsUpdater.resetFields(for: kind),
         now: request.now.rfc3339)
     }
+    var admitted = request.admissionRequest(
+      .create, object: wanted, name: wanted["metadata"]["name"].string ?? "", options: draft.optionsTree,
+      isDryRun: draft.options.isDryRun)
+    try await admission.mutateKeepingOwners(&admitted, objects: objects)
+    var object = admitted.object
+    if object != wanted { request.applyDefaults(to: &object) }
     if object["metadata"]["name"].isZero, let base = object["metadata"]["generateName"].string, !base.isEmpty {
       object["metadata"]["name"] = .string(ObjectMetadata.generateName(base, request.world))
     }

@@ -199,19 +199,20 @@ extension APIServer {
     let objects = ObjectLookup(state: store.current, store: store)
     var draft = wanted
     request.applyDefaults(to: &draft)
+    // What admission changes is nobody's (see `prepareCreate`).
+    if !plan.ownsManagedFields {
+      ManagedFieldsUpdater.update(
+        old: old, new: &draft, structure: kind.structure, manager: plan.options.fieldManager,
+        apiVersion: kind.kind.apiVersion, subresource: plan.surface.rawValue,
+        resetFields: ManagedFieldsUpdater.resetFields(for: kind, subresource: plan.surface.rawValue),
+        others: await versions(of: kind).updates(old: old, new: draft), now: request.now.rfc3339)
+    }
     var admitted = request.admissionRequest(
       .update, object: draft, old: old, options: plan.options.tree(kind: plan.optionsKind),
       isDryRun: plan.options.isDryRun)
-    try await admission.mutate(&admitted, objects: objects)
+    try await admission.mutateKeepingOwners(&admitted, objects: objects)
     var object = admitted.object
     if object != draft { request.applyDefaults(to: &object) }
-    if !plan.ownsManagedFields {
-      ManagedFieldsUpdater.update(
-        old: old, new: &object, structure: kind.structure, manager: plan.options.fieldManager,
-        apiVersion: kind.kind.apiVersion, subresource: plan.surface.rawValue,
-        resetFields: ManagedFieldsUpdater.resetFields(for: kind, subresource: plan.surface.rawValue),
-        others: await versions(of: kind).updates(old: old, new: object), now: request.now.rfc3339)
-    }
     object = UpdateRules.confine(object, old: old, kind: kind, surface: plan.surface, request: request)
     object = TypedDecoder.canonicalized(object, as: kind.structure)
     let errors =

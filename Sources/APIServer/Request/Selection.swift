@@ -12,6 +12,8 @@ struct ObjectSelection: Sendable {
     /// Position among the kind's selectable fields.
     var position: Int
     var path: [String]
+    /// Where the field is looked for in an object that lacks it.
+    var fallback: [String]?
     var absentText: String
     var isNegated: Bool
     var value: String
@@ -63,6 +65,7 @@ struct ObjectSelection: Sendable {
       fields.append(
         FieldRequirement(
           position: position, path: KindConversion.storagePath(field.path, of: kind),
+          fallback: KindConversion.fallbackPath(field.path, of: kind),
           absentText: Self.absentText(field.path, in: kind.structure),
           isNegated: requirement.isNegated, value: requirement.value))
     }
@@ -101,7 +104,7 @@ struct ObjectSelection: Sendable {
     guard matchesPlace(object.key), labels.matches(object.labels) else { return false }
     guard !fields.isEmpty else { return true }
     let tape = object.tape
-    return matchesFields { Self.text(at: $0.path, in: tape) }
+    return matchesFields { Self.text(at: $0.path, or: $0.fallback, in: tape) }
   }
 
   /// As `matches`, for objects that many watchers look at: their fields are read once.
@@ -132,6 +135,10 @@ struct ObjectSelection: Sendable {
     case .number, .true, .false: return String(decoding: value.rawBytes, as: UTF8.self)
     default: return nil
     }
+  }
+
+  fileprivate static func text(at path: [String], or fallback: [String]?, in tape: JSONTape) -> String? {
+    text(at: path, in: tape) ?? fallback.flatMap { text(at: $0, in: tape) }
   }
 
   private func matchesPlace(_ key: ObjectKey) -> Bool {
@@ -171,7 +178,8 @@ final class FieldTextCache: Sendable {
     if let known = state.withLock({ $0.texts[key] }) { return known }
     let tape = object.tape
     let texts = kind.selectableFields.map {
-      ObjectSelection.text(at: KindConversion.storagePath($0.path, of: kind), in: tape)
+      ObjectSelection.text(
+        at: KindConversion.storagePath($0.path, of: kind), or: KindConversion.fallbackPath($0.path, of: kind), in: tape)
     }
     state.withLock { state in
       guard state.texts.updateValue(texts, forKey: key) == nil else { return }

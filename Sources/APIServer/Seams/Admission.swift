@@ -104,13 +104,28 @@ public struct Admission: Sendable {
     self.validating = validating
   }
 
-  func mutate(_ request: inout AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) {
+  /// Whether a webhook changed the object.
+  @discardableResult
+  func mutate(_ request: inout AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> Bool {
     try await runPlugins(&request, objects)
-    guard let webhooks else { return }
+    guard let webhooks else { return false }
     let round = try await webhooks.firstRound(&request, objects)
-    guard round.hasChanged else { return }
+    guard round.hasChanged else { return false }
     try await runPlugins(&request, objects)
     try await webhooks.secondRound(round, &request, objects)
+    return true
+  }
+
+  /// `mutate`, for writes whose managedFields stand in the object already: what makes no sense of them is undone, and told.
+  func mutateKeepingOwners(_ request: inout AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) {
+    let owners = request.object["metadata"]["managedFields"]
+    guard try await mutate(&request, objects: objects),
+      let problem = ManagedFieldsUpdater.problem(of: request.object["metadata"]["managedFields"])
+    else { return }
+    request.object["metadata"]["managedFields"] = owners
+    request.warnings.append(
+      ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating "
+        + "admission controller; please fix your requests: \(problem)")
   }
 
   private func runPlugins(_ request: inout AdmissionRequest, _ objects: ObjectLookup) async throws(APIStatus) {

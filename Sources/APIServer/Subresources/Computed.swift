@@ -3,6 +3,7 @@ import JSON
 // Resources and subresources that answer a create with something computed: reviews, tokens.
 import Replica
 import Schema
+import World
 
 extension APIServer {
   func compute(
@@ -29,10 +30,14 @@ extension APIServer {
     }
     structure.applyDefaults(to: &object)
     if request.name.isEmpty { request.kind.rules.applyDefaults(to: &object) }
+    // Nothing is stored, but the answer tells who wrote what, as for every other object that is created.
+    ManagedFieldsUpdater.update(
+      old: nil, new: &object, structure: structure, manager: options.fieldManager, apiVersion: kind.apiVersion,
+      subresource: request.info.subresource, now: request.now.rfc3339)
     let objects = ObjectLookup(state: store.current, store: store)
     var admitted = request.admissionRequest(
       .create, object: object, options: options.tree(kind: "CreateOptions"), isDryRun: options.isDryRun)
-    try await admission.mutate(&admitted, objects: objects)
+    try await admission.mutateKeepingOwners(&admitted, objects: objects)
     let verdict = try await admission.validate(admitted, objects: objects)
     let context = RequestContext(
       user: request.user, namespace: request.info.namespace, name: request.name, isDryRun: options.isDryRun,

@@ -214,9 +214,8 @@ public final class EndpointSliceController: Controller {
     if let existing {
       metadata["name"] = .string(existing.name)
       metadata["resourceVersion"] = .string(existing.metadata.resourceVersion)
-    } else {
-      metadata["generateName"] = .string("\(service.name)-")
     }
+    metadata["generateName"] = .string("\(service.name)-")
     return [
       "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata,
       "addressType": .string(family), "endpoints": .array(content.endpoints), "ports": .array(content.ports),

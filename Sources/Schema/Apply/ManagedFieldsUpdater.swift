@@ -78,6 +78,21 @@ public enum ManagedFieldsUpdater {
     }
   }
 
+  /// Why entries make no sense, in the reference's words; nil when they do, or when there are none.
+  public static func problem(of value: JSONValue) -> String? {
+    for (index, entry) in value.elements.enumerated() {
+      let type = entry["fieldsType"].string ?? ""
+      switch entry["operation"].string {
+      case "Apply", "Update": break
+      default: return "operation must be `Apply` or `Update`"
+      }
+      if (entry["apiVersion"].string ?? "").isEmpty { return "apiVersion must not be empty" }
+      if type.isEmpty { return "missing fieldsType in managed fields entry \(index)" }
+      if type != "FieldsV1" { return "invalid fieldsType \"\(type)\" in managed fields entry \(index)" }
+    }
+    return nil
+  }
+
   /// The entries that hold before the write. A client that knows nothing of managedFields does not delete them by
   /// leaving them out.
   private static func base(stored: JSONValue, requested: JSONValue, isSubresource: Bool) -> JSONValue {

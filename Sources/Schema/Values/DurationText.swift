@@ -44,6 +44,25 @@ public enum DurationText {
     return isNegative ? -Int64(total) : Int64(total)
   }
 
+  /// What is wrong with a text, in Go's words; nil when it is a duration.
+  public static func problem(with text: String) -> String? {
+    guard nanoseconds(text) == nil else { return nil }
+    let quoted = "\"\(text)\""
+    let isNumber: (Character) -> Bool = { $0 == "." || ("0"..."9").contains($0) }
+    var rest = Substring(text)
+    if rest.first == "-" || rest.first == "+" { rest = rest.dropFirst() }
+    while rest.first.map(isNumber) ?? false, rest.prefix(while: isNumber) != "." {
+      rest = rest.drop(while: isNumber)
+      let unit = rest.prefix { !isNumber($0) }
+      if unit.isEmpty { return "time: missing unit in duration \(quoted)" }
+      guard units.contains(where: { $0.name == unit }) else {
+        return "time: unknown unit \"\(unit)\" in duration \(quoted)"
+      }
+      rest = rest.dropFirst(unit.count)
+    }
+    return "time: invalid duration \(quoted)"
+  }
+
   /// The canonical text.
   public static func text(nanoseconds: Int64) -> String {
     if nanoseconds == 0 { return "0s" }

@@ -62,9 +62,10 @@ struct LoopOptions: ParsableArguments {
       let task = loop.spawn {
         guard elect else { return await work(means) }
         let name = chosen ?? "\(Self.hostName)_\(loop.uuid())"
+        let (elector, logger) = (client(election.lease), Logger(label: election.lease))
         await LeaderElector(
-          client: client(election.lease), options: election.options(identity: name),
-          logger: Logger(label: election.lease), metrics: metrics,
+          client: elector, options: election.options(identity: name), logger: logger, metrics: metrics,
+          recorder: EventRecorder(client: elector, component: election.lease, logger: logger),
           lead: { _ in await work(means) }
         ).run()
       }
@@ -84,7 +85,7 @@ struct LoopOptions: ParsableArguments {
     return MeteredTransport(balanced, host: server, metrics: metrics, world: loop)
   }
 
-  private static var hostName: String {
+  static var hostName: String {
     (try? FileSystem.readText("/proc/sys/kernel/hostname"))?.split(separator: "\n").first.map(String.init) ?? "trireme"
   }
 }
@@ -162,7 +163,7 @@ struct SchedulerCommand: ParsableCommand {
       }
       await Scheduler(
         client: means.client("kube-scheduler"), configuration: chosen, sender: connections.sender,
-        logger: Logger(label: "scheduler"), metrics: means.metrics
+        host: LoopOptions.hostName, logger: Logger(label: "scheduler"), metrics: means.metrics
       ).run()
     }
   }

@@ -6,15 +6,13 @@ struct LimitRangeRules: KindRules {
   func applyDefaults(to object: inout JSONValue) {
     object["spec"]["limits"].mutateElements { item in
       guard item["type"] == "Container" else { return }
-      // What may not be exceeded is also what one gets; what is needed at least is also what is asked for.
+      // What may not be exceeded is also what one gets, what one gets is what one asks for, and only where that is not
+      // known it is what is needed at least.
       let maximum = item["max"].object ?? [:]
       for (name, value) in maximum { item["default"][name].setDefault(value) }
       let standard = item["default"].object ?? [:]
-      let minimum = item["min"].object ?? [:]
-      for (name, value) in standard {
-        item["defaultRequest"][name].setDefault(minimum[name] ?? value)
-      }
-      for (name, value) in minimum { item["defaultRequest"][name].setDefault(value) }
+      for (name, value) in standard { item["defaultRequest"][name].setDefault(value) }
+      for (name, value) in item["min"].object ?? [:] { item["defaultRequest"][name].setDefault(value) }
     }
   }
 
