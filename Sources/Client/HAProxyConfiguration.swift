@@ -5,17 +5,26 @@
 public struct HAProxyConfiguration: Sendable {
   /// Where clients come: "10.0.0.100:6443"; ":6443" for every address.
   public var bind: String
-  /// Places of servers that do not exist yet are checked like dead ones and get nothing.
   public var servers: [(name: String, address: String)]
+  /// Places of servers that do not exist yet: checked like dead ones, but rarely, and get nothing.
+  public var spares: [(name: String, address: String)]
 
-  public init(bind: String, servers: [(name: String, address: String)]) {
+  public init(
+    bind: String, servers: [(name: String, address: String)], spares: [(name: String, address: String)] = []
+  ) {
     self.bind = bind
     self.servers = servers
+    self.spares = spares
   }
 
   /// A server of the backend: `trireme member list -o haproxy` prints them for the configurations of others.
   public static func serverLine(_ name: String, _ address: String) -> String {
     "  server \(name) \(address) check inter 250ms fastinter 100ms fall 2 rise 2 on-marked-down shutdown-sessions"
+  }
+
+  private var serverLines: [String] {
+    servers.map { Self.serverLine($0.name, $0.address) }
+      + spares.map { Self.serverLine($0.name, $0.address) + " downinter 1s" }
   }
 
   /// The whole file.
@@ -30,7 +39,8 @@ public struct HAProxyConfiguration: Sendable {
       # Watches are long and quiet, exec sessions too.
       timeout client 4h
       timeout server 4h
-      timeout check 2s
+      # What hangs is found as soon as what is dead: the system takes connections on behalf of a server that stands still.
+      timeout check 250ms
       option clitcpka
       option srvtcpka
       # A connection that a server refuses goes to another one.
@@ -41,13 +51,13 @@ public struct HAProxyConfiguration: Sendable {
       bind \(bind)
       default_backend servers
 
-    # Places of servers that do not exist yet are checked like dead ones and get nothing.
     backend servers
       balance leastconn
+      # Servers answer this path, and no other, without TLS: handshakes all the time would cost more than all else that
+      # an idle cluster does.
       option httpchk GET /readyz
       http-check expect status 200
-      default-server check-ssl verify none
-    \(servers.map { Self.serverLine($0.name, $0.address) }.joined(separator: "\n"))
+    \(serverLines.joined(separator: "\n"))
 
     """
   }

@@ -57,6 +57,9 @@ public final class ServerHealth: Sendable {
     return status.isDiskFull && follows ? "the disk is full" : nil
   }
 
+  /// All of the checks say so.
+  public var isReady: Bool { checks().allSatisfy { $0.problem == nil } }
+
   /// Named checks in order, each with what is wrong or nil.
   func checks() -> [(name: String, problem: String?)] {
     let status = replica.status

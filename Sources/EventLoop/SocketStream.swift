@@ -364,6 +364,20 @@ final class SocketStream: LoopHandle, Stream {
     end(nil)
   }
 
+  func detach() -> DetachedSocket? {
+    loop.preconditionOnLoop()
+    guard state == .open, isConnected, !isPeerFinished, !isCloseReported, inFlight.isEmpty, waiting.isEmpty else {
+      return nil
+    }
+    // libuv closes what it was given.
+    let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+    guard copy >= 0 else { return nil }
+    isCloseReported = true
+    handler = nil
+    closeHandle()
+    return DetachedSocket(descriptor: copy, kind: kind)
+  }
+
   override func loopWillStop() { end(.loopStopped) }
 
   private func fail(_ operation: String, _ code: Int32) { end(.system(operation: operation, code: code)) }

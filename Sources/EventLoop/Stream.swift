@@ -41,9 +41,16 @@ public protocol Stream: AnyObject {
   func close()
   /// Ends the stream now and drops what is queued.
   func abort()
+
+  /// Takes the connection from its loop, for another to go on with it: this stream is over, and its handler hears nothing
+  /// of it. Nil, and nothing has changed, where that cannot be: bytes wait to be sent, the end has begun, or there is no
+  /// socket of its own.
+  func detach() -> DetachedSocket?
 }
 
 extension Stream {
+  public func detach() -> DetachedSocket? { nil }
+
   /// Sends the bytes of an array.
   public func write(_ bytes: [UInt8]) { write([bytes]) }
 }

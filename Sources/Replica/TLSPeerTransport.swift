@@ -77,7 +77,7 @@ public final class TLSPeerTransport: PeerTransport {
     let connection = IncomingConnection(
       stream: stream, certificate: certificate,
       hello: PeerHello(cluster: cluster, node: node, name: name, lane: .control), directory: directory,
-      authorize: authorize, inbox: inbox, logger: logger
+      authorize: authorize, inbox: inbox, consensus: loop, logger: logger
     ) { [loop, core] peer in
       // It is up: answers need not wait for the next try.
       loop.execute { core.connectNow(to: peer) }
@@ -161,17 +161,20 @@ private final class IncomingFrames: Sendable {
   }
 }
 
-/// A connection that a peer opened. Confined to its stream's loop.
-private final class IncomingConnection: StreamHandler {
+/// A connection that a peer opened. Confined to its stream's loop (hence unchecked): that of the clients until its peer is
+/// known, then consensus' own, if it is for messages. They are read there without another thread's being woken, and do
+/// not wait for what a client's request takes.
+private final class IncomingConnection: StreamHandler, @unchecked Sendable {
   /// A peer that connects and does not say hello is cut off.
   private static let helloDeadline = Duration.seconds(5)
-  private let stream: any Stream
+  private var stream: any Stream
   private let certificate: PeerCertificate
   /// What this server says.
   private let hello: PeerHello
   private let directory: PeerDirectory
   private let authorize: TLSPeerTransport.Authorizer
   private let inbox: IncomingFrames
+  private let consensus: EventLoop
   private let logger: Logger
   private let onHello: (NodeID) -> Void
   private var parser = FrameParser()
@@ -182,7 +185,7 @@ private final class IncomingConnection: StreamHandler {
 
   init(
     stream: any Stream, certificate: PeerCertificate, hello: PeerHello, directory: PeerDirectory,
-    authorize: @escaping TLSPeerTransport.Authorizer, inbox: IncomingFrames, logger: Logger,
+    authorize: @escaping TLSPeerTransport.Authorizer, inbox: IncomingFrames, consensus: EventLoop, logger: Logger,
     onHello: @escaping (NodeID) -> Void
   ) {
     self.onHello = onHello
@@ -192,6 +195,7 @@ private final class IncomingConnection: StreamHandler {
     self.directory = directory
     self.authorize = authorize
     self.inbox = inbox
+    self.consensus = consensus
     self.logger = logger
   }
 
@@ -234,10 +238,25 @@ private final class IncomingConnection: StreamHandler {
     peer = other
     if other.lane == .control { number = inbox.enter(other.node) }
     timer?.cancel()
+    // It is of the loop that this is about to leave.
+    timer = nil
     var answer = hello
     answer.lane = other.lane
     stream.write(FrameParser.wire([answer.encoded()]))
     onHello(other.node)
+    // Snapshots stay where their bytes hold up nobody.
+    guard other.lane == .control, stream.loop !== consensus else { return }
+    stream.loop.executeConfined { self.move() }
+  }
+
+  /// What was read until now has been handed over by then: the order of its messages stays.
+  private func move() {
+    guard let session = (stream as? TLSStream)?.detachSession() else { return }
+    consensus.execute { [self] in
+      guard let moved = session.attach(to: consensus) else { return streamDidClose(nil) }
+      stream = moved
+      moved.handler = self
+    }
   }
 
   func streamDidClose(_ error: StreamError?) {

@@ -20,7 +20,7 @@ public struct TLSHandshake: Sendable {
 
 /// One side of a TLS connection, itself a stream. Loop-confined, like the stream below it.
 public final class TLSStream: Stream, StreamHandler {
-  private enum State {
+  enum State {
     case handshaking
     case open
     /// `close()` was called; what is queued is still encrypted and sent.
@@ -37,21 +37,21 @@ public final class TLSStream: Stream, StreamHandler {
   private static let flushPatience = Duration.seconds(15)
 
   public let loop: EventLoop
-  private let transport: any Stream
-  private let configuration: TLSConfiguration
-  private let ssl: OpaquePointer
+  let transport: any Stream
+  let configuration: TLSConfiguration
+  let ssl: OpaquePointer
   private let buffers: TLSBuffers
   private let pacer: HandshakePacer
-  private var state = State.handshaking
+  var state = State.handshaking
   private var onHandshake: ((Result<TLSHandshake, TLSError>) -> Void)?
   private var handshakeTimer: (any ScheduledTimer)?
 
   /// Ciphertext that OpenSSL may read now: the transport's buffer, during its callback, or the stash.
   var input = UnsafeRawBufferPointer(start: nil, count: 0)
   /// Ciphertext that came while nobody wanted plain bytes.
-  private var stash: [UInt8] = []
+  var stash: [UInt8] = []
   private var isPaused = false
-  private var isPumping = false
+  private(set) var isPumping = false
   /// Others' handshakes come first.
   private var isWaitingForTurn = false
 
@@ -63,12 +63,14 @@ public final class TLSStream: Stream, StreamHandler {
   /// Bytes of the queue's first chunk that are sent; the chunks before `queueStart` are.
   private var queueStart = 0
   private var firstOffset = 0
-  private var queuedBytes = 0
+  private(set) var queuedBytes = 0
   private var owesDrain = false
 
   private var closeError: StreamError?
-  private var isCloseReported = false
-  private var isPeerFinished = false
+  var isCloseReported = false
+  private(set) var isPeerFinished = false
+  /// The session goes on in another stream (TLSDetaching.swift).
+  var isDetached = false
 
   /// A server's side over `transport`, which becomes this stream's own. `onHandshake` is called once, later; it should
   /// set the handler.
@@ -125,8 +127,24 @@ public final class TLSStream: Stream, StreamHandler {
     if configuration.side == .client { loop.executeConfined { self.pump() } }
   }
 
+  /// Goes on with an open session on another loop.
+  init(_ session: DetachedTLS, _ ssl: OpaquePointer, over transport: any Stream) {
+    loop = transport.loop
+    configuration = session.configuration
+    self.transport = transport
+    self.ssl = ssl
+    let shared = transport.loop
+    buffers = shared.local(TLSBuffers.self) { TLSBuffers() }
+    pacer = shared.local(HandshakePacer.self) { HandshakePacer(loop: shared) }
+    stash = session.stash
+    state = .open
+    BIO_set_data(SSL_get_rbio(ssl), Unmanaged.passUnretained(self).toOpaque())
+    transport.pauseReading()
+    transport.handler = self
+  }
+
   deinit {
-    SSL_free(ssl)
+    if !isDetached { SSL_free(ssl) }
     if let output { buffers.giveBack(output) }
   }
 

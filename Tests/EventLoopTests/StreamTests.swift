@@ -43,6 +43,41 @@ private final class Link: @unchecked Sendable {
 private let anyPort = Address.ip("127.0.0.1", port: 0)
 
 @Suite struct StreamTests {
+  @Test func aConnectionGoesOnOnAnotherLoop() async throws {
+    try await withLoop { loop in
+      let link = try await Link.connected(on: loop, at: anyPort)
+      // Given bytes that have come before it moves, and some that come while no loop has it.
+      try await loop.run { link.client!.write(Array("one ".utf8)) }
+      try await loop.wait { link.serverHandler.received.count == 4 }
+      let socket = try await loop.run { () -> DetachedSocket? in
+        defer { link.client!.write(Array("two ".utf8)) }
+        return link.server!.detach()
+      }
+      let moved = try #require(socket)
+      try await withLoop { other in
+        let away = Link(loop: other)
+        try await other.run {
+          away.server = moved.attach(to: other)
+          away.server?.handler = away.serverHandler
+          away.server?.write(Array("answer".utf8))
+        }
+        try await loop.run { link.client!.write(Array("three".utf8)) }
+        try await other.wait { away.serverHandler.received.count == 9 }
+        try await loop.wait { link.clientHandler.received.count == 6 }
+        try await other.run {
+          #expect(away.serverHandler.received == Array("two three".utf8))
+          #expect(moved.attach(to: other) == nil)
+          away.server!.close()
+        }
+        try await loop.wait { link.clientHandler.closes == 1 }
+      }
+      try await loop.run {
+        #expect(link.serverHandler.closes == 0)
+        #expect(link.server!.detach() == nil)
+      }
+    }
+  }
+
   @Test func bytesArriveInBothDirections() async throws {
     try await withLoop { loop in
       let link = try await Link.connected(on: loop, at: anyPort)

@@ -62,6 +62,7 @@ final class TestServer: Sendable {
 
   static func start(
     tls: [String]? = nil, loops: Int = 1, limits: HTTPLimits = HTTPLimits(), alpnHandlers: [String: ALPNHandler] = [:],
+    openProbes: [String: OpenProbe] = [:],
     _ handler: @escaping @Sendable (HTTPRequest) async -> HTTPResponse
   ) async throws -> TestServer {
     let loops = (0..<loops).map { EventLoop.start(name: "test-\($0)") }
@@ -69,7 +70,7 @@ final class TestServer: Sendable {
     let server = HTTPServer(
       loops: loops, address: .ip("127.0.0.1", port: 0),
       tls: try tls.map { try TestCertificates.shared.serverTLS(protocols: $0) }, handler: ClosureHandler(body: handler),
-      limits: limits, alpnHandlers: alpnHandlers, onEvent: { events.add($0) })
+      limits: limits, alpnHandlers: alpnHandlers, openProbes: openProbes, onEvent: { events.add($0) })
     return TestServer(loops: loops, server: server, address: try await server.start(), events: events)
   }
 

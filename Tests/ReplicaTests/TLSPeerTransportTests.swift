@@ -1,5 +1,6 @@
 import EventLoop
 import FileSupport
+import Glibc
 import Logging
 import LoopSupport
 import Raft
@@ -132,6 +133,26 @@ import World
     #expect(try await survivor.replica.create("after"))
     print("a write after an orderly stop of the leader took", ContinuousClock.now - start)
     for server in servers where server !== leader { await server.end() }
+  }
+
+  @Test func serversHearEachOtherWhileTheirClientsLoopsStandStill() async throws {
+    let folder = TemporaryFolder("tls")
+    defer { withExtendedLifetime(folder) {} }
+    let servers = try await start(authority(), in: folder)
+    // Given servers of which each has heard the others.
+    for (number, server) in servers.enumerated() { #expect(try await server.replica.create("before-\(number)")) }
+    let mayGoOn = Shared(false)
+    let standing = Shared(0)
+    for server in servers {
+      server.apiLoop.execute {
+        standing.update { $0 += 1 }
+        while !mayGoOn.value { usleep(1000) }
+      }
+    }
+    try await eventually("all loops to stand still") { standing.value == servers.count }
+    for (number, server) in servers.enumerated() { #expect(try await server.replica.create("meanwhile-\(number)")) }
+    mayGoOn.update { $0 = true }
+    for server in servers { await server.end() }
   }
 
   @Test func whoeverHasNoServersCertificateIsNotHeard() async throws {

@@ -168,8 +168,9 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
   // MARK: Responses
 
   private func submitHead(_ response: HTTPResponse, on stream: HTTP2Stream, length: Int?, hasBody: Bool) {
-    var fields: [(String, String)] = [(":status", "\(response.status)")]
+    var fields: [(String, String)] = []
     fields.reserveCapacity(response.headers.fields.count + 3)
+    fields.append((":status", response.status == 200 ? "200" : "\(response.status)"))
     for field in response.headers.fields {
       switch field.name {
       // RFC 9113 §8.2.2: a connection's business has no place in a field.

@@ -28,6 +28,9 @@ public enum HTTPServerEvent: Sendable, CustomStringConvertible {
 /// received nothing yet and starts reading when its handler is set.
 public typealias ALPNHandler = @Sendable (_ stream: any Stream, _ peer: PeerCertificate?) -> Void
 
+/// Whether all is well; asked at every probe on any loop of the server: must be cheap and must not block.
+public typealias OpenProbe = @Sendable () -> Bool
+
 /// HTTP/1.1 and HTTP/2 on one port, with or without TLS, on several loops.
 ///
 /// A request stays on the loop that accepted its connection: `handler.respond` is called in a task there, and that task
@@ -46,17 +49,18 @@ public final class HTTPServer: Sendable {
   }
 
   /// `alpnHandlers`: protocols that leave HTTP after the handshake; `tls` must offer their names. `handler` answers
-  /// everything else.
+  /// everything else. `openProbes`: paths whose GET is answered without TLS too, by 200 or 500, for a small part of what a
+  /// handshake costs: for load balancers, who ask all the time.
   public init(
     loops: [EventLoop], address: Address, tls: TLSConfiguration?, handler: any HTTPHandler,
     limits: HTTPLimits = HTTPLimits(), alpnHandlers: [String: ALPNHandler] = [:],
-    onEvent: @escaping @Sendable (HTTPServerEvent) -> Void = { _ in }
+    openProbes: [String: OpenProbe] = [:], onEvent: @escaping @Sendable (HTTPServerEvent) -> Void = { _ in }
   ) {
     precondition(!loops.isEmpty, "a server needs a loop")
     self.loops = loops
     requestedAddress = address
     shared = ServerShared(
-      handler: handler, limits: limits, alpnHandlers: alpnHandlers, tls: tls, onEvent: onEvent)
+      handler: handler, limits: limits, alpnHandlers: alpnHandlers, openProbes: openProbes, tls: tls, onEvent: onEvent)
   }
 
   /// Starts to accept, on every loop. Returns the address with the port in use. Throws `StreamError`.
@@ -129,6 +133,7 @@ final class ServerShared: Sendable {
   let handler: any HTTPHandler
   let limits: HTTPLimits
   let alpnHandlers: [String: ALPNHandler]
+  let openProbes: [String: OpenProbe]
   let tls: Mutex<TLSConfiguration?>
   let onEvent: @Sendable (HTTPServerEvent) -> Void
   let connectionCount = Atomic<Int>(0)
@@ -136,12 +141,13 @@ final class ServerShared: Sendable {
   let requestCount = Atomic<Int>(0)
 
   init(
-    handler: any HTTPHandler, limits: HTTPLimits, alpnHandlers: [String: ALPNHandler], tls: TLSConfiguration?,
-    onEvent: @escaping @Sendable (HTTPServerEvent) -> Void
+    handler: any HTTPHandler, limits: HTTPLimits, alpnHandlers: [String: ALPNHandler], openProbes: [String: OpenProbe],
+    tls: TLSConfiguration?, onEvent: @escaping @Sendable (HTTPServerEvent) -> Void
   ) {
     self.handler = handler
     self.limits = limits
     self.alpnHandlers = alpnHandlers
+    self.openProbes = openProbes
     self.tls = Mutex(tls)
     self.onEvent = onEvent
   }

@@ -1,29 +1,46 @@
-// A connection between accept and the end of its TLS handshake.
+// A connection between accept and the end of its TLS handshake; or its one question without TLS.
 
 import EventLoop
 import TLS
+import World
 
 /// Loop-confined; lives in its worker's table until the handshake has ended one way or the other.
-final class ServerHandshake {
+final class ServerHandshake: StreamHandler {
   private let worker: ServerWorker
   private let remoteAddress: String
   private let ticket: ConnectionTicket
+  private let configuration: TLSConfiguration
+  /// The connection until its first words show what is spoken.
+  private var silent: (any Stream)?
+  private var silenceTimer: (any ScheduledTimer)?
   private var tls: TLSStream?
 
-  init(worker: ServerWorker, remoteAddress: String, ticket: ConnectionTicket) {
+  init(worker: ServerWorker, remoteAddress: String, ticket: ConnectionTicket, configuration: TLSConfiguration) {
     self.worker = worker
     self.remoteAddress = remoteAddress
     self.ticket = ticket
+    self.configuration = configuration
   }
 
-  func start(over stream: any Stream, _ configuration: TLSConfiguration) {
+  func start(over stream: any Stream) {
     ticket.evict = { [weak self] in self?.abort() }
+    guard !worker.shared.openProbes.isEmpty else { return secure(stream) }
+    silent = stream
+    silenceTimer = worker.loop.scheduleConfined(after: worker.shared.limits.handshakeTime) { [weak self] in
+      self?.giveUp(.timedOut)
+    }
+    stream.handler = self
+  }
+
+  private func secure(_ stream: any Stream) {
     tls = TLSStream(
       server: configuration, over: stream, handshakeDeadline: worker.shared.limits.handshakeTime
     ) { [self] result in finish(result) }
   }
 
-  func abort() { tls?.abort() }
+  func abort() {
+    if let tls { tls.abort() } else { giveUp(.connectionLost(nil)) }
+  }
 
   private func finish(_ result: Result<TLSHandshake, TLSError>) {
     guard let tls = tls.take() else { return }
@@ -31,10 +48,62 @@ final class ServerHandshake {
     case .success(let handshake):
       worker.serve(
         tls, remoteAddress, peer: handshake.peer, protocolName: handshake.applicationProtocol, ticket)
-    case .failure(let error):
-      ticket.release()
-      worker.shared.onEvent(.handshakeFailed(remoteAddress: remoteAddress, reason: error.description))
+    case .failure(let error): report(error)
     }
     worker.remove(self)
+  }
+
+  private func report(_ error: TLSError) {
+    ticket.release()
+    worker.shared.onEvent(.handshakeFailed(remoteAddress: remoteAddress, reason: error.description))
+  }
+
+  // MARK: Before the first words
+
+  func streamDidReceive(_ bytes: UnsafeRawBufferPointer) {
+    guard let stream = silent.take() else { return }
+    silenceTimer?.cancel()
+    guard let answer = worker.shared.probeAnswer(to: bytes) else {
+      secure(stream)
+      tls?.streamDidReceive(bytes)
+      return
+    }
+    stream.write(answer)
+    stream.close()
+    ticket.release()
+    worker.remove(self)
+  }
+
+  func streamDidClose(_ error: StreamError?) {
+    if silent != nil { giveUp(.connectionLost(error)) }
+  }
+
+  private func giveUp(_ error: TLSError) {
+    guard let stream = silent.take() else { return }
+    silenceTimer?.cancel()
+    stream.abort()
+    report(error)
+    worker.remove(self)
+  }
+}
+
+extension ServerShared {
+  /// What is said to a probe that comes without TLS; nil to everything else.
+  fileprivate func probeAnswer(to bytes: UnsafeRawBufferPointer) -> [UInt8]? {
+    guard bytes.starts(with: "GET /".utf8) else { return nil }
+    for (path, isWell) in openProbes where bytes.starts(with: "GET \(path) HTTP/1.".utf8) {
+      let (status, text) = isWell() ? ("200 OK", "ok") : ("500 Internal Server Error", "not well\n")
+      return Array(
+        """
+        HTTP/1.0 \(status)\r
+        Content-Type: text/plain; charset=utf-8\r
+        X-Content-Type-Options: nosniff\r
+        Content-Length: \(text.utf8.count)\r
+        Connection: close\r
+        \r
+        \(text)
+        """.utf8)
+    }
+    return nil
   }
 }

@@ -86,9 +86,10 @@ final class ServerWorker: @unchecked Sendable {
     guard let tls = shared.tls.withLock({ $0 }) else {
       return serve(stream, remoteAddress, peer: nil, protocolName: nil, ticket)
     }
-    let handshake = ServerHandshake(worker: self, remoteAddress: remoteAddress, ticket: ticket)
+    let handshake = ServerHandshake(
+      worker: self, remoteAddress: remoteAddress, ticket: ticket, configuration: tls)
     handshakes[ObjectIdentifier(handshake)] = handshake
-    handshake.start(over: stream, tls)
+    handshake.start(over: stream)
   }
 
   /// Makes sure that one more connection is within the bounds; returns why not.

@@ -127,6 +127,7 @@ final class ServerProcess: Sendable {
       alpnHandlers: [
         TLSPeerTransport.applicationProtocol: { stream, peer in transport.accept(stream, certificate: peer) }
       ],
+      openProbes: ["/readyz": { [health = control.health] in health.isReady }],
       onEvent: { event in logger.debug("\(event)") })
     drain.serve { [self] in await letGoOfClients() }
     // From here on the disk takes part: one that is empty later was wiped.
