@@ -38,6 +38,8 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
   private var isFinalGoAwaySent = false
   private var isFailed = false
 
+  /// How long a peer may take to answer the ping behind the notice that no more requests are wanted.
+  private static let noticePatience = Duration.seconds(1)
   /// A response's queue on its stream; above it the source is held back.
   private static let streamHighWater = 64 << 10
 
@@ -78,9 +80,8 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
   private func flush() {
     isFlushScheduled = false
     guard !isClosed else { return }
-    if isDraining, session.streamCount == 0 { sayGoAway() }
     session.flush(to: stream)
-    if isFailed || session.isFinished || (isDraining && session.streamCount == 0) { stream.close() }
+    if isFailed || session.isFinished || (isFinalGoAwaySent && session.streamCount == 0) { stream.close() }
   }
 
   /// Ends the connection after what is queued has been sent.
@@ -342,11 +343,16 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
     scheduleFlush()
   }
 
+  /// Serves what the peer sends before it knows, and what is under way; then the connection ends (RFC 9113 §6.8).
   override func drain() {
     guard !isDraining else { return }
     isDraining = true
     session.submitShutdownNotice()
     session.submitPing()
+    worker.loop.scheduleConfined(after: Self.noticePatience) { [weak self] in
+      guard let self, !isClosed else { return }
+      sayGoAway()
+    }
     for stream in session.streams.values {
       if let exchange = stream.exchange as? ServerExchange { endForShutdown(exchange) }
     }
