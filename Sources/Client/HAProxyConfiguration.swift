@@ -57,6 +57,8 @@ public struct HAProxyConfiguration: Sendable {
       # an idle cluster does.
       option httpchk GET /readyz
       http-check expect status 200
+      # Who is about to end says so: nobody new is sent there, and whoever is there is not cut off.
+      http-check disable-on-404
     \(serverLines.joined(separator: "\n"))
 
     """

@@ -57,8 +57,11 @@ public final class ServerHealth: Sendable {
     return status.isDiskFull && follows ? "the disk is full" : nil
   }
 
-  /// All of the checks say so.
-  public var isReady: Bool { checks().allSatisfy { $0.problem == nil } }
+  /// In a word, for load balancers.
+  public var probeAnswer: ProbeAnswer {
+    if isStopping { return .leaving }
+    return checks().allSatisfy { $0.problem == nil } ? .well : .unwell
+  }
 
   /// Named checks in order, each with what is wrong or nil.
   func checks() -> [(name: String, problem: String?)] {

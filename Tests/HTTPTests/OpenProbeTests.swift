@@ -7,7 +7,8 @@ import Testing
 
 @Suite struct OpenProbeTests {
   private func server(_ isWell: Shared<Bool>, limits: HTTPLimits = HTTPLimits()) async throws -> TestServer {
-    try await TestServer.start(tls: ["h2"], limits: limits, openProbes: ["/readyz": { isWell.value }]) { request in
+    try await TestServer.start(tls: ["h2"], limits: limits, openProbes: ["/readyz": { isWell.value ? .well : .unwell }])
+    { request in
       .text(request.target)
     }
   }
@@ -23,6 +24,40 @@ import Testing
     #expect(bad.hasPrefix("HTTP/1.0 500 ") && bad.hasSuffix("\r\n\r\nnot well\n"))
     try await eventually("connections are still counted") { server.server.connectionCount == 0 }
     #expect(server.events.texts.isEmpty)
+    await server.stop()
+  }
+
+  /// Given a load balancer that asks, when the server ends, then it is answered as long as a request is, and nobody else is
+  /// let in.
+  @Test func whoAsksIsAnsweredWhileRequestsAre() async throws {
+    let (isLeaving, release) = (Shared(false), Shared(false))
+    let server = try await TestServer.start(
+      tls: ["h2"], openProbes: ["/readyz": { isLeaving.value ? .leaving : .well }]
+    ) { request in
+      while request.target == "/slow", !release.value { try? await Task.sleep(for: .milliseconds(1)) }
+      return .text("served")
+    }
+    let question = "GET /readyz HTTP/1.0\r\n\r\n"
+    #expect(try await RawConnection(server, saying: question).textAtClose().hasPrefix("HTTP/1.0 200 OK\r\n"))
+    let client = try server.client()
+    let slow = Task { try await client.send(HTTPRequest(method: "GET", target: "/slow")).body.collect() }
+    try await eventually("not begun") { server.server.requestCount == 1 }
+    isLeaving.update { $0 = true }
+    let shutdown = Task { await server.server.shutdown(deadline: .seconds(100)) }
+    try await eventually("it goes on") {
+      let other = try server.client()
+      defer { other.close() }
+      return (try? await other.send(HTTPRequest(method: "GET", target: "/other"))) == nil
+    }
+    for _ in 0..<3 {
+      let answer = try await RawConnection(server, saying: question).textAtClose()
+      #expect(answer.hasPrefix("HTTP/1.0 404 ") && answer.hasSuffix("\r\n\r\nleaving\n"))
+    }
+    release.update { $0 = true }
+    #expect(try await slow.value == Array("served".utf8))
+    await shutdown.value
+    await #expect(throws: (any Error).self) { _ = try await RawConnection(server, saying: question).textAtClose() }
+    client.close()
     await server.stop()
   }
 

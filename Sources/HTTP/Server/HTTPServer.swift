@@ -28,8 +28,19 @@ public enum HTTPServerEvent: Sendable, CustomStringConvertible {
 /// received nothing yet and starts reading when its handler is set.
 public typealias ALPNHandler = @Sendable (_ stream: any Stream, _ peer: PeerCertificate?) -> Void
 
-/// Whether all is well; asked at every probe on any loop of the server: must be cheap and must not block.
-public typealias OpenProbe = @Sendable () -> Bool
+/// What a load balancer is told that asks without TLS.
+public enum ProbeAnswer: Sendable {
+  /// 200.
+  case well
+  /// 500: clients are to go elsewhere, those that are here as well.
+  case unwell
+  /// 404: the server is about to end. No new clients; those that are here are told, and served to the end of what they
+  /// asked.
+  case leaving
+}
+
+/// How the server is; asked at every probe on any loop of the server: must be cheap and must not block.
+public typealias OpenProbe = @Sendable () -> ProbeAnswer
 
 /// HTTP/1.1 and HTTP/2 on one port, with or without TLS, on several loops.
 ///
@@ -49,8 +60,8 @@ public final class HTTPServer: Sendable {
   }
 
   /// `alpnHandlers`: protocols that leave HTTP after the handshake; `tls` must offer their names. `handler` answers
-  /// everything else. `openProbes`: paths whose GET is answered without TLS too, by 200 or 500, for a small part of what a
-  /// handshake costs: for load balancers, who ask all the time.
+  /// everything else. `openProbes`: paths whose GET is answered without TLS too, for a small part of what a handshake
+  /// costs: for load balancers, who ask all the time.
   public init(
     loops: [EventLoop], address: Address, tls: TLSConfiguration?, handler: any HTTPHandler,
     limits: HTTPLimits = HTTPLimits(), alpnHandlers: [String: ALPNHandler] = [:],
@@ -108,7 +119,10 @@ public final class HTTPServer: Sendable {
   /// Requests that a handler is working on or whose response is being sent.
   public var requestCount: Int { shared.requestCount.load(ordering: .relaxed) }
 
-  /// Stops: accepts no more, tells clients to go elsewhere (GOAWAY, Connection: close), ends watches, lets requests in
+  /// Whether a load balancer has asked lately how the server is.
+  public var isProbed: Bool { loops.first.map { shared.isProbed($0.now) } ?? false }
+
+  /// Stops: accepts no more (but for the questions of load balancers), tells clients to go elsewhere (GOAWAY, Connection: close), ends watches, lets requests in
   /// flight finish until `deadline`, then cuts off what is left. Returns when all connections are gone.
   public func shutdown(deadline: Duration) async {
     let workers = state.withLock { state in
@@ -139,6 +153,10 @@ final class ServerShared: Sendable {
   let connectionCount = Atomic<Int>(0)
   let unprovenCount = Atomic<Int>(0)
   let requestCount = Atomic<Int>(0)
+  /// Load balancers ask more often than that.
+  private static let probeMemory = Duration.seconds(30)
+  /// When a load balancer asked last; in nanoseconds of the loops' clock.
+  let probedAt = Atomic<UInt64>(0)
 
   init(
     handler: any HTTPHandler, limits: HTTPLimits, alpnHandlers: [String: ALPNHandler], openProbes: [String: OpenProbe],
@@ -150,5 +168,10 @@ final class ServerShared: Sendable {
     self.openProbes = openProbes
     self.tls = Mutex(tls)
     self.onEvent = onEvent
+  }
+
+  func isProbed(_ now: MonotonicTime) -> Bool {
+    let last = probedAt.load(ordering: .relaxed)
+    return last > 0 && now - MonotonicTime(nanoseconds: last) < Self.probeMemory
   }
 }

@@ -1,6 +1,7 @@
 // A connection between accept and the end of its TLS handshake; or its one question without TLS.
 
 import EventLoop
+import Synchronization
 import TLS
 import World
 
@@ -10,6 +11,8 @@ final class ServerHandshake: StreamHandler {
   private let remoteAddress: String
   private let ticket: ConnectionTicket
   private let configuration: TLSConfiguration
+  /// Came when the server was ending already: it may only ask how the server is.
+  let isLate: Bool
   /// The connection until its first words show what is spoken.
   private var silent: (any Stream)?
   private var silenceTimer: (any ScheduledTimer)?
@@ -20,6 +23,7 @@ final class ServerHandshake: StreamHandler {
     self.remoteAddress = remoteAddress
     self.ticket = ticket
     self.configuration = configuration
+    isLate = worker.isDraining
   }
 
   func start(over stream: any Stream) {
@@ -63,13 +67,18 @@ final class ServerHandshake: StreamHandler {
   func streamDidReceive(_ bytes: UnsafeRawBufferPointer) {
     guard let stream = silent.take() else { return }
     silenceTimer?.cancel()
-    guard let answer = worker.shared.probeAnswer(to: bytes) else {
+    if let answer = worker.shared.probeAnswer(to: bytes) {
+      worker.shared.probedAt.store(worker.loop.now.nanoseconds, ordering: .relaxed)
+      stream.write(answer)
+      stream.close()
+    } else if isLate {
+      stream.abort()
+      worker.shared.onEvent(.connectionRefused(remoteAddress: remoteAddress, reason: ServerWorker.ending))
+    } else {
       secure(stream)
       tls?.streamDidReceive(bytes)
       return
     }
-    stream.write(answer)
-    stream.close()
     ticket.release()
     worker.remove(self)
   }
@@ -91,8 +100,13 @@ extension ServerShared {
   /// What is said to a probe that comes without TLS; nil to everything else.
   fileprivate func probeAnswer(to bytes: UnsafeRawBufferPointer) -> [UInt8]? {
     guard bytes.starts(with: "GET /".utf8) else { return nil }
-    for (path, isWell) in openProbes where bytes.starts(with: "GET \(path) HTTP/1.".utf8) {
-      let (status, text) = isWell() ? ("200 OK", "ok") : ("500 Internal Server Error", "not well\n")
+    for (path, probe) in openProbes where bytes.starts(with: "GET \(path) HTTP/1.".utf8) {
+      let (status, text) =
+        switch probe() {
+        case .well: ("200 OK", "ok")
+        case .unwell: ("500 Internal Server Error", "not well\n")
+        case .leaving: ("404 Not Found", "leaving\n")
+        }
       return Array(
         """
         HTTP/1.0 \(status)\r

@@ -94,7 +94,7 @@ final class ServerWorker: @unchecked Sendable {
 
   /// Makes sure that one more connection is within the bounds; returns why not.
   private func makeRoom() -> String? {
-    if isDraining { return "the server is shutting down" }
+    if isDraining, shared.openProbes.isEmpty { return Self.ending }
     let limits = shared.limits
     guard shared.connectionCount.load(ordering: .relaxed) < limits.connections else {
       return "too many connections: limit is \(limits.connections)"
@@ -155,13 +155,21 @@ final class ServerWorker: @unchecked Sendable {
 
   // MARK: The end
 
+  static let ending = "the server is shutting down"
+  /// Until then a handshake that was under way must have come to its end.
+  private static let handshakePatience = Duration.seconds(1)
+
+  /// Load balancers that ask are answered to the end: to one that is refused the server would be dead, and it would cut
+  /// the connections on which requests are still being answered.
   func shutdown(deadline: Duration, completion: @escaping () -> Void) {
     isDraining = true
     didFinish = completion
-    listener?.close()
-    listener = nil
-    for handshake in handshakes.values { handshake.abort() }
+    if !shared.isProbed(loop.now) { closeListener() }
     for connection in connections.values { connection.drain() }
+    loop.scheduleConfined(after: min(deadline, Self.handshakePatience)) { [weak self] in
+      guard let self else { return }
+      for handshake in handshakes.values where !handshake.isLate { handshake.abort() }
+    }
     loop.scheduleConfined(after: deadline) { [weak self] in
       guard let self else { return }
       for connection in connections.values { connection.abort("the server's time to shut down is over") }
@@ -169,10 +177,17 @@ final class ServerWorker: @unchecked Sendable {
     finishIfDone()
   }
 
-  private var isDone: Bool { connections.isEmpty && handshakes.isEmpty }
+  private func closeListener() {
+    listener?.close()
+    listener = nil
+  }
+
+  private var isDone: Bool { connections.isEmpty && handshakes.values.allSatisfy(\.isLate) }
 
   private func finishIfDone() {
-    guard isDraining, isDone else { return }
-    didFinish.take()?()
+    guard isDraining, isDone, let finish = didFinish.take() else { return }
+    closeListener()
+    for handshake in handshakes.values { handshake.abort() }
+    finish()
   }
 }

@@ -16,6 +16,8 @@ final class ServerProcess: Sendable {
   private static let shutdownDeadline = Duration.seconds(10)
   /// How long requests under way are waited for when the server leaves the group.
   private static let drainDeadline = Duration.seconds(8)
+  /// Load balancers ask four times a second (`HAProxyConfiguration`).
+  private static let noticeTime = Duration.milliseconds(300)
 
   private static let answerDeadline = Duration.seconds(3)
   /// Too few voters are connected: a broken connection stands again before, if its server lives.
@@ -127,7 +129,7 @@ final class ServerProcess: Sendable {
       alpnHandlers: [
         TLSPeerTransport.applicationProtocol: { stream, peer in transport.accept(stream, certificate: peer) }
       ],
-      openProbes: ["/readyz": { [health = control.health] in health.isReady }],
+      openProbes: ["/readyz": { [health = control.health] in health.probeAnswer }],
       onEvent: { event in logger.debug("\(event)") })
     drain.serve { [self] in await letGoOfClients() }
     // From here on the disk takes part: one that is empty later was wiped.
@@ -203,11 +205,21 @@ final class ServerProcess: Sendable {
       try? await controlLoop.sleep(for: .milliseconds(20))
     }
     let vigil = controlLoop.spawn { await self.endWhatWaitsInVain() }
-    if !isHopeless { await control.stopLoops() }
+    if !isHopeless {
+      await tellLoadBalancers()
+      await control.stopLoops()
+    }
     await server.shutdown(deadline: isHopeless ? .milliseconds(300) : Self.shutdownDeadline)
     vigil.cancel()
     await vigil.wait()
     await control.stopReplica()
+  }
+
+  /// Who asks all the time is given the time to hear that nobody new is to come here; until then they are served.
+  private func tellLoadBalancers() async {
+    control.health.isStopping = true
+    guard server.isProbed else { return }
+    try? await controlLoop.sleep(for: Self.noticeTime)
   }
 
   /// While this server ends: without a majority its requests wait for what will not come, and the loops' last words with
@@ -226,12 +238,11 @@ final class ServerProcess: Sendable {
     }
   }
 
-  /// The server leaves the group: clients are sent to other servers while this one can still answer them. Nobody new is
-  /// let in from the first moment on, so that load balancers turn elsewhere at once; returns when what was under way is
-  /// answered.
+  /// The server leaves the group: clients are sent to other servers while this one can still answer them. Returns when
+  /// what was under way is answered.
   private func letGoOfClients() async {
     climb.giveUp()
-    control.health.isStopping = true
+    await tellLoadBalancers()
     let (server, api) = (server, control.api)
     controlLoop.spawn { await server.shutdown(deadline: Self.drainDeadline) }
     api.endWatches()
