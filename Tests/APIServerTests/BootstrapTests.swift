@@ -90,7 +90,7 @@ import World
     @Sendable func dangling() async throws -> JSONValue {
       let conditions = try await cluster.inside.get("\(group)/flowschemas/own").json["status"]["conditions"].elements
       #expect(conditions.first?["type"] == "Mine")
-      return conditions.last ?? .null
+      return conditions.first { $0["type"] == "Dangling" } ?? .null
     }
     // Given a running controller, it learns of a schema, and then of the level that it lacked.
     let controller = SecurityCluster.bootstrap(cluster.store)

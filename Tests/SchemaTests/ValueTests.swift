@@ -30,6 +30,15 @@ struct ValueTests {
     #expect(DurationText.nanoseconds(text) == nil)
   }
 
+  @Test("of a text that is no duration not more than a part is told")
+  func longNoDuration() throws {
+    let long = String(repeating: "x", count: 1 << 20)
+    for text in [long, "1\(long)", "1h1\(long)"] {
+      let told = try #require(DurationText.problem(with: text))
+      #expect(told.hasPrefix("time: ") && told.utf8.count < 4096)
+    }
+  }
+
   @Test("base64 round-trips and refuses what is none")
   func base64() throws {
     for count in 0..<20 {

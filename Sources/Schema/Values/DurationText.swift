@@ -44,10 +44,13 @@ public enum DurationText {
     return isNegative ? -Int64(total) : Int64(total)
   }
 
+  /// A text that is no duration may be a megabyte long; so much of it is told, in bytes.
+  private static let toldMaximum = 1024
+
   /// What is wrong with a text, in Go's words; nil when it is a duration.
   public static func problem(with text: String) -> String? {
     guard nanoseconds(text) == nil else { return nil }
-    let quoted = "\"\(text)\""
+    let quoted = "\"\(told(text[...]))\""
     let isNumber: (Character) -> Bool = { $0 == "." || ("0"..."9").contains($0) }
     var rest = Substring(text)
     if rest.first == "-" || rest.first == "+" { rest = rest.dropFirst() }
@@ -56,11 +59,16 @@ public enum DurationText {
       let unit = rest.prefix { !isNumber($0) }
       if unit.isEmpty { return "time: missing unit in duration \(quoted)" }
       guard units.contains(where: { $0.name == unit }) else {
-        return "time: unknown unit \"\(unit)\" in duration \(quoted)"
+        return "time: unknown unit \"\(told(unit))\" in duration \(quoted)"
       }
       rest = rest.dropFirst(unit.count)
     }
     return "time: invalid duration \(quoted)"
+  }
+
+  private static func told(_ text: Substring) -> String {
+    guard text.utf8.count > toldMaximum else { return String(text) }
+    return String(decoding: text.utf8.prefix(toldMaximum), as: UTF8.self) + "…"
   }
 
   /// The canonical text.
