@@ -182,7 +182,7 @@ asks_for_side() {
 }
 check "a pod that asks for a scheduler of its own" asks_for_side
 check "which runs beside the servers" k wait --for=condition=Ready pod/side --timeout=60s
-by_side() { [ "$(k get events --field-selector reason=Scheduled,involvedObject.name=side -o jsonpath='{.items[0].source.component}')" = side ]; }
+by_side() { [ "$(k get events --field-selector reason=Scheduled,involvedObject.name=side -o jsonpath='{.items[0].reportingComponent}')" = side ]; }
 check "has been scheduled by it" within 30 by_side
 watched() { curl -sk --max-time 10 "$@" "https://$network.90:$port/metrics"; }
 counted_it() {

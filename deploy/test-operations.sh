@@ -294,7 +294,7 @@ check "the old kubeconfig's user is known there" kubectl --kubeconfig "$home/kub
 blocks() { [ "$(r get nodes -o jsonpath='{.items[*].spec.podCIDR}' | tr ' ' '\n' | sort | xargs)" = "10.33.0.0/25 10.33.0.128/25" ]; }
 check "its nodes have blocks of the network that it was told" within 30 blocks
 r run frugal --image=none --overrides='{"spec":{"schedulerName":"frugal","nodeSelector":{"name":"nowhere"}}}' >/dev/null
-by_profile() { [[ $(r get events --field-selector reason=FailedScheduling -o jsonpath="{.items[*].source.component}") == *frugal* ]]; }
+by_profile() { [[ $(r get events --field-selector reason=FailedScheduling -o jsonpath="{.items[*].reportingComponent}") == *frugal* ]]; }
 check "its scheduler goes by the file" within 30 by_profile
 kill "$!" 2>/dev/null
 token=$(t token create -q)
