@@ -98,9 +98,10 @@ written "no write failed and none is lost" resize
 
 # --- Keys: changed on every server while it writes ---------------------------------------------------------------------
 
+# Who writes through the load balancer is at the first server, then: another is killed below.
+check "writers begin" writers keys
 check "1 → 3: trireme up --servers 3" t up --servers 3
 check "3 voters" within 20 voters 3
-check "writers begin" writers keys
 shows "keys status: every server has a key of its own" "everything is sealed with the key" t keys status
 keyed() { [ "$(t keys status -o json | grep -oE "\"key\":$1," | wc -l)" = "$2" ]; }
 check "all with key 1" keyed 1 3
