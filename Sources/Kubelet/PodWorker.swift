@@ -57,19 +57,23 @@ final class PodWorker: Sendable {
 
   /// The object vanished without our doing (deleted by force): the containers go at once.
   func objectVanished() {
-    let (pod, names) = state.withLock { state -> (Pod, [String]) in
-      guard !state.isFinished else { return (state.machine.pod, []) }
+    state.withLock { state in
       state.isFinished = true
       state.wakeUp?.cancel()
-      return (state.machine.pod, state.machine.containers.filter(\.isAlive).map(\.container.name))
     }
-    context.world.spawn { [context] in
-      for name in names {
-        _ = await context.runtime.stop(
-          ContainerIdentity(podUID: pod.metadata.uid, name: name), grace: .seconds(2))
-      }
-      await context.runtime.removeSandbox(podUID: pod.metadata.uid)
+    context.world.spawn { await self.removeIfFinished() }
+  }
+
+  /// Removes what nobody will ask for any more. Called when the object has vanished, and when what was under way at that
+  /// moment is there: a sandbox that is made after its removal would keep its address for ever.
+  private func removeIfFinished() async {
+    let (isFinished, machine) = state.withLock { ($0.isFinished, $0.machine) }
+    guard isFinished else { return }
+    let uid = machine.pod.metadata.uid
+    for record in machine.containers where record.isAlive {
+      _ = await context.runtime.stop(ContainerIdentity(podUID: uid, name: record.container.name), grace: .seconds(2))
     }
+    await context.runtime.removeSandbox(podUID: uid)
   }
 
   private func step(_ event: PodEvent) {
@@ -111,6 +115,7 @@ final class PodWorker: Sendable {
       podUID: pod.metadata.uid, address: pod.status.podIP, containers: requests
     ) { [weak self] container, exit in self?.step(.containerExited(name: container.name, exit)) }
     step(.adopted(runs))
+    await removeIfFinished()
   }
 
   private func request(_ record: ContainerRecord, _ pod: Pod) -> ContainerRequest {
@@ -125,6 +130,7 @@ final class PodWorker: Sendable {
       let address = try await context.runtime.createSandbox(
         podUID: pod.metadata.uid, hostNetwork: pod.spec.hostNetwork)
       step(.sandboxCreated(address: address))
+      await removeIfFinished()
     } catch {
       context.record(
         pod, .warning, "FailedCreatePodSandBox", "Failed to create pod sandbox: \(error)")
@@ -145,6 +151,7 @@ final class PodWorker: Sendable {
       context.record(pod, .normal, "Created", "Created container: \(name)", field)
       context.record(pod, .normal, "Started", "Started container \(name)", field)
       step(.containerStarted(name: name, started))
+      await removeIfFinished()
     } catch {
       context.record(pod, .warning, "Failed", "Error: \(error)", field)
       step(.containerFailedToStart(name: name, message: "\(error)"))

@@ -205,7 +205,7 @@ struct Repair: Sendable {
   private mutating func refuse(_ peer: NodeID, _ authority: EntriesAnswer.Authority) {
     refusals[peer] = authority
     guard refusals.count == peers.count else { return }
-    if refusals.values.contains(.compacted) {
+    if refusals.values.contains(where: { $0 == .compacted || $0 == .diverged }) {
       giveUpLog()
     } else if let first = firstMissing, leaderEnd == nil, wasNeverCommitted(first) {
       if claimedTerm == nil {
@@ -359,6 +359,9 @@ struct Repair: Sendable {
         for index in entries.keys where index >= first { entries[index] = nil }
       }
       for entry in answer.entries where entry.index <= leaderEnd ?? 0 { keep(entry) }
+    case .diverged where leaderEnd == nil && first > hardState.commitIndex:
+      // Its log may end before ours, and no state that it could send would reach the hole.
+      return endLog(before: first)
     default:
       return refuse(peer, answer.authority)
     }

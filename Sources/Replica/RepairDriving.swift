@@ -197,7 +197,7 @@ extension ReplicaDriver {
       answer.lastIndex = last
     } else if raft.role == .leader, raft.currentTerm >= request.term {
       guard raft.term(at: request.first - 1) == request.previousTerm else {
-        answer.authority = .compacted
+        answer.authority = .diverged
         return answer
       }
       answer.authority = .leader

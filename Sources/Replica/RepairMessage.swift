@@ -74,12 +74,15 @@ struct EntriesAnswer: Sendable, Equatable {
     case leader = 2
     /// Nothing can be said.
     case none = 3
-    /// Entries from `first` on have been let go of, or what stands before them is not what the leader has there: there is
-    /// only the state they led to.
+    /// Entries from `first` on have been let go of: there is only the state they led to.
     case compacted = 4
     /// This log does not hold the entry that the asker had at `first`, nor will this server take it from a leader of a term
     /// below the asker's: its own is durably no lower. It knows of no leader.
     case absent = 5
+    /// The log of a leader whose term is not below the asker's, which does not hold what the asker has before `first`:
+    /// whatever the asker had from there on was never committed. What this log holds there instead, the leader sends
+    /// as to any follower.
+    case diverged = 6
   }
   var first: LogIndex
   var authority: Authority

@@ -157,15 +157,22 @@ import World
     }
   }
 
-  @Test func aForcedDeletionFreesTheAddress() throws {
+  /// A node has 253 addresses. `age`: when the pod is deleted; its sandbox is being made then, or its container; nil: runs.
+  @Test(arguments: [nil, 50, 150, 220] as [Int64?]) func aForcedDeletionFreesTheAddress(age: Int64?) throws {
     try tell { bench in
       let node = bench.startNode()
       for round in 0..<300 {
         try await bench.create(Fixture.pod("web-\(round)", node: "n"))
-        try await bench.running("web-\(round)")
+        if let age {
+          try await bench.world.sleep(for: .milliseconds(age))
+        } else {
+          try await bench.running("web-\(round)")
+        }
         try await bench.admin.delete(
           .pods, namespace: "default", name: "web-\(round)", DeleteOptions(gracePeriodSeconds: 0))
       }
+      try await bench.create(Fixture.pod("last", node: "n"))
+      try await bench.running("last")
       node.cancel()
     }
   }

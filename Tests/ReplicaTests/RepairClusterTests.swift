@@ -150,6 +150,21 @@ import World
     await cluster.killAll()
   }
 
+  /// Given a hole behind where the log of a leader of a later term ends, when nobody writes, then nothing is waited for: no
+  /// state that anyone has would ever reach the hole.
+  @Test func aLeadersShorterLogEndsTheRepairOfALongerOne() async throws {
+    let cluster = try await killedCluster(20, flushAfter: .milliseconds(5))
+    let last = try await append(50, to: cluster, 1, term: 50)
+    try damage("\(cluster.path(of: 1))/raft.db", "DELETE FROM log WHERE log_index = \(last - 1)")
+    _ = try await append(1, to: cluster, 2, term: 60)
+    try await cluster.start([2, 3])
+    try await eventually("the second to lead") { [second = await cluster.server(2)] in second.leadership.isLeader }
+    try await cluster.start([1])
+    try await expectAll(20, in: cluster)
+    #expect(await cluster.server(1).status.repairsTotal == 1)
+    await cluster.killAll()
+  }
+
   /// Seed 3758823409 of "rot": two servers stood for election in terms of their own and lost entries that nobody else ever
   /// had, and the third, whose log is whole, is behind both: nobody can be elected. Nobody ever had them, and that will do.
   @Test func whatNobodyElseEverHadNeedsNoLeaderToSaySo() async throws {

@@ -97,7 +97,7 @@ import World
       }
     }
 
-    private static func coded(_ message: RepairMessage) throws -> RepairMessage {
+    static func coded(_ message: RepairMessage) throws -> RepairMessage {
       guard case .repair(let decoded) = try PeerMessage(decoding: PeerMessage.repair(message).encoded()) else {
         throw CodecError("another message")
       }
@@ -223,6 +223,29 @@ import World
     #expect(result.log.entries.count == 25 && result.log.entries.last?.term == term)
     #expect(result.logWrite.truncateFrom == 25 && result.logWrite.entries.map(\.index) == [25])
     #expect(result.log.hardState.currentTerm == term && result.log.hardState.votedFor == 0)
+  }
+
+  /// A leader whose log ends before the hole, or holds other entries there: what stood behind was never committed, unless it
+  /// is known that it was.
+  @Test(arguments: [(3 as UInt64, true), (25, false)])
+  func aLeadersOtherLogEndsOursBeforeTheHole(commit: UInt64, isEnded: Bool) throws {
+    var random = SeededGenerator(seed: 5)
+    var group = try Group(&random, entries: 30)
+    group.machines = group.machines.mapValues { _ in StateMachine() }
+    group.logs[1]?.hardState.commitIndex = commit
+    group.open(1, lostEntries: [25], lostObjects: [])
+    var repair = try #require(group.repairs[1])
+    let asked = repair.ask(MonotonicTime(nanoseconds: 0))
+    let (peer, question) = try #require(asked)
+    guard case .entries(let request) = question else { throw CodecError("another question") }
+    let answer = RepairMessage.entriesAnswer(
+      EntriesAnswer(first: request.first, authority: .diverged, lastIndex: 22, entries: []))
+    repair.take(try Group.coded(answer), from: peer)
+    guard isEnded else { return #expect(repair.result() == nil) }
+    let result = try #require(repair.result())
+    #expect(result.log.entries == Array((group.logs[1]?.entries ?? []).prefix(24)))
+    #expect(result.logWrite.truncateFrom == 25)
+    #expect(result.log.hardState == group.logs[1]?.hardState)
   }
 
   /// Given an entry that was lost behind one of a log that nobody else has so far, when both others say so in a later

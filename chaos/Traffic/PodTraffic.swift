@@ -9,6 +9,7 @@ import World
 
 final class PodTraffic: Sendable {
   static let namespace = "chaos-pods"
+  private static let prefix = "load-"
   /// Pods that are there at a time.
   private static let most = 20
   private static let pause = Duration.milliseconds(200)
@@ -56,14 +57,23 @@ final class PodTraffic: Sendable {
     while workers.goOn {
       number += 1
       let api = clients[Int.random(in: 0..<clients.count, using: &random)]
-      var pod = LoopProbe.pod("load-\(number)")
+      var pod = LoopProbe.pod("\(Self.prefix)\(number)")
       pod["metadata"]["namespace"] = .string(Self.namespace)
       // What fails is tried with the next one: whether it was done, the lists say.
       _ = try? await api.create(.pods, namespace: Self.namespace, pod)
-      if number > Self.most {
-        _ = try? await api.delete(.pods, namespace: Self.namespace, name: "load-\(number - Self.most)")
-      }
+      await removeOldest(upTo: number - Self.most, api)
       try? await cluster.loop.sleep(for: Self.pause)
+    }
+  }
+
+  /// Deletes what should be gone by what a list says, for a deletion may have failed, and a creation be done after its
+  /// client gave it up: an hour of pods that nobody deleted filled every node.
+  private func removeOldest(upTo last: Int, _ api: APIClient) async {
+    let pods = (try? await api.list(.pods, namespace: Self.namespace).items) ?? []
+    note(pods)
+    for name in pods.compactMap({ $0["metadata"]["name"].string }) {
+      guard let number = Int(name.dropFirst(Self.prefix.count)), number <= last else { continue }
+      _ = try? await api.delete(.pods, namespace: Self.namespace, name: name)
     }
   }
 
