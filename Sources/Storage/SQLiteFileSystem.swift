@@ -152,5 +152,6 @@ enum IOErrorCode {
   static let size = SQLITE_IOERR | 7 << 8
   static let delete = SQLITE_IOERR | 10 << 8
   static let access = SQLITE_IOERR | 13 << 8
+  static let sharedMemorySize = SQLITE_IOERR | 19 << 8
   static let deleteAbsent = SQLITE_IOERR | 23 << 8
 }

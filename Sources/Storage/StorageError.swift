@@ -32,10 +32,13 @@ public enum StorageError: Error, Sendable, CustomStringConvertible {
 }
 
 extension StorageError {
-  /// There is no room on the disk. Nothing was written, and what was there before still is.
+  /// There is no room on the disk. What was there before still is; what was to be written is not there, or, if the process
+  /// ends before it is tried again, perhaps all of it.
   public var isFull: Bool {
     switch self {
-    case .database(_, let code, _): code & 0xff == SQLITE_FULL
+    case .database(_, let code, _):
+      // The index of the write-ahead log is a file as well, which grows with every 4,096 frames: after these were written.
+      code & 0xff == SQLITE_FULL || code == IOErrorCode.sharedMemorySize
     case .system(_, let code): code == ENOSPC
     default: false
     }
