@@ -70,6 +70,12 @@ struct CommandEntry: Sendable {
     }
   }
 
+  /// Whose request an entry is; nil where its bytes are none that this server reads.
+  static func request(of entry: [UInt8]) -> RequestID? {
+    var reader = ByteReader(entry)
+    return try? readHeader(&reader).request
+  }
+
   fileprivate static func readHeader(
     _ reader: inout ByteReader
   ) throws(CodecError) -> (request: RequestID, lowWatermark: UInt64) {

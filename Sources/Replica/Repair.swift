@@ -326,7 +326,7 @@ struct Repair: Sendable {
     var map = stored
     for (key, object) in found { if let object { map.put(object) } else { map.remove(key) } }
     if StateMachine.hash(of: map, at: mark.revision) == mark.stateHash,
-      let table = try? RequestTable(decoding: requests)
+      let table = try? RequestTable(decoding: requests), table.fits(mark, entries.values)
     {
       state = .whole(
         StateMachine(

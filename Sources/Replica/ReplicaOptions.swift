@@ -174,14 +174,18 @@ public struct ReplicaDisk: Sendable {
   /// The state machine as stored.
   func storedMachine() throws(CodecError) -> StateMachine {
     guard let mark = directory.stateContents.mark else { return StateMachine() }
+    let requests = try RequestTable(decoding: directory.stateContents.requests)
     let machine = StateMachine(
       map: map, revision: ReplicaMutant.revisionBackAtRestart.isActive ? map.newestRevision : mark.revision,
       appliedIndex: mark.appliedIndex, appliedTerm: mark.appliedTerm,
-      requests: try RequestTable(
-        decoding: ReplicaMutant.requestsLostAtRestart.isActive ? [:] : directory.stateContents.requests))
+      requests: ReplicaMutant.requestsLostAtRestart.isActive ? RequestTable() : requests)
     // A row that was never written, or came back as an older version, has a good checksum of its own.
     guard machine.stateHash == mark.stateHash || ReplicaMutant.revisionBackAtRestart.isActive else {
       throw CodecError("state.db: the rows do not add up to the hash written with them")
+    }
+    let log = directory.logContents
+    guard requests.fits(mark, log.entries + (log.damage?.entriesBeyond ?? [])) else {
+      throw CodecError("state.db: the requests are not those of the rest of it")
     }
     return machine
   }

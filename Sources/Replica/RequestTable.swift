@@ -1,5 +1,8 @@
 // Which requests have happened, and how they ended: what makes a retried proposal happen once.
 
+import Raft
+import Storage
+
 /// Outcomes by request id, for as long as their origin may still retry. One origin is one server; its newest start
 /// replaces older ones, so the table holds as many origins as the cluster had servers and, per origin, no more outcomes
 /// than it keeps proposals in flight.
@@ -52,5 +55,45 @@ struct RequestTable: Sendable {
   func outcome(of request: RequestID) -> CommandOutcome? {
     guard let origin = origins[request.origin], origin.incarnation == request.incarnation else { return nil }
     return origin.outcomes[request.sequence]
+  }
+}
+
+extension RequestTable {
+  /// Whether this may be what was remembered once everything up to the mark had been applied. The rows of a disk that lied
+  /// about its syncs may be of any time, each with a good checksum, and the hash of the state is one of its objects. But
+  /// what the log holds up to there is remembered, unless its origin has gone on; and nothing that came later is.
+  ///
+  /// `entries`: of the log with which the table was stored, in any order, as far as they are there.
+  func fits(_ mark: StateMark, _ entries: some Sequence<LogEntry>) -> Bool {
+    guard newestRevision <= mark.revision else { return false }
+    var requests: [RequestID] = []
+    var isOfThatLog = false
+    for entry in entries where entry.index <= mark.appliedIndex {
+      // Of one term there is one log: who holds an entry of the mark's term holds what was applied before it (§5.3).
+      if entry.term == mark.appliedTerm { isOfThatLog = true }
+      if entry.kind == EntryKind.command.rawValue, let request = CommandEntry.request(of: entry.payload) {
+        requests.append(request)
+      }
+    }
+    return !isOfThatLog || requests.allSatisfy(knows)
+  }
+
+  /// Whether this request has happened, or can no longer happen.
+  private func knows(_ request: RequestID) -> Bool {
+    guard let origin = origins[request.origin] else { return false }
+    if origin.incarnation != request.incarnation { return origin.incarnation > request.incarnation }
+    return request.sequence < origin.lowWatermark || origin.outcomes[request.sequence] != nil
+  }
+
+  /// Of all that these outcomes tell of.
+  private var newestRevision: Revision {
+    var newest: Revision = 0
+    for outcome in origins.values.lazy.flatMap(\.outcomes.values) {
+      switch outcome {
+      case .committed(let changes): newest = max(newest, changes.last?.revision ?? 0)
+      case .failed(_, let current): newest = max(newest, current?.revision ?? 0)
+      }
+    }
+    return newest
   }
 }
