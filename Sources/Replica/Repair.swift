@@ -46,9 +46,9 @@ struct Repair: Sendable {
   static let snapshotPatience = Duration.seconds(5)
   /// So many questions in a row without an answer, and a peer counts as one that cannot help.
   static let maxSilences = 3
-  /// The same for rows, of all peers together: then a whole state is asked for, which may be an older one. A peer that
-  /// has not applied as much as this server had cannot know the rows, and may need this server to apply more.
-  static let maxRowSilences = 30
+  /// The same for rows; when no peer can help, a whole state is asked for, which may be an older one. A peer that has not
+  /// applied as much as this server had cannot know the rows, and may need this server to apply more.
+  static let maxRowSilences = 10
   /// More lost rows than this are not fetched one by one.
   static let maxRows = 4096
 
@@ -91,7 +91,6 @@ struct Repair: Sendable {
   private var refusals: [NodeID: EntriesAnswer.Authority] = [:]
   private var silences: [NodeID: Int] = [:]
   private var rowRefusals: Set<NodeID> = []
-  private var rowSilences = 0
   /// An entry that is to be had only as a part of a state: an earlier one is of no use.
   private var stateThrough: LogIndex = 0
   /// A term that this server has acknowledged nothing in, in which others are to say that they never held an entry: from
@@ -181,8 +180,8 @@ struct Repair: Sendable {
       switch state {
       case .whole: noteSilence(of: asked.peer)
       case .partial:
-        rowSilences += 1
-        if rowSilences >= Self.maxRowSilences { state = .lost }
+        silences[asked.peer, default: 0] += 1
+        giveUpRowsIfNobodyKnows()
       case .lost: break
       }
     }
@@ -200,6 +199,14 @@ struct Repair: Sendable {
   private mutating func noteSilence(of peer: NodeID) {
     silences[peer, default: 0] += 1
     if silences[peer, default: 0] >= Self.maxSilences, refusals[peer] == nil { refuse(peer, .none) }
+  }
+
+  /// Those who are silent are not waited for where the others' rows are not the ones that were here.
+  private mutating func giveUpRowsIfNobodyKnows() {
+    let isHopeless = peers.allSatisfy { rowRefusals.contains($0) || silences[$0, default: 0] >= Self.maxRowSilences }
+    guard isHopeless else { return }
+    state = .lost
+    silences = [:]
   }
 
   private mutating func refuse(_ peer: NodeID, _ authority: EntriesAnswer.Authority) {
@@ -312,7 +319,7 @@ struct Repair: Sendable {
   private mutating func takeRows(_ objects: [StoredObject?], at revision: Revision, from peer: NodeID) {
     guard case .partial(let keys, var found) = state, revision == mark?.revision, asked?.peer == peer else { return }
     asked = nil
-    rowSilences = 0
+    silences[peer] = nil
     let open = keys.filter { found[$0] == nil }.prefix(RepairMessage.rowsPerRequest)
     guard objects.count == open.count,
       zip(open, objects).allSatisfy({ key, object in object.map { $0.key == key && $0.revision <= revision } ?? true })
@@ -333,11 +340,13 @@ struct Repair: Sendable {
           map: map, revision: mark.revision, appliedIndex: mark.appliedIndex, appliedTerm: mark.appliedTerm,
           requests: table))
       isStateNew = true
+      silences = [:]
       return
     }
     // That peer's rows are not the ones that were here: another may have them, or the whole state must come.
     rowRefusals.insert(peer)
-    state = rowRefusals.count < peers.count ? .partial(keys, found: [:]) : .lost
+    state = .partial(keys, found: [:])
+    giveUpRowsIfNobodyKnows()
   }
 
   private mutating func takeEntries(_ answer: EntriesAnswer, from peer: NodeID) {

@@ -571,7 +571,7 @@ import World
     // Given peers that know nothing of the rows, then an older one is asked for, and the log leads on from there.
     var now = MonotonicTime(nanoseconds: 0)
     var asksForState = false
-    for _ in 0..<Repair.maxRowSilences + 2 where !asksForState {
+    for _ in 0..<2 * Repair.maxRowSilences + 2 where !asksForState {
       now = now + Repair.patience
       if case .state? = repair.ask(now)?.1 { asksForState = true }
     }
@@ -579,6 +579,31 @@ import World
     repair.take(older, metadata(older))
     let result = try #require(repair.result())
     #expect(result.machine.stateHash == older.stateHash && result.log.entries.last == entries.last)
+  }
+
+  /// Seed 777226 of "liars": of three peers two had other rows than were here, and one was a member no more, whom nobody
+  /// would hear again: their answers made its silence be forgotten.
+  @Test func whoIsSilentIsNotWaitedForWhereOthersRowsDoNotAddUp() throws {
+    var random = SeededGenerator(seed: 6)
+    var group = try Group(&random, entries: 40)
+    let machine = try #require(group.machines.values.max { $0.map.count < $1.map.count })
+    group.machines[1] = machine
+    let victim = try #require(machine.map.objects(at: 0..<1).first)
+    group.open(1, lostEntries: [], lostObjects: [victim.key])
+    var repair = try #require(group.repairs[1])
+    repair.peers = [2, 3, 4]
+    var now = MonotonicTime(nanoseconds: 0)
+    var asksForState = false
+    for _ in 0..<4 * Repair.maxRowSilences where !asksForState {
+      now = now + Repair.patience
+      switch repair.ask(now) {
+      case (_, .state)?: asksForState = true
+      case (let peer, .rows(let revision, _))? where peer != 3:
+        repair.take(.rowsAnswer(revision: revision, objects: [nil]), from: peer)
+      default: break
+      }
+    }
+    #expect(asksForState && repair.status.needsWholeState)
   }
 
   @Test func damagedMessagesAreRefused() throws {
