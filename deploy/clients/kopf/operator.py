@@ -10,6 +10,9 @@ import kubernetes
 def configure(settings, **_):
     settings.posting.level = 20  # Events for what handlers say.
     settings.persistence.finalizer = "kopf.example.com/operator"
+    # A timer whose request is under way when its object is deleted is looked at again after this time: a minute, unless
+    # told, since a request that changes nothing brings no event.
+    settings.background.cancellation_polling = 1
     kubernetes.config.load_kube_config()
 
 

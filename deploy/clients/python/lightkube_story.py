@@ -4,7 +4,6 @@ import threading
 import time
 
 from lightkube import ApiError, Client, codecs
-from lightkube.core.exceptions import NotReadyError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.models.apps_v1 import DeploymentSpec
 from lightkube.models.autoscaling_v1 import ScaleSpec
@@ -155,19 +154,9 @@ for each in codecs.load_all_yaml(manifest):
 assert client.get(Service, "web").spec.clusterIP
 Boat = create_namespaced_resource("lightkube.example.com", "v1", "Boat", "boats")
 
-
-def sails():
-    try:
-        client.create(Boat(metadata={"name": "one"}, spec={}))
-        return True
-    except ApiError as error:
-        assert error.status.code == 404, error.status
-        return False
-    except NotReadyError:
-        return False
-
-
-within(20, sails)
+# Established means served: whoever has seen it need not try twice.
+client.wait(CustomResourceDefinition, "boats.lightkube.example.com", for_conditions=["Established"])
+client.create(Boat(metadata={"name": "one"}, spec={}))
 assert client.get(Boat, "one").spec == {"sails": 1}
 client.patch(Boat.Status, "one", {"status": {"wind": "north"}}, patch_type=PatchType.MERGE)
 assert client.get(Boat, "one").status == {"wind": "north"}
