@@ -68,7 +68,7 @@ extension APIClient {
     let response = try await gated { try await send("GET", path, query, accept: accept) }
     switch response.body {
     case .stream(let pipe): return WatchStream(pipe: pipe, withManagedFields: withManagedFields)
-    case .bytes, .chunks, .empty:
+    case .bytes, .pieces, .empty:
       let pipe = BytePipe(highWater: .max)
       try pipe.offer(try await response.body.collect())
       pipe.finish()

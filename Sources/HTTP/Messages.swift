@@ -54,8 +54,8 @@ public struct PeerIdentity: Sendable, Hashable {
 public enum HTTPBody: Sendable {
   case empty
   case bytes([UInt8])
-  /// Pieces to send one after the other without joining them first: a list of stored objects.
-  case chunks([[UInt8]])
+  /// Pieces to send one after the other, each made when its turn has come: a list of stored objects.
+  case pieces(BodyPieces)
   /// Bytes as they come: a watch, a log that is followed. Sent chunked (HTTP/1.1) or as DATA frames, flushed per write.
   case stream(BytePipe)
 
@@ -64,7 +64,7 @@ public enum HTTPBody: Sendable {
     switch self {
     case .empty: 0
     case .bytes(let bytes): bytes.count
-    case .chunks(let chunks): chunks.reduce(0) { $0 + $1.count }
+    case .pieces(let pieces): pieces.byteCount
     case .stream: nil
     }
   }
@@ -76,9 +76,9 @@ public enum HTTPBody: Sendable {
     case .bytes(let bytes):
       guard bytes.count <= limit else { throw HTTPError.bodyTooLarge(limit: limit) }
       return bytes
-    case .chunks(let chunks):
-      guard (count ?? 0) <= limit else { throw HTTPError.bodyTooLarge(limit: limit) }
-      return Array(chunks.joined())
+    case .pieces(let pieces):
+      guard pieces.byteCount <= limit else { throw HTTPError.bodyTooLarge(limit: limit) }
+      return pieces.joined()
     case .stream(let pipe):
       var all: [UInt8] = []
       while let chunk = try await pipe.next() {

@@ -21,7 +21,7 @@ import Testing
           "x-host": request.headers["host"] ?? "-",
           "x-version": "\(request.version)",
         ])
-      if !body.isEmpty { response.body = .chunks([Array("got ".utf8), body]) }
+      if !body.isEmpty { response.body = .pieces(BodyPieces([Array("got ".utf8), body])) }
       return response
     }
     let client = try server.client()
@@ -47,7 +47,7 @@ import Testing
   func largeBodiesPassInBothDirections(protocols: [String]) async throws {
     let server = try await TestServer.start(tls: protocols) { request in
       let body = (try? await request.body.collect()) ?? []
-      return HTTPResponse(status: 200, body: .chunks([body, body, body, body]))
+      return HTTPResponse(status: 200, body: .pieces(BodyPieces([body, body, body, body])))
     }
     let client = try server.client()
     let body = (0..<(2 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31) }
@@ -64,6 +64,35 @@ import Testing
     let second = try await client.send(HTTPRequest(method: "PUT", target: "/", body: .stream(pipe)))
     try await writer.value
     #expect(try await second.body.collect().count == 4 * body.count)
+    client.close()
+    await server.stop()
+  }
+
+  @Test(arguments: versions)
+  func aBodyInPiecesIsMadeAsItIsTaken(protocols: [String]) async throws {
+    // 128 MiB; what client, server and the kernel's buffers hold while nobody reads is a part of it.
+    let (count, length) = (2048, 64 << 10)
+    let made = Shared(0)
+    let server = try await TestServer.start(tls: protocols) { _ in
+      let pieces = BodyPieces(count: count, byteCount: count * length) { at in
+        made.update { $0 += 1 }
+        return [UInt8](repeating: UInt8(truncatingIfNeeded: at), count: length)
+      }
+      return HTTPResponse(status: 200, body: .pieces(pieces))
+    }
+    let client = try server.client()
+    let response = try await client.send(HTTPRequest(method: "GET", target: "/"))
+    guard case .stream(let pipe) = response.body else {
+      Issue.record("not a stream")
+      return
+    }
+    #expect(made.value < count * 3 / 4)
+    var total = 0
+    while let chunk = try await pipe.next() {
+      #expect(chunk.first == UInt8(truncatingIfNeeded: total / length))
+      total += chunk.count
+    }
+    #expect(total == count * length && made.value == count)
     client.close()
     await server.stop()
   }

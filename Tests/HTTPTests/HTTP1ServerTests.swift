@@ -158,7 +158,9 @@ import Testing
     var limits = HTTPLimits()
     limits.writeStallTime = .milliseconds(200)
     let server = try await TestServer.start(limits: limits) { _ in
-      HTTPResponse(status: 200, body: .chunks([[UInt8]](repeating: [UInt8](repeating: 1, count: 1 << 20), count: 64)))
+      HTTPResponse(
+        status: 200,
+        body: .pieces(BodyPieces([[UInt8]](repeating: [UInt8](repeating: 1, count: 1 << 20), count: 64))))
     }
     let connection = try await RawConnection(server)
     connection.send("")

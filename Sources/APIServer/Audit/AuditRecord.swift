@@ -225,7 +225,7 @@ public final class AuditRecord: Sendable {
     let bytes: [UInt8]
     switch response.body {
     case .bytes(let all): bytes = all
-    case .chunks(let chunks): bytes = Array(chunks.joined())
+    case .pieces(let pieces): bytes = pieces.joined()
     case .empty, .stream: return .null
     }
     return tree(bytes, contentType: response.headers["content-type"])

@@ -167,12 +167,6 @@ extension APIServer {
     }
   }
 
-  /// Items are gathered into pieces of about this size.
-  private static let chunkSize = 65536
-  /// Room for the object that fills a piece; a larger one makes the piece grow.
-  private static let usualObjectSize = 8192
-  private static let listEnd: [UInt8] = Array("]}".utf8)
-
   /// A page in the client's shape.
   func respond(_ page: Page, _ presenter: Presenter) throws(APIStatus) -> HTTPResponse {
     let kind = presenter.kind
@@ -191,12 +185,12 @@ extension APIServer {
       listKind = (kind.listKind, kind.kind.apiVersion)
     }
     var response = HTTPResponse(status: 200, headers: headers)
-    response.retained = try responseBudget.charge(page.objects.reduce(0) { $0 + $1.bytes.count })
-    if presenter.format.encoding == .protobuf {
-      response.body = .chunks(try presenter.protobufList(page))
-      return response
-    }
     guard let items else {
+      response.retained = try responseBudget.charge(page.objects.reduce(0) { $0 + $1.bytes.count })
+      if presenter.format.encoding == .protobuf {
+        response.body = .pieces(BodyPieces(try presenter.protobufList(page)))
+        return response
+      }
       let tree = presenter.shaped(page.objects.map { presenter.tree($0) }, at: page.position)
       response.body = .bytes(try presenter.codec.encode(tree, presenter.format))
       return response
@@ -204,27 +198,12 @@ extension APIServer {
     let head: JSONValue = [
       "kind": .string(listKind.kind), "apiVersion": .string(listKind.apiVersion), "metadata": page.position.json,
     ]
-    var chunks: [[UInt8]] = []
-    var chunk = head.bytes.dropLast() + Array(",\"items\":[".utf8)
-    for (index, object) in page.objects.enumerated() {
-      if chunk.count > Self.chunkSize {
-        chunks.append(chunk)
-        chunk.removeAll(keepingCapacity: false)
-        chunk.reserveCapacity(Self.chunkSize + Self.usualObjectSize)
-      }
-      if index > 0 { chunk.append(UInt8(ascii: ",")) }
-      let bytes = items(object)
-      if typePrefix.isEmpty {
-        chunk += bytes
-      } else if bytes.starts(with: typePrefix) {
-        chunk.append(UInt8(ascii: "{"))
-        chunk += bytes[typePrefix.count...]
-      } else {
-        chunk += Presenter.untyped(presenter.tree(object)).bytes
-      }
-    }
-    chunks.append(chunk + Self.listEnd)
-    response.body = .chunks(chunks)
+    let pieces = ListPieces.body(
+      head: head.bytes, count: page.objects.count, typePrefix: typePrefix, item: { items(page.objects[$0]) },
+      untyped: { Presenter.untyped(presenter.tree(page.objects[$0])).bytes })
+    // The objects that it refers to may be replaced or deleted while it goes out.
+    response.retained = try responseBudget.charge(pieces.byteCount)
+    response.body = .pieces(pieces)
     return response
   }
 }

@@ -14,17 +14,17 @@ enum Compression {
       response.headers["content-encoding"] == nil
     else { return false }
     switch response.body {
-    case .bytes, .chunks: break
+    case .bytes, .pieces: break
     case .empty, .stream: return false
     }
     return accepted.split(separator: ",").contains { AcceptClause.trimmed($0) == "gzip" }
   }
 
   static func compress(_ response: inout HTTPResponse) async {
-    let chunks: [[UInt8]]
+    let chunks: BodyPieces
     switch response.body {
-    case .bytes(let bytes): chunks = [bytes]
-    case .chunks(let pieces): chunks = pieces
+    case .bytes(let bytes): chunks = BodyPieces([bytes])
+    case .pieces(let pieces): chunks = pieces
     case .empty, .stream: return
     }
     var encoder = GzipEncoder()
@@ -45,7 +45,7 @@ enum Compression {
       }
     }
     compressed.append(encoder.finish())
-    response.body = .chunks(compressed)
+    response.body = .pieces(BodyPieces(compressed))
     response.headers["content-encoding"] = "gzip"
     response.headers.add("vary", "Accept-Encoding")
     // The length that was known is another now.

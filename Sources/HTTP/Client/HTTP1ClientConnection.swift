@@ -36,7 +36,7 @@ final class HTTP1ClientConnection: ClientConnection, @unchecked Sendable {
     switch request.body {
     case .empty: stream.write(head)
     case .bytes(let bytes): stream.write([head, bytes])
-    case .chunks(let chunks): stream.write([head] + chunks)
+    case .pieces(let pieces): stream.write([head] + pieces)
     case .stream(let pipe):
       stream.write(head)
       isRequestSent = false

@@ -54,8 +54,12 @@ final class HTTP2ClientConnection: ClientConnection, HTTP2SessionOwner, @uncheck
     lastUsed = pool.loop.now
     switch request.body {
     case .empty: break
-    case .bytes(let bytes): send([bytes], on: stream)
-    case .chunks(let chunks): send(chunks, on: stream)
+    case .bytes(let bytes):
+      stream.append(bytes)
+      session.finish(stream)
+    case .pieces(let pieces):
+      stream.append(pieces)
+      session.finish(stream)
     case .stream(let pipe):
       let confined = LoopConfined(stream, on: pool.loop)
       exchange.bodyTask = pool.tasks.start(for: self) {
@@ -63,11 +67,6 @@ final class HTTP2ClientConnection: ClientConnection, HTTP2SessionOwner, @uncheck
       }
     }
     scheduleFlush()
-  }
-
-  private func send(_ chunks: [[UInt8]], on stream: HTTP2Stream) {
-    for chunk in chunks { stream.append(chunk) }
-    session.finish(stream)
   }
 
   private func send(_ pipe: BytePipe, on stream: HTTP2Stream, _ exchange: ClientExchange) async {

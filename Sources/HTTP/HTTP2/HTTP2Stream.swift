@@ -20,6 +20,8 @@ final class HTTP2Stream {
 
   // Outgoing body.
   private var outgoing: Deque<[UInt8]> = []
+  /// What is made when all of `outgoing` has been taken.
+  private var unmade: BodyPieces.Iterator?
   private var offset = 0
   private(set) var outgoingBytes = 0
   /// Bytes taken in all: the peer's progress.
@@ -41,10 +43,24 @@ final class HTTP2Stream {
     outgoingBytes += chunk.count
   }
 
+  /// The rest of the body: each piece is made when the window has room for it, and none lies in the queue before.
+  func append(_ pieces: BodyPieces) {
+    unmade = pieces.makeIterator()
+    outgoingBytes += pieces.byteCount
+  }
+
+  /// The piece that bytes are taken from.
+  private func nextOutgoing() -> [UInt8]? {
+    while outgoing.isEmpty, let piece = unmade?.next() {
+      if !piece.isEmpty { outgoing.append(piece) }
+    }
+    return outgoing.first
+  }
+
   /// Moves bytes of the body into `buffer`; returns how many.
   func take(into buffer: UnsafeMutableRawBufferPointer) -> Int {
     var filled = 0
-    while filled < buffer.count, let chunk = outgoing.first {
+    while filled < buffer.count, let chunk = nextOutgoing() {
       let length = min(chunk.count - offset, buffer.count - filled)
       chunk.withUnsafeBytes { source in
         UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]).copyMemory(
@@ -57,6 +73,7 @@ final class HTTP2Stream {
         offset = 0
       }
     }
+    precondition(filled == min(buffer.count, outgoingBytes), "a body's pieces are not as long as was announced")
     outgoingBytes -= filled
     takenBytes += filled
     return filled
@@ -64,6 +81,7 @@ final class HTTP2Stream {
 
   func dropOutgoing() {
     outgoing.removeAll()
+    unmade = nil
     outgoingBytes = 0
     offset = 0
   }

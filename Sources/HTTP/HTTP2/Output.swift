@@ -1,11 +1,12 @@
-// Frames on their way out: gathered, so that one TLS record and one system call carry many of them.
+// Frames on their way out: gathered, so that few TLS records and one system call carry many of them.
 
 import EventLoop
 
 /// A loop's buffer to gather frames in. Loop-confined.
 private final class GatherBuffer {
-  /// What a TLS record holds.
-  static let byteCount = 16 << 10
+  /// What TLS encrypts and writes at once, four full records: with one system call for each, two in five of a large
+  /// list's microseconds were the kernel's.
+  static let byteCount = 64 << 10
   let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 16)
   deinit { memory.deallocate() }
 }

@@ -149,7 +149,13 @@ final class HTTP1ServerConnection: ServerConnection, @unchecked Sendable {
     case .empty: stream.write(head)
     // The stream keeps what it cannot send as the arrays they are, whatever their size.
     case .bytes(let bytes): stream.write([head, bytes])
-    case .chunks(let chunks): stream.write([head] + chunks)
+    case .pieces(let pieces):
+      stream.write(head)
+      for piece in pieces {
+        stream.write(piece)
+        await drained()
+        if isClosed { return false }
+      }
     case .stream(let pipe):
       stream.write(head)
       return await sendStream(pipe, isChunked: isChunked)

@@ -204,16 +204,14 @@ final class HTTP2ServerConnection: ServerConnection, HTTP2SessionOwner, @uncheck
     exchange.retained = response.retained
     switch response.body {
     case .empty: break
-    case .bytes(let bytes): send([bytes], on: stream)
-    case .chunks(let chunks): send(chunks, on: stream)
+    case .bytes(let bytes):
+      stream.append(bytes)
+      session.finish(stream)
+    case .pieces(let pieces):
+      stream.append(pieces)
+      session.finish(stream)
     case .stream(let pipe): await send(pipe, on: stream, exchange)
     }
-  }
-
-  /// The pieces lie in the stream's queue until its window takes them; they are not copied.
-  private func send(_ chunks: [[UInt8]], on stream: HTTP2Stream) {
-    for chunk in chunks { stream.append(chunk) }
-    session.finish(stream)
   }
 
   private func send(_ pipe: BytePipe, on stream: HTTP2Stream, _ exchange: ServerExchange) async {
