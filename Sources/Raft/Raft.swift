@@ -38,6 +38,8 @@ public struct Raft: Sendable {
 
   // Time, in ticks.
   var electionElapsed = 0
+  /// The election timeout that this server began with: whatever its own becomes, others' may still be this one.
+  let minimumElectionTicks: Int
   /// Candidacies that ran out of time since a leader was last known.
   var unansweredElections = 0
   var heartbeatElapsed = 0
@@ -90,6 +92,7 @@ public struct Raft: Sendable {
 
     self.id = id
     self.options = options
+    minimumElectionTicks = options.electionTicks
     self.log = log
     configurations = ConfigurationHistory(base: snapshot.index, snapshot.configuration)
     // A snapshot can be newer than the stored term after a crash; a term in which nobody was voted for is safe to enter.
@@ -142,7 +145,8 @@ public struct Raft: Sendable {
     checkInvariants()
   }
 
-  /// Adapts to a slower or faster network and disk. Safety does not depend on these.
+  /// Adapts to a slower or faster network and disk: timeouts grow beyond those of the start and come back to them. Safety
+  /// does not depend on these.
   public mutating func setTimeouts(electionTicks: Int, heartbeatTicks: Int) {
     precondition(heartbeatTicks > 0 && electionTicks > heartbeatTicks, "elections must be slower than heartbeats")
     options.electionTicks = electionTicks

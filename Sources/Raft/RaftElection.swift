@@ -36,8 +36,13 @@ extension Raft {
     }
   }
 
-  /// Whether a leader was heard from so recently that nobody should replace it.
-  var hearsFromLeader: Bool { options.checkQuorum && leader != nil && electionElapsed < options.electionTicks }
+  /// Whether a leader was heard from so recently that nobody should replace it: within the shortest election timeout of
+  /// any server (dissertation §4.2.3), not this server's own. One that waits longer itself, because it or its disk stood
+  /// still a while ago, would else keep the others waiting as long.
+  var hearsFromLeader: Bool {
+    guard options.checkQuorum, leader != nil else { return false }
+    return role == .leader || electionElapsed < minimumElectionTicks
+  }
 
   /// Whether a quorum answered since the last time this was asked.
   private mutating func heardFromQuorum() -> Bool {

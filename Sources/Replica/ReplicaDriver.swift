@@ -1,6 +1,6 @@
 // The driver: feeds Raft with what happens (time, messages, clients' requests, completed writes) and performs what it
-// wants done. Everything runs on the loop of one world; nothing here blocks. This file: life, turns, clients. Messages
-// and snapshots: ReplicaPeers.swift; disk: ReplicaStorage.swift.
+// wants done. Everything runs on the loop of one world; nothing here blocks. This file: life, turns, control. Time:
+// ReplicaTicks.swift; clients: ReplicaClients.swift; messages and snapshots: ReplicaPeers.swift; disk: ReplicaStorage.swift.
 
 import DequeModule
 import Logging
@@ -54,9 +54,9 @@ final class ReplicaDriver: @unchecked Sendable {
   var repairWriting: RepairWriting?
   /// The state has been found wrong, and the server is about to stop (StateDisputes.swift).
   var isDistrusted = false
-  private var scrub = Scrub()
+  var scrub = Scrub()
   /// When the next step over the state in memory is due.
-  private var scrubDue: UInt64 = 0
+  var scrubDue: UInt64 = 0
 
   // Membership (ReplicaMembership.swift).
   var desk = MembershipDesk()
@@ -66,37 +66,25 @@ final class ReplicaDriver: @unchecked Sendable {
   var stoppedObservers: [@Sendable (String?) -> Void] = []
 
   /// How slow disk and loop have been lately.
-  private(set) var pace = Pace()
+  var pace = Pace()
   /// Up to when ticks have been counted, how many are counted together next, and the timer that does it.
-  private var countedUntil = MonotonicTime(nanoseconds: 0)
-  private var stride = 1
-  private var tickTimer: (any ScheduledTimer)?
+  var countedUntil = MonotonicTime(nanoseconds: 0)
+  var stride = 1
+  var tickTimer: (any ScheduledTimer)?
   private var isTurnScheduled = false
   /// Before the start neither disk nor peers listen: what Raft wants done would be lost.
   private var isStarted = false
-  private var ticks: UInt64 = 0
+  var ticks: UInt64 = 0
   private var ledSince = MonotonicTime(nanoseconds: 0)
   private(set) var isStopped = false
   /// Until when a leader that stops waits for another to take over.
-  private var stopDeadline: MonotonicTime?
+  var stopDeadline: MonotonicTime?
   /// The disk is closed; until then, who waits for it.
   private var isClosed = false
   private var closeObservers: [@Sendable () -> Void] = []
 
-  /// Entry bytes placed in the log, or sent to the leader, in one go.
-  private static let placementBytes = 1 << 20
   /// How long a leader that stops waits for another to take over.
   private static let handOverLimit = Duration.milliseconds(1500)
-  /// Ticks between two publications of the status, and between two claims of the state hash.
-  private static let statusTicks: UInt64 = 15
-  /// Between two walks over the state in memory, 30 s: a small state would else be hashed ten times a second.
-  private static let scrubRestTicks: UInt64 = 3000
-  private static let hashTicks: UInt64 = 100
-  private static let lookTicks: UInt64 = 3
-  private static let paceTicks: UInt64 = 50
-  private static let reportTicks: UInt64 = 50
-  private static let membershipTicks: UInt64 = 9
-  private static let maintenanceTicks: UInt64 = 100
 
   init(
     disk: ReplicaDisk, options: ReplicaOptions, machine: StateMachine, raft: Raft, rebased: LogBase?,
@@ -163,106 +151,7 @@ final class ReplicaDriver: @unchecked Sendable {
     scheduleTurn()
   }
 
-  // MARK: Ticks
-
-  /// Ticks of which only the last can bring something to do are waited for together: an idle server sleeps longer.
-  private func scheduleTick() {
-    stride = ticksUntilDue
-    let due = countedUntil + options.tick * stride
-    tickTimer = world.schedule(after: max(.zero, due - world.now)) { [weak self] in self?.tick() }
-  }
-
-  private var ticksUntilDue: Int {
-    // Of a member that has gone it is soon to be said, and loops elsewhere wait for that.
-    let isWatching = peers.values.contains { $0.disconnectedAt != nil && !$0.isLost }
-    return isRepairing || isWatching || stopDeadline != nil ? 1 : raft.ticksUntilDue
-  }
-
-  private func tick() {
-    guard !isStopped else { return }
-    tickTimer = nil
-    let now = world.now
-    // The first one waits for the start, not for a slow loop.
-    if ticks > 0 { pace.observeTick(late: now - countedUntil - options.tick * stride) }
-    countedUntil = now
-    for _ in 0..<stride where !isStopped { countTick(now) }
-    guard !isStopped else { return }
-    if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
-    turn()
-    scheduleTick()
-  }
-
-  /// What comes in finds the time counted that has passed, but for the tick that is due: that one has its timer.
-  func countTicks() {
-    guard stride > 1, tickTimer != nil else { return }
-    let now = world.now
-    let passed = min(stride - 1, Int((now - countedUntil).wholeNanoseconds / options.tick.wholeNanoseconds))
-    guard passed > 0 else { return }
-    countedUntil = countedUntil + options.tick * passed
-    stride -= passed
-    for _ in 0..<passed where !isStopped { countTick(now) }
-  }
-
-  /// What came in may be cause for something at an earlier tick.
-  private func bringTickForward() {
-    guard stride > 1, let tickTimer, ticksUntilDue < stride else { return }
-    tickTimer.cancel()
-    scheduleTick()
-  }
-
-  private func countTick(_ now: MonotonicTime) {
-    ticks += 1
-    if ticks % Self.paceTicks == 0 { adaptTimeouts() }
-    if !isRepairing { raft.tick() }
-    if ticks % Self.lookTicks == 0 { lookAround(now) }
-    if ticks % Self.reportTicks == 0 {
-      sendReports()
-      watchPace(now)
-    }
-    if ticks % Self.membershipTicks == 0 { tendMembership(now) }
-    if ticks % Self.maintenanceTicks == 0 { maintainDisk() }
-    if isRepairing { stepRepair() }
-    if ticks % Self.hashTicks == 0, raft.role == .leader { claimHash() }
-    if ticks % Self.statusTicks == 0 {
-      if let wrong = stepScrub() { return fail("this server's memory is damaged: \(wrong)") }
-      publishStatus()
-    }
-  }
-
-  /// What waits for too long, and who has gone silent: nothing of it hurries.
-  private func lookAround(_ now: MonotonicTime) {
-    for answer in proposals.expired(now) { answer.resume(returning: .failure(.timedOut)) }
-    for answer in reads.expired(now) { answer.resume(returning: .failure(.timedOut)) }
-    // A forwarded command may have been dropped with nobody noticing; in a leader's own log it is safe.
-    if raft.role != .leader { proposals.placeAgain(before: now + (.zero - options.retryAfter)) }
-    reads.askAgain(before: now + (.zero - options.retryAfter))
-    watchDisk(now)
-    watchPeers(now)
-    watchRemoval(now)
-  }
-
-  /// Looks at the next objects in memory, unless the last walk has just ended.
-  private func stepScrub() -> String? {
-    guard ticks >= scrubDue else { return nil }
-    let walks = scrub.completed
-    let wrong = scrub.step(machine.map)
-    if scrub.completed > walks { scrubDue = ticks + Self.scrubRestTicks }
-    return wrong
-  }
-
-  /// A server whose disk or loop is slow waits longer for others: a candidate's vote must reach its disk, and a leader
-  /// that stood still for a moment is not gone.
-  private func adaptTimeouts() {
-    if let oldest = logWrites.underWay.first { pace.observe(world.now - oldest.since) }
-    pace.observe(quorumRoundTrip)
-    let wanted = pace.electionTimeout(atLeast: options.tick * options.electionTicks)
-    pace.age()
-    let ticks = min(options.maxElectionTicks, Int(wanted.wholeNanoseconds / options.tick.wholeNanoseconds))
-    // Small differences are not worth a new random timeout.
-    guard abs(ticks - raft.options.electionTicks) > options.electionTicks / 2 else { return }
-    logger.info("election timeout", metadata: ["ticks": "\(ticks)"])
-    raft.setTimeouts(electionTicks: ticks, heartbeatTicks: options.heartbeatTicks)
-  }
+  // MARK: The end
 
   /// The disk has taken this long for a commit.
   func observeCommit(_ duration: Duration) { pace.observeCommit(duration) }
@@ -293,7 +182,7 @@ final class ReplicaDriver: @unchecked Sendable {
     finishStop(reason)
   }
 
-  private func finishStop(_ failure: String?) {
+  func finishStop(_ failure: String?) {
     guard !isStopped else { return }
     isStopped = true
     noteSolitude()
@@ -329,7 +218,7 @@ final class ReplicaDriver: @unchecked Sendable {
     world.execute { self.turn() }
   }
 
-  private func turn() {
+  func turn() {
     isTurnScheduled = false
     guard !isStopped, !isRepairing else { return }
     placeProposals()
@@ -412,67 +301,6 @@ final class ReplicaDriver: @unchecked Sendable {
     status.leadership = leadership
     publishStatus()
     for observer in leadershipObservers { observer(leadership) }
-  }
-
-  // MARK: Clients
-
-  func takeInbox() {
-    countTicks()
-    let deadline = world.now + options.requestTimeout
-    for item in shared.inbox.take() {
-      switch item {
-      case .proposal(let entry, let answer):
-        guard !isStopped else {
-          item.refuse(status.stopped ?? "stopped", self)
-          continue
-        }
-        if let why = refusal() {
-          answer.resume(returning: .failure(.noRoom(why)))
-          continue
-        }
-        if let why = refusal(ofVersion: entry) {
-          answer.resume(returning: .failure(.notUnderstood(why)))
-          continue
-        }
-        status.proposalsTotal += 1
-        if !proposals.add(entry, answer, deadline: deadline) { answer.resume(returning: .failure(.timedOut)) }
-      case .read(let answer):
-        guard !isStopped else {
-          item.refuse(status.stopped ?? "stopped", self)
-          continue
-        }
-        reads.add(answer, deadline: deadline)
-      case .control(let body): body(self)
-      }
-    }
-    // Not a turn of its own: what other loops and sockets bring in this round joins the same batch.
-    scheduleTurn()
-  }
-
-  /// Gives waiting commands to the log, if this server leads, or to the leader.
-  private func placeProposals() {
-    while proposals.hasUnsent {
-      if raft.role == .leader {
-        let (sequences, entries) = proposals.takeUnsent(upTo: Self.placementBytes, now: world.now)
-        guard !entries.isEmpty else { return }  // All that was to be sent again has been answered meanwhile.
-        do throws(ProposeError) { _ = try raft.propose(entries) } catch { return proposals.putBack(sequences) }
-      } else if let leader = raft.leader, leader != options.node {
-        let (sequences, entries) = proposals.takeUnsent(upTo: Self.placementBytes, now: world.now)
-        guard !entries.isEmpty else { return }
-        guard transport.send([frame(.forward(entries), to: leader)], to: leader, lane: .control) else {
-          return proposals.putBack(sequences)
-        }
-        status.forwardedTotal += UInt64(entries.count)
-      } else {
-        return
-      }
-    }
-  }
-
-  /// Asks for one read index on behalf of everyone who waits.
-  private func startReads() {
-    guard reads.hasWaiting else { return }
-    do throws(ReadError) { reads.asked(try raft.readIndex(), now: world.now) } catch {}
   }
 
   /// Applies what is committed, publishes it, then answers: whoever is answered finds it published.

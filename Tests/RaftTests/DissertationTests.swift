@@ -71,6 +71,32 @@ private let heartbeat = Message.Body.heartbeat(leaderCommit: 0, readRound: 0)
     #expect(follower.raft.votedFor == 3)
   }
 
+  @Test func whoWaitsLongerItselfDoesNotKeepOthersWaiting() {
+    var follower = TestServer()
+    follower.raft.setTimeouts(electionTicks: 100, heartbeatTicks: 1)
+    _ = follower.receive(heartbeat, from: 2, term: 1)
+    _ = follower.tick(9)
+    #expect(follower.receive(vote(9, 9, preVote: true), from: 3, term: 9).isEmpty, "heard from within a timeout")
+    _ = follower.tick(1)
+    #expect(
+      follower.receive(vote(9, 9, preVote: true), from: 3, term: 9).map(\.body) == [
+        .requestVoteReply(granted: true, preVote: true)
+      ])
+    #expect(follower.raft.role == .follower && follower.raft.leader == 2 && follower.raft.currentTerm == 1)
+  }
+
+  @Test func aLeaderThatWaitsLongerForItsQuorumIsDeposedNoSooner() {
+    var leader = TestServer()
+    leader.becomeEstablishedLeader()
+    leader.raft.setTimeouts(electionTicks: 100, heartbeatTicks: 1)
+    for _ in 0..<50 {
+      _ = leader.tick()
+      #expect(leader.receive(vote(9, 9, preVote: true), from: 3, term: 9).isEmpty)
+      #expect(leader.receive(vote(9, 9), from: 3, term: 9).isEmpty)
+    }
+    #expect(leader.raft.role == .leader && leader.raft.currentTerm == 1)
+  }
+
   @Test func aLeaderWithoutContactToAQuorumStepsDownInItsTerm() {
     var leader = TestServer()
     leader.becomeEstablishedLeader()

@@ -1,8 +1,9 @@
 # A kind of one's own: definition, columns, schema, subresources.
 # shellcheck shell=bash
 
-# The kinds of the other versions' stories have other names, so that each can be called by its own.
-group=$ns.example.com gate=gate${version/./}
+# The kinds of the other versions' stories have other names, so that each can be called by its own. So have their
+# categories: whoever asks for one that others share fails when a kind of theirs is deleted before it is listed.
+group=$ns.example.com gate=gate${version/./} walls=walls${version/./}
 k apply -f - >"$scratch/output" 2>&1 <<YAML || fail "kubectl $version: the definition is applied" "$scratch/output"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -10,7 +11,7 @@ metadata: {name: ${gate}s.$group}
 spec:
   group: $group
   scope: Namespaced
-  names: {plural: ${gate}s, singular: $gate, kind: ${gate^}, shortNames: [${gate/ate/t}], categories: [all]}
+  names: {plural: ${gate}s, singular: $gate, kind: ${gate^}, shortNames: [${gate/ate/t}], categories: [$walls]}
   versions:
   - name: v1
     served: true
@@ -68,7 +69,7 @@ says "$gate.$group/west serverside-applied" apply --server-side -f - < <(gate we
 tells "KIND: ${gate^}" "A gate in a wall." "spec <Object> -required-" -- explain "$gate"
 tells "How many wings it has." -- explain "$gate.spec.wings"
 tells "${gate}s ${gate/ate/t} $group/v1 true ${gate^}" -- api-resources --api-group="$group"
-tells "$gate.$group/north" -- get all
+tells "$gate.$group/north" -- get "$walls"
 tells "Kind: ${gate^}" "Wings: 2" -- describe "$gate" north
 says "$gate.$group"' "west" deleted' delete "$gate" west
 tells "customresourcedefinition.apiextensions.k8s.io \"${gate}s.$group\" deleted" -- delete crd "${gate}s.$group"

@@ -38,8 +38,8 @@ tells "deployments deploy apps/v1 true Deployment create,delete,deletecollection
 tells "pods po v1 true Pod" "horizontalpodautoscalers hpa autoscaling/v2 true" "jobs batch/v1 true Job" -- \
   api-resources --categories=all
 
-# Every kind has its documentation, and every field of it.
-resources=$(k api-resources --no-headers -o name)
+# Every kind has its documentation, and every field of it. (Those of other parts come and go.)
+resources=$(k api-resources --no-headers -o name | grep -vE "\.(com|dev)$")
 explained() {
   local resource
   for resource in $resources; do
