@@ -1,5 +1,6 @@
 // The driver's time: ticks that Raft counts, and what is looked after every so many of them.
 
+import Logging
 import Raft
 import World
 
