@@ -25,7 +25,12 @@ public enum MediaType: String, Sendable, CaseIterable {
 
   /// From a Content-Type; parameters are ignored, absent is JSON, nil is 415.
   public init?(contentType: String?) {
-    let essence = contentType.map { String($0.prefix { $0 != ";" }).filter { $0 != " " }.lowercased() } ?? ""
+    // What nearly every request says needs no look at its parameters.
+    guard let contentType, contentType != Self.json.rawValue else {
+      self = .json
+      return
+    }
+    let essence = String(contentType.prefix { $0 != ";" }).filter { $0 != " " }.lowercased()
     if essence.isEmpty {
       self = .json
     } else {
