@@ -22,8 +22,7 @@ public struct RaftOutput: Sendable {
   public var abandonedReads: [ReadID] = []
   /// Set when the role, the term or the known leader is not what the last output said.
   public var leadership: Leadership?
-  /// Followers that need entries which this leader has compacted away: send them a snapshot and report by
-  /// `snapshotSent(to:through:)` or `snapshotFailed(to:)`. Each is asked for once until then.
+  /// Followers that need what was compacted away: a snapshot each, asked for once until `snapshotEnded(to:through:)`.
   public var snapshotRequests: [NodeID] = []
 
   public init() {}

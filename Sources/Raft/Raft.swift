@@ -145,8 +145,7 @@ public struct Raft: Sendable {
     checkInvariants()
   }
 
-  /// Adapts to a slower or faster network and disk: timeouts grow beyond those of the start and come back to them. Safety
-  /// does not depend on these.
+  /// Adapts to a slower or faster network and disk. Safety does not depend on these.
   public mutating func setTimeouts(electionTicks: Int, heartbeatTicks: Int) {
     precondition(heartbeatTicks > 0 && electionTicks > heartbeatTicks, "elections must be slower than heartbeats")
     options.electionTicks = electionTicks

@@ -36,12 +36,10 @@ extension Raft {
     }
   }
 
-  /// Whether a leader was heard from so recently that nobody should replace it: within the shortest election timeout of
-  /// any server (dissertation §4.2.3), not this server's own. One that waits longer itself, because it or its disk stood
-  /// still a while ago, would else keep the others waiting as long.
+  /// Whether a leader was heard from so recently that nobody should replace it: within the shortest timeout of any server
+  /// (dissertation §4.2.3). One that is slow and waits longer before it stands itself must not keep the others waiting.
   var hearsFromLeader: Bool {
-    guard options.checkQuorum, leader != nil else { return false }
-    return role == .leader || electionElapsed < minimumElectionTicks
+    options.checkQuorum && leader != nil && (role == .leader || electionElapsed < minimumElectionTicks)
   }
 
   /// Whether a quorum answered since the last time this was asked.

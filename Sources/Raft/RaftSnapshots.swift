@@ -13,15 +13,11 @@ extension Raft {
     checkInvariants()
   }
 
-  /// The peer has received and installed a snapshot whose last included index is this.
-  public mutating func snapshotSent(to peer: NodeID, through index: LogIndex) {
-    if let position = position(of: peer) { followers[position].snapshotEnded(through: min(index, lastIndex)) }
-    checkInvariants()
-  }
-
-  /// The snapshot did not arrive. It will be asked for again when the peer shows a sign of life.
-  public mutating func snapshotFailed(to peer: NodeID) {
-    if let position = position(of: peer) { followers[position].snapshotEnded(through: nil) }
+  /// The peer has received and installed a snapshot whose last included index is this; nil: it did not arrive, and will be
+  /// asked for again when the peer shows a sign of life.
+  public mutating func snapshotEnded(to peer: NodeID, through index: LogIndex?) {
+    let known = index.map { min($0, lastIndex) }
+    if let position = position(of: peer) { followers[position].snapshotEnded(through: known) }
     checkInvariants()
   }
 

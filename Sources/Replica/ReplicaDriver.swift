@@ -154,7 +154,7 @@ final class ReplicaDriver: @unchecked Sendable {
   // MARK: The end
 
   /// The disk has taken this long for a commit.
-  func observeCommit(_ duration: Duration) { pace.observeCommit(duration) }
+  func observeCommit(_ duration: Duration) { pace.observeCommit(duration, now: world.now) }
 
   /// Stops in order; `completion` is called when the disk is closed.
   func stop(_ completion: @escaping @Sendable () -> Void) {

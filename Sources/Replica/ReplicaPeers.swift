@@ -153,9 +153,12 @@ extension ReplicaDriver {
     guard raft.role == .leader else { return }
     let lost = peers.filter { _, peer in
       guard peer.isMember, !peer.isLost else { return false }
-      // Nobody but the leader hears from everyone: before this server led, silence meant nothing.
-      let heard = max(peer.lastHeard ?? leadershipBegan, leadershipBegan)
-      let isGone = peer.disconnectedAt.map { now - $0 > options.disconnectedMemberLostAfter } ?? false
+      // Nobody but the leader hears from everyone: before this server led, silence meant nothing. Nor did it while this
+      // server stood still itself.
+      let listensSince = max(leadershipBegan, pace.paused?.until ?? leadershipBegan)
+      let heard = max(peer.lastHeard ?? listensSince, listensSince)
+      let isGone =
+        peer.disconnectedAt.map { now - max($0, listensSince) > options.disconnectedMemberLostAfter } ?? false
       return isGone || now - heard > options.memberLostAfter
     }
     guard !lost.isEmpty else { return }

@@ -98,9 +98,10 @@ extension ReplicaDriver {
 
   /// A leader whose disk holds everyone up lets another lead.
   func watchDisk(_ now: MonotonicTime) {
-    guard raft.role == .leader, let oldest = logWrites.underWay.first,
-      now - oldest.since > options.slowDiskAfter, now - logWrites.lastHandOver > .seconds(10)
-    else { return }
+    guard raft.role == .leader, let oldest = logWrites.underWay.first else { return }
+    // While this server stood still itself, nothing was the disk's fault.
+    let since = max(oldest.since, pace.paused?.until ?? oldest.since)
+    guard now - since > options.slowDiskAfter, now - logWrites.lastHandOver > .seconds(10) else { return }
     logWrites.lastHandOver = now
     if let target = raft.resign() {
       logger.warning("the log's disk is slow: leadership is handed over", metadata: ["to": "\(target)"])

@@ -34,7 +34,7 @@ extension ReplicaDriver {
     tickTimer = nil
     let now = world.now
     // The first one waits for the start, not for a slow loop.
-    if ticks > 0 { pace.observeTick(late: now - countedUntil - options.tick * stride) }
+    if ticks > 0 { pace.observeTick(late: lateness(now), now: now) }
     countedUntil = now
     for _ in 0..<stride where !isStopped { countTick(now) }
     guard !isStopped else { return }
@@ -45,14 +45,20 @@ extension ReplicaDriver {
 
   /// What comes in finds the time counted that has passed, but for the tick that is due: that one has its timer.
   func countTicks() {
-    guard stride > 1, tickTimer != nil else { return }
+    guard tickTimer != nil else { return }
     let now = world.now
+    // Sockets may speak before the timer does: what is looked after below must know that this server stood still.
+    if ticks > 0 { pace.notePause(late: lateness(now), now: now) }
+    guard stride > 1 else { return }
     let passed = min(stride - 1, Int((now - countedUntil).wholeNanoseconds / options.tick.wholeNanoseconds))
     guard passed > 0 else { return }
     countedUntil = countedUntil + options.tick * passed
     stride -= passed
     for _ in 0..<passed where !isStopped { countTick(now) }
   }
+
+  /// How long the tick that is waited for has been due.
+  private func lateness(_ now: MonotonicTime) -> Duration { now - countedUntil - options.tick * stride }
 
   /// What came in may be cause for something at an earlier tick.
   func bringTickForward() {
@@ -104,8 +110,8 @@ extension ReplicaDriver {
   /// A server whose disk or loop is slow waits longer for others: a candidate's vote must reach its disk, and a leader
   /// that stood still for a moment is not gone.
   private func adaptTimeouts() {
-    if let oldest = logWrites.underWay.first { pace.observe(world.now - oldest.since) }
-    pace.observe(quorumRoundTrip)
+    if let oldest = logWrites.underWay.first { pace.observe(world.now - oldest.since, now: world.now) }
+    pace.observe(quorumRoundTrip, now: world.now)
     let wanted = pace.electionTimeout(atLeast: options.tick * options.electionTicks)
     pace.age()
     let ticks = min(options.maxElectionTicks, Int(wanted.wholeNanoseconds / options.tick.wholeNanoseconds))

@@ -128,7 +128,7 @@ extension ReplicaDriver {
 
   private func abandonSnapshot(to peer: NodeID) {
     guard let transfer = sending.removeValue(forKey: peer), !transfer.isForRepair else { return }
-    raft.snapshotFailed(to: peer)
+    raft.snapshotEnded(to: peer, through: nil)
   }
 
   func progressed(_ peer: NodeID, _ id: UInt64, _ next: UInt64, _ status: SnapshotReplyStatus) {
@@ -146,7 +146,7 @@ extension ReplicaDriver {
     case .installed:
       sending[peer] = nil
       self.status.snapshotsSentTotal += 1
-      if !transfer.isForRepair { raft.snapshotSent(to: peer, through: transfer.machine.appliedIndex) }
+      if !transfer.isForRepair { raft.snapshotEnded(to: peer, through: transfer.machine.appliedIndex) }
     case .rejected: abandonSnapshot(to: peer)
     }
   }

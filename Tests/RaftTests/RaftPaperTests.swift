@@ -415,7 +415,7 @@ private func withoutPreVote(_ options: inout RaftOptions) { options.preVote = fa
       let installed = $0.raft.snapshotInstalled(snapshot)
       #expect(installed)
     }
-    group.at(1) { $0.raft.snapshotSent(to: 3, through: 5) }
+    group.at(1) { $0.raft.snapshotEnded(to: 3, through: 5) }
     #expect(group[3].written.contains { $0.snapshot == snapshot })
     #expect(group[3].raft.lastIndex == 6 && group[3].raft.commitIndex == 6)
     #expect(group[3].applied.map(\.index) == [1, 6])
@@ -435,7 +435,7 @@ private func withoutPreVote(_ options: inout RaftOptions) { options.preVote = fa
     _ = restarted.receive(
       .appendRejected(prevLogIndex: 4, hintIndex: 0, hintTerm: 0), from: 3, term: 2)
     #expect(restarted.snapshotRequests == [3])
-    restarted.raft.snapshotFailed(to: 3)
+    restarted.raft.snapshotEnded(to: 3, through: nil)
     #expect(restarted.drain().isEmpty && restarted.snapshotRequests == [3])
     _ = restarted.receive(.heartbeatReply(readRound: 0), from: 3, term: 2)
     #expect(restarted.snapshotRequests == [3, 3])

@@ -457,9 +457,9 @@ struct Simulator {
     try pump(to)
     if servers[from]!.raft != nil && servers[from]!.incarnation == fromIncarnation {
       if arrives {
-        servers[from]!.raft!.snapshotSent(to: to, through: metadata.index)
+        servers[from]!.raft!.snapshotEnded(to: to, through: metadata.index)
       } else {
-        servers[from]!.raft!.snapshotFailed(to: to)
+        servers[from]!.raft!.snapshotEnded(to: to, through: nil)
       }
       try pump(from)
     }

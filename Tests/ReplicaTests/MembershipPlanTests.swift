@@ -149,24 +149,57 @@ import World
   }
 
   @Test func whatAWriteWaitsForIsDiskAndLoop() {
+    let now = MonotonicTime(nanoseconds: 60_000_000_000)
     var pace = Pace()
-    for _ in 0..<20 { pace.observeCommit(.milliseconds(2)) }
-    for _ in 0..<200 { pace.observeTick(late: .milliseconds(100)) }
+    for _ in 0..<20 { pace.observeCommit(.milliseconds(2), now: now) }
+    for _ in 0..<200 { pace.observeTick(late: .milliseconds(100), now: now) }
     #expect(pace.typicalDelay > .milliseconds(95) && pace.typicalDelay <= .milliseconds(102))
     // One that stood out is forgotten with the next ones.
-    for _ in 0..<200 { pace.observeTick(late: .zero) }
-    pace.observeTick(late: .seconds(2))
-    for _ in 0..<100 { pace.observeTick(late: .zero) }
+    for _ in 0..<200 { pace.observeTick(late: .zero, now: now) }
+    pace.observeTick(late: .seconds(2), now: now)
+    for _ in 0..<100 { pace.observeTick(late: .zero, now: now) }
     #expect(pace.typicalDelay < .milliseconds(3))
   }
 
   @Test func onePauseOfTheDiskIsNotWhatACommitTakes() {
+    let now = MonotonicTime(nanoseconds: 60_000_000_000)
     var pace = Pace()
-    for _ in 0..<20 { pace.observeCommit(.milliseconds(2)) }
-    pace.observeCommit(.seconds(1))
+    for _ in 0..<20 { pace.observeCommit(.milliseconds(2), now: now) }
+    pace.observeCommit(.seconds(1), now: now)
     #expect(pace.typicalCommit == .milliseconds(2))
     // Patience counts it all the same: a disk with fsyncs of a second stays a member.
     #expect(pace.electionTimeout(atLeast: .milliseconds(300)) == .seconds(4))
+  }
+
+  @Test func aServerThatStoodStillIsNotSlowAfterwards() {
+    let floor = Duration.milliseconds(300)
+    var now = MonotonicTime(nanoseconds: 60_000_000_000)
+    var pace = Pace()
+    // What was under way meanwhile has taken as long, and is seen now or a little later.
+    pace.observeTick(late: .seconds(5), now: now)
+    pace.observe(.milliseconds(5010), now: now)
+    pace.observeCommit(.milliseconds(5002), now: now)
+    now = now + .milliseconds(400)
+    pace.observe(.milliseconds(5020), now: now)
+    #expect(pace.electionTimeout(atLeast: floor) == floor)
+    #expect(pace.typicalCommit == .milliseconds(2))
+    // What has begun since counts.
+    pace.observeCommit(.milliseconds(300), now: now)
+    #expect(pace.electionTimeout(atLeast: floor) == .milliseconds(1200))
+  }
+
+  @Test func aLoopThatIsLateAgainAndAgainIsSlow() {
+    let floor = Duration.milliseconds(300)
+    let now = MonotonicTime(nanoseconds: 60_000_000_000)
+    var pace = Pace()
+    for moment in 1...60 {
+      if moment % 20 == 0 { pace.observeTick(late: .milliseconds(moment * 10), now: now) }
+      #expect(pace.electionTimeout(atLeast: floor) == (moment < 60 ? floor : .milliseconds(800)))
+      if moment < 60 { pace.age() }
+    }
+    // Half a minute later it is forgotten.
+    for _ in 0..<60 { pace.age() }
+    #expect(pace.electionTimeout(atLeast: floor) == floor)
   }
 }
 

@@ -59,6 +59,24 @@ import World
     }
   }
 
+  /// Who stood still for seconds waits no longer than others for the next leader that does.
+  @Test(arguments: UInt64(1)...5)
+  func leadersThatHangOneAfterTheOtherAreReplacedSoon(seed: UInt64) throws {
+    let cluster = try started(seed)
+    for round in 1...4 {
+      let leader = try #require(cluster.leader)
+      let others = cluster.servers.map(\.id).filter { $0 != leader }
+      cluster.pause(leader)
+      let isReplaced = cluster.run(within: .milliseconds(1500)) {
+        others.contains { cluster.server($0).replica?.leadership.isLeader == true }
+      }
+      #expect(isReplaced, "round \(round)")
+      cluster.run(for: .seconds(4))
+      cluster.resume(leader)
+      cluster.run(for: .seconds(2))
+    }
+  }
+
   @Test func aFollowerWithoutRoomIsNotAskedAndALeaderIs() throws {
     let cluster = try started(3)
     let leader = try #require(cluster.leader)
