@@ -69,7 +69,7 @@ says "$gate.$group/west serverside-applied" apply --server-side -f - < <(gate we
 tells "KIND: ${gate^}" "A gate in a wall." "spec <Object> -required-" -- explain "$gate"
 tells "How many wings it has." -- explain "$gate.spec.wings"
 tells "${gate}s ${gate/ate/t} $group/v1 true ${gate^}" -- api-resources --api-group="$group"
-tells "$gate.$group/north" -- get "$walls"
+tells "$gate.$group/north" -- get "$walls" -o name
 tells "Kind: ${gate^}" "Wings: 2" -- describe "$gate" north
 says "$gate.$group"' "west" deleted' delete "$gate" west
 tells "customresourcedefinition.apiextensions.k8s.io \"${gate}s.$group\" deleted" -- delete crd "${gate}s.$group"
