@@ -114,6 +114,45 @@ import World
     await running.wait()
   }
 
+  /// As a cluster of the reference says who made what, and who told of it.
+  @Test func whatIsMadeAndMendedHasOwners() async throws {
+    let cluster = try await SecurityCluster(servers: [ServerEndpoint(address: "10.0.0.1", port: 7443)])
+    func owners(_ path: String) async throws -> [String] {
+      let entries = try await cluster.inside.get(path).json["metadata"]["managedFields"].elements
+      return entries.map {
+        "\($0["manager"].string ?? "") \($0["operation"].string ?? "") \($0["subresource"].string ?? "")"
+      }
+    }
+    let schema = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/probes"
+    #expect(
+      try await owners(schema) == [
+        "api-priority-and-fairness-config-consumer-v1 Apply status",
+        "api-priority-and-fairness-config-producer-v1 Update ",
+      ])
+    let told = try await cluster.inside.get(schema).json["metadata"]["managedFields"][0]["fieldsV1"]
+    #expect(
+      told == [
+        "f:status": [
+          "f:conditions": [
+            "k:{\"type\":\"Dangling\"}": [
+              ".": [:], "f:lastTransitionTime": [:], "f:message": [:], "f:reason": [:], "f:status": [:], "f:type": [:],
+            ]
+          ]
+        ]
+      ])
+    #expect(
+      try await owners("/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations/exempt")
+        == ["api-priority-and-fairness-config-producer-v1 Update "])
+    let service = try await cluster.inside.get("/api/v1/namespaces/default/services/kubernetes").json
+    #expect(service["spec"]["ports"][0]["targetPort"] == 7443)
+
+    let map = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+    try await cluster.inside.patch("\(map)?fieldManager=somebody", ["data": ["client-ca-file": "other"]])
+    #expect(try await owners(map).contains("somebody Update "))
+    try await SecurityCluster.bootstrap(cluster.store).reconcile()
+    #expect(try await owners(map) == ["kube-apiserver Update "], "whoever mends a value owns it")
+  }
+
   @Test func whatWasDeletedComesBack() async throws {
     let cluster = try await SecurityCluster()
     for path in [

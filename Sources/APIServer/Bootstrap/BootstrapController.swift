@@ -118,7 +118,7 @@ public final class BootstrapController: Sendable {
   private func reconcile(_ servers: [ServerEndpoint]) async throws {
     for _ in 0..<Self.attemptsMaximum {
       let state = try await store.linearizableState()
-      let writes = planner.plan(state, servers: servers, now: world.wallClock, world: world)
+      let writes = try await planner.plan(state, servers: servers, now: world.wallClock, world: world)
       guard try await commit(writes) == false else { return }
     }
     throw BootstrapFailure.othersWrite

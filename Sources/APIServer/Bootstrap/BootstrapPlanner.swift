@@ -15,8 +15,12 @@ struct BootstrapWrite: Sendable {
 struct BootstrapPlanner: Sendable {
   let registry: KindRegistry
   let options: BootstrapController.Options
-  /// Who the fields of these objects belong to.
-  private static let manager = "kube-apiserver"
+  /// Who the fields of an object belong to: flow control's are made by a part of the server with a name of its own.
+  private static func manager(of kind: KindDescriptor) -> String {
+    kind.groupResource.group == "flowcontrol.apiserver.k8s.io"
+      ? "api-priority-and-fairness-config-producer-v1" : "kube-apiserver"
+  }
+  private static let statusManager = "api-priority-and-fairness-config-consumer-v1"
   private static let user = RequestUser(name: "system:apiserver", groups: ["system:masters"])
   private let found = FoundWhole()
 
@@ -29,7 +33,7 @@ struct BootstrapPlanner: Sendable {
 
   func plan(
     _ state: any StateView, servers: [ServerEndpoint], now: WallTime, world: any World
-  ) -> [BootstrapWrite] {
+  ) async throws -> [BootstrapWrite] {
     let context = Context(state: state, now: now, world: world)
     // Whatever is in a namespace comes behind it.
     var writes = keep(ClusterBootstrap.namespaces, context) { _, _ in false }
@@ -41,11 +45,11 @@ struct BootstrapPlanner: Sendable {
     writes += keep(ClusterBootstrap.storageClasses, context) { _, _ in false }
     let flowControl = ClusterBootstrap.priorityLevels + ClusterBootstrap.flowSchemas
     let mended = keep(flowControl, context, mend: Self.mendFlowControl)
-    writes += mended + danglingSchemas(context, except: mended)
+    writes += try await withStatus(mended, context)
     writes += keep(LocalAPIService.builtIn(registry), context, mend: LocalAPIService.mend)
     writes += frontProxy(context)
     writes += configMaps(context).compactMap { ensure($0.object, context, mend: $0.mend) }
-    writes += service(context)
+    writes += service(servers, context)
     if !servers.isEmpty { writes += endpoints(servers, context) }
     return writes
   }
@@ -87,6 +91,10 @@ struct BootstrapPlanner: Sendable {
       object["metadata"]["generation"] = .integer((object["metadata"]["generation"].integer ?? 0) + 1)
     }
     object["metadata"]["resourceVersion"] = .null
+    ManagedFieldsUpdater.update(
+      old: stored.tree, new: &object, structure: kind.structure, manager: Self.manager(of: kind),
+      apiVersion: kind.kind.apiVersion, resetFields: ManagedFieldsUpdater.resetFields(for: kind),
+      now: context.now.rfc3339)
     object = TypedDecoder.canonicalized(object, as: kind.structure)
     return BootstrapWrite(
       preconditions: [.revision(key, stored.revision)], mutations: [.put(key, UnversionedObject(tree: object))])
@@ -116,14 +124,11 @@ struct BootstrapPlanner: Sendable {
     kind.structure.applyDefaults(to: &object)
     kind.rules.applyDefaults(to: &object)
     ManagedFieldsUpdater.update(
-      old: nil, new: &object, structure: kind.structure, manager: Self.manager, apiVersion: kind.kind.apiVersion,
+      old: nil, new: &object, structure: kind.structure, manager: Self.manager(of: kind),
+      apiVersion: kind.kind.apiVersion,
       resetFields: ManagedFieldsUpdater.resetFields(for: kind), now: now)
     ObjectMetadata.prepareForCreate(&object, kind: kind, now: context.now, world: context.world)
     kind.rules.prepareForCreate(&object, context: RuleContext(user: Self.user, now: now))
-    if kind.kind.kind == "FlowSchema" {
-      let level = object["spec"]["priorityLevelConfiguration"]["name"].string ?? ""
-      object["status"] = ["conditions": [Self.dangling(level, isThere: true, now)]]
-    }
     return TypedDecoder.canonicalized(object, as: kind.structure)
   }
 
@@ -141,30 +146,57 @@ struct BootstrapPlanner: Sendable {
   static let schemaResource = "flowschemas.flowcontrol.apiserver.k8s.io"
   static let levelResource = "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io"
 
-  /// Every schema tells whether the level that it names is there; those that are written already, with the next pass.
-  private func danglingSchemas(_ context: Context, except writes: [BootstrapWrite]) -> [BootstrapWrite] {
-    let written = Set(writes.flatMap(\.mutations).compactMap { if case .put(let key, _) = $0 { key } else { nil } })
-    let schemas = context.state.objects(resource: Self.schemaResource, namespace: "", after: nil, limit: 0).objects
-    return schemas.filter { !written.contains($0.key) }.compactMap { stored in
-      var object = stored.tree
-      let kind = place(object).kind
-      let level = object["spec"]["priorityLevelConfiguration"]["name"].string ?? ""
-      let levelKey = ObjectKey(resource: Self.levelResource, namespace: "", name: level)
-      var condition = Self.dangling(level, isThere: context.state.object(levelKey) != nil, context.now.rfc3339)
-      var conditions = object["status"]["conditions"].elements
-      let position = conditions.firstIndex { $0["type"] == "Dangling" }
-      if let old = position.map({ conditions[$0] }), old["status"] == condition["status"] {
-        condition["lastTransitionTime"] = old["lastTransitionTime"]
-        if old["reason"] == condition["reason"], old["message"] == condition["message"] { return nil }
+  /// Every schema tells whether the level that it names is there: those that are about to be written with that write,
+  /// the others with one of their own.
+  private func withStatus(_ writes: [BootstrapWrite], _ context: Context) async throws -> [BootstrapWrite] {
+    var result: [BootstrapWrite] = []
+    var written: Set<ObjectKey> = []
+    var levels: Set<String> = []
+    for var write in writes {
+      for (index, mutation) in write.mutations.enumerated() {
+        guard case .put(let key, let object) = mutation else { continue }
+        written.insert(key)
+        if key.resource == Self.levelResource { levels.insert(key.name) }
+        guard key.resource == Self.schemaResource else { continue }
+        var told = try await withStatus(JSONValue(parsing: object.bytes), context, levels)
+        told["metadata"]["resourceVersion"] = .null
+        write.mutations[index] = .put(key, UnversionedObject(tree: told))
       }
-      if let position { conditions[position] = condition } else { conditions.append(condition) }
-      object["status"]["conditions"] = .array(conditions)
-      object["metadata"]["resourceVersion"] = .null
-      object = TypedDecoder.canonicalized(object, as: kind.structure)
-      return BootstrapWrite(
-        preconditions: [.revision(stored.key, stored.revision)],
-        mutations: [.put(stored.key, UnversionedObject(tree: object))])
+      result.append(write)
     }
+    let schemas = context.state.objects(resource: Self.schemaResource, namespace: "", after: nil, limit: 0).objects
+    for stored in schemas where !written.contains(stored.key) {
+      let old = stored.tree
+      var object = try await withStatus(old, context, levels)
+      guard object != old else { continue }
+      object["metadata"]["resourceVersion"] = .null
+      result.append(
+        BootstrapWrite(
+          preconditions: [.revision(stored.key, stored.revision)],
+          mutations: [.put(stored.key, UnversionedObject(tree: object))]))
+    }
+    return result
+  }
+
+  /// The schema with its condition applied. `levels`: those that are about to be there.
+  private func withStatus(_ schema: JSONValue, _ context: Context, _ levels: Set<String>) async throws -> JSONValue {
+    let kind = place(schema).kind
+    let level = schema["spec"]["priorityLevelConfiguration"]["name"].string ?? ""
+    let isThere =
+      levels.contains(level)
+      || context.state.object(ObjectKey(resource: Self.levelResource, namespace: "", name: level)) != nil
+    var condition = Self.dangling(level, isThere: isThere, context.now.rfc3339)
+    let old = schema["status"]["conditions"].elements.first { $0["type"] == "Dangling" }
+    if let old, old["status"] == condition["status"] { condition["lastTransitionTime"] = old["lastTransitionTime"] }
+    let applied: JSONValue = [
+      "apiVersion": schema["apiVersion"], "kind": schema["kind"], "metadata": ["name": schema["metadata"]["name"]],
+      "status": ["conditions": [condition]],
+    ]
+    let object = try await ServerSideApply.apply(
+      live: schema, applied: applied, structure: kind.structure, manager: Self.statusManager, force: true,
+      apiVersion: kind.kind.apiVersion, subresource: "status",
+      resetFields: ManagedFieldsUpdater.resetFields(for: kind, subresource: "status"), now: context.now.rfc3339)
+    return TypedDecoder.canonicalized(object, as: kind.structure)
   }
 
   private static func dangling(_ level: String, isThere: Bool, _ now: String) -> JSONValue {

@@ -7,11 +7,13 @@ extension BootstrapPlanner {
   private static let name = "kubernetes"
   private static let namespace = "default"
 
-  /// The Service, and its address in the books of the allocator.
-  func service(_ context: Context) -> [BootstrapWrite] {
+  /// The Service, and its address in the books of the allocator. Its target is the servers' port, the lowest where they
+  /// differ.
+  func service(_ servers: [ServerEndpoint], _ context: Context) -> [BootstrapWrite] {
     guard let network = CIDR(options.serviceNetwork), let address = network.address(at: 1) else {
       preconditionFailure("\(options.serviceNetwork) is no network for services")
     }
+    let port = servers.map(\.port).min() ?? 6443
     let wanted: JSONValue = [
       "kind": "Service", "apiVersion": "v1",
       "metadata": [
@@ -21,7 +23,7 @@ extension BootstrapPlanner {
       "spec": [
         "type": "ClusterIP", "clusterIP": .string(address.description), "clusterIPs": [.string(address.description)],
         "ipFamilies": [.string(address.family.name)], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None",
-        "ports": [["name": "https", "protocol": "TCP", "port": 443, "targetPort": 6443]],
+        "ports": [["name": "https", "protocol": "TCP", "port": 443, "targetPort": .integer(Int64(port))]],
       ],
     ]
     let key = place(wanted).key

@@ -27,7 +27,7 @@ public struct SecurityParts: Sendable {
   public var enabledPlugins: Set<String> = []
 
   /// The checks that /livez counts. Others fail for reasons that starting the process again would not cure.
-  public static let livenessChecks: Set<String> = ["ping", "log"]
+  public static let livenessChecks: Set<String> = ["ping", "log", "etcd"]
 
   /// `tokenKey` signs service account tokens, the same on every server; `world` is the loop on which changes of roles and
   /// pods are noted, and the clock by which tokens expire.
