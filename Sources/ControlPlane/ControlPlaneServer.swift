@@ -172,6 +172,7 @@ public final class ControlPlaneServer: Sendable {
   /// false: those run elsewhere.
   public func startLoops(standing: Bool = true) {
     let (bootstrap, replica, api, control, identity) = (bootstrap, replica, api, worlds.control, identity)
+    replica.onLeadershipChange { [weak bootstrap] _ in bootstrap?.leadershipChanged() }
     let started = [
       control.spawn { await bootstrap.run { replica.leadership.isLeader } },
       control.spawn { await api.sweepEvents(on: control) { replica.leadership.isLeader } },

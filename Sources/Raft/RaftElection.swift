@@ -14,8 +14,8 @@ extension Raft {
   public var ticksUntilDue: Int {
     if transfer != nil || role == .follower && isOnlyVoter { return 1 }
     let timeout = role == .leader ? options.electionTicks : electionTimeout
-    let ticks = min(timeout - electionElapsed, options.heartbeatTicks - heartbeatElapsed)
-    return max(1, min(ticks, staggerRemaining ?? ticks))
+    let asks = role == .leader || !reads.asking.isEmpty ? options.heartbeatTicks - heartbeatElapsed : .max
+    return max(1, min(timeout - electionElapsed, asks, staggerRemaining ?? .max))
   }
 
   /// Nobody else can lead: there is nothing to wait for.

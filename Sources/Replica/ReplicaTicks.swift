@@ -11,6 +11,8 @@ extension ReplicaDriver {
   private static let scrubRestTicks: UInt64 = 3000
   private static let hashTicks: UInt64 = 100
   private static let lookTicks: UInt64 = 3
+  /// Whoever waits for something here notices within so many ticks, even if the leader says nothing.
+  private static let longestStride = 30
   private static let paceTicks: UInt64 = 50
   private static let reportTicks: UInt64 = 50
   private static let membershipTicks: UInt64 = 9
@@ -26,7 +28,8 @@ extension ReplicaDriver {
   private var ticksUntilDue: Int {
     // Of a member that has gone it is soon to be said, and loops elsewhere wait for that.
     let isWatching = peers.values.contains { $0.disconnectedAt != nil && !$0.isLost }
-    return isRepairing || isWatching || stopDeadline != nil ? 1 : raft.ticksUntilDue
+    if isRepairing || isWatching || stopDeadline != nil { return 1 }
+    return min(raft.ticksUntilDue, raft.leader == nil ? options.heartbeatTicks : Self.longestStride)
   }
 
   private func tick() {

@@ -237,15 +237,19 @@ import World
   @Test func theLeaderWorksAndTheOthersWait() async throws {
     let store = LocalStore(world: testLoop)
     let leads = Atomic<Bool>(false)
-    let task = Task { await SecurityCluster.bootstrap(store).run { leads.load(ordering: .relaxed) } }
+    let controller = SecurityCluster.bootstrap(store)
+    let task = Task { await controller.run { leads.load(ordering: .relaxed) } }
     try await testLoop.sleep(for: .milliseconds(500))
     #expect(store.current.count(resource: "namespaces", namespace: "") == 0)
     leads.store(true, ordering: .relaxed)
+    controller.leadershipChanged()
+    let told = testLoop.now
     try await testLoop.withDeadline(.seconds(30)) {
       while store.current.count(resource: "namespaces", namespace: "") < 4 {
         try await testLoop.sleep(for: .milliseconds(20))
       }
     }
+    #expect(testLoop.now - told < .seconds(4), "it does not wait for its next look")
     task.cancel()
     await task.value
   }

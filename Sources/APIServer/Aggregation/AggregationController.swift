@@ -186,7 +186,7 @@ extension APIServer {
 
   /// Keeps up with APIServices, definitions, and the services behind them until the task is cancelled.
   public func followAPIServices(on world: any World, isLeader: @escaping @Sendable () -> Bool) async {
-    let signal = DefinitionSignal(world: world)
+    let signal = ChangeSignal(world: world)
     let aggregation = aggregation
     let store = store
     let isBehind: @Sendable (ObjectKey) -> Bool = { key in
@@ -207,7 +207,7 @@ extension APIServer {
         }
         do {
           try await world.sleep(for: Self.passInterval)
-          try await signal.wait(atMost: isDone ? DefinitionSignal.pollInterval : DefinitionSignal.retryInterval)
+          try await signal.wait(atMost: isDone ? ChangeSignal.pollInterval : ChangeSignal.retryInterval)
         } catch { break }
       }
       for subscription in subscriptions { subscription?.cancel() }

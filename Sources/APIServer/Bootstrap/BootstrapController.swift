@@ -38,8 +38,9 @@ public final class BootstrapController: Sendable {
 
   /// Everything is looked at again this often, as by the reference.
   private static let interval = Duration.seconds(60)
-  /// How often leadership and the set of live servers are asked for; both are in memory.
-  private static let pollInterval = Duration.milliseconds(200)
+  /// How often the leader asks for the set of live servers, and the others whether they lead: both are in memory.
+  private static let serversInterval = Duration.seconds(1)
+  private static let leadershipInterval = Duration.seconds(5)
   /// After a pass that could not finish.
   private static let retryDelay = Duration.seconds(1)
   /// Writes in one command: keeps entries small beside the limit, and a new cluster at a handful of commands.
@@ -52,6 +53,7 @@ public final class BootstrapController: Sendable {
   private let planner: BootstrapPlanner
   private let liveServers: @Sendable () -> [ServerEndpoint]
   private let logger: Logger
+  private let signal: ChangeSignal
 
   /// `liveServers` says who serves now, this server included; it is asked often and must be cheap. An empty answer
   /// leaves the endpoints as they are.
@@ -63,16 +65,29 @@ public final class BootstrapController: Sendable {
     self.world = world
     self.liveServers = liveServers
     self.logger = logger
+    signal = ChangeSignal(world: world)
     planner = BootstrapPlanner(registry: registry, options: options)
   }
 
+  /// Another server leads now, perhaps this one: `isLeader` is asked at once, and not only now and then.
+  public func leadershipChanged() { signal.raise() }
+
   /// Works while `isLeader` says so, until the task is cancelled. Never throws: what cannot be done now is tried again.
   public func run(isLeader: @escaping @Sendable () -> Bool) async {
+    var subscriptions: [(any WatchSubscription)?] = []
+    defer { for subscription in subscriptions { subscription?.cancel() } }
     var lastServers: [ServerEndpoint]?
     var lastFlowControl: FlowControlState?
     var due = world.now
     while !Task.isCancelled {
-      if isLeader() {
+      if subscriptions.isEmpty || signal.hasEnded {
+        for subscription in subscriptions { subscription?.cancel() }
+        subscriptions = [BootstrapPlanner.schemaResource, BootstrapPlanner.levelResource].map {
+          signal.subscribe(store, resource: $0)
+        }
+      }
+      let leads = isLeader()
+      if leads {
         let servers = liveServers()
         let flowControl = flowControlState()
         if servers != lastServers || flowControl != lastFlowControl || world.now >= due {
@@ -90,7 +105,7 @@ public final class BootstrapController: Sendable {
       } else {
         lastServers = nil
       }
-      do { try await world.sleep(for: Self.pollInterval) } catch { return }
+      do { try await signal.wait(atMost: leads ? Self.serversInterval : Self.leadershipInterval) } catch { return }
     }
   }
 

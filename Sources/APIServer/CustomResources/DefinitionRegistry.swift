@@ -109,7 +109,7 @@ extension APIServer {
   /// Keeps up with definitions until the task is cancelled: what is no longer served must not be watched. The server
   /// that leads decides about names, and removes what deleted definitions leave.
   public func followDefinitions(on world: any World, isLeader: @escaping @Sendable () -> Bool) async {
-    let signal = DefinitionSignal(world: world)
+    let signal = ChangeSignal(world: world)
     while !Task.isCancelled {
       let subscription = signal.subscribe(store)
       while !Task.isCancelled, !signal.hasEnded {
@@ -122,7 +122,7 @@ extension APIServer {
           }
         }
         do {
-          try await signal.wait(atMost: isDone ? DefinitionSignal.pollInterval : DefinitionSignal.retryInterval)
+          try await signal.wait(atMost: isDone ? ChangeSignal.pollInterval : ChangeSignal.retryInterval)
         } catch { break }
       }
       subscription?.cancel()

@@ -94,14 +94,16 @@ struct PolicyTypeChecking {
 }
 
 extension APIServer {
-  /// Policies that changed are looked at this often.
+  /// Policies that changed are looked at this often by who leads; the others ask whether they do.
   private static let policyCheckInterval = Duration.seconds(1)
+  private static let policyLeadershipInterval = Duration.seconds(5)
 
   /// Keeps the status of policies up to date while `isLeader` says so, until the task is cancelled.
   public func followPolicies(on world: any World, isLeader: @escaping @Sendable () -> Bool) async {
     var settled: Revision?
     while !Task.isCancelled {
-      do { try await world.sleep(for: Self.policyCheckInterval) } catch { return }
+      let interval = isLeader() ? Self.policyCheckInterval : Self.policyLeadershipInterval
+      do { try await world.sleep(for: interval) } catch { return }
       guard isLeader() else {
         settled = nil
         continue

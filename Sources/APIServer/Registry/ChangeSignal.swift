@@ -1,10 +1,10 @@
-// Wakes whoever keeps up with definitions when one of them changed.
+// Wakes whoever keeps up with objects of a few kinds when one of them changed: definitions, API services, flow control.
 import Replica
 import Schema
 import Synchronization
 import World
 
-final class DefinitionSignal: Sendable {
+final class ChangeSignal: Sendable {
   /// Looked at this often even when nothing seems to have changed.
   static let pollInterval = Duration.seconds(30)
   /// After a pass that could not finish, or while deleted definitions wait for their objects' finalizers.
