@@ -174,6 +174,15 @@ private let heartbeat = Message.Body.heartbeat(leaderCommit: 0, readRound: 0)
     #expect(group[2].reads.count == 1)
   }
 
+  /// An idle server sleeps from one heartbeat to the next: nothing else is due before its own election.
+  @Test func aFollowerThatWaitsForNoAnswerIsDueForItsElectionOnly() throws {
+    var follower = TestServer(2) { ($0.electionTicks, $0.heartbeatTicks) = (30, 8) }
+    _ = follower.receive(heartbeat, from: 1, term: 1)
+    #expect(follower.raft.ticksUntilDue >= 30)
+    _ = try follower.raft.readIndex()
+    #expect(follower.raft.ticksUntilDue <= 8, "question or answer may be lost: it asks again")
+  }
+
   @Test func readsAreGivenUpWhenTheLeaderIsLost() throws {
     var follower = TestServer()
     _ = follower.receive(heartbeat, from: 2, term: 1)
