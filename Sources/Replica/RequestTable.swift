@@ -60,8 +60,9 @@ struct RequestTable: Sendable {
 
 extension RequestTable {
   /// Whether this may be what was remembered once everything up to the mark had been applied. The rows of a disk that lied
-  /// about its syncs may be of any time, each with a good checksum, and the hash of the state is one of its objects. But
-  /// what the log holds up to there is remembered, unless its origin has gone on; and nothing that came later is.
+  /// about its syncs may be of any time, each with a good checksum, and the hash of the state is one of its objects. The
+  /// digest in the stored mark tells, once this version of the tables has written one; before that, what the log holds up
+  /// to there is remembered, unless its origin has gone on, and nothing that came later is.
   ///
   /// `entries`: of the log with which the table was stored, in any order, as far as they are there.
   func fits(_ mark: StateMark, _ entries: some Sequence<LogEntry>) -> Bool {

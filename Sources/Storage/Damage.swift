@@ -57,8 +57,8 @@ public struct ObjectRowKey: Sendable, Hashable {
 public struct StateDamage: Sendable, Hashable {
   /// Objects whose rows are lost and whose names are known.
   public var objects: [ObjectRowKey]
-  /// There may be more, whose names are not known: only a complete state (a snapshot, or a comparison of every key with
-  /// a peer) repairs this.
+  /// There may be more, whose names are not known, or the requests are of another time than the mark: only a complete
+  /// state (a snapshot, or a comparison of every key with a peer) repairs this.
   public var isIncomplete: Bool
   /// Origins of requests whose outcomes are lost.
   public var requests: [UInt64]

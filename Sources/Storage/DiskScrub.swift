@@ -114,16 +114,12 @@ extension Database {
 
   private func scrubState(_ found: inout StateScrub) throws(StorageError) {
     for table in ["mark", "mark_copy"] where found.appliedIndex == nil {
-      let row = try prepare(
-        "SELECT applied_index, applied_term, revision, state_hash, checksum, configuration FROM \(table)")
+      let row = try prepare("SELECT \(MarkRow.columns) FROM \(table)")
       guard try row.step() else { continue }
       defer { row.reset() }
-      let stored = StateMark(
-        appliedIndex: row.word(0), appliedTerm: row.word(1), revision: row.word(2), stateHash: row.word(3),
-        configuration: row.bytes(5))
-      guard stored.checksum == row.word(4) else { continue }
-      found.appliedIndex = stored.appliedIndex
-      found.revision = stored.revision
+      guard let mark = MarkRow(row)?.mark else { continue }
+      found.appliedIndex = mark.appliedIndex
+      found.revision = mark.revision
     }
     var (count, bytes) = (0, 0)
     var last: ObjectRowKey?

@@ -71,7 +71,7 @@ struct MetaTable {
       try database.transaction { () throws(StorageError) in
         try database.execute(StorageSchema.createMeta)
         try database.execute(steps.create)
-        try database.execute(steps.forward)
+        for step in steps.forward { try database.execute(step) }
         try mark(StorageSchema.version)
       }
       return
@@ -90,9 +90,11 @@ struct MetaTable {
     }
     guard stored >= StorageSchema.oldest else { throw .damaged("\(path): tables of version \(stored)") }
     try database.transaction { () throws(StorageError) in
-      try database.execute("ALTER TABLE meta ADD COLUMN checksum INTEGER")
-      for (name, value) in values { try set(name, value) }
-      try database.execute(steps.forward)
+      if try !hasChecksums() {
+        try database.execute("ALTER TABLE meta ADD COLUMN checksum INTEGER")
+        for (name, value) in values { try set(name, value) }
+      }
+      for step in steps.forward(from: stored) { try database.execute(step) }
       try mark(StorageSchema.version)
     }
   }
@@ -102,7 +104,9 @@ struct MetaTable {
     // `format` alone counts: a flipped bit in the file's head must not look like a newer program's work.
     if let format = try value("format").flatMap({ UInt64($0) }) { return format }
     guard try hasChecksums() else { throw .damaged("\(path): the version of its tables") }
-    return max(try database.word("PRAGMA user_version"), StorageSchema.version)
+    // Without it, the head; one that cannot be right either says nothing.
+    let head = try database.word("PRAGMA user_version")
+    return head > StorageSchema.oldest ? head : StorageSchema.version
   }
 
   private func mark(_ version: UInt64) throws(StorageError) {
@@ -171,11 +175,7 @@ struct MetaTable {
   func migrateBack(_ steps: StorageSchema.Steps) throws(StorageError) {
     try database.transaction { () throws(StorageError) in
       try database.execute(steps.back)
-      try database.execute("ALTER TABLE meta DROP COLUMN checksum")
-      let statement = try database.prepare("UPDATE meta SET value = ? WHERE name = 'format'")
-      statement.bind(String(StorageSchema.version - 1))
-      try statement.run()
-      try database.execute("PRAGMA user_version=0")
+      try mark(StorageSchema.version - 1)
     }
   }
 }

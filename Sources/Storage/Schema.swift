@@ -2,14 +2,15 @@
 
 /// What both databases have: the version of their tables, and the `meta` table's names and values.
 ///
-/// A version is written by the program that knows it, and by no other: the program of version n opens files of n - 1 by
-/// taking the step forward, and can take the step back (`StorageDirectory.migrateBack`), for an upgrade that must be
-/// undone. Newer files are refused unchanged. `meta` keeps its shape for ever.
+/// A version is written by the program that knows it, and by no other: the program of version n opens older files by
+/// taking the steps forward, and can take the step back to n - 1 (`StorageDirectory.migrateBack`), for an upgrade that
+/// must be undone. Newer files are refused unchanged. `meta` keeps its shape for ever.
 enum StorageSchema {
   /// The tables that this program writes.
-  static let version: UInt64 = 2
+  static let version: UInt64 = 3
 
-  /// Version 1 had no `promises` file, no copy of the mark, and its `meta` no checksums.
+  /// Version 1 had no `promises` file, no copy of the mark, and its `meta` no checksums; version 2 no digest of the
+  /// requests in the mark.
   static let oldest: UInt64 = 1
 
   static let createMeta =
@@ -17,11 +18,15 @@ enum StorageSchema {
 
   /// How a database's tables are made, and the steps between their versions.
   struct Steps {
-    /// Tables of version 1.
+    /// Tables of the oldest version.
     var create: String
-    /// From 1 to 2 and back.
-    var forward: String
+    /// From each version to the next, the oldest first.
+    var forward: [String]
+    /// From this program's version to the one before.
     var back: String
+
+    /// What brings tables of this version to this program's.
+    func forward(from version: UInt64) -> ArraySlice<String> { forward[Int(version - StorageSchema.oldest)...] }
   }
 
   static let log = Steps(
@@ -36,16 +41,14 @@ enum StorageSchema {
         id INTEGER PRIMARY KEY CHECK(id = 1), log_index INTEGER NOT NULL, term INTEGER NOT NULL,
         checksum INTEGER NOT NULL, configuration BLOB NOT NULL);
       """,
-    forward: """
+    forward: [
+      """
       ALTER TABLE log ADD COLUMN key_id INTEGER NOT NULL DEFAULT 0;
       CREATE TABLE truncation(
         id INTEGER PRIMARY KEY CHECK(id = 1), number INTEGER NOT NULL, log_index INTEGER NOT NULL,
         checksum INTEGER NOT NULL);
-      """,
-    back: """
-      ALTER TABLE log DROP COLUMN key_id;
-      DROP TABLE truncation;
-      """)
+      """, "",
+    ], back: "")
 
   static let state = Steps(
     create: """
@@ -60,7 +63,8 @@ enum StorageSchema {
         revision INTEGER NOT NULL, state_hash INTEGER NOT NULL, checksum INTEGER NOT NULL,
         configuration BLOB NOT NULL);
       """,
-    forward: """
+    forward: [
+      """
       ALTER TABLE object ADD COLUMN key_id INTEGER NOT NULL DEFAULT 0;
       ALTER TABLE request ADD COLUMN key_id INTEGER NOT NULL DEFAULT 0;
       CREATE INDEX object_sealed ON object(key_id) WHERE key_id <> 0;
@@ -73,11 +77,13 @@ enum StorageSchema {
         resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, origin INTEGER NOT NULL,
         PRIMARY KEY(resource, namespace, name, origin)) WITHOUT ROWID;
       """,
+      """
+      ALTER TABLE mark ADD COLUMN request_digest INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE mark_copy ADD COLUMN request_digest INTEGER NOT NULL DEFAULT 0;
+      """,
+    ],
     back: """
-      DROP INDEX object_sealed;
-      ALTER TABLE object DROP COLUMN key_id;
-      ALTER TABLE request DROP COLUMN key_id;
-      DROP TABLE mark_copy;
-      DROP TABLE lost;
+      ALTER TABLE mark DROP COLUMN request_digest;
+      ALTER TABLE mark_copy DROP COLUMN request_digest;
       """)
 }

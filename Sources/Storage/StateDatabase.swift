@@ -24,7 +24,7 @@ final class StateDatabase {
   private let putLost: Statement
   private let deleteLost: Statement
   /// Checksums of the request rows as stored (of what was sealed, if they are), so that unchanged ones are not written
-  /// again.
+  /// again, and the mark can say which ones are its own.
   var requestChecksums: [UInt64: UInt64] = [:]
   /// What is known to be lost: rows of the table `lost`.
   var lost = StateDamage()
@@ -72,8 +72,8 @@ final class StateDatabase {
     let mark = { (table: String) in
       """
       INSERT OR REPLACE INTO \(table)(
-        id, applied_index, applied_term, revision, state_hash, checksum, configuration)
-      VALUES(1, ?, ?, ?, ?, ?, ?)
+        id, applied_index, applied_term, revision, state_hash, request_digest, checksum, configuration)
+      VALUES(1, ?, ?, ?, ?, ?, ?, ?)
       """
     }
     setMark = try database.prepare(mark("mark"))
@@ -108,13 +108,17 @@ final class StateDatabase {
     }
   }
 
-  func store(_ mark: StateMark) throws(StorageError) {
+  /// The mark of what is stored now: the rows of requests come before it.
+  func store(_ mark: StateMark) throws(StorageError) { try store(mark, requestDigest: requestDigest) }
+
+  func store(_ mark: StateMark, requestDigest: UInt64) throws(StorageError) {
     for statement in [setMark, setMarkCopy] {
       statement.bind(mark.appliedIndex)
       statement.bind(mark.appliedTerm)
       statement.bind(mark.revision)
       statement.bind(mark.stateHash)
-      statement.bind(mark.checksum)
+      statement.bind(requestDigest)
+      statement.bind(mark.checksum(requestDigest: requestDigest))
       try statement.run(last: mark.configuration)
     }
   }
@@ -165,6 +169,15 @@ final class StateDatabase {
       try deleteRequest.run()
       requestChecksums[origin] = nil
     }
+  }
+
+  /// Of all request rows as stored; never zero. The key they are sealed with does not change it.
+  var requestDigest: UInt64 {
+    let digest = requestChecksums.sorted { $0.key < $1.key }.reduce(0 as UInt64) { seed, row in
+      var words = (row.key.littleEndian, row.value.littleEndian)
+      return withUnsafeBytes(of: &words) { xxh64($0, seed: seed) }
+    }
+    return max(digest, 1)
   }
 
   /// The file was just made of this.
@@ -267,9 +280,11 @@ enum RequestRow {
 }
 
 extension StateMark {
-  var checksum: UInt64 {
+  func checksum(requestDigest: UInt64) -> UInt64 {
     var words = (appliedIndex.littleEndian, appliedTerm.littleEndian, revision.littleEndian, stateHash.littleEndian)
-    return xxh64(configuration, seed: withUnsafeBytes(of: &words) { xxh64($0) })
+    let checksum = xxh64(configuration, seed: withUnsafeBytes(of: &words) { xxh64($0) })
+    guard requestDigest != 0 else { return checksum }
+    return withUnsafeBytes(of: requestDigest.littleEndian) { xxh64($0, seed: checksum) }
   }
 }
 

@@ -11,6 +11,23 @@ struct StateRowsRead {
   var objects: [ObjectRow] = []
 }
 
+/// A row of `mark` or `mark_copy` that is as it was written.
+struct MarkRow {
+  static let columns = "applied_index, applied_term, revision, state_hash, request_digest, checksum, configuration"
+
+  let mark: StateMark
+  /// Of the rows of requests that were written with it. Zero: tables of version 2 wrote it, which did not say.
+  let requestDigest: UInt64
+
+  init?(_ row: Statement) {
+    mark = StateMark(
+      appliedIndex: row.word(0), appliedTerm: row.word(1), revision: row.word(2), stateHash: row.word(3),
+      configuration: row.bytes(6))
+    requestDigest = row.word(4)
+    guard mark.checksum(requestDigest: requestDigest) == row.word(5) else { return nil }
+  }
+}
+
 extension StateDatabase {
   static let columns =
     "resource, namespace, name, revision, uid, labels, fence, revision_offset, key_id, checksum, json"
@@ -21,11 +38,16 @@ extension StateDatabase {
     var read = StateRowsRead()
     read.isSpoiled = try database.isInconsistent()
     var damage = try readLost(&read)
-    read.contents.mark = try readMark("mark", &read)
-    if read.contents.mark == nil { read.contents.mark = try readMark("mark_copy", &read) }
-    if read.contents.mark == nil, read.isSpoiled { damage.isIncomplete = true }
+    var marked = try readMark("mark", &read)
+    if marked == nil { marked = try readMark("mark_copy", &read) }
+    read.contents.mark = marked?.mark
+    if marked == nil, read.isSpoiled { damage.isIncomplete = true }
     let hasRequests = try reading(&read) { (read) throws(StorageError) in try readRequests(&read, &damage) }
     if !hasRequests { damage.isIncomplete = true }
+    // The rows of a disk that lied about its syncs may be of any time, each with a good checksum.
+    if let digest = marked?.requestDigest, digest != 0, digest != requestDigest, damage.requests.isEmpty {
+      damage.isIncomplete = true
+    }
     var count: UInt64 = 0
     try reading(&read) { (read) throws(StorageError) in
       let rows = try database.prepare("SELECT \(Self.columns) FROM object ORDER BY resource, namespace, name")
@@ -112,17 +134,14 @@ extension StateDatabase {
     return object
   }
 
-  private func readMark(_ table: String, _ read: inout StateRowsRead) throws(StorageError) -> StateMark? {
-    var found: StateMark?
+  private func readMark(_ table: String, _ read: inout StateRowsRead) throws(StorageError) -> MarkRow? {
+    var found: MarkRow?
     try reading(&read) { (read) throws(StorageError) in
-      let row = try database.prepare(
-        "SELECT applied_index, applied_term, revision, state_hash, checksum, configuration FROM \(table)")
+      let row = try database.prepare("SELECT \(MarkRow.columns) FROM \(table)")
       guard try row.step() else { return }
       defer { row.reset() }
-      let stored = StateMark(
-        appliedIndex: row.word(0), appliedTerm: row.word(1), revision: row.word(2), stateHash: row.word(3),
-        configuration: row.bytes(5))
-      if stored.checksum == row.word(4) { found = stored } else { read.isSpoiled = true }
+      found = MarkRow(row)
+      if found == nil { read.isSpoiled = true }
     }
     return found
   }

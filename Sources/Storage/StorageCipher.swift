@@ -28,13 +28,3 @@ public struct NoCipher: StorageCipher {
   public func open(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8]? { nil }
   public func holds(key: UInt64) -> Bool { key == 0 }
 }
-
-/// Opens what another sealed and seals nothing.
-struct OpeningCipher: StorageCipher {
-  let cipher: any StorageCipher
-  var currentKey: UInt64 { 0 }
-  func key(for resource: String) -> UInt64 { 0 }
-  func seal(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8] { bytes }
-  func open(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8]? { cipher.open(bytes, key: key, place: place) }
-  func holds(key: UInt64) -> Bool { cipher.holds(key: key) }
-}

@@ -196,6 +196,50 @@ import Testing
     try await disk.close()
   }
 
+  /// Seed 654815889 of "liars": a disk that had lied about its syncs held the requests of an earlier time, each row with a
+  /// good checksum, beside a newer mark and newer objects; the log, which could have told, had lost its entries.
+  @Test(arguments: [
+    "DELETE FROM request WHERE origin = 2", "DELETE FROM request",
+    "UPDATE request SET (checksum, outcomes) = (SELECT checksum, outcomes FROM earlier WHERE origin = 1) WHERE origin = 1",
+    "INSERT INTO request SELECT * FROM earlier WHERE origin = 3",
+    "DELETE FROM request; INSERT INTO request SELECT * FROM earlier",
+  ])
+  func requestsOfAnotherTimeAreNotBelieved(_ change: String) async throws {
+    // Given the requests of an earlier time beside the mark
+    func written(_ index: UInt64, _ requests: [UInt64: [UInt8]], completes: Bool = false) async throws {
+      let disk = try Disk(directory.path)
+      let mark = StateMark(appliedIndex: index, appliedTerm: 1, revision: 9, stateHash: 7, configuration: [1])
+      disk.directory.state.write(
+        StateWrite(mark: mark, completes: completes) {
+          StateRows(
+            changes: [ObjectRowChange(resource: "pods", namespace: "default", name: "a", row: row("a", 2))],
+            requests: requests)
+        })
+      try await disk.state.wait { $0.count == 1 }
+      try await disk.close()
+    }
+    try await written(5, [1: [7], 3: [6]])
+    try shell(state, "CREATE TABLE earlier AS SELECT * FROM request")
+    try await written(6, [1: [7, 8], 2: [8]])
+    #expect(try Disk(directory.path).directory.stateContents.damage == nil)
+    try shell(state, change)
+    for spoiled in [false, true, false] {
+      // when it is opened, then the server does not go on with them; also when the file is made anew of what is good.
+      if spoiled { try shell(state, "UPDATE object SET json = '{}'") }
+      let disk = try Disk(directory.path)
+      #expect(disk.directory.stateContents.damage?.isIncomplete == true)
+      #expect(disk.directory.stateContents.mark?.appliedIndex == 6)
+      try await disk.close()
+    }
+    // What comes from a peer is whole, without requests as well.
+    for requests in [[1: [7, 8], 2: [8]], [:]] as [[UInt64: [UInt8]]] {
+      try await written(7, requests, completes: true)
+      let disk = try Disk(directory.path)
+      #expect(disk.directory.stateContents.damage == nil && disk.directory.stateContents.requests == requests)
+      try await disk.close()
+    }
+  }
+
   private func overwrite(_ path: String, from offset: Int, count: Int) throws {
     let descriptor = open(path, O_RDWR)
     try #require(descriptor >= 0)

@@ -44,6 +44,7 @@ import Testing
   }
 
   private static let log = "log_index,term,kind,checksum,payload"
+  private static let mark = "id,applied_index,applied_term,revision,state_hash,checksum,configuration"
   private static let object = "resource,namespace,name,revision,uid,labels,fence,revision_offset,checksum,json"
 
   private func expectRows(_ title: String, _ found: String, sourceLocation: SourceLocation = #_sourceLocation) {
@@ -57,29 +58,8 @@ import Testing
     try await fill(disk)
     try await disk.close()
     #expect(
-      StorageSchema.version == 2, "a new version of the tables needs tests of the steps between, as in SchemaTests")
-    for file in ["raft.db", "state.db"] {
-      expectRows("\(file) tables", try rows(file, "sqlite_schema", "type,name,sql", order: "type, name"))
-    }
-    expectRows("raft.db log", try rows("raft.db", "log", Self.log + ",key_id", order: "log_index"))
-    expectRows(
-      "raft.db hard_state",
-      try rows("raft.db", "hard_state", "id,current_term,voted_for,commit_index,checksum", order: "id"))
-    expectRows("raft.db base", try rows("raft.db", "base", "id,log_index,term,checksum,configuration", order: "id"))
-    expectRows("state.db object", try rows("state.db", "object", Self.object + ",key_id", order: "name"))
-    expectRows("state.db request", try rows("state.db", "request", "origin,checksum,outcomes,key_id", order: "origin"))
-    for table in ["mark", "mark_copy"] {
-      expectRows(
-        "state.db mark",
-        try rows(
-          "state.db", table, "id,applied_index,applied_term,revision,state_hash,checksum,configuration", order: "id"))
-    }
-    for file in ["raft.db", "state.db"] {
-      let meta = try rows(file, "meta", "name,value,checksum", order: "name").split(separator: "\n").filter {
-        !$0.contains("disk_id")
-      }
-      expectRows("\(file) meta", meta.joined(separator: "\n"))
-    }
+      StorageSchema.version == 3, "a new version of the tables needs tests of the steps between, as in SchemaTests")
+    try expectTables(ofVersion: " 3", markColumns: Self.mark + ",request_digest")
     // Five records in pages of their own; what follows each is zero.
     let promises = try OperatingSystemFiles().open("\(directory.path)/promises", create: false).file.contents()
     #expect(promises.count == 5 * 4096)
@@ -89,23 +69,57 @@ import Testing
     let extents = [2, 3, 4].map { Array(promises[$0 * 4096..<$0 * 4096 + 48]) }
     let newest = extents.max { $0[8] < $1[8] } ?? []
     expectGolden("extent", Array(newest[..<8] + newest[16...]))
+    // And after the step back they are those of the version before.
+    try StorageDirectory.migrateBack(path: directory.path)
+    try expectTables(ofVersion: "", markColumns: Self.mark)
   }
 
-  /// Given the files of the version before (tables of version 1), written by it, when this program opens them, then it
-  /// finds everything.
-  @Test func theFilesOfTheVersionBeforeAreRead() async throws {
-    for (file, steps) in [("raft.db", StorageSchema.log), ("state.db", StorageSchema.state)] {
-      try shell(
-        "\(directory.path)/\(file)", "CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
-      try shell("\(directory.path)/\(file)", steps.create)
-      try shell(
-        "\(directory.path)/\(file)",
-        """
-        INSERT INTO meta VALUES('format', '1'), ('cluster_id', 'c1'), ('node_id', '7'), ('disk_id', '0102030405060708')
-        """)
+  /// `version`: behind the names of what differs from version 2.
+  private func expectTables(ofVersion version: String, markColumns: String) throws {
+    expectRows("raft.db tables", try rows("raft.db", "sqlite_schema", "type,name,sql", order: "type, name"))
+    expectRows("state.db tables\(version)", try rows("state.db", "sqlite_schema", "type,name,sql", order: "type, name"))
+    expectRows("raft.db log", try rows("raft.db", "log", Self.log + ",key_id", order: "log_index"))
+    expectRows(
+      "raft.db hard_state",
+      try rows("raft.db", "hard_state", "id,current_term,voted_for,commit_index,checksum", order: "id"))
+    expectRows("raft.db base", try rows("raft.db", "base", "id,log_index,term,checksum,configuration", order: "id"))
+    expectRows("state.db object", try rows("state.db", "object", Self.object + ",key_id", order: "name"))
+    expectRows("state.db request", try rows("state.db", "request", "origin,checksum,outcomes,key_id", order: "origin"))
+    for table in ["mark", "mark_copy"] {
+      expectRows("state.db mark\(version)", try rows("state.db", table, markColumns, order: "id"))
     }
-    try shell("\(directory.path)/raft.db", "INSERT INTO meta VALUES('incarnation', '4')")
-    try shell("\(directory.path)/state.db", "INSERT INTO meta VALUES('born', '1')")
+    for file in ["raft.db", "state.db"] {
+      let meta = try rows(file, "meta", "name,value,checksum", order: "name").split(separator: "\n").filter {
+        !$0.contains("disk_id")
+      }
+      expectRows("\(file) meta\(version)", meta.joined(separator: "\n"))
+    }
+  }
+
+  private func makeTables(ofVersion version: UInt64) throws {
+    for (file, steps) in [("raft.db", StorageSchema.log), ("state.db", StorageSchema.state)] {
+      let path = "\(directory.path)/\(file)"
+      var values = ["format": "\(version)", "cluster_id": "c1", "node_id": "7", "disk_id": "0102030405060708"]
+      if file == "raft.db" { values["incarnation"] = "4" } else { values["born"] = "1" }
+      if version == 1 {
+        try shell(path, "CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+        for (name, value) in values { try shell(path, "INSERT INTO meta VALUES('\(name)', '\(value)')") }
+      } else {
+        try shell(path, StorageSchema.createMeta)
+        let meta = MetaTable(try Database(path: path, system: nil), path: path)
+        for (name, value) in values { try meta.set(name, value) }
+      }
+      try shell(path, steps.create)
+      for step in steps.forward.prefix(Int(version - 1)) { try shell(path, step) }
+      if version == 2 {
+        expectRows("\(file) tables", try rows(file, "sqlite_schema", "type,name,sql", order: "type, name"))
+      }
+    }
+  }
+
+  /// Given the files of an older version, written by it, when this program opens them, then it finds everything.
+  @Test(arguments: [1, 2] as [UInt64]) func theFilesOfOlderVersionsAreRead(_ version: UInt64) async throws {
+    try makeTables(ofVersion: version)
     func insert(_ file: String, _ table: String, _ columns: String, _ title: String) throws {
       for line in String(decoding: golden[title], as: UTF8.self).split(separator: "\n") {
         let values = line.split(separator: "|").prefix(columns.split(separator: ",").count).joined(separator: ", ")
@@ -117,8 +131,8 @@ import Testing
     try insert("raft.db", "base", "id,log_index,term,checksum,configuration", "raft.db base")
     try insert("state.db", "object", Self.object, "state.db object")
     try insert("state.db", "request", "origin,checksum,outcomes", "state.db request")
-    try insert(
-      "state.db", "mark", "id,applied_index,applied_term,revision,state_hash,checksum,configuration", "state.db mark")
+    try insert("state.db", "mark", Self.mark, "state.db mark")
+    if version > 1 { try insert("state.db", "mark_copy", Self.mark, "state.db mark") }
     let disk = try Disk(directory.path)
     let (log, state) = (disk.directory.logContents, disk.directory.stateContents)
     #expect(log.damage == nil && state.damage == nil)

@@ -48,8 +48,8 @@ struct SchemaCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Take the step back to the tables of the version before.",
       discussion: """
-        What was encrypted is in the clear afterwards where the version before knew no encryption. Starting this version \
-        again takes the step forward. A crash in between leaves a disk that can be started, or stepped back once more.
+        Starting this version again takes the step forward. A crash in between leaves a disk that this version can start, \
+        or step back once more.
 
           trireme schema back --home /var/lib/trireme
         """)
@@ -60,13 +60,12 @@ struct SchemaCommand: ParsableCommand {
     func run() throws {
       let disk = try StoppedDisk(home)
       let before = try disk.versions()
-      guard before.log != nil, before.state != nil else {
+      guard let log = before.log, let state = before.state else {
         throw CommandFailure("\(disk.home.data) does not hold a whole disk of a server. Nothing was changed")
       }
-      let known = StorageDirectory.tableVersions
-      guard before.log != known.lowerBound || before.state != known.lowerBound else {
-        throw CommandFailure(
-          "\(disk.home.data) has the tables of version \(known.lowerBound) already. Nothing was changed")
+      let newest = max(log, state)
+      guard newest >= StorageDirectory.tableVersions.upperBound else {
+        throw CommandFailure("\(disk.home.data) has the tables of version \(newest) already. Nothing was changed")
       }
       do {
         try StorageDirectory.migrateBack(path: disk.home.data, cipher: try disk.keyring() ?? NoCipher())
@@ -76,7 +75,7 @@ struct SchemaCommand: ParsableCommand {
       let after = try disk.versions()
       Terminal.say(
         """
-        \(disk.home.data): raft.db and state.db have the tables of version \(after.log ?? 0) now, and nothing in them is encrypted
+        \(disk.home.data): raft.db and state.db have the tables of version \(after.log ?? 0) now
         Start the program of the version before; this one would take the step forward again.
         """)
     }
