@@ -131,7 +131,8 @@ import Testing
     #expect(secret["stringData"].isNull && secret["type"] == "Opaque")
     #expect(
       kind.updateProblems(["type": "kubernetes.io/tls"], ["type": "Opaque"]) == [
-        "type: Invalid value: \"kubernetes.io/tls\": field is immutable"
+        "type: Invalid value: \"kubernetes.io/tls\": field is immutable", "data[tls.crt]: Required value",
+        "data[tls.key]: Required value",
       ])
     #expect(
       kind.problems(["type": "kubernetes.io/tls", "data": [:]]) == [
@@ -163,7 +164,7 @@ import Testing
       ])
     let taint: JSONValue = ["key": "a", "effect": "NoSchedule"]
     for (blocks, count): (JSONValue, Int) in [
-      (["10.1.0.0/24", "fd00:1::/64"], 0), (["fd00:1::/64"], 0), (["fd00:1::/64", "fd00:1::/64"], 1),
+      (["10.1.0.0/24", "fd00:1::/64"], 0), (["fd00:1::/64"], 0), (["fd00:1::/64", "fd00:1::/64"], 2),
       (["10.1.0.0/24", "10.2.0.0/24"], 1), (["10.1.0.0/24", "fd00:1::/64", "10.2.0.0/24"], 1),
     ] {
       #expect(kind.problems(["spec": ["podCIDRs": blocks]]).count == count, "\(blocks)")

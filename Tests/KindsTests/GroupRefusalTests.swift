@@ -148,8 +148,8 @@ struct GroupRefusal: Sendable, CustomTestStringConvertible {
       [
         "reclaimPolicy: Unsupported value: \"Recycle\": supported values: \"Delete\", \"Retain\"",
         "allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: \"a\"",
-        "allowedTopologies[0].matchLabelExpressions[1].key: Duplicate value: \"zone\"",
         "allowedTopologies[0].matchLabelExpressions[1].values: Required value",
+        "allowedTopologies[0].matchLabelExpressions[1].key: Duplicate value: \"zone\"",
       ]),
     GroupRefusal(
       "storage.k8s.io/v1", "CSIDriver",

@@ -61,6 +61,31 @@ struct ValidationTests {
     }.map { "\($0.field): \($0.message)" }
   }
 
+  @Test("finalizers without a domain: of custom kinds anybody's, with a warning")
+  func shortFinalizers() {
+    let thing = GroupVersionKind(group: "example.com", version: "v1", kind: "Thing")
+    #expect(!ObjectMetaValidation.knowsFinalizers(thing, isCustom: true))
+    #expect(
+      ObjectMetaValidation.knowsFinalizers(GroupVersionKind(group: "", version: "v1", kind: "Pod"), isCustom: false))
+    let metadata: JSONValue = ["name": "a", "finalizers": ["b.example.com"], "resourceVersion": "1"]
+    #expect(
+      ObjectMetaValidation.create(metadata, isNamespaced: false, knowsFinalizers: false) { _, _ in [] }.isEmpty)
+    #expect(
+      ObjectMetaValidation.updateAsToldOf(
+        metadata, old: ["name": "a"], isCheckedByKind: false, knowsFinalizers: false
+      ).isEmpty)
+    #expect(ObjectMetaValidation.updateAsToldOf(metadata, old: ["name": "a"], isCheckedByKind: true).count == 2)
+    #expect(
+      ObjectMetaValidation.finalizerWarnings(["x/y", "b.example.com", "foregroundDeletion"], old: ["x/y"]) == [
+        "metadata.finalizers: \"b.example.com\": prefer a domain-qualified finalizer name including a path (/) to avoid "
+          + "accidental conflicts with other finalizer writers"
+      ])
+    #expect(ObjectMetaValidation.finalizerWarnings(["b"], old: ["b"]).isEmpty)
+    #expect(
+      ObjectMetaValidation.finalizerNames(["kubernetes", "b"], "spec.finalizers").map(\.field) == ["spec.finalizers[1]"]
+    )
+  }
+
   @Test("metadata of a new object")
   func newMetadata() {
     #expect(create(["name": "a", "namespace": "b", "labels": ["x": "y"], "finalizers": ["example.com/f"]]).isEmpty)
@@ -72,6 +97,18 @@ struct ValidationTests {
     #expect(
       create(["name": "a", "namespace": "b", "finalizers": ["bare"]]) == [
         "metadata.finalizers[0]: Invalid value: \"bare\": name is neither a standard finalizer name nor is it fully qualified"
+      ])
+    let event: JSONValue = ["apiVersion": "v1", "kind": "Event", "name": "e", "uid": "u"]
+    #expect(
+      create(["name": "a", "namespace": "b", "finalizers": ["b_"], "ownerReferences": [event]]) == [
+        "metadata.ownerReferences: Invalid value: v1.OwnerReference{APIVersion:\"v1\", Kind:\"Event\", Name:\"e\", "
+          + "UID:\"u\", Controller:(*bool)(nil), BlockOwnerDeletion:(*bool)(nil)}: /v1, Kind=Event is disallowed from "
+          + "being an owner",
+        "metadata.finalizers: Invalid value: \"b_\": name part must consist of alphanumeric characters, '-', '_' or '.', "
+          + "and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex "
+          + "used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+        "metadata.finalizers[0]: Invalid value: \"b_\": name is neither a standard finalizer name nor is it fully "
+          + "qualified",
       ])
     #expect(
       create([

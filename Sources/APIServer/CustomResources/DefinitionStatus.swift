@@ -61,12 +61,17 @@ enum DefinitionStatus {
       message: conflict?.message ?? "no conflicts found")
     set(hasNames, in: &result, now: now)
     if !DefinedKinds.isTrue("Established", in: result) {
-      let isEstablished = conflict == nil
+      let (reason, message) =
+        if conflict != nil {
+          ("NotAccepted", "not all names are accepted")
+        } else if !DefinitionAuthority.isSound(result) {
+          ("InvalidCABundle", "The conversion webhook CABundle is invalid")
+        } else {
+          ("InitialNamesAccepted", "the initial names have been accepted")
+        }
       set(
         DefinitionCondition(
-          type: "Established", isTrue: isEstablished,
-          reason: isEstablished ? "InitialNamesAccepted" : "NotAccepted",
-          message: isEstablished ? "the initial names have been accepted" : "not all names are accepted"),
+          type: "Established", isTrue: reason == "InitialNamesAccepted", reason: reason, message: message),
         in: &result, now: now)
     }
     if let approval = DefinitionApproval(result) { set(Self.condition(approval), in: &result, now: now) }

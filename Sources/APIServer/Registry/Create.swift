@@ -118,11 +118,17 @@ extension APIServer {
     if kind.traits.hasStatus, !isNode { object["status"] = .null }
     ObjectMetadata.prepareForCreate(&object, kind: kind, now: request.now, world: request.world)
     // What the client wrote is what it is warned of.
-    let warnings = kind.rules.warnings(for: object, replacing: .null)
+    let isCustom = kind.custom != nil
+    let warnings =
+      kind.rules.warnings(for: object, replacing: .null)
+      + (isCustom ? ObjectMetaValidation.finalizerWarnings(object["metadata"]["finalizers"], old: .null) : [])
     kind.rules.prepareForCreate(&object, context: request.ruleContext())
     object = TypedDecoder.canonicalized(object, as: kind.structure)
     let errors =
-      ObjectMetaValidation.create(object["metadata"], isNamespaced: kind.isNamespaced) { name, isPrefix in
+      ObjectMetaValidation.create(
+        object["metadata"], isNamespaced: kind.isNamespaced,
+        knowsFinalizers: ObjectMetaValidation.knowsFinalizers(kind.kind, isCustom: isCustom)
+      ) { name, isPrefix in
         kind.rules.validateName(name, isGeneratePrefix: isPrefix).map { [$0] } ?? []
       } + kind.rules.validate(object) + kind.rules.validateCreate(object)
     guard errors.isEmpty else {

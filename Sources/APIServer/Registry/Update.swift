@@ -221,7 +221,11 @@ extension APIServer {
     guard errors.isEmpty else { throw .invalid(kind.kind, request.name, errors) }
     admitted.object = object
     let verdict = try await admission.validate(admitted, objects: objects)
-    let warnings = plan.surface == .object ? kind.rules.warnings(for: object, replacing: old) : []
+    var warnings = plan.surface == .object ? kind.rules.warnings(for: object, replacing: old) : []
+    if kind.custom != nil {
+      warnings += ObjectMetaValidation.finalizerWarnings(
+        object["metadata"]["finalizers"], old: old["metadata"]["finalizers"])
+    }
     return PreparedWrite(
       object: object, verdict: verdict, warnings: admitted.warnings + warnings + verdict.warnings)
   }
@@ -273,13 +277,16 @@ enum UpdateRules {
   ) -> [FieldError] {
     var errors = ObjectMetaValidation.updateAsToldOf(
       object["metadata"], old: old["metadata"],
-      isCheckedByKind: surface == .object && kind.custom == nil && !metadataIsLeftToOthers.contains(kind.kind.kind))
+      isCheckedByKind: surface == .object && kind.custom == nil && !metadataIsLeftToOthers.contains(kind.kind.kind),
+      knowsFinalizers: ObjectMetaValidation.knowsFinalizers(kind.kind, isCustom: kind.custom != nil))
     switch surface {
     case .object, .scale:
       errors += kind.rules.validate(object, replacing: old) + kind.rules.validateUpdate(object, old: old)
     case .status: errors += kind.rules.validateStatusUpdate(object, old: old)
     case .approval: errors += kind.rules.validateApproval(object, old: old)
-    case .finalize, .binding: break
+    case .finalize:
+      errors += ObjectMetaValidation.finalizerNames(object["spec"]["finalizers"], "spec.finalizers")
+    case .binding: break
     case .ephemeralContainers: errors += kind.rules.validate(object) + ephemeralErrors(object, old: old)
     }
     return errors

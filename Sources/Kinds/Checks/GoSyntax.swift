@@ -67,8 +67,8 @@ enum GoSyntax {
 
   /// `apps.DeploymentStrategy{…}` and its like: a type and what belongs to one of the types.
   static func strategy(_ value: JSONValue, _ type: String, _ rollingUpdate: String) -> String {
-    // (Of what is there the reference prints the address, which says nothing.)
-    let update = value["rollingUpdate"].isNull ? "(*\(rollingUpdate))(nil)" : "&\(rollingUpdate){…}"
+    // (Of what is there the reference prints an address, which says nothing.)
+    let update = pointer(value["rollingUpdate"], rollingUpdate)
     return "\(type){Type:\(quoted(value["type"].text)), RollingUpdate:\(update)}"
   }
 
@@ -87,6 +87,53 @@ enum GoSyntax {
   /// A time as Go's `String` shows one of UTC.
   static func time(_ value: JSONValue) -> String {
     value.text.replacing("T", with: " ").replacing("Z", with: " +0000 UTC")
+  }
+
+  /// `(*type)(nil)`, or an address, which differs from run to run.
+  static func pointer(_ value: JSONValue, _ type: String) -> String {
+    "(*\(type))(\(value.isNull ? "nil" : "0xc000000000"))"
+  }
+
+  /// `core.Name{…}`: texts by the names that Go gives them.
+  static func texts(_ type: String, _ value: JSONValue, _ members: [(String, String)]) -> String {
+    "\(type){" + members.map { "\($0.0):\(quoted(value[$0.1].text))" }.joined(separator: ", ") + "}"
+  }
+
+  /// `core.Toleration{…}`.
+  static func toleration(_ value: JSONValue) -> String {
+    let texts = texts(
+      "core.Toleration", value,
+      [("Key", "key"), ("Operator", "operator"), ("Value", "value"), ("Effect", "effect")])
+    return "\(texts.dropLast()), TolerationSeconds:\(pointer(value["tolerationSeconds"], "int64"))}"
+  }
+
+  /// `core.ScopeSelector{…}`.
+  static func scopeSelector(_ value: JSONValue) -> String {
+    let terms = value["matchExpressions"].elements.map {
+      "core.ScopedResourceSelectorRequirement{ScopeName:\(quoted($0["scopeName"].text)), "
+        + "Operator:\(quoted($0["operator"].text)), Values:\(strings($0["values"]))}"
+    }
+    return "core.ScopeSelector{MatchExpressions:[]core.ScopedResourceSelectorRequirement{"
+      + terms.joined(separator: ", ") + "}}"
+  }
+
+  /// `core.ObjectReference{…}`.
+  static func objectReference(_ value: JSONValue) -> String {
+    texts(
+      "core.ObjectReference", value,
+      [
+        ("Kind", "kind"), ("Namespace", "namespace"), ("Name", "name"), ("UID", "uid"), ("APIVersion", "apiVersion"),
+        ("ResourceVersion", "resourceVersion"), ("FieldPath", "fieldPath"),
+      ])
+  }
+
+  /// A number as %f prints it.
+  static func fixed(_ number: Double) -> String {
+    guard number.isFinite else { return number.isNaN ? "NaN" : number > 0 ? "+Inf" : "-Inf" }
+    let millionths = Int64((number * 1_000_000).rounded())
+    let fraction = String(millionths.magnitude % 1_000_000)
+    return (millionths < 0 ? "-" : "") + "\(millionths.magnitude / 1_000_000)."
+      + String(repeating: "0", count: 6 - fraction.count) + fraction
   }
 
   /// `["a" "b"]`: texts as %q prints them.

@@ -37,9 +37,19 @@ enum PEMText {
 
   /// What is wrong with authorities that a webhook's certificate is to be checked by; nil when nothing is.
   static func problem(ofAuthorities bytes: [UInt8]) -> String? {
-    let hasCertificate = blocks(bytes).contains { $0.type == "CERTIFICATE" && !$0.bytes.isEmpty }
-    return hasCertificate
-      ? nil : "unable to load root certificates: data does not contain any valid RSA or ECDSA certificates"
+    let blocks = blocks(bytes)
+    let certificates = blocks.filter { $0.type == "CERTIFICATE" }
+    // (A certificate is a DER sequence; whether it is a sound one is found out by who uses it.)
+    if certificates.contains(where: { $0.bytes.first == 0x30 }) { return nil }
+    let problem =
+      if blocks.isEmpty {
+        "unable to parse bytes as PEM block"
+      } else if certificates.isEmpty {
+        "no valid certificate authority data seen"
+      } else {
+        "failed to parse certificate: x509: malformed certificate"
+      }
+    return "unable to load root certificates: \(problem)"
   }
 
   /// What Go says of a certificate and key that do not look like a pair; nil when they do.

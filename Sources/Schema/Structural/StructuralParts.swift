@@ -119,7 +119,8 @@ enum StructuralParts {
     // A resource that is part of another need not have a name.
     if metadata["name"].isZero { metadata["name"] = "fakename" }
     errors += ObjectMetaValidation.create(
-      metadata, isNamespaced: !metadata["namespace"].isZero, path: path.isEmpty ? "metadata" : "\(path).metadata"
+      metadata, isNamespaced: !metadata["namespace"].isZero, path: path.isEmpty ? "metadata" : "\(path).metadata",
+      knowsFinalizers: false
     ) { name, isPrefix in Validate.pathSegmentName(name, isPrefix: isPrefix) }
   }
 }

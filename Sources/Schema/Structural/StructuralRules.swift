@@ -5,13 +5,22 @@ import JSON
 public struct StructuralRules {
   private enum Level { case root, item, field }
 
-  private var errors: [FieldError] = []
+  var errors: [FieldError] = []
 
   /// Everything wrong with `schema.openAPIV3Schema` but its rules' expressions; `path` leads to it. With errors of
   /// structure nothing can be said of expressions.
   public static func errors(
     _ schema: JSONValue, path: String
   ) -> (structure: [FieldError], general: [FieldError]) {
+    var general = StructuralRules()
+    general.openAPI(schema, path, isRoot: true)
+    let root: [FieldError] =
+      isSet(schema, "nullable") ? [.forbidden("\(path).nullable", "nullable cannot be true at the root")] : []
+    // With members that are not known at all nobody asks for structure.
+    if let member = unknownMember(of: schema) {
+      let unknown = FieldError.invalid(path, "", "OpenAPIV3Schema '\(member)' is not supported")
+      return (root.isEmpty && general.errors.isEmpty ? [unknown] : root, general.errors)
+    }
     var structure = StructuralRules()
     structure.invariants(schema, .root, path)
     structure.completeness(schema, schema, path)
@@ -21,16 +30,34 @@ public struct StructuralRules {
       defaults.defaults(schema, path, isRoot: true)
       found = defaults.errors
     }
-    var general = StructuralRules()
-    general.openAPI(schema, path, isRoot: true)
-    return (found, general.errors)
+    return (root + found, general.errors)
   }
 
-  private static func key(_ path: String, _ member: String, _ name: String) -> String { "\(path).\(member)[\(name)]" }
-  private static func properties(_ schema: JSONValue) -> [JSONObject.Member] {
+  private static let unknownMembers = [
+    "id", "$schema", "$ref", "patternProperties", "dependencies", "additionalItems", "definitions",
+  ]
+
+  /// A member that structural schemas have no place for, anywhere in the schema.
+  private static func unknownMember(of schema: JSONValue) -> String? {
+    guard schema.object != nil else { return nil }
+    if let name = unknownMembers.first(where: { !schema[$0].isZero }) { return name == "$schema" ? "schema" : name }
+    if schema["items"].array != nil { return "items" }
+    if schema["x-kubernetes-preserve-unknown-fields"] == false { return "x-kubernetes-preserve-unknown-fields" }
+    for name in ["items", "additionalProperties", "not"] {
+      if let found = unknownMember(of: schema[name]) { return found }
+    }
+    for junction in ["allOf", "anyOf", "oneOf"] {
+      for part in schema[junction].elements { if let found = unknownMember(of: part) { return found } }
+    }
+    for (_, property) in properties(schema) { if let found = unknownMember(of: property) { return found } }
+    return nil
+  }
+
+  static func key(_ path: String, _ member: String, _ name: String) -> String { "\(path).\(member)[\(name)]" }
+  static func properties(_ schema: JSONValue) -> [JSONObject.Member] {
     (schema["properties"].object ?? JSONObject()).sorted { $0.key < $1.key }
   }
-  private static func isSet(_ schema: JSONValue, _ name: String) -> Bool { schema[name].bool ?? false }
+  static func isSet(_ schema: JSONValue, _ name: String) -> Bool { schema[name].bool ?? false }
 
   // MARK: - Invariants
 
@@ -238,203 +265,6 @@ public struct StructuralRules {
     if schema["items"].object != nil { defaults(schema["items"], "\(path).items", isRoot: false) }
     if schema["additionalProperties"].object != nil {
       defaults(schema["additionalProperties"], "\(path).additionalProperties", isRoot: false)
-    }
-  }
-
-  // MARK: - What OpenAPI allows and definitions do not
-
-  private static let types: Set<String> = ["string", "number", "integer", "boolean", "array", "object"]
-
-  private mutating func openAPI(_ schema: JSONValue, _ path: String, isRoot: Bool, defaults reason: String = "") {
-    guard schema.object != nil else { return }
-    let type = schema["type"].string ?? ""
-    if !type.isEmpty, !Self.types.contains(type) {
-      errors.append(.notSupported("\(path).type", schema["type"], supported: Self.types.sorted()))
-    }
-    if !schema["default"].isNull, !reason.isEmpty {
-      errors.append(.forbidden("\(path).default", "must not be set \(reason)"))
-    }
-    if type == "null" {
-      errors.append(.forbidden("\(path).type", "type cannot be set to null, use nullable as an alternative"))
-    }
-    for name in ["id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"]
-    where !schema[name].isZero { errors.append(.forbidden("\(path).\(name)", "\(name) is not supported")) }
-    if schema["items"].array != nil {
-      errors.append(.forbidden("\(path).items", "items must be a schema object and not an array"))
-    }
-    if Self.isSet(schema, "uniqueItems") {
-      errors.append(
-        .forbidden(
-          "\(path).uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"))
-    }
-    if isRoot, Self.isSet(schema, "nullable") {
-      errors.append(.forbidden("\(path).nullable", "nullable cannot be true at the root"))
-    }
-    if !schema["additionalProperties"].isNull, !Self.properties(schema).isEmpty, schema["additionalProperties"] != true
-    {
-      errors.append(
-        .forbidden("\(path).additionalProperties", "additionalProperties and properties are mutual exclusive"))
-    }
-    openAPI(schema["additionalProperties"], "\(path).additionalProperties", isRoot: false, defaults: reason)
-    for (name, property) in Self.properties(schema) {
-      let isMeta = isRoot && StructuralDecoder.resourceMembers.contains(name)
-      openAPI(
-        property, Self.key(path, "properties", name), isRoot: false,
-        defaults: isMeta ? "in top-level \(name)" : reason)
-    }
-    openAPI(schema["not"], "\(path).not", isRoot: false, defaults: reason)
-    for junction in ["allOf", "oneOf", "anyOf"] {
-      for (index, part) in schema[junction].elements.enumerated() {
-        openAPI(part, "\(path).\(junction)[\(index)]", isRoot: false, defaults: reason)
-      }
-    }
-    openAPI(schema["items"], "\(path).items", isRoot: false, defaults: reason)
-    if schema["x-kubernetes-preserve-unknown-fields"] == false {
-      errors.append(.invalid("\(path).x-kubernetes-preserve-unknown-fields", false, "must be true or undefined"))
-    }
-    kubernetesTypes(schema, type, path)
-    ruleTexts(schema, path)
-  }
-
-  private mutating func requireType(
-    _ wanted: String, _ schema: JSONValue, _ type: String, _ name: String, _ path: String
-  ) {
-    guard !schema[name].isNull, type != wanted else { return }
-    let detail = "must be \(wanted) if \(name) is specified"
-    errors.append(
-      type.isEmpty ? .required("\(path).type", detail) : .invalid("\(path).type", schema["type"], detail))
-  }
-
-  private mutating func kubernetesTypes(_ schema: JSONValue, _ type: String, _ path: String) {
-    requireType("object", schema, type, "x-kubernetes-map-type", path)
-    if let mapType = schema["x-kubernetes-map-type"].string, mapType != "atomic", mapType != "granular" {
-      errors.append(
-        .notSupported("\(path).x-kubernetes-map-type", .string(mapType), supported: ["atomic", "granular"]))
-    }
-    requireType("array", schema, type, "x-kubernetes-list-type", path)
-    let listType = schema["x-kubernetes-list-type"].string
-    let items = schema["items"]
-    if let listType, !["atomic", "set", "map"].contains(listType) {
-      errors.append(
-        .notSupported("\(path).x-kubernetes-list-type", .string(listType), supported: ["atomic", "set", "map"]))
-    }
-    if listType == "set", items["type"] == "array",
-      let inner = items["x-kubernetes-list-type"].string, inner != "atomic"
-    {
-      errors.append(
-        .invalid(
-          "\(path).items.x-kubernetes-list-type", .string(inner),
-          "must be atomic as item of a list with x-kubernetes-list-type=set"))
-    }
-    if listType == "set", items["type"] == "object", items["x-kubernetes-map-type"] != "atomic" {
-      errors.append(
-        .invalid(
-          "\(path).items.x-kubernetes-map-type", items["x-kubernetes-map-type"],
-          "must be atomic as item of a list with x-kubernetes-list-type=set"))
-    }
-    let keys = schema["x-kubernetes-list-map-keys"]
-    if !keys.isZero, listType != "map" {
-      let detail = "must be map if x-kubernetes-list-map-keys is non-empty"
-      let place = "\(path).x-kubernetes-list-type"
-      errors.append(listType.map { .invalid(place, .string($0), detail) } ?? .required(place, detail))
-    }
-    guard listType == "map" || listType == "set" else { return }
-    if Self.isSet(items, "nullable") {
-      errors.append(
-        .forbidden("\(path).items.nullable", "cannot be nullable when x-kubernetes-list-type is \(listType ?? "")"))
-    }
-    if listType == "map" { mapKeys(keys, items, path) }
-  }
-
-  private mutating func mapKeys(_ keys: JSONValue, _ items: JSONValue, _ path: String) {
-    let place = "\(path).x-kubernetes-list-map-keys"
-    if keys.isZero { errors.append(.required(place, "must not be empty if x-kubernetes-list-type is map")) }
-    guard items["type"] == "object" else {
-      errors.append(
-        .invalid(
-          "\(path).items.type", .string(items["type"].string ?? ""),
-          "must be object if parent array's x-kubernetes-list-type is map"))
-      return
-    }
-    var seen: Set<String> = []
-    let required = Set(items["required"].elements.compactMap(\.string))
-    for key in keys.elements.compactMap(\.string) {
-      let property = items["properties"][key]
-      let propertyPath = Self.key("\(path).items", "properties", key)
-      if property.isNull {
-        errors.append(.invalid(place, keys, "entries must all be names of item properties"))
-      } else {
-        if property["type"] == "array" || property["type"] == "object" {
-          errors.append(
-            .invalid(
-              "\(propertyPath).type", items["type"],
-              "must be a scalar type if parent array's x-kubernetes-list-type is map"))
-        }
-        if !required.contains(key), property["default"].isNull {
-          errors.append(
-            .required(
-              "\(propertyPath).default",
-              "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"))
-        }
-        if Self.isSet(property, "nullable") {
-          errors.append(
-            .forbidden(
-              "\(propertyPath).nullable",
-              "this property is in x-kubernetes-list-map-keys, so it cannot be nullable"))
-        }
-      }
-      if !seen.insert(key).inserted { errors.append(.invalid(place, keys, "must not contain duplicate entries")) }
-    }
-  }
-
-  private static let reasons = [
-    "FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired",
-  ]
-
-  /// Where a rule says that what it finds wrong stands: a field of its own schema.
-  private mutating func fieldPath(_ value: JSONValue, _ schema: JSONValue, _ place: String) {
-    guard let text = value.string, !text.isEmpty else { return }
-    if text.allSatisfy(\.isWhitespace) {
-      errors.append(.invalid(place, value, "fieldPath must be non-empty if specified"))
-    }
-    if text.contains(where: \.isNewline) {
-      errors.append(.invalid(place, value, "fieldPath must not contain line breaks"))
-    }
-    guard let names = (try? FieldPath(text))?.names, !names.isEmpty, text.hasPrefix(".") || text.hasPrefix("[") else {
-      errors.append(.invalid(place, value, "fieldPath must be a valid path"))
-      return
-    }
-    var inner = schema
-    for name in names {
-      let declared = inner["properties"][name]
-      inner = declared.isNull ? inner["additionalProperties"] : declared
-      guard inner.object == nil else { continue }
-      errors.append(.invalid(place, value, "fieldPath must be a valid path"))
-      return
-    }
-  }
-
-  private mutating func ruleTexts(_ schema: JSONValue, _ path: String) {
-    for (index, rule) in schema["x-kubernetes-validations"].elements.enumerated() {
-      let place = "\(path).x-kubernetes-validations[\(index)]"
-      func isBlank(_ name: String) -> Bool { (rule[name].string ?? "").allSatisfy(\.isWhitespace) }
-      func hasBreaks(_ name: String) -> Bool { (rule[name].string ?? "").contains { $0.isNewline } }
-      if isBlank("rule") {
-        errors.append(.required("\(place).rule", "rule is not specified"))
-      } else if !rule["message"].isZero, isBlank("message") {
-        errors.append(.invalid("\(place).message", rule["message"], "message must be non-empty if specified"))
-      } else if hasBreaks("message") {
-        errors.append(.invalid("\(place).message", rule["message"], "message must not contain line breaks"))
-      } else if hasBreaks("rule"), rule["message"].isZero {
-        errors.append(.required("\(place).message", "message must be specified if rule contains line breaks"))
-      }
-      if !rule["messageExpression"].isZero, isBlank("messageExpression") {
-        errors.append(.required("\(place).messageExpression", "messageExpression must be non-empty if specified"))
-      }
-      fieldPath(rule["fieldPath"], schema, "\(place).fieldPath")
-      if let reason = rule["reason"].string, !Self.reasons.contains(reason) {
-        errors.append(.notSupported("\(place).reason", rule["reason"], supported: Self.reasons))
-      }
     }
   }
 }

@@ -3,9 +3,11 @@ import JSON
 
 public enum ObjectMetaValidation {
   /// Everything wrong with the metadata of a new object whose name was generated already.
+  /// - Parameter knowsFinalizers: whether short names of finalizers are those of Kubernetes alone: of all kinds but
+  ///   custom ones and a few others.
   /// - Parameter validateName: the kind's rule: what is wrong with a name, or with a base for generated names.
   public static func create(
-    _ metadata: JSONValue, isNamespaced: Bool, path: String = "metadata",
+    _ metadata: JSONValue, isNamespaced: Bool, path: String = "metadata", knowsFinalizers: Bool = true,
     validateName: (_ name: String, _ isGeneratePrefix: Bool) -> [String]
   ) -> [FieldError] {
     var errors: [FieldError] = []
@@ -28,7 +30,7 @@ public enum ObjectMetaValidation {
       errors.append(.forbidden("\(path).namespace", "not allowed on this type"))
     }
     errors += Validate.nonNegative(metadata["generation"].integer ?? 0, "\(path).generation")
-    return errors + common(metadata, path)
+    return errors + common(metadata, path) + (knowsFinalizers ? shortFinalizers(metadata, path) : [])
   }
 
   /// Everything wrong with the metadata of a changed object.
@@ -56,10 +58,44 @@ public enum ObjectMetaValidation {
   /// ones, before the rules of the kind do the latter again, and many of them the former too. The causes of its answer
   /// count them all.
   public static func updateAsToldOf(
-    _ metadata: JSONValue, old: JSONValue, isCheckedByKind: Bool, path: String = "metadata"
+    _ metadata: JSONValue, old: JSONValue, isCheckedByKind: Bool, knowsFinalizers: Bool = true,
+    path: String = "metadata"
   ) -> [FieldError] {
     let (asNew, asChanged) = (common(metadata, path), update(metadata, old: old, path: path))
-    return asNew + asChanged + asChanged + (isCheckedByKind ? asNew : [])
+    let short = knowsFinalizers ? shortFinalizers(metadata, path) : []
+    return asNew + asChanged + asChanged + short + (isCheckedByKind ? asNew + short : [])
+  }
+
+  /// Groups of which the reference looks at the metadata as at that of any object.
+  private static let groupsOfAnyFinalizers: Set<String> = [
+    "apiextensions.k8s.io", "admissionregistration.k8s.io", "apiregistration.k8s.io", "coordination.k8s.io", "policy",
+  ]
+
+  /// Whether finalizers of this kind without a domain must be those that Kubernetes knows.
+  public static func knowsFinalizers(_ kind: GroupVersionKind, isCustom: Bool) -> Bool {
+    !isCustom && !groupsOfAnyFinalizers.contains(kind.group) && kind.kind != "Event"
+  }
+
+  /// Finalizers that are to be set where objects of any kind have others: those of a namespace's spec.
+  public static func finalizerNames(_ names: JSONValue, _ path: String) -> [FieldError] {
+    names.elements.enumerated().flatMap { index, name in
+      Validate.qualifiedName(name.string ?? "").map { .invalid("\(path)[\(index)]", name, $0) }
+        + (shortFinalizer(name.string ?? "", "\(path)[\(index)]").map { [$0] } ?? [])
+    }
+  }
+
+  /// What a client is warned of who gives custom objects finalizers that anybody else may give them too.
+  public static func finalizerWarnings(_ finalizers: JSONValue, old: JSONValue) -> [String] {
+    let added = Set(finalizers.elements.compactMap(\.string)).subtracting(old.elements.compactMap(\.string))
+    return added.sorted().flatMap { name in
+      let place = "metadata.finalizers: \(JSONValue.string(name))"
+      let wrong = Validate.qualifiedName(name).map { "\(place): \($0)" }
+      guard shortFinalizer(name, "") != nil else { return wrong }
+      return wrong + [
+        "\(place): prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other "
+          + "finalizer writers"
+      ]
+    }
   }
 
   /// PUT without a resource version, to a kind that must have one.
@@ -113,14 +149,14 @@ public enum ObjectMetaValidation {
       }
       let kind = reference["kind"].string ?? ""
       if apiVersion == "v1", kind == "Event" {
-        errors.append(.invalid(path, reference, "/v1, Kind=Event is disallowed from being an owner"))
+        errors.append(shown(path, printed(reference), "/v1, Kind=Event is disallowed from being an owner"))
       }
       guard reference["controller"].bool == true else { continue }
       let name = "\(kind)/\(reference["name"].string ?? "")"
       if let controller {
         errors.append(
-          .invalid(
-            path, references,
+          shown(
+            path, "[]v1.OwnerReference{\(references.elements.map(printed).joined(separator: ", "))}",
             "Only one reference can have Controller set to true. Found \"true\" in references for \(controller) and \(name)"
           ))
       } else {
@@ -130,26 +166,43 @@ public enum ObjectMetaValidation {
     return errors
   }
 
+  private static func shown(_ field: String, _ value: String, _ detail: String) -> FieldError {
+    FieldError(.invalid, field: field, message: "Invalid value: \(value): \(detail)")
+  }
+
+  /// As Go prints it; of what may be absent one sees an address.
+  private static func printed(_ reference: JSONValue) -> String {
+    let texts = [("APIVersion", "apiVersion"), ("Kind", "kind"), ("Name", "name"), ("UID", "uid")]
+      .map { "\($0.0):\(JSONValue.string(reference[$0.1].string ?? ""))" }
+    let flags = [("Controller", "controller"), ("BlockOwnerDeletion", "blockOwnerDeletion")]
+      .map { "\($0.0):(*bool)(\(reference[$0.1].isNull ? "nil" : "0xc000000000"))" }
+    return "v1.OwnerReference{\((texts + flags).joined(separator: ", "))}"
+  }
+
   private static let standardFinalizers: Set<String> = ["kubernetes", "orphan", "foregroundDeletion"]
 
   private static func finalizers(_ finalizers: JSONValue, _ path: String) -> [FieldError] {
     var errors: [FieldError] = []
     let names = finalizers.elements.map { $0.string ?? "" }
-    for (index, name) in names.enumerated() {
-      let wrong = Validate.qualifiedName(name)
-      errors += wrong.map { .invalid(path, .string(name), $0) }
-      if wrong.isEmpty, !name.contains("/"), !standardFinalizers.contains(name) {
-        errors.append(
-          .invalid(
-            "\(path)[\(index)]", .string(name),
-            "name is neither a standard finalizer name nor is it fully qualified"))
-      }
-    }
+    for name in names { errors += Validate.qualifiedName(name).map { .invalid(path, .string(name), $0) } }
     if names.contains("orphan"), names.contains("foregroundDeletion") {
       errors.append(
         .invalid(path, finalizers, "finalizer orphan and foregroundDeletion cannot be both set"))
     }
     return errors
+  }
+
+  /// Finalizers without a domain that are not Kubernetes' own.
+  private static func shortFinalizers(_ metadata: JSONValue, _ path: String) -> [FieldError] {
+    metadata["finalizers"].elements.enumerated().compactMap { index, name in
+      shortFinalizer(name.string ?? "", "\(path).finalizers[\(index)]")
+    }
+  }
+
+  private static func shortFinalizer(_ name: String, _ place: String) -> FieldError? {
+    name.contains("/") || standardFinalizers.contains(name)
+      ? nil
+      : .invalid(place, .string(name), "name is neither a standard finalizer name nor is it fully qualified")
   }
 
   private static func newFinalizers(_ finalizers: JSONValue, old: JSONValue, _ path: String) -> [FieldError] {

@@ -119,14 +119,20 @@ struct NodeRules: KindRules {
       checks.invalid(
         "spec.podCIDRs", spec["podCIDRs"], "may specify no more than one CIDR for each IP family")
     }
+    var seen: Set<JSONValue> = []
+    for (index, block) in blocks.enumerated() where !seen.insert(block).inserted {
+      checks.duplicate("spec.podCIDRs[\(index)]", block)
+    }
     return checks.errors
   }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
+    resources(object["status"], &checks)
     addresses(object["status"], &checks)
-    let before = old["spec"]["podCIDRs"].elements
-    if !before.isEmpty, object["spec"]["podCIDRs"].elements != before {
+    let (before, after) = (old["spec"]["podCIDRs"].elements, object["spec"]["podCIDRs"].elements)
+    let changes = before.count == after.count ? zip(before, after).count { $0 != $1 } : 1
+    for _ in 0..<(before.isEmpty ? 0 : changes) {
       checks.forbidden(
         "spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")
     }
@@ -134,6 +140,11 @@ struct NodeRules: KindRules {
     if !provider.isEmptyValue, object["spec"]["providerID"] != provider {
       checks.forbidden(
         "spec.providerID", "node updates may not change providerID except from \"\" to valid")
+    }
+    // (Resources and taints the reference looks at in the new node and again in the changed one.)
+    taints(object["spec"], &checks)
+    if object["spec"]["externalID"].text != old["spec"]["externalID"].text {
+      checks.forbidden("spec.externalID", "may not be updated")
     }
     return checks.errors
   }

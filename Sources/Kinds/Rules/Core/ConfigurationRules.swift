@@ -25,8 +25,10 @@ struct ConfigMapRules: KindRules {
   }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
-    frozenData(object, old, ["data", "binaryData"])
+    frozenData(object, old, ["data", "binaryData"]) + validate(object)
   }
+  /// (The reference looks at what changed first.)
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { [] }
 }
 
 struct SecretRules: KindRules {
@@ -116,8 +118,10 @@ struct SecretRules: KindRules {
     var checks = Checks()
     checks.immutable(object["type"], old["type"], "type")
     checks.report(frozenData(object, old, ["data"]))
-    return checks.errors
+    return checks.errors + validate(object)
   }
+  /// (The reference looks at what changed first.)
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { [] }
 }
 
 /// What an object marked immutable may not change.

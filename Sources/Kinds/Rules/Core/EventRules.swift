@@ -55,6 +55,18 @@ struct EventRules: KindRules {
     return checks.errors
   }
 
+  /// What is no text and no number, as Go prints it.
+  private static func printed(_ coreName: String, _ value: JSONValue) -> String? {
+    switch coreName {
+    case "involvedObject": GoSyntax.objectReference(value)
+    case "related": value.isNull ? nil : GoSyntax.objectReference(value)
+    case "source": GoSyntax.texts("core.EventSource", value, [("Component", "component"), ("Host", "host")])
+    case "firstTimestamp", "lastTimestamp", "eventTime":
+      value.isNull ? "0001-01-01 00:00:00 +0000 UTC" : GoSyntax.time(value)
+    default: nil
+    }
+  }
+
   private func series(_ series: JSONValue, _ checks: inout Checks) {
     guard !series.isNull else { return }
     if (series["count"].integer ?? 0) < 2 { checks.invalid("series.count", "", "should be at least 2") }
@@ -70,7 +82,14 @@ struct EventRules: KindRules {
       "eventTime", "action", "related", "reportingComponent", "reportingInstance",
     ] {
       let field = coreName == "reportingComponent" ? "reportingController" : coreName
-      checks.immutable(object[name(coreName)], old[name(coreName)], field)
+      let (new, before) = (object[name(coreName)], old[name(coreName)])
+      guard new != before else { continue }
+      if let shown = Self.printed(coreName, new) {
+        checks.invalid(field, goValue: shown, Checks.immutableMessage)
+      } else {
+        let empty: JSONValue = coreName == "count" ? 0 : coreName == "related" ? .null : ""
+        checks.invalid(field, new.isNull ? empty : new, Checks.immutableMessage)
+      }
     }
     return checks.errors
   }

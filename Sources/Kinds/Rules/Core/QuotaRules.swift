@@ -28,15 +28,6 @@ struct LimitRangeRules: KindRules {
         return problems.isEmpty && !isKnown ? ["must be a standard limit type or fully qualified"] : problems
       }
       if !types.insert(type).inserted { checks.duplicate("\(place).type", item["type"]) }
-      if type == "Pod" {
-        for name in ["default", "defaultRequest"] where !item[name].isEmptyValue {
-          checks.forbidden("\(place).\(name)", "may not be specified when `type` is 'Pod'")
-        }
-      }
-      if type == "PersistentVolumeClaim", item["min"]["storage"].isNull, item["max"]["storage"].isNull {
-        checks.required(
-          "\(place).limits", "either minimum or maximum storage value is required, but neither was provided")
-      }
       bounds(item, place, &checks)
     }
     return checks.errors
@@ -44,8 +35,19 @@ struct LimitRangeRules: KindRules {
 
   private func bounds(_ item: JSONValue, _ place: String, _ checks: inout Checks) {
     var names: Set<String> = []
-    for list in ["min", "max", "default", "defaultRequest", "maxLimitRequestRatio"] {
-      if item["type"] == "Pod", list == "default" || list == "defaultRequest" { continue }
+    for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
+      if item["type"] == "Pod", list == "default" || list == "defaultRequest" {
+        if !item[list].isEmptyValue {
+          checks.forbidden("\(place).\(list)", "may not be specified when `type` is 'Pod'")
+        }
+        continue
+      }
+      if list == "maxLimitRequestRatio", item["type"] == "PersistentVolumeClaim", item["min"]["storage"].isNull,
+        item["max"]["storage"].isNull
+      {
+        checks.required(
+          "\(place).limits", "either minimum or maximum storage value is required, but neither was provided")
+      }
       for name in item[list].object?.keys.map({ $0 }) ?? [] {
         names.insert(name)
         if item["type"] == "Pod" || item["type"] == "Container" {
@@ -77,6 +79,15 @@ struct LimitRangeRules: KindRules {
           "\(place).maxLimitRequestRatio[\(name)]",
           goValue: GoSyntax.quantity(item["maxLimitRequestRatio"][name].text), "ratio \(ratio) is less than 1")
       }
+      if let ratio = amount("maxLimitRequestRatio"), let low = amount("min"), let high = amount("max") {
+        let limit = Double(high.milliValue) / Double(low.milliValue)
+        if Double(ratio.milliValue) / 1000 > limit {
+          checks.invalid(
+            "\(place).maxLimitRequestRatio[\(name)]",
+            goValue: GoSyntax.quantity(item["maxLimitRequestRatio"][name].text),
+            "ratio \(ratio) is greater than max/min = \(GoSyntax.fixed(limit))")
+        }
+      }
       if !ResourceName.allowsOvercommit(name), let limit = amount("default"), let request = amount("defaultRequest"),
         limit != request
       {
@@ -106,12 +117,17 @@ struct ResourceQuotaRules: KindRules {
       if !Self.scopes.contains(term["scopeName"].text) {
         checks.invalid("\(place).scopeName", term["scopeName"], "unsupported scope")
       }
+      for resource in (spec["hard"].object?.keys.map { $0 } ?? []).sorted()
+      where ResourceName.isStandardQuota(resource) && !Self.isScope(term["scopeName"].text, for: resource) {
+        checks.invalid(
+          place, goValue: GoSyntax.scopeSelector(spec["scopeSelector"]), "unsupported scope applied to resource")
+      }
       if term["scopeName"] != "PriorityClass", Self.scopes.contains(term["scopeName"].text),
         term["operator"] != "Exists"
       {
         checks.invalid(
           "\(place).operator", .string(term["operator"].text),
-          "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
+          "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
             + "ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or "
             + "ResourceQuotaScopeCrossNamespacePodAffinity")
       }
@@ -127,16 +143,19 @@ struct ResourceQuotaRules: KindRules {
             "\(place).values", term["values"],
             "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector")
         }
-      default: checks.invalid("\(place).operator", term["operator"], "not a valid selector operator")
+      default:
+        checks.invalid("\(place).operator", .string(term["operator"].text), "not a valid selector operator")
       }
     }
+    conflicts(
+      spec["scopeSelector"]["matchExpressions"].elements.map { $0["scopeName"].text },
+      "spec.scopeSelector.matchExpressions", spec["scopes"], &checks)
     return checks.errors
   }
 
   private func scopes(_ spec: JSONValue, _ checks: inout Checks) {
     let names = spec["scopes"].elements.map(\.text)
-    let shown =
-      "[]core.ResourceQuotaScope{" + names.map(GoSyntax.quoted).joined(separator: ", ") + "}"
+    let shown = GoSyntax.strings(spec["scopes"], of: "core.ResourceQuotaScope")
     for name in names {
       if !Self.scopes.contains(name) { checks.invalid("spec.scopes", goValue: shown, "unsupported scope") }
       for resource in (spec["hard"].object?.keys.map { $0 } ?? []).sorted()
@@ -144,9 +163,13 @@ struct ResourceQuotaRules: KindRules {
         checks.invalid("spec.scopes", goValue: shown, "unsupported scope applied to resource")
       }
     }
+    conflicts(names, "spec.scopes", spec["scopes"], &checks)
+  }
+
+  private func conflicts(_ names: [String], _ place: String, _ shown: JSONValue, _ checks: inout Checks) {
     for pair in [["BestEffort", "NotBestEffort"], ["NotTerminating", "Terminating"]]
     where pair.allSatisfy(names.contains) {
-      checks.invalid("spec.scopes", goValue: shown, "conflicting scopes")
+      checks.invalid(place, goValue: GoSyntax.strings(shown, of: "core.ResourceQuotaScope"), "conflicting scopes")
     }
   }
 
@@ -181,7 +204,11 @@ struct ResourceQuotaRules: KindRules {
     let new = Set(object["spec"]["scopes"].elements)
     let before = Set(old["spec"]["scopes"].elements)
     guard new != before else { return [] }
-    return [.invalid("spec.scopes", object["spec"]["scopes"], Checks.immutableMessage)]
+    var checks = Checks()
+    checks.invalid(
+      "spec.scopes", goValue: GoSyntax.strings(object["spec"]["scopes"], of: "core.ResourceQuotaScope"),
+      Checks.immutableMessage)
+    return checks.errors
   }
 }
 

@@ -17,7 +17,7 @@ extension Checks {
         "must match annotations[\(hints)] when both are specified")
     }
     let type = spec["type"].text
-    let isHeadless = spec["clusterIPs"][0] == "None"
+    let isHeadless = Self.isHeadless(spec)
     let ports = spec["ports"].elements
     if ports.isEmpty, !isHeadless, type != "ExternalName" { required("spec.ports") }
     serviceType(spec, type, isHeadless: isHeadless)
@@ -38,17 +38,19 @@ extension Checks {
     trafficPolicies(spec, type)
   }
 
+  static func isHeadless(_ spec: JSONValue) -> Bool { spec["clusterIPs"].elements == ["None"] }
+
   private mutating func serviceType(_ spec: JSONValue, _ type: String, isHeadless: Bool) {
     switch type {
     case "LoadBalancer", "NodePort":
-      if isHeadless {
-        invalid("spec.clusterIPs[0]", "None", "may not be set to 'None' for \(type) services")
-      }
-      guard type == "LoadBalancer" else { return }
-      for (index, port) in spec["ports"].elements.enumerated() where port["port"].integer == Self.kubeletPort {
+      for (index, port) in spec["ports"].elements.enumerated()
+      where type == "LoadBalancer" && port["port"].integer == Self.kubeletPort {
         invalid(
           "spec.ports[\(index)]", .integer(Self.kubeletPort),
           "may not expose port \(Self.kubeletPort) externally since it is used by kubelet")
+      }
+      if isHeadless {
+        invalid("spec.clusterIPs[0]", "None", "may not be set to 'None' for \(type) services")
       }
     case "ExternalName":
       for name in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] where !spec[name].isEmptyValue {
@@ -133,7 +135,7 @@ extension Checks {
       address(value, "\(path)[\(index)]")
     }
     if addresses.count > 2 { invalid(path, spec["clusterIPs"], "may only hold up to 2 values") }
-    guard isSound else { return }
+    guard isSound, !Self.isHeadless(spec) else { return }
     let families = addresses.compactMap { IPAddress($0.text)?.family.name }
     if addresses.count > 1, Set(families).count < 2 {
       invalid(path, spec["clusterIPs"], "may specify no more than one IP for each IP family")
@@ -210,7 +212,9 @@ extension Checks {
     } else if let text = service["metadata"]["annotations"][annotation].string {
       let path = "metadata.annotations[\(annotation)]"
       if type != "LoadBalancer" { forbidden(path, onlyThere) }
-      for part in text.split(separator: ",") { addressBlock(.string(Self.trimmed(String(part))), path) }
+      for part in Self.trimmed(text).split(separator: ",", omittingEmptySubsequences: Self.trimmed(text).isEmpty) {
+        addressBlock(.string(Self.trimmed(String(part))), path)
+      }
     }
     if !spec["allocateLoadBalancerNodePorts"].isNull, type != "LoadBalancer" {
       forbidden("spec.allocateLoadBalancerNodePorts", onlyThere)
@@ -218,12 +222,15 @@ extension Checks {
     if type == "LoadBalancer", spec["allocateLoadBalancerNodePorts"].isNull {
       required("allocateLoadBalancerNodePorts")
     }
-    if let name = spec["loadBalancerClass"].string {
-      if type == "LoadBalancer" {
-        text(.string(name), "spec.loadBalancerClass", Validate.qualifiedName)
-      } else {
-        forbidden("spec.loadBalancerClass", onlyThere)
-      }
+    loadBalancerClass(spec)
+  }
+
+  mutating func loadBalancerClass(_ spec: JSONValue) {
+    guard let name = spec["loadBalancerClass"].string else { return }
+    if spec["type"] == "LoadBalancer" {
+      text(.string(name), "spec.loadBalancerClass", Validate.qualifiedName)
+    } else {
+      forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'")
     }
   }
 

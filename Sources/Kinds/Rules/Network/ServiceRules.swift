@@ -141,36 +141,79 @@ struct ServiceRules: KindRules {
     return checks.errors
   }
 
+  /// (The reference looks at what changed first.)
+  func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { [] }
+
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]
     let before = old["spec"]
-    guard needsAddress(spec), needsAddress(before) else { return [] }
-    let address = before["clusterIPs"][0]
-    if !address.isEmptyValue, spec["clusterIPs"][0] != address {
-      checks.invalid(
-        "spec.clusterIPs[0]", goValue: GoSyntax.strings(spec["clusterIPs"]),
-        spec["clusterIPs"].isEmptyValue ? "primary clusterIP can not be unset" : "may not change once set")
-    }
-    let family = before["ipFamilies"][0]
-    if !family.isEmptyValue, !spec["ipFamilies"][0].isNull, spec["ipFamilies"][0] != family {
-      checks.invalid(
-        "spec.ipFamilies[0]", spec["ipFamilies"], "may not change once set")
+    if needsAddress(spec), needsAddress(before) {
+      changedAddresses(spec, before, &checks)
+      changedFamilies(spec, before, &checks)
     }
     if before["type"] == "LoadBalancer", spec["type"] == "LoadBalancer",
       spec["loadBalancerClass"] != before["loadBalancerClass"]
     {
-      checks.invalid(
-        "spec.loadBalancerClass", spec["loadBalancerClass"],
-        "may not change once set")
+      checks.invalid("spec.loadBalancerClass", spec["loadBalancerClass"], "may not change once set")
     }
+    checks.loadBalancerClass(spec)
     if needsHealthCheckPort(before), needsHealthCheckPort(spec) {
       let port = before["healthCheckNodePort"]
       if !port.isEmptyValue, spec["healthCheckNodePort"] != port {
         checks.forbidden("spec.healthCheckNodePort", "field is immutable")
       }
     }
-    return checks.errors
+    return checks.errors + validate(object)
+  }
+
+  /// The second address comes and goes; the first stays.
+  private func changedAddresses(_ spec: JSONValue, _ before: JSONValue, _ checks: inout Checks) {
+    if Checks.isHeadless(spec), Checks.isHeadless(before) { return }
+    let (new, old) = (spec["clusterIPs"].elements, before["clusterIPs"].elements)
+    let shown = GoSyntax.strings(spec["clusterIPs"])
+    func changed(_ index: Int) {
+      checks.invalid("spec.clusterIPs[\(index)]", goValue: shown, "may not change once set")
+    }
+    if new.count == old.count {
+      for index in new.indices where new[index] != old[index] { changed(index) }
+      return
+    }
+    if new.isEmpty {
+      checks.invalid("spec.clusterIPs[0]", goValue: shown, "primary clusterIP can not be unset")
+    } else if !old.isEmpty, new[0] != old[0] {
+      changed(0)
+    }
+    if new.count == 1, old.count > 1, spec["ipFamilyPolicy"] != "SingleStack" {
+      checks.invalid(
+        "spec.ipFamilyPolicy", spec["ipFamilyPolicy"],
+        "must be set to 'SingleStack' when releasing the secondary clusterIP")
+    }
+  }
+
+  private func changedFamilies(_ spec: JSONValue, _ before: JSONValue, _ checks: inout Checks) {
+    if Checks.isHeadless(spec) || Checks.isHeadless(before) { return }
+    let (new, old) = (spec["ipFamilies"].elements, before["ipFamilies"].elements)
+    let path = "spec.ipFamilies[0]"
+    let families = GoSyntax.strings(spec["ipFamilies"], of: "core.IPFamily")
+    if new.count == old.count {
+      for index in new.indices where new[index] != old[index] {
+        checks.invalid(path, goValue: families, "may not change once set")
+      }
+      return
+    }
+    if new.count < old.count, spec["clusterIPs"].isEmptyValue {
+      checks.invalid(path, goValue: families, "primary ipFamily can not be unset")
+    }
+    // (With more or fewer families the reference shows the addresses.)
+    if let family = new.first, let former = old.first, family != former {
+      checks.invalid(path, goValue: GoSyntax.strings(spec["clusterIPs"]), "may not change once set")
+    }
+    if new.count == 1, old.count > 1, spec["ipFamilyPolicy"] != "SingleStack" {
+      checks.invalid(
+        "spec.ipFamilyPolicy", spec["ipFamilyPolicy"],
+        "must be set to 'SingleStack' when releasing the secondary ipFamily")
+    }
   }
 
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {

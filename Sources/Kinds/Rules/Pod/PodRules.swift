@@ -64,29 +64,20 @@ struct PodRules: KindRules {
     if !object["spec"]["schedulingGates"].isEmptyValue, !object["spec"]["nodeName"].isEmptyValue {
       checks.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
     }
+    checks.profilesMatchAnnotations(object, "spec")
     return checks.errors
   }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
-    mirrorAnnotation(object, old, &checks)
+    checks.podAnnotationUpdates(object, old)
     return checks.errors + PodUpdate.errors(object["spec"], old: old["spec"])
-  }
-
-  /// What stands for a pod that a kubelet started by itself stays that.
-  private func mirrorAnnotation(_ object: JSONValue, _ old: JSONValue, _ checks: inout Checks) {
-    let name = "kubernetes.io/config.mirror"
-    let (new, before) = (object["metadata"]["annotations"][name], old["metadata"]["annotations"][name])
-    guard new != before else { return }
-    checks.forbidden(
-      "metadata.annotations[\(name)]", "may not \(before.isNull ? "add" : "remove or update") mirror pod annotation")
   }
 
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
     let status = object["status"]
-    mirrorAnnotation(object, old, &checks)
-    checks.podAnnotations(object, "metadata.annotations")
+    checks.podAnnotationUpdates(object, old)
     // (The path is the reference's.)
     for (index, condition) in status["conditions"].elements.enumerated()
     where !["PodScheduled", "Ready", "Initialized"].contains(condition["type"].text) {
@@ -105,7 +96,7 @@ struct PodRules: KindRules {
         status[list], old: old["status"][list], "status.\(list)", policy: policy,
         spec: list == "initContainerStatuses" ? old["spec"] : .null, &checks)
     }
-    addresses(status["podIPs"], "status.podIPs", &checks)
+    addresses(status["podIPs"], "status.podIPs", "core.PodIP", &checks)
     hostAddresses(status, &checks)
     return checks.errors
   }
@@ -115,22 +106,30 @@ struct PodRules: KindRules {
     if first["ip"] != status["hostIP"] {
       checks.invalid("status.hostIPs[0].ip", first["ip"], "must be equal to `hostIP`")
     }
-    addresses(status["hostIPs"], "status.hostIPs", &checks)
+    addresses(status["hostIPs"], "status.hostIPs", "core.HostIP", &checks)
   }
 
-  /// At most one address of each family.
-  private func addresses(_ list: JSONValue, _ path: String, _ checks: inout Checks) {
+  /// At most one address of each family. `type`: what the reference calls an entry.
+  private func addresses(_ list: JSONValue, _ path: String, _ type: String, _ checks: inout Checks) {
     let entries = list.elements
     for (index, entry) in entries.enumerated() { checks.address(entry["ip"], "\(path)[\(index)]") }
     guard entries.count > 1 else { return }
+    func printed(_ entry: JSONValue) -> String { "\(type){IP:\(GoSyntax.quoted(entry["ip"].text))}" }
     let families = Set(entries.compactMap { IPAddress($0["ip"].text)?.family })
-    if families.count < 2 || entries.count > 2 {
-      checks.invalid(path, list, "may specify no more than one IP for each IP family")
-    }
     var seen: Set<String> = []
+    var duplicates: [FieldError] = []
     for (index, entry) in entries.enumerated() where !seen.insert(entry["ip"].text).inserted {
-      checks.duplicate("\(path)[\(index)]", entry)
+      duplicates.append(
+        FieldError(.duplicate, field: "\(path)[\(index)]", message: "Duplicate value: \(printed(entry))"))
     }
+    // (Which of the two comes first depends on whose addresses they are.)
+    if type == "core.HostIP" { checks.report(duplicates) }
+    if families.count < 2 || entries.count > 2 {
+      checks.invalid(
+        path, goValue: "[]\(type){\(entries.map(printed).joined(separator: ", "))}",
+        "may specify no more than one IP for each IP family")
+    }
+    if type != "core.HostIP" { checks.report(duplicates) }
   }
 
   /// A container that ended and that nothing restarts stays ended.

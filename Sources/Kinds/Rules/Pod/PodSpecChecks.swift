@@ -24,6 +24,7 @@ extension Checks {
     }
     schedulingGates(spec["schedulingGates"], "\(path).schedulingGates")
     topologySpread(spec["topologySpreadConstraints"], "\(path).topologySpreadConstraints")
+    hostProcesses(spec, path)
     podNames(spec, path, ["serviceAccountName", "nodeName"])
     inRange(spec["activeDeadlineSeconds"], "\(path).activeDeadlineSeconds", 1...2_147_483_647)
     podNames(spec, path, ["hostname", "subdomain"])
@@ -106,6 +107,7 @@ extension Checks {
     annotations(template["metadata"]["annotations"], "\(path).annotations")
     podAnnotations(template, "\(path).annotations")
     podSpec(template["spec"], "\(path).spec", isTemplate: true)
+    profilesMatchAnnotations(template, "\(path).spec")
     if !template["spec"]["ephemeralContainers"].isEmptyValue {
       forbidden("\(path).spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
     }
@@ -137,23 +139,5 @@ extension Checks {
     if !template["spec"]["activeDeadlineSeconds"].isNull {
       forbidden("\(path).spec.activeDeadlineSeconds", deadlineMessage)
     }
-  }
-
-  /// Annotations that mean something to the server: of a pod or of a template.
-  mutating func podAnnotations(_ pod: JSONValue, _ path: String) {
-    let annotations = pod["metadata"]["annotations"]
-    let mirror = "kubernetes.io/config.mirror"
-    if !annotations[mirror].isNull, pod["spec"]["nodeName"].isEmptyValue {
-      invalid("\(path)[\(mirror)]", annotations[mirror], "must set spec.nodeName if mirror pod annotation is set")
-    }
-    let cost = "controller.kubernetes.io/pod-deletion-cost"
-    if let text = annotations[cost].string, Int32(text) == nil || text.hasPrefix("+") || Self.hasLeadingZero(text) {
-      invalid("\(path)[\(cost)]", annotations[cost], "must be a 32bit integer")
-    }
-  }
-
-  private static func hasLeadingZero(_ text: String) -> Bool {
-    let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
-    return digits.count > 1 && digits.hasPrefix("0")
   }
 }

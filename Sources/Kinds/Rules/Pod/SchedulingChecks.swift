@@ -146,7 +146,9 @@ extension Checks {
         }
       case "Exists":
         if !toleration["value"].isEmptyValue {
-          invalid("\(place).operator", toleration["value"], "value must be empty when `operator` is 'Exists'")
+          invalid(
+            "\(place).operator", goValue: GoSyntax.toleration(toleration),
+            "value must be empty when `operator` is 'Exists'")
         }
       default: notSupported("\(place).operator", toleration["operator"], ["Equal", "Exists"])
       }

@@ -118,7 +118,7 @@ extension Checks {
     switch profile["type"].text {
     case "Localhost":
       let text = local.text
-      if local.isNull || text.allSatisfy(\.isWhitespace) && text.isEmpty {
+      if text.isEmpty {
         required("\(place).localhostProfile", "must be set when AppArmor type is Localhost")
       } else if text.first?.isWhitespace == true || text.last?.isWhitespace == true {
         invalid("\(place).localhostProfile", local, "must not be padded with whitespace")
@@ -199,27 +199,66 @@ extension Checks {
 
   private static let linuxOnly = [
     "appArmorProfile", "seLinuxOptions", "seccompProfile", "capabilities", "readOnlyRootFilesystem", "privileged",
-    "allowPrivilegeEscalation", "procMount", "fsGroup", "fsGroupChangePolicy", "sysctls", "runAsUser", "runAsGroup",
-    "supplementalGroups",
+    "allowPrivilegeEscalation", "procMount", "runAsUser", "runAsGroup",
+  ]
+  /// Of a pod; the first three and one more stand in the spec itself.
+  private static let linuxOnlyPods = [
+    "appArmorProfile", "seLinuxOptions", "hostUsers", "hostPID", "hostIPC", "seccompProfile", "fsGroup",
+    "fsGroupChangePolicy", "sysctls", "shareProcessNamespace", "runAsUser", "runAsGroup", "supplementalGroups",
+    "supplementalGroupsPolicy",
   ]
 
   private mutating func windowsPod(_ spec: JSONValue, _ path: String) {
     let message = "cannot be set for a windows pod"
-    for name in ["hostPID", "hostIPC"] where spec[name] == true { forbidden("\(path).\(name)", message) }
-    if !spec["shareProcessNamespace"].isNull { forbidden("\(path).shareProcessNamespace", message) }
-    for (context, place) in Self.securityContexts(of: spec, path) {
-      for name in Self.linuxOnly where !context[name].isNull { forbidden("\(place).\(name)", message) }
+    for name in Self.linuxOnlyPods {
+      switch name {
+      case "hostUsers", "shareProcessNamespace":
+        if !spec[name].isNull { forbidden("\(path).\(name)", message) }
+      case "hostPID", "hostIPC":
+        if spec[name] == true { forbidden("\(path).\(name)", message) }
+      case "sysctls":
+        if !spec["securityContext"][name].isEmptyValue { forbidden("\(path).securityContext.\(name)", message) }
+      default:
+        if !spec["securityContext"][name].isNull { forbidden("\(path).securityContext.\(name)", message) }
+      }
+    }
+    for (container, place) in Self.allContainers(of: spec) {
+      for name in Self.linuxOnly where !container["securityContext"][name].isNull {
+        forbidden("\(path).\(place).securityContext.\(name)", message)
+      }
+    }
+  }
+
+  /// Containers that are processes of a Windows node: all of a pod's or none, and on the node's network.
+  mutating func hostProcesses(_ spec: JSONValue, _ path: String) {
+    func wish(_ context: JSONValue) -> Bool? { context["windowsOptions"]["hostProcess"].bool }
+    let ofPod = wish(spec["securityContext"])
+    let containers = Self.allContainers(of: spec)
+    var count = 0
+    for (container, place) in containers {
+      let own = wish(container["securityContext"])
+      if let ofPod, let own, own != ofPod {
+        invalid(
+          "\(path).\(place).securityContext.windowsOptions.hostProcess", .bool(own),
+          "pod hostProcess value must be identical if both are specified, was \(ofPod)")
+      }
+      if own ?? ofPod ?? false { count += 1 }
+    }
+    guard count > 0 else { return }
+    if count != containers.count {
+      invalid(
+        path, "",
+        "If pod contains any hostProcess containers then all containers must be HostProcess containers")
+    }
+    if spec["hostNetwork"] != true {
+      invalid(
+        "\(path).hostNetwork", false, "hostNetwork must be true if pod contains any hostProcess containers")
     }
   }
 
   /// The pod's own and those of all its containers.
   private static func securityContexts(of spec: JSONValue, _ path: String) -> [(JSONValue, String)] {
-    var all = [(spec["securityContext"], "\(path).securityContext")]
-    for list in ["initContainers", "containers", "ephemeralContainers"] {
-      for (index, container) in spec[list].elements.enumerated() {
-        all.append((container["securityContext"], "\(path).\(list)[\(index)].securityContext"))
-      }
-    }
-    return all
+    [(spec["securityContext"], "\(path).securityContext")]
+      + allContainers(of: spec).map { ($0.container["securityContext"], "\(path).\($0.place).securityContext") }
   }
 }

@@ -2,6 +2,12 @@
 import JSON
 import Schema
 
+/// Whose source is looked at.
+struct VolumeOwner {
+  var name: String
+  var isPersistent: Bool
+}
+
 extension Checks {
   /// Returns the volumes that nothing is wrong with: only those can be mounted.
   mutating func volumes(_ volumes: JSONValue, _ path: String, podName: String) -> [String: JSONValue] {
@@ -39,11 +45,12 @@ extension Checks {
     "iscsi", "cinder", "fc", "flexVolume", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume",
     "azureDisk", "scaleIO", "local", "storageos", "csi",
   ]
-  /// What the reference calls some members when it tells what is wrong inside of them.
+  /// What the reference calls some members when it tells what is wrong inside of them, and when they are too many.
   private static let toldAs = ["gcePersistentDisk": "persistentDisk"]
+  private static let refusedAs = ["downwardAPI": "downwarAPI", "cephfs": "cephFS"]
 
   private mutating func volumeSource(_ volume: JSONValue, _ place: String, podName: String) {
-    source(volume, place, Self.podSources)
+    source(volume, place, Self.podSources, VolumeOwner(name: volume["name"].text, isPersistent: false))
     let name = volume["name"].text
     if !volume["ephemeral"].isNull, !podName.isEmpty, !name.isEmpty {
       let claim = "\(podName)-\(name)"
@@ -53,32 +60,46 @@ extension Checks {
     }
   }
 
-  mutating func persistentVolumeSource(_ spec: JSONValue, _ place: String) {
-    source(spec, place, Self.persistentSources)
+  /// Returns the source that the volume has, if it has one.
+  mutating func persistentVolumeSource(_ spec: JSONValue, _ place: String, name: String) -> String? {
+    source(spec, place, Self.persistentSources, VolumeOwner(name: name, isPersistent: true))
   }
 
-  private mutating func source(_ owner: JSONValue, _ place: String, _ names: [String]) {
-    let given = names.filter { !owner[$0].isNull }
-    guard let first = given.first else { return required(place, "must specify a volume type") }
-    sourceBody(first, owner[first], "\(place).\(Self.toldAs[first] ?? first)")
-    for other in given.dropFirst() {
-      forbidden("\(place).\(other == "downwardAPI" ? "downwarAPI" : other)", "may not specify more than 1 volume type")
+  @discardableResult
+  private mutating func source(
+    _ volume: JSONValue, _ place: String, _ names: [String], _ owner: VolumeOwner
+  ) -> String? {
+    let given = names.filter { !volume[$0].isNull }
+    guard let first = given.first else {
+      required(place, "must specify a volume type")
+      return nil
     }
+    sourceBody(first, volume[first], "\(place).\(Self.toldAs[first] ?? first)", owner)
+    for other in given.dropFirst() {
+      // (Of this one the reference does not mind that it is one more.)
+      if other == "flexVolume", owner.isPersistent {
+        sourceBody(other, volume[other], "\(place).\(other)", owner)
+      } else {
+        forbidden("\(place).\(Self.refusedAs[other] ?? other)", "may not specify more than 1 volume type")
+      }
+    }
+    if !owner.isPersistent { initiatorLength(volume["iscsi"], "\(place).name", owner.name, shown: owner.name) }
+    return first
   }
 
   /// Texts that must be there, for the sources of which nothing else is asked.
   private static let requiredMembers: [String: [String]] = [
     "gitRepo": ["repository"], "gcePersistentDisk": ["pdName"], "awsElasticBlockStore": ["volumeID"],
     "glusterfs": ["endpoints", "path"], "persistentVolumeClaim": ["claimName"], "rbd": ["monitors", "image"],
-    "cinder": ["volumeID"], "cephfs": ["monitors"], "quobyte": ["volume"], "flexVolume": ["driver"],
+    "cinder": ["volumeID"], "cephfs": ["monitors"], "flexVolume": ["driver"],
     "azureFile": ["secretName", "shareName"], "vsphereVolume": ["volumePath"], "photonPersistentDisk": ["pdID"],
     "portworxVolume": ["volumeID"], "azureDisk": ["diskName", "diskURI"], "storageos": ["volumeName"],
-    "scaleIO": ["gateway", "system", "volumeName"], "nfs": ["server", "path"], "iscsi": ["targetPortal", "iqn"],
+    "scaleIO": ["gateway", "system", "volumeName"], "nfs": ["server", "path"], "iscsi": ["targetPortal"],
     "hostPath": ["path"], "local": ["path"], "secret": ["secretName"], "configMap": ["name"],
     "ephemeral": ["volumeClaimTemplate"],
   ]
 
-  private mutating func sourceBody(_ name: String, _ source: JSONValue, _ place: String) {
+  private mutating func sourceBody(_ name: String, _ source: JSONValue, _ place: String, _ owner: VolumeOwner) {
     for member in Self.requiredMembers[name] ?? [] where source[member].isEmptyValue {
       required("\(place).\(member)")
     }
@@ -110,16 +131,24 @@ extension Checks {
       guard !template.isNull else { return }
       annotations(template["metadata"]["annotations"], "\(place).volumeClaimTemplate.metadata.annotations")
       labels(template["metadata"]["labels"], "\(place).volumeClaimTemplate.metadata.labels")
+      onlyLabelsAndAnnotations(template["metadata"], "\(place).volumeClaimTemplate.metadata")
       volumeClaim(template["spec"], "\(place).volumeClaimTemplate.spec")
-    case "csi": csiSource(source, place)
+    case "csi": csiSource(source, place, isPersistent: owner.isPersistent)
     case "gcePersistentDisk", "awsElasticBlockStore":
       if let partition = source["partition"].integer, !(0...255).contains(partition) {
         invalid("\(place).partition", source["partition"], Self.rangeMessage(1...255))
       }
-    case "iscsi": blockTarget(source, place)
-    case "fc": fibreChannel(source, place)
-    default: break
+    default: networkSource(name, source, place, owner)
     }
+  }
+
+  /// Metadata of what is made later: all else is given to it then.
+  private mutating func onlyLabelsAndAnnotations(_ metadata: JSONValue, _ place: String) {
+    let others = [
+      "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
+      "deletionTimestamp", "deletionGracePeriodSeconds", "ownerReferences", "finalizers", "managedFields",
+    ]
+    for name in others where !metadata[name].isEmptyValue { forbidden("\(place).\(name)", "cannot be set") }
   }
 
   /// The name of a driver of the Container Storage Interface.
@@ -127,51 +156,6 @@ extension Checks {
     if name.isEmptyValue { required(place) }
     if name.text.utf8.count > 63 { report(.tooLong(place, maximumBytes: 63)) }
     for message in Validate.dns1123Subdomain(name.text.lowercased()) { invalid(place, .string(name.text), message) }
-  }
-
-  private mutating func csiSource(_ source: JSONValue, _ place: String) {
-    driverName(source["driver"], "\(place).driver")
-    // A pod's own volume has no handle; a persistent one names whose secret it means.
-    if source["volumeHandle"].isNull {
-      let secret = source["nodePublishSecretRef"]
-      if !secret.isNull, secret["name"].isEmptyValue { required("\(place).nodePublishSecretRef.name") }
-      return
-    }
-    if source["volumeHandle"].isEmptyValue { required("\(place).volumeHandle") }
-    for name in [
-      "controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef",
-    ] where !source[name].isNull {
-      requiredText(source[name]["name"], "\(place).\(name).name", Validate.dns1123Subdomain)
-      requiredText(source[name]["namespace"], "\(place).\(name).namespace", Validate.dns1123Label)
-    }
-  }
-
-  private mutating func blockTarget(_ source: JSONValue, _ place: String) {
-    let name = source["iqn"].text
-    if !name.isEmpty, !["iqn", "eui", "naa"].contains(where: name.hasPrefix) {
-      invalid("\(place).iqn", source["iqn"], "must be valid format starting with iqn, eui, or naa")
-    }
-    inRange(source["lun"], "\(place).lun", 0...255)
-    if source["chapAuthDiscovery"] == true || source["chapAuthSession"] == true, source["secretRef"].isNull {
-      required("\(place).secretRef")
-    }
-  }
-
-  private mutating func fibreChannel(_ source: JSONValue, _ place: String) {
-    let hasTargets = !source["targetWWNs"].isEmptyValue
-    let hasIdentifiers = !source["wwids"].isEmptyValue
-    if !hasTargets, !hasIdentifiers {
-      required("\(place).targetWWNs", "must specify either targetWWNs or wwids, but not both")
-    }
-    if hasTargets, hasIdentifiers {
-      invalid(
-        "\(place).targetWWNs", source["targetWWNs"], "targetWWNs and wwids can not be specified simultaneously")
-    }
-    if hasTargets, source["lun"].isNull {
-      required("\(place).lun", "lun is required if targetWWNs is specified")
-    } else {
-      inRange(source["lun"], "\(place).lun", 0...255)
-    }
   }
 
   private mutating func mode(_ mode: JSONValue, _ place: String) {

@@ -50,7 +50,6 @@ struct StorageClassRules: KindRules {
       var keys: [String: Set<String>] = [:]
       for (number, requirement) in term["matchLabelExpressions"].elements.enumerated() {
         let key = requirement["key"]
-        if keys[key.text] != nil { checks.duplicate("\(place)[\(number)].key", key) }
         var values: Set<String> = []
         if requirement["values"].isEmptyValue { checks.required("\(place)[\(number)].values") }
         for (position, value) in requirement["values"].elements.enumerated()
@@ -58,7 +57,7 @@ struct StorageClassRules: KindRules {
           checks.duplicate("\(place)[\(number)].values[\(position)]", value)
         }
         checks.text(key, "\(place)[\(number)].key", Validate.qualifiedName)
-        keys[key.text] = values
+        if keys.updateValue(values, forKey: key.text) != nil { checks.duplicate("\(place)[\(number)].key", key) }
       }
       if !seen.insert(keys).inserted { checks.duplicate(place, "") }
     }
@@ -170,8 +169,7 @@ struct CSINodeRules: KindRules {
     for before in old["spec"]["drivers"].elements {
       for driver in object["spec"]["drivers"].elements where driver["name"] == before["name"] && driver != before {
         let names = ["Name", "NodeID"].map { "\($0):\(GoSyntax.quoted(driver[$0 == "Name" ? "name" : "nodeID"].text))" }
-        let limits =
-          driver["allocatable"].isNull ? "(*storage.VolumeNodeResources)(nil)" : "&storage.VolumeNodeResources{…}"
+        let limits = GoSyntax.pointer(driver["allocatable"], "storage.VolumeNodeResources")
         checks.invalid(
           "CSINodeDriver",
           goValue: "storage.CSINodeDriver{\(names.joined(separator: ", ")), "
@@ -233,7 +231,8 @@ struct VolumeAttachmentRules: KindRules {
       if source["persistentVolumeName"].isEmptyValue {
         checks.required("\(place).persistentVolumeName", "must specify non empty persistentVolumeName")
       }
-    case (true, false): break
+    case (true, false):
+      checks.persistentVolume(source["inlineVolumeSpec"], "\(place).inlineVolumeSpec", name: "", isInline: true)
     }
   }
 
@@ -264,8 +263,19 @@ struct VolumeAttachmentRules: KindRules {
   func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validatedTwice(object) }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
-    guard object["spec"] != old["spec"] else { return [] }
-    return [.invalid("spec", object["spec"], Checks.immutableMessage)]
+    let spec = object["spec"]
+    guard spec != old["spec"] else { return [] }
+    let source = [
+      "PersistentVolumeName:\(GoSyntax.pointer(spec["source"]["persistentVolumeName"], "string"))",
+      "InlineVolumeSpec:\(GoSyntax.pointer(spec["source"]["inlineVolumeSpec"], "core.PersistentVolumeSpec"))",
+    ]
+    var checks = Checks()
+    checks.invalid(
+      "spec",
+      goValue: "storage.VolumeAttachmentSpec{Attacher:\(GoSyntax.quoted(spec["attacher"].text)), "
+        + "Source:storage.VolumeAttachmentSource{\(source.joined(separator: ", "))}, "
+        + "NodeName:\(GoSyntax.quoted(spec["nodeName"].text))}", Checks.immutableMessage)
+    return checks.errors
   }
 
   func validateStatusUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] { validatedTwice(object) }

@@ -37,63 +37,27 @@ struct PersistentVolumeRules: KindRules {
 
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
-    let spec = object["spec"]
-    if spec["accessModes"].isEmptyValue { checks.required("spec.accessModes") }
-    checks.accessModes(spec["accessModes"], "spec.accessModes")
-    capacity(spec["capacity"], &checks)
-    checks.oneOf(
-      spec["persistentVolumeReclaimPolicy"], "spec.persistentVolumeReclaimPolicy", ["Delete", "Recycle", "Retain"],
-      orAbsent: true)
-    let affinity = spec["nodeAffinity"]
-    if !affinity["required"].isNull {
-      checks.nodeSelector(affinity["required"], "spec.nodeAffinity.required")
-    } else if !affinity.isNull {
-      checks.required("spec.nodeAffinity.required", "must specify required node constraints")
-    }
-    checks.persistentVolumeSource(spec, "spec")
-    if !spec["local"].isNull, affinity.isNull {
-      checks.required("spec.nodeAffinity", "Local volume requires node affinity")
-    }
-    if !spec["storageClassName"].isEmptyValue {
-      checks.text(spec["storageClassName"], "spec.storageClassName") { Validate.nameIsDNSSubdomain($0) }
-    }
-    if !spec["volumeMode"].isNull { checks.choice(spec["volumeMode"], "spec.volumeMode", ["Block", "Filesystem"]) }
-    if spec["hostPath"]["path"] == "/", spec["persistentVolumeReclaimPolicy"] == "Recycle" {
-      checks.forbidden("spec.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'")
-    }
+    checks.persistentVolume(object["spec"], "spec", name: object["metadata"]["name"].text, isInline: false)
     return checks.errors
-  }
-
-  private func capacity(_ capacity: JSONValue, _ checks: inout Checks) {
-    if capacity.isEmptyValue { checks.required("spec.capacity") }
-    let members = capacity.object ?? [:]
-    if members["storage"] == nil || members.count > 1 {
-      checks.report(
-        FieldError(
-          .notSupported, field: "spec.capacity",
-          message: "Unsupported value: \(GoSyntax.resourceList(capacity)): supported values: \"storage\""))
-    }
-    for (name, value) in members {
-      guard let quantity = Quantity(value.text) else { continue }
-      if quantity.isNegative {
-        checks.invalid("spec.capacity[\(name)]", .integer(quantity.value), "must be a valid resource quantity")
-      }
-      if quantity.isNegative || quantity.isZero {
-        checks.invalid("spec.capacity[\(name)]", .string(quantity.description), "must be greater than zero")
-      }
-    }
   }
 
   func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validatedTwice(object) }
 
   func validateUpdate(_ object: JSONValue, old: JSONValue) -> [FieldError] {
     var checks = Checks()
+    var spec = object["spec"]
+    // The secret for growing may come later than the volume.
+    if !old["spec"]["csi"].isNull, old["spec"]["csi"]["controllerExpandSecretRef"].isNull,
+      !spec["csi"]["controllerExpandSecretRef"].isNull
+    {
+      spec["csi"]["controllerExpandSecretRef"] = .null
+    }
     for source in TypeTable.builtIn["core.v1.PersistentVolumeSource"]?.fields ?? []
-    where object["spec"][source.name] != old["spec"][source.name] {
+    where spec[source.name] != old["spec"][source.name] {
       checks.forbidden(
         "spec.persistentvolumesource",
         "spec.persistentvolumesource is immutable after creation\n"
-          + PodUpdate.differences(old["spec"][source.name], object["spec"][source.name], source.name))
+          + PodUpdate.differences(old["spec"][source.name], spec[source.name], source.name))
       break
     }
     // (These two paths lack "spec" in the reference.)
@@ -104,6 +68,81 @@ struct PersistentVolumeRules: KindRules {
         "nodeAffinity", affinity, "field is immutable, except for updating from beta label to GA")
     }
     return checks.errors
+  }
+}
+
+extension Checks {
+  /// The spec of a volume, or of one that stands in its attachment.
+  mutating func persistentVolume(_ spec: JSONValue, _ path: String, name: String, isInline: Bool) {
+    let inline = "in the context of inline volumes"
+    if isInline {
+      for name in ["claimRef", "capacity"] where !spec[name].isEmptyValue {
+        forbidden("\(path).\(name)", "may not be specified \(inline)")
+      }
+      if spec["csi"].isNull { required("\(path).csi", "has to be specified \(inline)") }
+    }
+    if spec["accessModes"].isEmptyValue { required("\(path).accessModes") }
+    accessModes(spec["accessModes"], "\(path).accessModes")
+    if !isInline { capacity(spec["capacity"], "\(path).capacity") }
+    let policy = spec["persistentVolumeReclaimPolicy"]
+    if isInline, !policy.isEmptyValue, policy != "Retain" {
+      forbidden("\(path).persistentVolumeReclaimPolicy", "may only be Retain \(inline)")
+    } else if !isInline {
+      oneOf(policy, "\(path).persistentVolumeReclaimPolicy", ["Delete", "Recycle", "Retain"], orAbsent: true)
+    }
+    let affinity = spec["nodeAffinity"]
+    if isInline, !affinity.isNull {
+      forbidden("\(path).nodeAffinity", "may not be specified \(inline)")
+    } else if !affinity["required"].isNull {
+      nodeSelector(affinity["required"], "\(path).nodeAffinity.required")
+    } else if !affinity.isNull {
+      required("\(path).nodeAffinity.required", "must specify required node constraints")
+    }
+    let source = persistentVolumeSource(spec, path, name: name)
+    if source == "local", isInline || affinity.isNull {
+      required("\(path).nodeAffinity", "Local volume requires node affinity")
+    }
+    if policy == "Recycle", Self.isRoot(spec["hostPath"]["path"].text) {
+      forbidden(
+        "\(path).persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'")
+    }
+    let (storageClass, mode) = (spec["storageClassName"], spec["volumeMode"])
+    if isInline {
+      if !storageClass.isEmptyValue { forbidden("\(path).storageClassName", "may not be specified \(inline)") }
+      if !mode.isNull, mode != "Filesystem" {
+        forbidden("\(path).volumeMode", "may not specify volumeMode other than Filesystem \(inline)")
+      }
+    } else {
+      if !storageClass.isEmptyValue {
+        text(storageClass, "\(path).storageClassName") { Validate.nameIsDNSSubdomain($0) }
+      }
+      if !mode.isNull { choice(mode, "\(path).volumeMode", ["Block", "Filesystem"]) }
+    }
+  }
+
+  /// However it is written: "/x/..", "//".
+  private static func isRoot(_ path: String) -> Bool {
+    guard path.hasPrefix("/") else { return false }
+    var depth = 0
+    for part in path.split(separator: "/") where part != "." { depth = part == ".." ? max(depth - 1, 0) : depth + 1 }
+    return depth == 0
+  }
+
+  private mutating func capacity(_ capacity: JSONValue, _ path: String) {
+    if capacity.isEmptyValue { required(path) }
+    let members = capacity.object ?? [:]
+    if members["storage"] == nil || members.count > 1 {
+      notSupported(path, goValue: GoSyntax.resourceList(capacity), ["storage"])
+    }
+    for (name, value) in members {
+      guard let quantity = Quantity(value.text) else { continue }
+      if quantity.isNegative {
+        invalid("\(path)[\(name)]", .integer(quantity.value), "must be a valid resource quantity")
+      }
+      if quantity.isNegative || quantity.isZero {
+        invalid("\(path)[\(name)]", .string(quantity.description), "must be greater than zero")
+      }
+    }
   }
 }
 
@@ -146,7 +185,19 @@ struct PersistentVolumeClaimRules: KindRules {
     let before = old["spec"]
     // The binder names the volume, and the class of a claim that had none.
     if before["volumeName"].isEmptyValue { rest["volumeName"] = before["volumeName"] }
-    if before["storageClassName"].isNull { rest["storageClassName"] = before["storageClassName"] }
+    let annotations = (object["metadata"]["annotations"], old["metadata"]["annotations"])
+    let (annotation, oldAnnotation) = StorageClassAnnotation.values(annotations.0, annotations.1)
+    let isNewlyNamed = before["storageClassName"].isNull && !rest["storageClassName"].isNull
+    let isMoved =
+      isNewlyNamed && !oldAnnotation.isNull && rest["storageClassName"] == oldAnnotation
+      && (annotation.isNull || annotation == oldAnnotation)
+    if !isMoved, annotation.text != oldAnnotation.text {
+      checks.invalid(
+        "metadata.annotations.\(StorageClassAnnotation.name)", .string(annotation.text), Checks.immutableMessage)
+    }
+    if isNewlyNamed, oldAnnotation.isNull || rest["storageClassName"] == oldAnnotation {
+      rest["storageClassName"] = before["storageClassName"]
+    }
     if object["status"]["phase"] == "Bound" {
       rest["resources"]["requests"]["storage"] = before["resources"]["requests"]["storage"]
     }
@@ -176,17 +227,38 @@ struct PersistentVolumeClaimRules: KindRules {
       "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress", "NodeResizeInfeasible",
       "NodeResizePending",
     ]
-    for (name, state) in object["status"]["allocatedResourceStatuses"].object ?? [:]
-    where !states.contains(state.text) {
+    for (name, state) in object["status"]["allocatedResourceStatuses"].object ?? [:] {
+      _ = claimedResource(name, "status.allocatedResourceStatus", &checks)
+      guard !states.contains(state.text) else { continue }
       checks.notSupported("status.allocatedResourceStatus", .string(name), states.sorted())
     }
+    for (name, value) in object["status"]["allocatedResources"].object ?? [:]
+    where claimedResource(name, "status.allocatedResources", &checks) {
+      guard let quantity = Quantity(value.text), quantity.isNegative else { continue }
+      checks.invalid(
+        "status.allocatedResources[\(name)]", .integer(quantity.value), "must be a valid resource quantity")
+    }
     return checks.errors
+  }
+
+  /// Claims are of storage, or of what others define. Whether nothing is wrong with the name.
+  private func claimedResource(_ name: String, _ place: String, _ checks: inout Checks) -> Bool {
+    let before = checks.errors.count
+    checks.text(.string(name), place, Validate.qualifiedName)
+    if checks.errors.count == before, ResourceName.isNative(name), name != "storage" {
+      checks.notSupported(place, .string(name), ["storage"])
+    }
+    return checks.errors.count == before
   }
 }
 
 /// How volumes and claims named their class before there was a field for it.
 enum StorageClassAnnotation {
-  private static let name = "volume.beta.kubernetes.io/storage-class"
+  static let name = "volume.beta.kubernetes.io/storage-class"
+
+  static func values(_ annotations: JSONValue, _ old: JSONValue) -> (new: JSONValue, old: JSONValue) {
+    (annotations[name], old[name])
+  }
 
   static func warnings(_ annotations: JSONValue) -> [String] {
     annotations[name].isNull

@@ -7,7 +7,15 @@ struct DisruptionBudgetRules: KindRules {
     var checks = Checks()
     let spec = object["spec"]
     if !spec["minAvailable"].isNull, !spec["maxUnavailable"].isNull {
-      checks.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+      let types = [
+        ("MinAvailable", "minAvailable", "intstr.IntOrString"), ("Selector", "selector", "v1.LabelSelector"),
+        ("MaxUnavailable", "maxUnavailable", "intstr.IntOrString"),
+        ("UnhealthyPodEvictionPolicy", "unhealthyPodEvictionPolicy", "policy.UnhealthyPodEvictionPolicyType"),
+      ]
+      let members = types.map { "\($0.0):\(GoSyntax.pointer(spec[$0.1], $0.2))" }
+      checks.invalid(
+        "spec", goValue: "policy.PodDisruptionBudgetSpec{\(members.joined(separator: ", "))}",
+        "minAvailable and maxUnavailable cannot be both set")
     }
     for name in ["minAvailable", "maxUnavailable"] where !spec[name].isNull {
       checks.nonNegativeIntOrPercent(spec[name], "spec.\(name)")
