@@ -159,6 +159,44 @@ import Testing
     #expect(problems(definition([version("v1", schema)])) == expected.map { "spec.validation.openAPIV3Schema\($0)" })
   }
 
+  @Test(
+    arguments: [
+      (".spec.color", []),
+      (".metadata.name", ["is an invalid path: does not refer to a valid field"]),
+      (".spec.labels.tier", []),
+      (".metadata.tag", ["must not point to fields in metadata"]),
+      ("spec.color", ["is an invalid path: expected [ or . but got: spec"]),
+      (".spec['color']", ["is an invalid path: array notation is not allowed"]),
+      (".spec.color.", ["is an invalid path: unexpected end of JSON path"]),
+      (".spec]", ["is an invalid path: expected [ or . but got: ]"]),
+      (".spec.size", ["is an invalid path: does not refer to a valid field"]),
+      (
+        ".spec",
+        [
+          "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are "
+            + "allowed."
+        ]
+      ),
+    ] as [(String, [String])])
+  func `of fields to select by`(path: String, reasons: [String]) {
+    let text: JSONValue = ["type": "string"]
+    let labels: JSONValue = ["type": "object", "additionalProperties": text]
+    var version = version(
+      "v1",
+      storage: true,
+      [
+        "type": "object",
+        "properties": [
+          "metadata": ["type": "object", "properties": ["tag": text]],
+          "spec": ["type": "object", "properties": ["color": text, "labels": labels]],
+        ],
+      ])
+    version["selectableFields"] = [["jsonPath": .string(path)]]
+    let place = "spec.selectableFields[0].jsonPath"
+    let told = problems(definition([version])).filter { $0.hasPrefix(place) }
+    #expect(told == reasons.map { "\(place): Invalid value: \"\(path)\": \($0)" })
+  }
+
   @Test func `an authority may be wrong until the kind is served`() {
     func definition(_ bundle: String, isServed: Bool) -> JSONValue {
       self.definition([version("v1")]) {

@@ -191,17 +191,13 @@ struct DefinitionParts {
         checks.required(place)
         continue
       }
-      guard let names = (try? FieldPath(value.text))?.names, let first = names.first else {
-        checks.invalid(place, value, "is an invalid path: does not refer to a valid field")
+      let field = Self.field(value.text, of: version["schema"]["openAPIV3Schema"])
+      if let reason = field.reason {
+        checks.invalid(place, value, "is an invalid path: \(reason)")
         continue
       }
-      if first == "metadata" { checks.invalid(place, value, "must not point to fields in metadata") }
-      var schema = version["schema"]["openAPIV3Schema"]
-      for name in names { schema = schema["properties"][name] }
-      if schema.isNull {
-        checks.invalid(place, value, "is an invalid path: does not refer to a valid field")
-        continue
-      }
+      let schema = field.schema
+      if field.isOfMetadata { checks.invalid(place, value, "must not point to fields in metadata") }
       if !["string", "boolean", "integer"].contains(schema["type"].text) {
         checks.invalid(
           place, value,
@@ -213,5 +209,32 @@ struct DefinitionParts {
     if seen.count > Self.selectableFieldsMaximum {
       checks.report(.tooMany(place, actual: seen.count, maximum: Self.selectableFieldsMaximum))
     }
+  }
+
+  /// What a path of names leads to in a schema, or why it leads nowhere.
+  private static func field(
+    _ path: String, of root: JSONValue
+  ) -> (schema: JSONValue, isOfMetadata: Bool, reason: String?) {
+    var rest = path[...]
+    var schema = root
+    var first: Substring?
+    func fails(_ reason: String) -> (schema: JSONValue, isOfMetadata: Bool, reason: String?) { (.null, false, reason) }
+    func isDelimiter(_ character: Character) -> Bool { ".[]".contains(character) }
+    func takeToken() -> Substring? {
+      guard let head = rest.first else { return nil }
+      let token = isDelimiter(head) ? rest.prefix(1) : rest.prefix { !isDelimiter($0) }
+      rest = rest.dropFirst(token.count)
+      return token
+    }
+    while let token = takeToken() {
+      if token == "[" { return fails("array notation is not allowed") }
+      guard token == "." else { return fails("expected [ or . but got: \(token)") }
+      guard let name = takeToken() else { return fails("unexpected end of JSON path") }
+      let isNamed = !schema["properties"].isNull
+      schema = isNamed ? schema["properties"][String(name)] : schema["additionalProperties"]
+      guard schema.object != nil else { return fails("does not refer to a valid field") }
+      first = first ?? name
+    }
+    return (schema, first == "metadata", nil)
   }
 }
