@@ -252,6 +252,7 @@ public final class APIServer: HTTPHandler {
     var response = HTTPResponse(
       status: status.code, headers: ["content-type": MediaType.json.rawValue], body: .bytes(status.json.bytes))
     if let seconds = status.retryAfterSeconds { response.headers["retry-after"] = String(seconds) }
+    for warning in Warnings.headers(status.warnings) { response.headers.add("warning", warning) }
     return response
   }
 

@@ -32,7 +32,12 @@ extension APIServer {
         }
         return response
       } catch {
-        guard error.reason == Self.definitionChanged.reason else { throw error }
+        guard error.reason == Self.definitionChanged.reason else {
+          // Whoever is refused is told as well.
+          var refusal = error
+          if let warning = custom.deprecationWarning { refusal.warnings.append(warning) }
+          throw refusal
+        }
       }
     }
     throw .serviceUnavailable("the definition of \(info.resource).\(info.group) changes all the time")

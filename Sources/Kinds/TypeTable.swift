@@ -86,10 +86,8 @@ public struct TypeTable: Sendable {
 
   /// `kind` and `apiVersion`: in the JSON of every kind, in the envelope of its protobuf.
   static let typeMembers: [Field] = [
-    Field(
-      name: "kind", number: 0, type: .string,
-      description: "The kind of the object; the server may infer it from the path."),
-    Field(name: "apiVersion", number: 0, type: .string, description: "Group and version of the object's schema."),
+    Field(name: "kind", number: 0, type: .string, description: KindMembers.kind),
+    Field(name: "apiVersion", number: 0, type: .string, description: KindMembers.apiVersion),
   ]
 
   private static func addLists(

@@ -28,6 +28,8 @@ public struct APIStatus: Error, Sendable {
   public var continueToken = ""
   /// The details are told even if there is nothing in them: what the reference's router answers has `details: {}`.
   public var hasDetails = false
+  /// What the client is told beside, in headers.
+  public var warnings: [String] = []
   /// Answered as text, not as a Status.
   public var isPlainText = false
 
@@ -35,6 +37,14 @@ public struct APIStatus: Error, Sendable {
     self.code = code
     self.reason = reason
     self.message = message
+  }
+
+  /// The same, and beside it what was to be told before it came to this.
+  public func telling(_ warnings: [String]) -> Self {
+    guard !warnings.isEmpty else { return self }
+    var told = self
+    told.warnings = warnings + told.warnings
+    return told
   }
 
   public static func badRequest(_ message: String) -> Self { Self(code: 400, reason: "BadRequest", message: message) }

@@ -65,6 +65,43 @@ import Testing
     #expect(schema["properties"]["spec"]["properties"]["replicas"]["maximum"] == 10)
     #expect(!schema["properties"]["metadata"].isNull)
     #expect(schema["x-kubernetes-group-version-kind"][0]["kind"] == "CronTab")
+    // What every object has is described as it is of built-in kinds, a reference standing alone.
+    for member in ["apiVersion", "kind", "metadata"] {
+      #expect(schema["properties"][member]["description"].string?.isEmpty == false, "\(member)")
+    }
+    #expect(
+      schema["properties"]["metadata"]["allOf"][0]["$ref"]
+        == "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
+  }
+
+  @Test func openAPIDescribesObjectsWithinObjects() async throws {
+    let inner: JSONValue = [
+      "type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true,
+    ]
+    let schema: JSONValue = ["type": "object", "properties": ["spec": ["type": "array", "items": inner]]]
+    try await cluster.define(definition(versions: [version("v1", schema: schema)]))
+    let anything: JSONValue = ["type": "object", "x-kubernetes-preserve-unknown-fields": true]
+    try await cluster.define(definition(plural: "bags", kind: "Bag", versions: [version("v1", schema: anything)]))
+    let index = try await cluster.get("/openapi/v3")
+    let address = try #require(index.json["paths"]["apis/stable.example.com/v1"]["serverRelativeURL"].string)
+    let schemas = try await cluster.get(address).json["components"]["schemas"]
+    let items = schemas["com.example.stable.v1.CronTab"]["properties"]["spec"]["items"]
+    #expect(items["required"] == ["kind", "apiVersion"])
+    #expect(items["properties"].object?.keys.sorted() == ["apiVersion", "kind", "metadata"])
+    // Version 2, which kubectl checks objects by, says nothing of a kind that may hold anything.
+    let bag = try await cluster.get("/openapi/v2").json["definitions"]["com.example.stable.v1.Bag"]
+    #expect(bag.object?.keys.sorted() == ["type", "x-kubernetes-group-version-kind"] && bag["type"] == "object")
+  }
+
+  @Test func whoeverIsRefusedIsToldOfADeprecatedVersion() async throws {
+    var old = version("v1")
+    old["deprecated"] = true
+    try await cluster.define(definition(versions: [old]))
+    let told = #"299 - "stable.example.com/v1 CronTab is deprecated""#
+    #expect(try await cluster.post(cronTabs, cronTab("a")).headers.values("warning") == [told])
+    let wrong = try await cluster.post(cronTabs, cronTab("b", ["cronSpec": "x", "replicas": 99]))
+    #expect(wrong.status == 422 && wrong.headers.values("warning") == [told])
+    #expect(try await cluster.get("\(cronTabs)/none").headers.values("warning") == [told])
   }
 
   @Test func namesThatAreInUseAreNotAccepted() async throws {

@@ -99,6 +99,13 @@ import Testing
     var two = definition(versions: [version("v1"), version("v2")])
     var reply = try await cluster.post(definitionsPath, two)
     #expect(reply.message.contains("must have exactly one version marked as storage version"))
+    let none = try await cluster.post(definitionsPath, definition(versions: [version("v1", storage: false)]))
+    #expect(
+      none.message.contains(
+        "status.storedVersions: Invalid value: []string(nil): must have at least one stored version"))
+    let nameless = try await cluster.post(definitionsPath, definition(kind: ""))
+    let missing = nameless.json["details"]["causes"].elements.compactMap { $0["field"].string }
+    #expect(missing == ["spec.names.singular", "spec.names.kind", "spec.names.listKind"])
     two = definition(group: "example")
     reply = try await cluster.post(definitionsPath, two)
     #expect(reply.message.contains(#"spec.group: Invalid value: "example": should be a domain with at least one dot"#))

@@ -38,8 +38,18 @@ import Testing
     let wrong = try await server.delete("\(configMaps)/one", ["preconditions": ["uid": "other"]])
     #expect(wrong.status == 409)
     #expect(wrong.reason == "Conflict")
+    let uid = made.json["metadata"]["uid"].string ?? ""
+    #expect(
+      wrong.message
+        == "Operation cannot be fulfilled on ConfigMap \"one\": the UID in the precondition (other) does not match the UID "
+        + "in record (\(uid)). The object might have been deleted and then recreated")
+    #expect(wrong.json["details"]["kind"] == "ConfigMap")
     let stale = try await server.delete("\(configMaps)/one", ["preconditions": ["resourceVersion": "1234567"]])
     #expect(stale.status == 409)
+    #expect(
+      stale.message
+        == "Operation cannot be fulfilled on ConfigMap \"one\": the ResourceVersion in the precondition (1234567) does not "
+        + "match the ResourceVersion in record (\(made.revision)). The object might have been modified")
     let right = try await server.delete(
       "\(configMaps)/one",
       ["preconditions": ["uid": made.json["metadata"]["uid"], "resourceVersion": .string(made.revision)]])

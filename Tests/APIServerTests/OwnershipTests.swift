@@ -12,6 +12,25 @@ import World
     object["metadata"]["managedFields"].elements.first { $0["manager"].string == manager }?["fieldsV1"] ?? .null
   }
 
+  @Test func ownersThatAreToldTwiceAreKeptOnce() async throws {
+    let server = TestServer()
+    let owner: JSONValue = ["apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u1"]
+    var object = configMap("one")
+    object["metadata"]["ownerReferences"] = [owner, owner]
+    func warning(_ when: String) -> String {
+      "299 - \".metadata.ownerReferences contains duplicate entries\(when); API server dedups owner references in 1.20+, "
+        + "and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: u1\""
+    }
+    let made = try await server.post(configMaps, object)
+    #expect(made.status == 201 && made.headers.values("warning") == [warning("")])
+    #expect(made.json["metadata"]["ownerReferences"] == [owner])
+    let put = try await server.put("\(configMaps)/one", object)
+    #expect(put.headers.values("warning") == [warning("")] && put.json["metadata"]["ownerReferences"] == [owner])
+    let patch = try await server.patch("\(configMaps)/one", ["metadata": ["ownerReferences": [owner, owner]]])
+    #expect(patch.headers.values("warning") == [warning(" after mutating admission happens")])
+    #expect(patch.json["metadata"]["ownerReferences"] == [owner])
+  }
+
   @Test func whatAdmissionAddsToAPodIsNobodys() async throws {
     let cluster = try await SecurityCluster()
     let made = try await cluster.inside.post("\(pods)?fieldManager=me", pod("web"))

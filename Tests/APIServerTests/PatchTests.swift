@@ -3,6 +3,21 @@ import JSON
 import Testing
 
 @Suite struct PatchTests {
+  @Test func whoeverIsRefusedIsWarnedAsWell() async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let patch = try await server.patch("\(configMaps)/one", ["bogus": 1, "metadata": ["labels": ["a": "b c"]]])
+    #expect(patch.status == 422 && patch.headers.values("warning") == [#"299 - "unknown field \"bogus\"""#])
+    var wrong = configMap("two")
+    wrong["bogus"] = 1
+    wrong["metadata"]["labels"] = ["a": "b c"]
+    let made = try await server.post(configMaps, wrong)
+    #expect(made.status == 422 && made.headers.values("warning") == [#"299 - "unknown field \"bogus\"""#])
+    wrong["metadata"]["name"] = "one"
+    let put = try await server.put("\(configMaps)/one", wrong)
+    #expect(put.status == 422 && put.headers.values("warning") == [#"299 - "unknown field \"bogus\"""#])
+  }
+
   @Test func aMergePatchMergesAndNullRemoves() async throws {
     let server = TestServer()
     try await server.post(configMaps, configMap("one", ["a": "1", "b": "2"]))
@@ -204,7 +219,7 @@ import Testing
     #expect(moved.status == 400)
     #expect(moved.message.hasPrefix("the namespace of the object (elsewhere) does not match the namespace on the"))
     let uid = try await server.patch("\(configMaps)/one", ["metadata": ["uid": "x"]])
-    #expect(uid.status == 409)
+    #expect(uid.status == 422)
   }
 }
 

@@ -14,6 +14,11 @@ import World
     let reply = try await admin.post("/api/v1/namespaces/nowhere/configmaps", configMap("a"))
     #expect(reply.status == 404)
     #expect(reply.message == "namespaces \"nowhere\" not found")
+    // Nothing else is said of what is put there: not that its account is missing, nor what is wrong with it.
+    let lost = try await admin.post("/api/v1/namespaces/nowhere/pods", pod("a"))
+    #expect(lost.status == 404 && lost.message == "namespaces \"nowhere\" not found")
+    let wrong = try await admin.post("/api/v1/namespaces/nowhere/configmaps", configMap("A"))
+    #expect(wrong.status == 404 && wrong.message == "namespaces \"nowhere\" not found")
   }
 
   @Test func nothingIsMadeInANamespaceThatGoesAway() async throws {

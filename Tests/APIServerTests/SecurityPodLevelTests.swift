@@ -43,6 +43,53 @@ import Testing
           + "host namespaces (hostNetwork=true), hostPath volumes (volume \"root\")"), "\(message)")
   }
 
+  @Test func labelsThatSayNothingAreRefused() async throws {
+    let cluster = try await cluster(["pod-security.kubernetes.io/enforce": "baseline"])
+    let team = "/api/v1/namespaces/team"
+    func label(_ labels: JSONValue) async throws -> Reply {
+      try await cluster.inside.patch(team, ["metadata": ["labels": labels]])
+    }
+    let wrong = try await label([
+      "pod-security.kubernetes.io/enforce": "strict", "pod-security.kubernetes.io/warn-version": "1.2",
+    ])
+    #expect(wrong.status == 422)
+    #expect(
+      wrong.message
+        == "Namespace \"team\" is invalid: [metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"strict\": "
+        + "must be one of privileged, baseline, restricted, metadata.labels[pod-security.kubernetes.io/warn-version]: "
+        + "Invalid value: \"1.2\": must be \"latest\" or \"v1.x\"]")
+    #expect(try await label(["pod-security.kubernetes.io/enforce-version": "v1.30"]).status == 200)
+    var fresh = namespace("other")
+    fresh["metadata"]["labels"] = ["pod-security.kubernetes.io/audit": "all"]
+    #expect(try await cluster.inside.post("/api/v1/namespaces", fresh).status == 422)
+  }
+
+  @Test func aStricterNamespaceTellsOfThePodsThatAreThere() async throws {
+    let cluster = try await cluster(.null)
+    for name in ["b", "a", "c"] { try await cluster.inside.post(pods, pod(name)) }
+    var bold = pod("bold")
+    bold["spec"]["hostNetwork"] = true
+    try await cluster.inside.post(pods, bold)
+    func enforce(_ level: String) async throws -> [String] {
+      let reply = try await cluster.inside.patch(
+        "/api/v1/namespaces/team", ["metadata": ["labels": ["pod-security.kubernetes.io/enforce": .string(level)]]])
+      #expect(reply.status == 200)
+      return reply.headers.values("warning")
+    }
+    #expect(
+      try await enforce("baseline") == [
+        #"299 - "existing pods in namespace \"team\" violate the new PodSecurity enforce level \"baseline:latest\"""#,
+        #"299 - "bold: host namespaces""#,
+      ])
+    let missing = "allowPrivilegeEscalation != false, unrestricted capabilities, runAsNonRoot != true, seccompProfile"
+    #expect(
+      try await enforce("restricted") == [
+        #"299 - "existing pods in namespace \"team\" violate the new PodSecurity enforce level \"restricted:latest\"""#,
+        "299 - \"a (and 2 other pods): \(missing)\"", "299 - \"bold: host namespaces, \(missing)\"",
+      ])
+    #expect(try await enforce("baseline").isEmpty, "what is let in more easily is no news")
+  }
+
   /// CVE-2023-2727, CVE-2023-2728: every list of containers counts.
   @Test func ephemeralContainersAreNoWayAround() async throws {
     let cluster = try await cluster(["pod-security.kubernetes.io/enforce": "baseline"])

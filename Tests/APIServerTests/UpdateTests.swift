@@ -121,7 +121,17 @@ import Testing
     object["metadata"]["uid"] = "other"
     let other = try await server.put("\(configMaps)/one", object)
     #expect(other.status == 409)
-    #expect(other.message.contains("Precondition failed: UID in precondition: other, UID in object meta: "))
+    let uid = try #require(try await server.get("\(configMaps)/one").json["metadata"]["uid"].string)
+    #expect(
+      other.message
+        == "Operation cannot be fulfilled on configmaps \"one\": StorageError: invalid object, Code: 4, Key: "
+        + "/registry/configmaps/default/one, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
+        + "UID in precondition: other, UID in object meta: \(uid)")
+    // A patch means the object that is there, whatever it wants to make of it.
+    let patched = try await server.patch("\(configMaps)/one", ["metadata": ["uid": "other"]])
+    #expect(patched.status == 422)
+    #expect(
+      patched.message == "ConfigMap \"one\" is invalid: metadata.uid: Invalid value: \"other\": field is immutable")
   }
 
   @Test func mostKindsAreNotCreatedByPut() async throws {

@@ -246,6 +246,12 @@ private func time(_ text: String) -> WallTime { WallTime(rfc3339: text)! }
     #expect(plan(cronJob(["timeZone": "Nowhere/Atall"])).remarks.map(\.reason) == ["UnknownTimeZone"])
     let old = plan(cronJob(["schedule": "TZ=UTC 0 * * * *"])).remarks
     #expect(old.first?.reason == "UnsupportedSchedule" && old.first?.type == .warning)
+    let never = plan(cronJob(["schedule": "59 23 31 2 *"]))
+    #expect(never.remarks.map(\.reason) == ["InvalidSchedule"] && never.remarks.first?.type == .warning)
+    #expect(
+      never.remarks.first?.message
+        == "invalid schedule: 59 23 31 2 * : time difference between two schedules is less than 1 second")
+    #expect(never.start == nil && never.recheck == nil)
   }
 
   @Test func timesOfTheRemarksAreWrittenAsInMails() {

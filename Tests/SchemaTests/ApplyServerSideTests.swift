@@ -234,6 +234,30 @@ struct ApplyServerSideTests {
     #expect(twins.message.hasSuffix(#".spec.template.spec.containers: duplicate entries for key [name="a"]"#))
   }
 
+  @Test(
+    "names the items of a list by what they are known by",
+    arguments: [
+      (#"[{"name":"a","bogus":1}]"#, #"[name="a"].bogus: field not declared in schema"#),
+      (#"[{"name":"a"},{"name":"a"}]"#, #": duplicate entries for key [name="a"]"#),
+      (
+        #"[{"image":"i"}]"#,
+        #": element 0: associative list with keys has an element that omits key field "name" (and doesn't have default "#
+          + "value)"
+      ),
+      (#"[null]"#, ": element 0: associative list with keys may not have a null element"),
+      (#"["a"]"#, ": element 0: associative list with keys may not have non-map elements"),
+      (#"[{"name":"a","args":[1]}]"#, #"[name="a"].args[0]: expected string, got &value.valueUnstructured{Value:1}"#),
+    ])
+  func items(_ containers: String, _ problem: String) async {
+    let refusal = await failure { () async throws(APIStatus) in
+      try ServerSideApply.checkTypes(
+        of: configuration(#"{"template":{"spec":{"containers":\#(containers)}}}"#), structure: ApplyFixture.deployment)
+      return .null
+    }
+    let told: String = refusal.message
+    #expect(told.hasSuffix("Kind=Deployment): .spec.template.spec.containers\(problem)"), "\(told)")
+  }
+
   @Test("on a subresource keeps an entry of its own and leaves the rest alone")
   func subresource() async throws {
     let live = try await apply(nil, configuration(web), by: "c")

@@ -36,6 +36,11 @@ public struct NamespaceLifecycle: ValidatingAdmission {
     ])
   }
 
+  public func precede(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) {
+    guard request.operation == .create else { return }
+    _ = try await validate(request, objects: objects)
+  }
+
   private func terminating(_ request: AdmissionRequest) -> APIStatus {
     var status = request.forbidden(
       "unable to create new content in namespace \(request.namespace) because it is being terminated")

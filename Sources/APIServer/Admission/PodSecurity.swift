@@ -23,10 +23,11 @@ public struct PodSecurityAdmission: ValidatingAdmission {
         || (operation == .update && (subresource.isEmpty || subresource == "ephemeralcontainers"))
     }
     return subresource.isEmpty && (operation == .create || operation == .update)
-      && Self.templates[resource.description] != nil
+      && (resource == Self.namespaces || Self.templates[resource.description] != nil)
   }
 
   public func validate(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> AdmissionVerdict {
+    if request.resource == Self.namespaces { return try PodSecurityOfNamespace.verdict(request, objects) }
     guard let stored = objects.stored(Self.namespaces, name: request.namespace) else { return .allowed }
     let labels = stored.labels
     var verdict = AdmissionVerdict()
@@ -54,13 +55,10 @@ public struct PodSecurityAdmission: ValidatingAdmission {
 
   /// `"baseline:latest": privileged (…), …`; nil when all is well.
   private static func problems(_ spec: JSONValue, _ labels: [String: String], _ mode: String) -> String? {
-    guard let text = labels[prefix + mode] else { return nil }
-    // A level that nobody knows is taken for the strictest, as in the reference.
-    let level = PodSecurityLevel(rawValue: text) ?? .restricted
-    let problems = PodSecurityStandard(spec: spec).problems(at: level)
+    let bound = PodSecurityBound(labels, mode)
+    let problems = PodSecurityStandard(spec: spec).problems(at: bound.level)
     guard !problems.isEmpty else { return nil }
-    let version = labels["\(prefix)\(mode)-version"] ?? "latest"
-    return "\"\(level.rawValue):\(version)\": \(problems.joined(separator: ", "))"
+    return "\"\(bound)\": \(problems.joined(separator: ", "))"
   }
 }
 
@@ -80,8 +78,13 @@ struct PodSecurityStandard {
 
   /// Everything that the level does not allow, as "what (who)".
   func problems(at level: PodSecurityLevel) -> [String] {
-    func list(_ checks: [(String, [String])]) -> [String] {
-      checks.filter { !$0.1.isEmpty }.map { "\($0.0) (\($0.1.joined(separator: "; ")))" }
+    findings(at: level).map { "\($0.what) (\($0.who.joined(separator: "; ")))" }
+  }
+
+  /// Everything that the level does not allow, and whose fault it is.
+  func findings(at level: PodSecurityLevel) -> [(what: String, who: [String])] {
+    func list(_ checks: [(String, [String])]) -> [(what: String, who: [String])] {
+      checks.filter { !$0.1.isEmpty }.map { (what: $0.0, who: $0.1) }
     }
     switch level {
     case .privileged: return []

@@ -15,7 +15,8 @@ extension APIServer {
     let decoded = try await request.decodeBody(
       expected: request.kind.kind, structure: request.kind.structure, validation: options.fieldValidation)
     let draft = WriteDraft(object: decoded.object, options: options, optionsKind: "CreateOptions")
-    var answer = try await create(request, draft)
+    var answer: Answer
+    do { answer = try await create(request, draft) } catch { throw error.telling(decoded.warnings) }
     answer.warnings = decoded.warnings + answer.warnings
     return try presenter.response(answer)
   }
@@ -98,6 +99,8 @@ extension APIServer {
     // What admission adds is nobody's, as in the reference: it stands in no manager's fields, and plugins see who is to
     // own what.
     var wanted = draft.object
+    let isPatch = draft.optionsKind == "PatchOptions"
+    let ownersWarnings = isPatch ? [] : ObjectMetadata.removeRepeatedOwners(&wanted, isAdmitted: false)
     if !draft.ownsManagedFields {
       ManagedFieldsUpdater.update(
         old: nil, new: &wanted, structure: kind.structure, manager: draft.options.fieldManager,
@@ -107,8 +110,10 @@ extension APIServer {
     var admitted = request.admissionRequest(
       .create, object: wanted, name: wanted["metadata"]["name"].string ?? "", options: draft.optionsTree,
       isDryRun: draft.options.isDryRun)
+    admitted.warnings += ownersWarnings
     try await admission.mutateKeepingOwners(&admitted, objects: objects)
     var object = admitted.object
+    admitted.warnings += ObjectMetadata.removeRepeatedOwners(&object, isAdmitted: true)
     if object != wanted { request.applyDefaults(to: &object) }
     if object["metadata"]["name"].isZero, let base = object["metadata"]["generateName"].string, !base.isEmpty {
       object["metadata"]["name"] = .string(ObjectMetadata.generateName(base, request.world))
@@ -132,13 +137,10 @@ extension APIServer {
         kind.rules.validateName(name, isGeneratePrefix: isPrefix).map { [$0] } ?? []
       } + kind.rules.validate(object) + kind.rules.validateCreate(object)
     guard errors.isEmpty else {
-      throw .invalid(kind.kind, object["metadata"]["name"].string ?? "", errors)
+      throw .invalid(kind.kind, object["metadata"]["name"].string ?? "", errors).telling(admitted.warnings)
     }
     admitted.object = object
-    let verdict = try await admission.validate(admitted, objects: objects)
-    return PreparedWrite(
-      object: object, verdict: verdict,
-      warnings: admitted.warnings + warnings + verdict.warnings)
+    return try await validated(admitted, warnings: admitted.warnings + warnings, objects)
   }
 }
 

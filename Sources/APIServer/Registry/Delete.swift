@@ -130,18 +130,21 @@ extension APIServer {
   private func checkPreconditions(
     _ request: ResourceRequest, _ key: ObjectKey, _ options: DeleteOptions, _ base: StoredObject
   ) throws(APIStatus) {
+    // The reference names the kind here, where it names the resource elsewhere.
+    let kind = GroupResource(group: request.kind.kind.group, resource: request.kind.kind.kind)
     if let uid = options.preconditionUID, uid != base.uid {
       throw .conflict(
-        request.resource, key.name,
-        "Precondition failed: UID in precondition: \(uid), UID in object meta: \(base.uid)")
+        kind, key.name,
+        "the UID in the precondition (\(uid)) does not match the UID in record (\(base.uid)). The object might have been "
+          + "deleted and then recreated")
     }
     if let text = options.preconditionResourceVersion, text != String(base.revision),
       !APIMutant.deletionIgnoresConditions.isActive
     {
       throw .conflict(
-        request.resource, key.name,
-        "Precondition failed: ResourceVersion in precondition: \(text), ResourceVersion in object meta: \(base.revision)"
-      )
+        kind, key.name,
+        "the ResourceVersion in the precondition (\(text)) does not match the ResourceVersion in record "
+          + "(\(base.revision)). The object might have been modified")
     }
   }
 

@@ -40,11 +40,33 @@ enum ObjectMetadata {
 
   /// What a client may not set, beside what is carried over without a word.
   static func immutableErrors(_ wanted: JSONValue, old: JSONValue) -> [FieldError] {
-    guard !isBeingDeleted(old), let time = wanted["metadata"]["deletionTimestamp"].string else { return [] }
+    var errors: [FieldError] = []
+    if let uid = wanted["metadata"]["uid"].string, !uid.isEmpty, uid != old["metadata"]["uid"].string {
+      errors.append(.invalid("metadata.uid", .string(uid), "field is immutable"))
+    }
+    guard !isBeingDeleted(old), let time = wanted["metadata"]["deletionTimestamp"].string else { return errors }
     let text = time.replacing("T", with: " ").replacing("Z", with: " +0000 UTC")
-    return [
+    return errors + [
       FieldError(
         .invalid, field: "metadata.deletionTimestamp", message: "Invalid value: \(text): field is immutable")
+    ]
+  }
+
+  /// Keeps owners that are told twice once, and tells of it. `isAdmitted`: whether plugins had their say before.
+  static func removeRepeatedOwners(_ object: inout JSONValue, isAdmitted: Bool) -> [String] {
+    let owners = object["metadata"]["ownerReferences"].elements
+    guard owners.count > 1 else { return [] }
+    var kept: [JSONValue] = []
+    var repeated: [String] = []
+    for owner in owners {
+      if kept.contains(owner) { repeated.append(owner["uid"].string ?? "") } else { kept.append(owner) }
+    }
+    guard !repeated.isEmpty else { return [] }
+    object["metadata"]["ownerReferences"] = .array(kept)
+    return [
+      ".metadata.ownerReferences contains duplicate entries\(isAdmitted ? " after mutating admission happens" : ""); "
+        + "API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your "
+        + "requests; duplicate UID(s) observed: \(repeated.joined(separator: ", "))"
     ]
   }
 

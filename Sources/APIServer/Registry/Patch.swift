@@ -111,7 +111,8 @@ extension APIServer {
       type == .apply
       ? try applyPlan(request, surface, options, body, warnings)
       : try patchPlan(request, surface, type, options, body, warnings)
-    var answer = try await update(request, plan)
+    var answer: Answer
+    do { answer = try await update(request, plan) } catch { throw error.telling(warnings.all) }
     answer.warnings = warnings.all + answer.warnings
     return try presenter.response(answer)
   }

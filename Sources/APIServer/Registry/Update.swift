@@ -63,7 +63,8 @@ extension APIServer {
     }
     // A client that names no version wants its own, whoever writes meanwhile.
     if object["metadata"]["resourceVersion"].isZero { plan.retries = Self.overtakenRetries }
-    var answer = try await update(request, plan)
+    var answer: Answer
+    do { answer = try await update(request, plan) } catch { throw error.telling(decoded.warnings) }
     answer.warnings = decoded.warnings + answer.warnings
     return try presenter.response(answer)
   }
@@ -165,6 +166,15 @@ extension APIServer {
   private func checkIdentity(
     _ wanted: JSONValue, _ base: StoredObject, _ request: ResourceRequest, _ plan: UpdatePlan
   ) throws(APIStatus) {
+    // Who replaces an object names the one that is meant; who patches it to be another changes what does not change.
+    let uid = wanted["metadata"]["uid"].string ?? ""
+    guard uid.isEmpty || uid == base.uid || plan.optionsKind == "PatchOptions" else {
+      throw .conflict(
+        request.resource, request.name,
+        StoragePath.invalidObject(
+          at: StoragePath.of(request.kind, base.key),
+          "Precondition failed: UID in precondition: \(uid), UID in object meta: \(base.uid)"))
+    }
     let text = wanted["metadata"]["resourceVersion"].string ?? ""
     if text.isEmpty || text == "0" {
       if plan.isReplacement, plan.surface != .scale, request.kind.traits.requiresResourceVersionOnUpdate {
@@ -179,12 +189,6 @@ extension APIServer {
         throw .modified(request.resource, request.name)
       }
     }
-    let uid = wanted["metadata"]["uid"].string ?? ""
-    guard uid.isEmpty || uid == base.uid else {
-      throw .conflict(
-        request.resource, request.name,
-        "Precondition failed: UID in precondition: \(uid), UID in object meta: \(base.uid)")
-    }
   }
 
   /// Defaulting to validating admission.
@@ -198,6 +202,8 @@ extension APIServer {
     }
     let objects = ObjectLookup(state: store.current, store: store)
     var draft = wanted
+    let isPatch = plan.optionsKind == "PatchOptions"
+    let ownersWarnings = isPatch ? [] : ObjectMetadata.removeRepeatedOwners(&draft, isAdmitted: false)
     request.applyDefaults(to: &draft)
     // What admission changes is nobody's (see `prepareCreate`).
     if !plan.ownsManagedFields {
@@ -210,24 +216,35 @@ extension APIServer {
     var admitted = request.admissionRequest(
       .update, object: draft, old: old, options: plan.options.tree(kind: plan.optionsKind),
       isDryRun: plan.options.isDryRun)
+    admitted.warnings += ownersWarnings
     try await admission.mutateKeepingOwners(&admitted, objects: objects)
     var object = admitted.object
+    admitted.warnings += ObjectMetadata.removeRepeatedOwners(&object, isAdmitted: true)
     if object != draft { request.applyDefaults(to: &object) }
     object = UpdateRules.confine(object, old: old, kind: kind, surface: plan.surface, request: request)
     object = TypedDecoder.canonicalized(object, as: kind.structure)
     let errors =
       ObjectMetadata.immutableErrors(wanted, old: old)
       + UpdateRules.errors(object, old: old, kind: kind, surface: plan.surface)
-    guard errors.isEmpty else { throw .invalid(kind.kind, request.name, errors) }
+    guard errors.isEmpty else {
+      throw .invalid(kind.kind, request.name, errors).telling(admitted.warnings)
+    }
     admitted.object = object
-    let verdict = try await admission.validate(admitted, objects: objects)
     var warnings = plan.surface == .object ? kind.rules.warnings(for: object, replacing: old) : []
     if kind.custom != nil {
       warnings += ObjectMetaValidation.finalizerWarnings(
         object["metadata"]["finalizers"], old: old["metadata"]["finalizers"])
     }
-    return PreparedWrite(
-      object: object, verdict: verdict, warnings: admitted.warnings + warnings + verdict.warnings)
+    return try await validated(admitted, warnings: admitted.warnings + warnings, objects)
+  }
+
+  /// Validating admission of what else is ready to be written. What was to be told before is told in any case.
+  func validated(
+    _ request: AdmissionRequest, warnings: [String], _ objects: ObjectLookup
+  ) async throws(APIStatus) -> PreparedWrite {
+    let verdict: AdmissionVerdict
+    do { verdict = try await admission.validate(request, objects: objects) } catch { throw error.telling(warnings) }
+    return PreparedWrite(object: request.object, verdict: verdict, warnings: warnings + verdict.warnings)
   }
 }
 

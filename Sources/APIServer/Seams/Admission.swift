@@ -87,6 +87,12 @@ public protocol ValidatingAdmission: Sendable {
   var name: String { get }
   func handles(_ operation: AdmissionOperation, _ resource: GroupResource, subresource: String) -> Bool
   func validate(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> AdmissionVerdict
+  /// What is refused before anything is changed: whatever else is wrong with the write, this is what is said of it.
+  func precede(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus)
+}
+
+extension ValidatingAdmission {
+  public func precede(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) {}
 }
 
 /// Plugins in the order they are asked.
@@ -107,6 +113,10 @@ public struct Admission: Sendable {
   /// Whether a webhook changed the object.
   @discardableResult
   func mutate(_ request: inout AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> Bool {
+    for plugin in validating
+    where plugin.handles(request.operation, request.resource, subresource: request.subresource) {
+      try await plugin.precede(request, objects: objects)
+    }
     try await runPlugins(&request, objects)
     guard let webhooks else { return false }
     let round = try await webhooks.firstRound(&request, objects)

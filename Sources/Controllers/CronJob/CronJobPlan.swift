@@ -124,6 +124,13 @@ struct CronJobPlan {
     var current = cronJob
     current.status = status
     let due = times.due(current, at: now)
+    if due.isNever {
+      remarks.append(
+        Remark(
+          type: .warning, reason: "InvalidSchedule",
+          message: "invalid schedule: \(cronJob.schedule) : time difference between two schedules is less than 1 "
+            + "second"))
+    }
     if due.hasMissedMany {
       remarks.append(
         Remark(

@@ -39,13 +39,16 @@ struct CronTimes {
     /// The latest time that has come, and was not yet dealt with.
     var time: WallTime?
     var hasMissedMany = false
+    /// There is no such day: the thirty-first of February.
+    var isNever = false
   }
 
   /// `deadline`: whether times that are past their starting deadline are out of the question.
   func due(_ cronJob: CronJob, at now: WallTime, deadline: Bool = true) -> Due {
     var earliest = cronJob.status.lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? now
     if deadline, let seconds = cronJob.startingDeadline { earliest = max(earliest, now + .seconds(-seconds)) }
-    guard let first = schedule.next(after: earliest, in: zone), first <= now else { return Due() }
+    guard let first = schedule.next(after: earliest, in: zone) else { return Due(isNever: true) }
+    guard first <= now else { return Due() }
     guard let second = schedule.next(after: first, in: zone), second <= now else { return Due(time: first) }
     // How many have passed is estimated from the first two: a schedule of every minute that slept for a year is not
     // walked through.

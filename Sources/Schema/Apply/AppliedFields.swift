@@ -42,7 +42,7 @@ struct AppliedFields {
       var seen: Set<String> = []
       for (index, item) in items.enumerated() {
         if shape.element(of: item) == nil {
-          report("element \(index): associative list with keys has an element that omits key field")
+          report("element \(index): \(shape.anonymity(of: item))")
         }
         let element = shape.element(of: item) ?? PathElement.index(index)
         guard seen.insert(element).inserted else {

@@ -15,7 +15,7 @@ struct AppliedTypes {
     case .structure(let structure): members(value, structure)
     case .array(let element):
       guard case .array(let items) = value else { return report("expected list, got &{\(value.goText)}") }
-      for (index, item) in items.enumerated() { inside("[\(index)]") { $0.check(item, element) } }
+      self.items(items, of: element, .leaf)
     case .map(let element):
       guard case .object(let object) = value else { return report("expected map, got &{\(value.goText)}") }
       for (key, item) in object { inside(".\(key)") { $0.check(item, element) } }
@@ -37,11 +37,34 @@ struct AppliedTypes {
     }
   }
 
+  /// A member says how the items of its list are known.
+  private mutating func check(_ value: JSONValue, _ field: Field) {
+    guard case .array(let element) = field.type, case .array(let items) = value else { return check(value, field.type) }
+    self.items(items, of: element, MergeShape(field))
+  }
+
+  /// Items that have an identity are named by it, and have it alone.
+  private mutating func items(_ items: [JSONValue], of type: FieldType, _ shape: MergeShape) {
+    var seen: Set<String> = []
+    for (index, item) in items.enumerated() {
+      var step = "[\(index)]"
+      if shape.identifiesItems {
+        guard let element = shape.element(of: item) else {
+          // What cannot be named is not looked into, nor is what comes after it.
+          return report("element \(index): \(shape.anonymity(of: item))")
+        }
+        step = PathElement.text(element)
+        if !seen.insert(element).inserted { report("duplicate entries for key \(step)") }
+      }
+      inside(step) { $0.check(item, type) }
+    }
+  }
+
   private mutating func members(_ value: JSONValue, _ structure: Structure) {
     guard case .object(let object) = value else { return report("expected map, got &{\(value.goText)}") }
     for (name, item) in object {
       if let member = structure.member(name) {
-        inside(".\(name)") { $0.check(item, member.type) }
+        inside(".\(name)") { $0.check(item, member) }
       } else if !structure.preservesUnknownFields {
         inside(".\(name)") { $0.report("field not declared in schema") }
       }

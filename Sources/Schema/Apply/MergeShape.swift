@@ -78,7 +78,10 @@ enum MergeShape {
   func element(of item: JSONValue) -> String? {
     switch self {
     case .set:
-      return PathElement.value(item)
+      switch item {
+      case .null, .array, .object: return nil
+      default: return PathElement.value(item)
+      }
     case .keyed(let names, let type):
       guard case .object(let object) = item else { return nil }
       var keys: [(name: String, value: JSONValue)] = []
@@ -95,6 +98,34 @@ enum MergeShape {
       return PathElement.keys(keys)
     default: return nil
     }
+  }
+
+  /// Whether the items of a list are known by what they are, not by where they stand.
+  var identifiesItems: Bool {
+    switch self {
+    case .set, .keyed: true
+    default: false
+    }
+  }
+
+  /// Why an item has no path element.
+  func anonymity(of item: JSONValue) -> String {
+    guard case .keyed(let names, let type) = self else {
+      switch item {
+      case .object: return "associative list without keys has an element that's a map type"
+      case .array: return "not supported: associative list with lists as elements"
+      default: return "associative list without keys has an element that's an explicit null"
+      }
+    }
+    if item.isNull { return "associative list with keys may not have a null element" }
+    guard case .object(let object) = item else { return "associative list with keys may not have non-map elements" }
+    let missing = names.first { name in
+      guard (object[name] ?? .null).isNull else { return false }
+      guard case .structure(let structure) = type else { return true }
+      return structure.member(name)?.defaultValue == nil
+    }
+    return "associative list with keys has an element that omits key field \"\(missing ?? "")\" "
+      + "(and doesn't have default value)"
   }
 
   /// The path elements of a list's items; an item without identity is known by its index.

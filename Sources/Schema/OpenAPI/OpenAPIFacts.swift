@@ -175,3 +175,10 @@ extension JSONValue {
   /// nil for null.
   var nonNull: JSONValue? { isNull ? .none : .some(self) }
 }
+
+/// What is told of the members that every object has.
+public enum KindMembers {
+  public static let kind = "The kind of the object; the server may infer it from the path."
+  public static let apiVersion = "Group and version of the object's schema."
+  static let metadata = "Standard metadata of the object."
+}

@@ -141,14 +141,40 @@ struct OpenAPISchemas {
 
   /// A definition's own schema with the members that every object has.
   private static func completed(_ schema: JSONObject, by metadata: JSONValue) -> JSONObject {
-    var result = schema
-    var properties = schema["properties"]?.object ?? JSONObject()
-    if properties["apiVersion"] == nil { properties["apiVersion"] = ["type": "string"] }
-    if properties["kind"] == nil { properties["kind"] = ["type": "string"] }
-    properties["metadata"] = metadata
+    var result = embedded(.object(schema), metadata).object ?? schema
+    var properties = result["properties"]?.object ?? JSONObject()
+    for (name, member) in members(metadata) { properties[name] = member }
     result["properties"] = .object(properties)
     result["type"] = "object"
     return result
+  }
+
+  /// What every object has, as it is told of built-in kinds.
+  private static func members(_ metadata: JSONValue) -> [(String, JSONValue)] {
+    [
+      ("apiVersion", ["description": .string(KindMembers.apiVersion), "type": "string"]),
+      ("kind", ["description": .string(KindMembers.kind), "type": "string"]),
+      ("metadata", ["allOf": [metadata], "description": .string(KindMembers.metadata)]),
+    ]
+  }
+
+  /// Objects within an object are objects of some kind, too.
+  private static func embedded(_ value: JSONValue, _ metadata: JSONValue) -> JSONValue {
+    guard case .object(var schema) = value else { return value }
+    if case .object(let properties)? = schema["properties"] {
+      schema["properties"] = .object(
+        JSONObject(uniqueMembers: properties.members.map { ($0.key, embedded($0.value, metadata)) }))
+    }
+    for key in ["items", "additionalProperties"] {
+      if let inner = schema[key] { schema[key] = embedded(inner, metadata) }
+    }
+    guard schema["x-kubernetes-embedded-resource"] == true else { return .object(schema) }
+    var properties = schema["properties"]?.object ?? JSONObject()
+    for (name, member) in members(metadata) { properties[name] = member }
+    schema["properties"] = .object(properties)
+    let required = schema["required"]?.elements ?? []
+    schema["required"] = .array(required + ["kind", "apiVersion"].filter { !required.contains($0) })
+    return .object(schema)
   }
 
   // MARK: - Structures

@@ -62,6 +62,10 @@ enum OpenAPIVersion2 {
 
   static func schema(_ value: JSONValue) -> JSONValue {
     guard case .object(let schema) = value else { return value }
+    // Of a kind that may hold anything, nothing else is said.
+    if schema["x-kubernetes-preserve-unknown-fields"] == true, let kinds = schema[OpenAPIName.kindExtension] {
+      return .object(JSONObject(uniqueMembers: [("type", "object"), (OpenAPIName.kindExtension, kinds)]))
+    }
     var result = JSONObject()
     result.reserveCapacity(schema.count)
     let isAny = schema["nullable"] == true || schema["x-kubernetes-preserve-unknown-fields"] == true

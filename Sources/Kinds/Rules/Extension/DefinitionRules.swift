@@ -7,8 +7,8 @@ struct CustomResourceDefinitionRules: KindRules {
     guard !object["spec"].isNull else { return }
     let kind = object["spec"]["names"]["kind"].text
     object["spec"]["names"]["singular"].setDefaultText(kind.lowercased())
-    object["spec"]["names"]["listKind"].setDefaultText(kind + "List")
-    object["spec"]["conversion"]["strategy"].setDefaultText("None")
+    if !kind.isEmpty { object["spec"]["names"]["listKind"].setDefaultText(kind + "List") }
+    if object["spec"]["conversion"].isNull { object["spec"]["conversion"] = ["strategy": "None"] }
   }
 
   func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
