@@ -48,7 +48,12 @@ extension APIServer {
     _ kind: KindDescriptor
   ) async throws(APIStatus) -> HTTPResponse {
     let isOwnNamespace = info.resource == "namespaces" && info.group.isEmpty
-    if !kind.isNamespaced, !info.namespace.isEmpty, !isOwnNamespace { throw .unknownResource }
+    if !kind.isNamespaced, !info.namespace.isEmpty, !isOwnNamespace {
+      throw kind.custom == nil ? .unknownResource : .unknownPath
+    }
+    if kind.custom != nil, kind.isNamespaced, info.namespace.isEmpty, info.verb != "list", info.verb != "watch" {
+      throw .unknownPath
+    }
     let request = ResourceRequest(
       http: http, path: path, info: info, kind: kind, user: user, world: world, now: world.wallClock,
       codec: Codec(registry: registry))
@@ -110,7 +115,7 @@ extension APIServer {
     guard info.rest.isEmpty || isProxy else { throw .unknownResource }
     if request.kind.isNamespaced, info.namespace.isEmpty { throw .unknownResource }
     guard isProxy || subresource.verbs.contains(where: { $0.rawValue == info.verb }) && !refusesHead(request) else {
-      throw .methodNotAllowed
+      throw request.kind.custom == nil ? .methodNotAllowed : .methodNotSupported(request.resource, info.verb)
     }
     if let computed = dependencies.computed["\(request.kind.groupResource)/\(subresource.name)"] {
       return try await compute(request, computed, subresource)

@@ -87,6 +87,7 @@ struct TabledRules: KindRules {
     DisabledPodFields.drop(from: &object)
     rules.prepareForUpdate(&object, old: old, context: context)
   }
+  var keptByStatus: [[String]] { rules.keptByStatus }
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
     rules.prepareForStatusUpdate(&object, old: old, context: context)
   }

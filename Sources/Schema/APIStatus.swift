@@ -62,6 +62,11 @@ public struct APIStatus: Error, Sendable {
     status.isPlainText = true
     return status
   }()
+  /// What custom resources answer to a verb that they do not have.
+  public static func methodNotSupported(_ resource: GroupResource, _ verb: String) -> Self {
+    let message = "\(verb) is not supported on resources of kind \"\(resource)\""
+    return Self(code: 405, reason: "MethodNotAllowed", message: message).about(resource, "")
+  }
   public static let methodNotAllowed = generic(
     code: 405, reason: "MethodNotAllowed", message: "the server does not allow this method on the requested resource")
 
@@ -115,6 +120,13 @@ public struct APIStatus: Error, Sendable {
     Self(
       code: 406, reason: "NotAcceptable",
       message: "only the following media types are accepted: \(accepted.joined(separator: ", "))")
+  }
+  /// Metadata of one object was asked for where there is a list, or the other way round.
+  public static func shapeNotAcceptable(isList: Bool, type: String) -> Self {
+    let (shape, what) = isList ? ("", "a list") : ("List", "not a list")
+    return Self(
+      code: 406, reason: "NotAcceptable",
+      message: "you requested PartialObjectMetadata\(shape), but the requested object is \(what) (\(type))")
   }
   public static func expired(_ message: String) -> Self { Self(code: 410, reason: "Expired", message: message) }
   public static func tooLarge(limit: Int) -> Self {

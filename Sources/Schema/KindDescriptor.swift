@@ -116,6 +116,8 @@ public protocol KindRules: Sendable {
   func prepareForCreate(_ object: inout JSONValue, context: RuleContext)
   /// Carries over what clients may not change. Status was copied from `old` and metadata kept already.
   func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext)
+  /// Paths beside the spec that nobody comes to own by writing the status, which leaves them as they are.
+  var keptByStatus: [[String]] { get }
   /// Restores, on PUT or PATCH of status, what that may not change. Everything but status and metadata is `old`'s
   /// already.
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext)
@@ -197,6 +199,7 @@ public struct KindDescriptor: Sendable {
 }
 
 extension KindRules {
+  public var keptByStatus: [[String]] { [] }
   public func validateCreate(_ object: JSONValue) -> [FieldError] { [] }
   public func tableRank(_ object: JSONValue) -> Int64? { nil }
   public func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] { validate(object) }

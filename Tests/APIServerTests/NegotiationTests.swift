@@ -24,7 +24,10 @@ import Testing
     #expect(reply.headers["content-type"] == type)
   }
 
-  @Test(arguments: ["text/plain", "application/cbor", "application/json;as=Nonsense;g=meta.k8s.io;v=v1"])
+  @Test(arguments: [
+    "text/plain", "application/cbor", "application/json;as=Nonsense;g=meta.k8s.io;v=v1",
+    "application/json;g=meta.k8s.io;v=v1",
+  ])
   func whatIsNotOfferedIsNotAcceptable(accept: String) async throws {
     let server = TestServer()
     try await server.post(configMaps, configMap("one"))
@@ -64,7 +67,40 @@ import Testing
     #expect(try await server.get("\(pods)?includeObject=None", accept: accept).json["rows"][0]["object"].isNull)
     #expect(
       try await server.get("\(pods)?includeObject=Object", accept: accept).json["rows"][0]["object"]["kind"] == "Pod")
-    #expect(try await server.get("\(pods)?includeObject=Most", accept: accept).status == 400)
+    let reply = try await server.get("\(pods)?includeObject=Most", accept: accept)
+    #expect(reply.status == 400)
+    #expect(
+      reply.message == "Unable to convert to Table as requested: includeObject: Invalid value: \"Most\": "
+        + "must be 'Metadata', 'Object', 'None', or empty")
+    #expect(try await server.get("\(pods)?includeObject=Most").status == 200)
+  }
+
+  /// What a client asks for by halves, or of a list what an object has, is told apart.
+  @Test(arguments: [
+    (
+      "\(configMaps)", "PartialObjectMetadata",
+      "you requested PartialObjectMetadata, but the requested object is a list (*core.ConfigMapList)"
+    ),
+    (
+      "\(configMaps)/one", "PartialObjectMetadataList",
+      "you requested PartialObjectMetadataList, but the requested object is not a list (*core.ConfigMap)"
+    ),
+  ])
+  func metadataOfOneIsNotThatOfMany(path: String, shape: String, message: String) async throws {
+    let server = TestServer()
+    try await server.post(configMaps, configMap("one"))
+    let reply = try await server.get(path, accept: "application/json;as=\(shape);g=meta.k8s.io;v=v1,application/json")
+    #expect(reply.status == 406)
+    #expect(reply.message == message)
+  }
+
+  @Test func aStreamHasNoYAMLForm() async throws {
+    let reply = try await TestServer().get(
+      "\(configMaps)?watch=true", accept: "application/yaml;as=Table;g=meta.k8s.io;v=v1")
+    #expect(reply.status == 406)
+    #expect(
+      reply.message == "only the following media types are accepted: application/json;stream=watch, "
+        + "application/vnd.kubernetes.protobuf;stream=watch")
   }
 
   @Test func errorsAreNeverTables() async throws {

@@ -242,6 +242,12 @@ import Testing
     #expect(third.json["metadata"]["remainingItemCount"].isNull)
   }
 
+  /// As from the reference's cache, which has no pages.
+  @Test func whoTakesAnyStateGetsAllOfItWhateverTheLimit() async throws {
+    let list = try await server().get("\(configMaps)?limit=2&resourceVersion=0")
+    #expect(list.names.count == 5 && list.json["metadata"]["continue"].isNull)
+  }
+
   @Test func laterPagesShowTheStateOfTheFirst() async throws {
     let server = try await server()
     let first = try await server.get("\(configMaps)?limit=2")

@@ -51,7 +51,7 @@ import Testing
     #expect(refused.json["details"]["causes"][0]["reason"] == "FieldManagerConflict")
     let same = try await apply(server, scale(2), as: "scaler", to: "/scale")
     #expect(same.status == 200 && same.json["kind"] == "Scale")
-    #expect(try await owners(server) == ["owner Apply -", "scaler Apply scale"])
+    #expect(try await owners(server) == ["scaler Apply scale", "owner Apply -"], "who has no time comes first")
   }
 
   @Test func `by force it becomes the scaler's, and the object's apply meets it there`() async throws {
@@ -130,5 +130,18 @@ import Testing
     #expect(try await apply(server, scale(-1), as: "scaler", to: "/scale", force: true).reason == "Invalid")
     let nameless = try await server.patch("\(Self.deployments)/web/scale", scale(2), "apply-patch+yaml")
     #expect(nameless.status == 422 && nameless.message.contains("fieldManager: Required value"))
+  }
+
+  /// What a Scale tells of its owners goes back to the object without the time, as in the reference.
+  @Test func `who scales is an owner without a time`() async throws {
+    let server = TestServer()
+    try await server.post("\(Self.deployments)?fieldManager=maker", deployment(1))
+    try await server.patch("\(Self.deployments)/web/scale?fieldManager=scaler", ["spec": ["replicas": 2]])
+    _ = try await apply(server, scale(3), as: "applier", to: "/scale", force: true)
+    _ = try await server.patch("\(Self.deployments)/web/scale?fieldManager=scaler", ["spec": ["replicas": 4]])
+    let entries = try await server.get("\(Self.deployments)/web").json["metadata"]["managedFields"].elements
+    #expect(entries.map { $0["manager"] } == ["scaler", "maker"])
+    #expect(entries[0]["time"].isNull && entries[0]["subresource"] == "scale")
+    #expect(!entries[1]["time"].isNull)
   }
 }

@@ -306,7 +306,7 @@ struct LifecycleStory {
 
   /// What writes the status of these leaves their metadata alone.
   private static let keepTheirMetadata: Set<String> = [
-    "flowschemas", "prioritylevelconfigurations",
+    "flowschemas", "prioritylevelconfigurations", "validatingadmissionpolicies", "volumeattachments",
   ]
 
   private func hasAStatus() async throws {

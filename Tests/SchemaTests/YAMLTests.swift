@@ -109,7 +109,7 @@ struct YAMLTests {
     #expect(decoded.object["spec"]["replicas"] == 2)
     #expect(
       decoded.warnings == [
-        "yaml: unmarshal errors:\n  line 7: key \"paused\" already set in map", "unknown field \"spec.x\"",
+        "line 7: key \"paused\" already set in map", "unknown field \"spec.x\"",
       ])
     let json = try BodyDecoder.decode(
       Array(#"{"metadata":{"name":"web"}}"#.utf8), contentType: "application/yaml", expected: Fixture.kind,

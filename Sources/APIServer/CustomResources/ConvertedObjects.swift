@@ -158,7 +158,7 @@ extension APIServer {
   ) async throws(APIStatus) -> [StoredObject] {
     // In the stored version it is made what its schema has it today; then comes the webhook.
     let trees = objects.map { object in
-      object.revision < custom.revision ? CustomConversion.refreshed(object.tree, custom) : object.tree
+      custom.needsRefresh(object) ? CustomConversion.refreshed(object.tree, custom) : object.tree
     }
     let lookup = ObjectLookup(state: store.current, store: store)
     let converted = try await dependencies.webhooks.converted(trees, to: kind.kind, custom, lookup)

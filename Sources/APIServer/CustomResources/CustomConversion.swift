@@ -24,11 +24,16 @@ enum CustomConversion {
   }
 }
 
+extension CustomKind {
+  /// The stored object is not as its version's schema has it today, or may not be.
+  func needsRefresh(_ object: StoredObject) -> Bool { object.revision < revision || defaultsStatus }
+}
+
 extension KindDescriptor {
   /// The stored bytes are not what this kind's clients read: another version, or an older schema. What a webhook
   /// converts has been before it comes here.
   func needsConversion(_ object: StoredObject) -> Bool {
     guard !isConvertedByWebhook else { return false }
-    return storage != kind || (custom.map { object.revision < $0.revision } ?? false)
+    return storage != kind || (custom.map { $0.needsRefresh(object) } ?? false)
   }
 }

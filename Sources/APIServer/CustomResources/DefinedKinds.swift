@@ -73,6 +73,9 @@ struct DefinedKinds: Sendable {
     let kindName = names["kind"].string ?? ""
     let storage = spec["versions"].elements.first { $0["storage"] == true }?["name"].string ?? ""
     let isTerminating = isTrue("Terminating", in: definition)
+    let defaultsStatus = spec["versions"].elements.contains {
+      !$0["schema"]["openAPIV3Schema"]["properties"]["status"]["default"].isNull
+    }
     var result: [KindDescriptor] = []
     for version in spec["versions"].elements where version["served"] == true {
       let name = version["name"].string ?? ""
@@ -83,7 +86,7 @@ struct DefinedKinds: Sendable {
         definition: object.key.name, revision: object.revision, uid: object.uid,
         listKind: names["listKind"].string ?? kindName + "List", schema: schema, schemas: structures,
         conversion: conversion(spec["conversion"]), scale: scale, isTerminating: isTerminating,
-        deprecationWarning: deprecationWarning(version, kind, spec))
+        deprecationWarning: deprecationWarning(version, kind, spec), defaultsStatus: defaultsStatus)
       let hasStatus = !version["subresources"]["status"].isNull
       let compiled =
         previous?.kinds.first { $0.structure === structure }.flatMap { ($0.rules as? CustomResourceRules)?.checker }

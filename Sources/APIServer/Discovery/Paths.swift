@@ -135,7 +135,7 @@ extension APIServer {
       if Self.acceptsAggregated(request.headers["accept"]) {
         return Self.cached(
           isCore ? documents.aggregatedCore : merged?.aggregatedGroups ?? documents.aggregatedGroups,
-          Discovery.aggregatedContentType, request)
+          Discovery.aggregatedContentType, request, isPublic: true)
       }
       let groups = merged?.groupList ?? documents.discovery.groupList
       var response = try document(isCore ? documents.apiVersions : groups, request, path)
@@ -169,10 +169,13 @@ extension APIServer {
     return false
   }
 
-  private static func cached(_ document: Document, _ contentType: String, _ request: HTTPRequest) -> HTTPResponse {
+  /// `isPublic`: caches on the way may keep it, as only aggregated discovery says.
+  private static func cached(
+    _ document: Document, _ contentType: String, _ request: HTTPRequest, isPublic: Bool = false
+  ) -> HTTPResponse {
     var headers: HTTPHeaders = ["content-type": contentType, "etag": document.etag, "vary": "Accept"]
     if request.headers["if-none-match"] == document.etag { return HTTPResponse(status: 304, headers: headers) }
-    headers["cache-control"] = "public"
+    if isPublic { headers["cache-control"] = "public" }
     return HTTPResponse(status: 200, headers: headers, body: .bytes(document.bytes))
   }
 

@@ -83,6 +83,21 @@ extension APIServer {
     }
   }
 
+  /// Commits what puts `object`; should that be too large, without the account of who owns what in it, which may take as
+  /// much room as the rest. (Whoever applies wants just that account.)
+  func commit(
+    _ write: PendingWrite, of object: JSONValue, isApplied: Bool, _ request: ResourceRequest
+  ) async throws(APIStatus) -> CommitResult {
+    do { return try await commit(write, request) } catch {
+      guard error.code == 413, !isApplied, case .put = write.mutation, !object["metadata"]["managedFields"].isNull
+      else { throw error }
+      var (write, object) = (write, object)
+      object["metadata"]["managedFields"] = .null
+      write.mutation = .put(write.key, try await converted(object, toStorageOf: request.kind))
+      return try await commit(write, request)
+    }
+  }
+
   /// Never seen by clients: the request is routed anew.
   static let definitionChanged = APIStatus(code: 503, reason: "DefinitionChanged", message: "the definition changed")
 

@@ -46,7 +46,7 @@ extension APIServer {
       if try allocate(for: &attempt.object, old: nil, key: key, write: &write, request) {
         write.mutation = .put(key, try await converted(attempt.object, toStorageOf: request.kind))
       }
-      switch try await commit(write, request) {
+      switch try await commit(write, of: attempt.object, isApplied: draft.ownsManagedFields, request) {
       case .committed(let object?):
         let own = try await inVersion(of: request.kind, object)
         return Answer(code: 201, content: .stored(own), warnings: attempt.warnings)
@@ -185,11 +185,11 @@ extension ResourceRequest {
 
   /// The body as an object of `expected`.
   func decodeBody(
-    expected: GroupVersionKind, structure: Structure, validation: FieldValidation
+    expected: GroupVersionKind, structure: Structure, validation: FieldValidation, otherVersions: Set<String> = []
   ) async throws(APIStatus) -> BodyDecoder.Decoded {
     try BodyDecoder.decode(
       try await bodyBytes(), contentType: http.headers["content-type"], expected: expected, structure: structure,
-      validation: validation, isRegistered: codec.isRegistered)
+      validation: validation, otherVersions: otherVersions, isRegistered: codec.isRegistered)
   }
 
   func bodyBytes() async throws(APIStatus) -> [UInt8] {

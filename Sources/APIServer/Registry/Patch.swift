@@ -175,9 +175,8 @@ extension APIServer {
     _ request: ResourceRequest, _ options: WriteOptions, _ body: [UInt8], _ warnings: WarningCollector,
     _ kind: GroupVersionKind, _ structure: Structure
   ) throws(APIStatus) -> JSONValue {
-    // The body is YAML, of which JSON is a part; JSON is what clients send, and quicker to read.
-    let isJSON = body.first { $0 != 0x20 && $0 != 0x0a && $0 != 0x0d && $0 != 0x09 } == UInt8(ascii: "{")
-    let sent = isJSON ? try? JSONValue(parsing: body) : try? YAML.parse(body)
+    var duplicates: [String] = []
+    let (sent, isJSON) = Self.configuration(body, reportingDuplicates: &duplicates)
     if let sent, sent.object != nil {
       let given = GroupVersionKind(apiVersion: sent["apiVersion"].string ?? "", kind: sent["kind"].string ?? "")
       guard given == kind else {
@@ -190,8 +189,7 @@ extension APIServer {
     }
     let decoded = try BodyDecoder.decode(
       body, contentType: (isJSON ? MediaType.json : .yaml).rawValue, expected: kind, structure: structure,
-      validation: options.fieldValidation)
-    warnings.add(decoded.warnings)
+      validation: .ignore)
     // Merging wants what was sent: the decoded object says things that the client did not.
     var applied = sent ?? decoded.object
     applied["kind"] = .string(kind.kind)
@@ -199,7 +197,28 @@ extension APIServer {
     try ObjectMetadata.place(&applied, request)
     if applied["metadata"]["name"].isZero { applied["metadata"]["name"] = .string(request.name) }
     try ObjectMetadata.checkName(applied, request.name)
+    switch options.fieldValidation {
+    case .warn: warnings.add(duplicates)
+    case .strict where !duplicates.isEmpty:
+      throw .badRequest(
+        "error strict decoding YAML: error converting YAML to JSON: \(BodyDecoder.yamlErrors(duplicates))")
+    default: break
+    }
     return applied
+  }
+
+  /// The body is YAML, of which JSON is a part; JSON is what clients send, and quicker to read. But duplicates are told
+  /// of as in YAML: by their lines.
+  private static func configuration(
+    _ body: [UInt8], reportingDuplicates lines: inout [String]
+  ) -> (sent: JSONValue?, isJSON: Bool) {
+    let isJSON = body.first { $0 != 0x20 && $0 != 0x0a && $0 != 0x0d && $0 != 0x09 } == UInt8(ascii: "{")
+    var paths: [String] = []
+    if isJSON, let sent = try? JSONParser.parse(body, reportingDuplicates: &paths) {
+      if !paths.isEmpty { _ = try? YAML.parse(body, reportingDuplicates: &lines) }
+      return (sent, true)
+    }
+    return (try? YAML.parse(body, reportingDuplicates: &lines), false)
   }
 }
 
@@ -218,10 +237,11 @@ enum PatchedObject {
     _ tree: JSONValue, as structure: Structure, by patch: Patch, _ options: WriteOptions, _ patchErrors: [String],
     _ warnings: WarningCollector
   ) throws(APIStatus) -> JSONValue {
-    let result: TypedDecoder.Result
+    var result: TypedDecoder.Result
     do throws(TypeError) { result = try TypedDecoder.decode(tree, as: structure) } catch {
       throw patch.unusable(tree, error)
     }
+    ManagedFieldsUpdater.keepReset(&result.value, asSentIn: tree, structure: structure)
     let errors = patchErrors + result.strictErrors
     guard !errors.isEmpty else { return result.value }
     switch options.fieldValidation {

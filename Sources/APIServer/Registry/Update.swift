@@ -126,18 +126,27 @@ extension APIServer {
     let wanted = try await plan.produce(old)
     try checkIdentity(wanted, base, request, plan)
     let prepared = try await prepareUpdate(request, plan, wanted: wanted, old: old)
-    if prepared.object == old {
+    if prepared.object == old || plan.ownsManagedFields && Self.differsOnlyInTime(prepared.object, old) {
       // Nothing changes. That must be true of the newest object, not only of the newest known here.
       let newest = try await linearizableState().object(request.key)
       guard newest?.revision == base.revision else { return .raced(newest) }
       return .done(Answer(content: .stored(try await inVersion(of: request.kind, base)), warnings: prepared.warnings))
     }
     if plan.options.isDryRun { return .done(Answer(content: .object(prepared.object), warnings: prepared.warnings)) }
-    return try await commitUpdate(request, prepared, old: old, base: base)
+    return try await commitUpdate(request, plan, prepared, old: old, base: base)
+  }
+
+  /// An apply whose outcome is what was there before, once defaults are filled in: that is no write.
+  private static func differsOnlyInTime(_ object: JSONValue, _ old: JSONValue) -> Bool {
+    let owners = old["metadata"]["managedFields"]
+    guard ManagedFieldsUpdater.differOnlyInTime(object["metadata"]["managedFields"], owners) else { return false }
+    var object = object
+    object["metadata"]["managedFields"] = owners
+    return object == old
   }
 
   private func commitUpdate(
-    _ request: ResourceRequest, _ prepared: PreparedWrite, old: JSONValue, base: StoredObject
+    _ request: ResourceRequest, _ plan: UpdatePlan, _ prepared: PreparedWrite, old: JSONValue, base: StoredObject
   ) async throws(APIStatus) -> Attempt {
     var object = prepared.object
     let key = request.key
@@ -152,7 +161,7 @@ extension APIServer {
       _ = try allocate(for: &object, old: old, key: key, write: &write, request)
       write.mutation = .put(key, try await converted(object, toStorageOf: request.kind))
     }
-    switch try await commit(write, request) {
+    switch try await commit(write, of: object, isApplied: plan.ownsManagedFields, request) {
     case .committed(let stored?):
       let own = try await inVersion(of: request.kind, stored)
       return .done(Answer(content: .stored(own), warnings: prepared.warnings))

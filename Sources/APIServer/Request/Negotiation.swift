@@ -62,31 +62,36 @@ struct OutputFormat: Sendable, Hashable {
   /// The type of a stream of events in this encoding.
   var streamType: String { encoding == .json ? encoding.rawValue : "\(encoding.rawValue);stream=watch" }
 
-  /// What 406 lists.
+  /// What 406 lists: protobuf even where only metadata is to be had in it.
   static let offered = [
     "application/json", "application/yaml", "application/vnd.kubernetes.protobuf",
   ]
+  /// What 406 lists for a watch: a stream has no YAML form.
+  static let streamsOffered = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"]
 
   /// Chooses by the Accept header. `shapes`: whether Table and PartialObjectMetadata exist for what is asked;
   /// `isList` distinguishes PartialObjectMetadataList; `allowsProtobuf` is false where there is no encoder; `allowsTable`
-  /// is false for a watch that begins as a list.
+  /// is false for a watch that begins as a list; `type` is the answer's type as the reference names it.
   static func negotiate(
     accept: String?, query: Query, userAgent: String?, shapes: Bool, isList: Bool, allowsProtobuf: Bool = true,
-    isWatch: Bool = false, allowsTable: Bool = true
+    isWatch: Bool = false, allowsTable: Bool = true, type: () -> String = { "" }
   ) throws(APIStatus) -> OutputFormat {
     var format = OutputFormat()
     format.isPretty = !isWatch && wantsPretty(query, userAgent: userAgent)
     guard let accept, !AcceptClause.trimmed(accept).isEmpty else { return format }
     for clause in AcceptClause.clauses(accept) {
-      guard let shape = shape(for: clause, shapes: shapes, isList: isList, isWatch: isWatch),
-        allowsTable || !shape.isTable,
+      guard let shape = shape(for: clause, shapes: shapes), allowsTable || !shape.isTable,
         let encoding = encoding(for: clause, allowsProtobuf: hasProtobuf(shape, allowsProtobuf))
       else { continue }
+      if isWatch && encoding == .yaml { throw .notAcceptable(streamsOffered) }
+      if !isWatch, case .partialMetadata = shape, isList != (clause.parameters["as"] == "PartialObjectMetadataList") {
+        throw .shapeNotAcceptable(isList: isList, type: type())
+      }
       format.encoding = encoding
       format.shape = shape
       return format
     }
-    throw .notAcceptable(allowsProtobuf ? offered : Array(offered.prefix(2)))
+    throw .notAcceptable(offered)
   }
 
   /// Tables have no protobuf form; metadata has one whatever the kind.
@@ -107,15 +112,15 @@ struct OutputFormat: Sendable, Hashable {
   }
 
   /// nil: the clause asks for a shape that is not to be had.
-  private static func shape(for clause: AcceptClause, shapes: Bool, isList: Bool, isWatch: Bool) -> OutputShape? {
-    guard let name = clause.parameters["as"], !name.isEmpty else { return .object }
-    guard shapes, clause.parameters["g"] == "meta.k8s.io", let version = clause.parameters["v"],
+  private static func shape(for clause: AcceptClause, shapes: Bool) -> OutputShape? {
+    let parameters = clause.parameters
+    guard parameters["as"] != nil || parameters["g"] != nil || parameters["v"] != nil else { return .object }
+    guard shapes, parameters["g"] == "meta.k8s.io", let version = parameters["v"],
       version == "v1" || version == "v1beta1"
     else { return nil }
-    switch name {
+    switch parameters["as"] {
     case "Table": return .table(version: version)
-    case "PartialObjectMetadata": return !isList || isWatch ? .partialMetadata(version: version) : nil
-    case "PartialObjectMetadataList": return isList && !isWatch ? .partialMetadata(version: version) : nil
+    case "PartialObjectMetadata", "PartialObjectMetadataList": return .partialMetadata(version: version)
     default: return nil
     }
   }

@@ -41,16 +41,28 @@ struct ResourceRequest: Sendable {
   ) throws(APIStatus) -> Presenter {
     let format = try OutputFormat.negotiate(
       accept: http.headers["accept"], query: query, userAgent: userAgent, shapes: true, isList: isList,
-      allowsProtobuf: codec.encodesProtobuf(kind), isWatch: isWatch, allowsTable: allowsTable)
+      allowsProtobuf: codec.encodesProtobuf(kind), isWatch: isWatch, allowsTable: allowsTable,
+      type: { Self.referenceType(of: kind, isList: isList) })
     return try presenter(format)
   }
 
   func presenter(_ format: OutputFormat) throws(APIStatus) -> Presenter {
     let text = query["includeObject"] ?? ""
-    guard let included = text.isEmpty ? .metadata : TableBuilder.IncludedObject(rawValue: text) else {
-      throw .badRequest("unrecognized includeObject value: \"\(text)\"")
+    let included = text.isEmpty ? .metadata : TableBuilder.IncludedObject(rawValue: text)
+    guard included != nil || !format.shape.isTable else {
+      throw .badRequest(
+        "Unable to convert to Table as requested: includeObject: Invalid value: \"\(text)\": "
+          + "must be 'Metadata', 'Object', 'None', or empty")
     }
-    return Presenter(kind: kind, format: format, included: included, now: now, codec: codec)
+    return Presenter(kind: kind, format: format, included: included ?? .metadata, now: now, codec: codec)
+  }
+
+  /// The type of an answer as the reference's programs know it: "*core.PodList".
+  private static func referenceType(of kind: KindDescriptor, isList: Bool) -> String {
+    guard kind.custom == nil else { return isList ? "*unstructured.UnstructuredList" : "*unstructured.Unstructured" }
+    let group = kind.kind.group.split(separator: ".").first ?? "core"
+    let package = group == "events" ? "core" : group
+    return "*\(package).\(kind.kind.kind)\(isList ? "List" : "")"
   }
 
   /// The condition every write of an elected loop carries: it still holds its lease.

@@ -94,7 +94,7 @@ extension APIServer {
     let presenter = try request.presenter()
     let options = try WriteOptions(request.query, kind: "CreateOptions", userAgent: request.userAgent)
     let decoded = try await request.decodeBody(
-      expected: kind, structure: structure, validation: options.fieldValidation)
+      expected: kind, structure: structure, validation: options.fieldValidation, otherVersions: ["policy/v1beta1"])
     let named = decoded.object["metadata"]["name"].string ?? ""
     guard named.isEmpty || named == request.name else {
       throw .badRequest("name in URL does not match name in Eviction object")

@@ -32,8 +32,10 @@ public enum ManagedFieldsUpdater {
     comparison.subtractRecursively(resetFields)
     guard !comparison.isEmpty else { return setManagedFields(base, of: &new, from: requested) }
 
+    // (See `ScaleOwnership.ofObject`.)
+    let isScale = subresource == "scale"
     var actor = ManagedFieldsEntries.Entry(
-      manager: manager, operation: .update, apiVersion: apiVersion, time: now, subresource: subresource,
+      manager: manager, operation: .update, apiVersion: apiVersion, time: isScale ? nil : now, subresource: subresource,
       set: comparison.changed)
     let position = entries.index(of: actor)
     let comparisons = VersionedComparisons(own: comparison, others: others, resetFields: resetFields)
@@ -49,7 +51,7 @@ public enum ManagedFieldsUpdater {
     if let position = entries.index(of: actor) {
       let before = entries.entries[position].set
       actor.set = before.subtracting(comparison.removed).union(comparison.changed)
-      if actor.set == before { actor.time = entries.entries[position].time }
+      if isScale || actor.set == before { actor.time = entries.entries[position].time }
       entries.entries[position] = actor
     } else {
       entries.entries.append(actor)
@@ -73,7 +75,7 @@ public enum ManagedFieldsUpdater {
   public static func resetFields(for descriptor: KindDescriptor, subresource: String = "") -> FieldSet {
     switch subresource {
     case "" where descriptor.traits.hasStatus: .members([["status"]])
-    case "status": .members([["spec"]])
+    case "status": .members([["spec"]] + descriptor.rules.keptByStatus)
     default: FieldSet()
     }
   }
@@ -98,7 +100,27 @@ public enum ManagedFieldsUpdater {
   private static func base(stored: JSONValue, requested: JSONValue, isSubresource: Bool) -> JSONValue {
     if isSubresource || requested.isNull || requested == stored { return stored }
     if ManagedFieldsEntries.isReset(requested) { return .null }
-    return ManagedFieldsEntries(requested) == nil ? stored : requested
+    // Whoever renames entries may have made twins of them.
+    return ManagedFieldsEntries(requested)?.json ?? stored
+  }
+
+  /// Whether two lists of entries tell apart nothing but when.
+  public static func differOnlyInTime(_ left: JSONValue, _ right: JSONValue) -> Bool {
+    let (left, right) = (left.elements, right.elements)
+    return left.count == right.count
+      && zip(left, right).allSatisfy { left, right in
+        var left = left
+        left["time"] = right["time"]
+        return left == right
+      }
+  }
+
+  /// An empty list asks for ownership to be forgotten just as one empty entry does, but would be dropped by the
+  /// canonical form: it becomes that entry. (Custom resources have lost it by then in the reference, too.)
+  public static func keepReset(_ object: inout JSONValue, asSentIn tree: JSONValue, structure: Structure) {
+    guard structure.custom == nil, case .array(let entries) = tree["metadata"]["managedFields"], entries.isEmpty
+    else { return }
+    object["metadata"]["managedFields"] = [[:]]
   }
 
   private static func create(

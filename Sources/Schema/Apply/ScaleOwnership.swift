@@ -19,7 +19,8 @@ public enum ScaleOwnership {
     return result.json
   }
 
-  /// The managedFields of the object after its Scale was written.
+  /// The managedFields of the object after its Scale was written. Of new owners it is not told when they wrote, as in the
+  /// reference.
   ///
   /// - Parameters:
   ///   - managedFields: of the object before.
@@ -44,7 +45,7 @@ public enum ScaleOwnership {
     for owner in owners {
       result.entries.append(
         ManagedFieldsEntries.Entry(
-          manager: owner.manager, operation: owner.operation, apiVersion: apiVersion, time: owner.time,
+          manager: owner.manager, operation: owner.operation, apiVersion: apiVersion, time: nil,
           subresource: owner.subresource, set: path))
     }
     result.removeEmpty()

@@ -54,7 +54,7 @@ public struct BodyDecoder: Sendable {
     var tree: JSONValue
     var duplicates: [String] = []
     /// Of YAML, which names lines instead of paths.
-    var strictErrors: [String] = []
+    var lines: [String] = []
   }
 
   /// Decodes the body of a create or an update.
@@ -63,10 +63,11 @@ public struct BodyDecoder: Sendable {
   ///   - structure: the type of `kind`.
   ///   - acceptsAnyGroupVersion: for options and reviews that clients send in the version of the resource they go to
   ///     (DeleteOptions in apps/v1).
+  ///   - otherVersions: more apiVersions in which the same may be said, such as "policy/v1beta1" of an Eviction.
   ///   - isRegistered: whether the server knows a kind that is not the expected one; both are refused, in other words.
   public static func decode(
     _ body: [UInt8], contentType: String?, expected kind: GroupVersionKind, structure: Structure,
-    validation: FieldValidation = .warn, acceptsAnyGroupVersion: Bool = false,
+    validation: FieldValidation = .warn, acceptsAnyGroupVersion: Bool = false, otherVersions: Set<String> = [],
     isRegistered: (GroupVersionKind) -> Bool = { _ in false }
   ) throws(APIStatus) -> Decoded {
     let accepted = structure.custom == nil ? MediaType.allCases : [.json, .yaml]
@@ -74,34 +75,43 @@ public struct BodyDecoder: Sendable {
       throw .unsupportedMediaType(accepted.map(\.rawValue))
     }
     guard body.count <= bodyMaximum else { throw .tooLarge(limit: bodyMaximum) }
+    let accepts: (GroupVersionKind) -> Bool = { given in
+      given.kind == kind.kind && (acceptsAnyGroupVersion || otherVersions.contains(given.apiVersion))
+    }
     let given: GroupVersionKind
     var raw: Raw
     if mediaType == .protobuf {
-      (raw, given) = try protobuf(body, kind, structure, acceptsAnyGroupVersion, isRegistered)
+      (raw, given) = try protobuf(body, kind, structure, accepts, isRegistered)
     } else {
       raw = try tree(body, mediaType, kind, wantsDuplicates: validation != .ignore)
       given =
         structure.custom == nil
-        ? try settleKind(&raw.tree, kind, body, acceptsAnyGroupVersion, isRegistered)
+        ? try settleKind(&raw.tree, kind, body, accepts, isRegistered)
         : try customKind(raw.tree, kind, body)
     }
     if structure.member("kind") == nil {
       raw.tree["kind"] = .null
       raw.tree["apiVersion"] = .null
     }
-    let typed: TypedDecoder.Result
+    var typed: TypedDecoder.Result
     do throws(TypeError) {
       typed = try TypedDecoder.decode(raw.tree, as: structure, duplicates: raw.duplicates)
     } catch {
       throw unusable(given, kind, error.description)
     }
-    let strictErrors = raw.strictErrors + typed.strictErrors
+    ManagedFieldsUpdater.keepReset(&typed.value, asSentIn: raw.tree, structure: structure)
     switch validation {
-    case .strict where !strictErrors.isEmpty:
+    case .strict where !(raw.lines.isEmpty && typed.strictErrors.isEmpty):
+      let strictErrors = (raw.lines.isEmpty ? [] : [yamlErrors(raw.lines)]) + typed.strictErrors
       throw unusable(given, kind, "strict decoding error: \(strictErrors.joined(separator: ", "))")
-    case .warn: return Decoded(object: typed.value, warnings: strictErrors)
+    case .warn: return Decoded(object: typed.value, warnings: raw.lines + typed.strictErrors)
     default: return Decoded(object: typed.value, warnings: [])
     }
+  }
+
+  /// What a strict YAML parser says of duplicate keys: all of them as one error.
+  public static func yamlErrors(_ lines: [String]) -> String {
+    "yaml: unmarshal errors:\n  " + lines.joined(separator: "\n  ")
   }
 
   /// The bytes as a tree, whatever they hold.
@@ -125,9 +135,7 @@ public struct BodyDecoder: Sendable {
       }
     }
     do throws(YAMLError) {
-      var lines: [String] = []
-      raw.tree = try YAML.parse(body, reportingDuplicates: &lines)
-      if !lines.isEmpty { raw.strictErrors = ["yaml: unmarshal errors:\n  " + lines.joined(separator: "\n  ")] }
+      raw.tree = try YAML.parse(body, reportingDuplicates: &raw.lines)
     } catch {
       throw unrecognized(kind, "error converting YAML to JSON: \(error)", body)
     }
@@ -136,7 +144,7 @@ public struct BodyDecoder: Sendable {
 
   /// The kind stands in the envelope, so that it is settled before the message is read as something it is not.
   private static func protobuf(
-    _ body: [UInt8], _ kind: GroupVersionKind, _ structure: Structure, _ acceptsAnyGroupVersion: Bool,
+    _ body: [UInt8], _ kind: GroupVersionKind, _ structure: Structure, _ accepts: (GroupVersionKind) -> Bool,
     _ isRegistered: (GroupVersionKind) -> Bool
   ) throws(APIStatus) -> (Raw, GroupVersionKind) {
     let envelope: ProtobufEnvelope
@@ -146,7 +154,7 @@ public struct BodyDecoder: Sendable {
       throw unrecognized(kind, error.description, body)
     }
     var type: JSONValue = ["kind": .string(envelope.kind), "apiVersion": .string(envelope.apiVersion)]
-    let given = try settleKind(&type, kind, body, acceptsAnyGroupVersion, isRegistered)
+    let given = try settleKind(&type, kind, body, accepts, isRegistered)
     do throws(ProtobufError) {
       var tree = try ProtobufDecoder.rawTree(envelope.message, as: structure)
       tree["kind"] = type["kind"]
@@ -159,7 +167,7 @@ public struct BodyDecoder: Sendable {
 
   /// Checks the kind that the body claims, fills in what it leaves out.
   private static func settleKind(
-    _ tree: inout JSONValue, _ kind: GroupVersionKind, _ body: [UInt8], _ acceptsAnyGroupVersion: Bool,
+    _ tree: inout JSONValue, _ kind: GroupVersionKind, _ body: [UInt8], _ accepts: (GroupVersionKind) -> Bool,
     _ isRegistered: (GroupVersionKind) -> Bool
   ) throws(APIStatus) -> GroupVersionKind {
     if tree.isNull { tree = [:] }
@@ -185,7 +193,7 @@ public struct BodyDecoder: Sendable {
     if let version = tree["apiVersion"].string, version.utf8.count(where: { $0 == UInt8(ascii: "/") }) > 1 {
       throw unrecognized(kind, "unexpected GroupVersion string: \(version)", body)
     }
-    if acceptsAnyGroupVersion, given.kind == kind.kind { return given }
+    if accepts(given) { return given }
     if let why = refusal(of: given, as: kind, isRegistered: isRegistered) { throw unusable(given, kind, why) }
     throw .badRequest(
       "the API version in the data (\(given.apiVersion)) does not match the expected API version (\(kind.apiVersion))"

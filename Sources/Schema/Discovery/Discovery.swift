@@ -84,7 +84,7 @@ public struct Discovery: Sendable {
     var resources: [JSONValue] = []
     for kind in version.kinds {
       resources.append(resource(kind))
-      for subresource in kind.subresources.sorted(by: { $0.name < $1.name }) {
+      for subresource in Self.subresources(kind) {
         resources.append(Self.resource(subresource, of: kind))
       }
     }
@@ -96,18 +96,22 @@ public struct Discovery: Sendable {
   }
 
   /// Tells clients whether objects are still stored as the version that they knew: of what is stored at all, and of a
-  /// custom resource in the version it is stored in.
+  /// custom resource whose stored version is served.
   private func storageVersionHash(of kind: KindDescriptor) -> String? {
     guard kind.verbs.contains(.get), kind.verbs.contains(.create) else { return nil }
-    if kind.custom != nil, kind.storage != kind.kind { return nil }
     let storage = kind.storage
+    if kind.custom != nil, storage != kind.kind {
+      let versions = groups.first { $0.name == storage.group }?.versions ?? []
+      let stored = versions.first { $0.name == storage.version }
+      guard stored?.kinds.contains(where: { $0.resource == kind.resource }) == true else { return nil }
+    }
     return Base64.encode(Array(hash(Array("\(storage.group)/\(storage.version)/\(storage.kind)".utf8)).prefix(8)))
   }
 
   private func resource(_ kind: KindDescriptor) -> JSONValue {
     var resource: JSONValue = [
       "name": .string(kind.resource), "singularName": .string(kind.singular), "namespaced": .bool(kind.isNamespaced),
-      "kind": .string(kind.kind.kind), "verbs": Self.verbs(kind.discoveredVerbs),
+      "kind": .string(kind.kind.kind), "verbs": Self.verbs(kind),
     ]
     if !kind.shortNames.isEmpty { resource["shortNames"] = Self.strings(kind.shortNames) }
     if !kind.categories.isEmpty { resource["categories"] = Self.strings(kind.categories) }
@@ -166,13 +170,13 @@ public struct Discovery: Sendable {
     var resource: JSONValue = [
       "resource": .string(kind.resource), "responseKind": responseKind(kind.kind, in: kind),
       "scope": kind.isNamespaced ? "Namespaced" : "Cluster", "singularResource": .string(kind.singular),
-      "verbs": verbs(kind.discoveredVerbs),
+      "verbs": verbs(kind),
     ]
     if !kind.shortNames.isEmpty { resource["shortNames"] = strings(kind.shortNames) }
     if !kind.categories.isEmpty { resource["categories"] = strings(kind.categories) }
     if !kind.subresources.isEmpty {
       resource["subresources"] = .array(
-        kind.subresources.sorted { $0.name < $1.name }.map { subresource in
+        subresources(kind).map { subresource in
           [
             "subresource": .string(subresource.name), "responseKind": responseKind(subresource.kind, in: kind),
             "verbs": verbs(subresource.verbs),
@@ -191,6 +195,20 @@ public struct Discovery: Sendable {
     ]
   }
 
+  /// By name; those of a custom resource as its definition lists them.
+  private static func subresources(_ kind: KindDescriptor) -> [Subresource] {
+    kind.custom == nil ? kind.subresources.sorted { $0.name < $1.name } : kind.subresources
+  }
+
+  /// By name; those of custom resources in the reference's own order.
+  private static func verbs(_ kind: KindDescriptor) -> JSONValue {
+    guard kind.custom != nil else { return verbs(kind.discoveredVerbs) }
+    let verbs = kind.discoveredVerbs
+    return strings(customVerbs.filter(verbs.contains).map(\.rawValue))
+  }
+  private static let customVerbs: [Verb] = [
+    .delete, .deletecollection, .get, .list, .patch, .create, .update, .watch,
+  ]
   private static func verbs(_ verbs: [Verb]) -> JSONValue { strings(verbs.map(\.rawValue).sorted()) }
   private static func strings(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
 }

@@ -41,11 +41,15 @@ public final class CustomKind: Sendable {
   public let isTerminating: Bool
   /// A Warning header for every request of this version.
   public let deprecationWarning: String?
+  /// Its objects have a status by default, which is not stored with those that are new: whoever creates one says
+  /// nothing of its status.
+  public let defaultsStatus: Bool
 
   public init(
     definition: String, revision: UInt64, uid: String, listKind: String, schema: StructuralSchema,
     schemas: [String: Structure],
-    conversion: Conversion, scale: ScalePaths?, isTerminating: Bool, deprecationWarning: String?
+    conversion: Conversion, scale: ScalePaths?, isTerminating: Bool, deprecationWarning: String?,
+    defaultsStatus: Bool
   ) {
     self.definition = definition
     self.revision = revision
@@ -57,5 +61,6 @@ public final class CustomKind: Sendable {
     self.scale = scale
     self.isTerminating = isTerminating
     self.deprecationWarning = deprecationWarning
+    self.defaultsStatus = defaultsStatus
   }
 }

@@ -8,6 +8,10 @@ struct AdmissionPolicyRules: KindRules {
   private static let valueExpressionBytesMaximum = 5 * 1024
   private static let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge"]
 
+  func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    keepMetadata(of: old, in: &object)
+  }
+
   func validate(_ object: JSONValue) -> [FieldError] { validate(object, replacing: .null) }
 
   func validate(_ object: JSONValue, replacing old: JSONValue) -> [FieldError] {

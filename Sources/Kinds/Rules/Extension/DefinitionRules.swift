@@ -3,6 +3,8 @@ import JSON
 import Schema
 
 struct CustomResourceDefinitionRules: KindRules {
+  var keptByStatus: [[String]] { [["metadata"]] }
+
   func applyDefaults(to object: inout JSONValue) {
     guard !object["spec"].isNull else { return }
     let kind = object["spec"]["names"]["kind"].text

@@ -68,6 +68,7 @@ struct APIServiceRules: KindRules {
     return checks.errors
   }
 
+  var keptByStatus: [[String]] { [["metadata"]] }
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
     keepMetadata(of: old, in: &object)
   }

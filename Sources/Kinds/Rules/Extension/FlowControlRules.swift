@@ -175,6 +175,7 @@ struct FlowSchemaRules: KindRules {
     return stars > 1 || (stars == 1 && !path.hasSuffix("/*")) ? "wildcard can only do suffix matching" : nil
   }
 
+  var keptByStatus: [[String]] { [["metadata"]] }
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
     keepMetadata(of: old, in: &object)
   }
@@ -332,6 +333,7 @@ struct PriorityLevelRules: KindRules {
     return true
   }
 
+  var keptByStatus: [[String]] { [["metadata"]] }
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
     keepMetadata(of: old, in: &object)
   }

@@ -19,6 +19,7 @@ struct PodRules: KindRules {
     PodAppArmor.synchronize(&object)
   }
 
+  var keptByStatus: [[String]] { [["metadata", "deletionTimestamp"], ["metadata", "ownerReferences"]] }
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
     object["metadata"]["ownerReferences"] = old["metadata"]["ownerReferences"]
     if object["status"]["qosClass"].isEmptyValue { object["status"]["qosClass"] = old["status"]["qosClass"] }

@@ -211,6 +211,11 @@ struct VolumeAttachmentRules: KindRules {
   private static let maximumMetadataBytes = 256 * 1024
   private static let maximumMessageBytes = 1024
 
+  var keptByStatus: [[String]] { [["metadata"]] }
+  func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
+    keepMetadata(of: old, in: &object)
+  }
+
   func validate(_ object: JSONValue) -> [FieldError] {
     var checks = Checks()
     let spec = object["spec"]

@@ -56,6 +56,7 @@ struct DeploymentRules: KindRules {
     return checks.errors
   }
 
+  var keptByStatus: [[String]] { [["metadata", "labels"]] }
   /// Labels of a deployment are not its controller's to change.
   func prepareForStatusUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
     object["metadata"]["labels"] = old["metadata"]["labels"]

@@ -153,6 +153,10 @@ struct DaemonSetRules: KindRules {
       object["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"].setDefault(1)
       object["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"].setDefault(0)
     }
+    // A field of the reference's own form of the kind: whoever writes the object anew without it is its owner.
+    if object["metadata"]["annotations"][Self.generationAnnotation].isNull {
+      object["metadata"]["annotations"][Self.generationAnnotation] = "0"
+    }
   }
 
   func prepareForCreate(_ object: inout JSONValue, context: RuleContext) {
