@@ -101,6 +101,30 @@ import Testing
         == "the namespace of the provided object does not match the namespace sent on the request")
   }
 
+  /// Whatever is sent, and to whichever endpoint.
+  @Test func theNamespaceOfThePathHoldsForEveryWrite() async throws {
+    let cluster = TestServer()
+    try await cluster.post(configMaps, configMap("one"))
+    let wrong = "the namespace of the provided object does not match the namespace sent on the request"
+    var object = try await cluster.get("\(configMaps)/one").json
+    object["metadata"]["namespace"] = "other"
+    var replies = [try await cluster.put("\(configMaps)/one", object)]
+    replies.append(try await cluster.patch("\(configMaps)/one", ["metadata": ["namespace": "other"]]))
+    replies.append(
+      try await cluster.post(
+        "/api/v1/namespaces/default/pods/one/eviction",
+        [
+          "apiVersion": "policy/v1", "kind": "Eviction", "metadata": ["name": "one", "namespace": "other"],
+        ]))
+    for reply in replies { #expect(reply.status == 400 && reply.message == wrong, "\(reply.text)") }
+    // A patch cannot take it away; what has no namespace is told none.
+    let kept = try await cluster.patch("\(configMaps)/one", ["metadata": ["namespace": .null]])
+    #expect(kept.status == 200 && kept.json["metadata"]["namespace"] == "default", "\(kept.text)")
+    let role: JSONValue = ["metadata": ["name": "one", "namespace": "other"], "rules": []]
+    let created = try await cluster.post("/apis/rbac.authorization.k8s.io/v1/clusterroles", role)
+    #expect(created.status == 201 && created.json["metadata"]["namespace"].isNull, "\(created.text)")
+  }
+
   @Test func aResourceVersionHasNoPlaceInACreate() async throws {
     var object = configMap("one")
     object["metadata"]["resourceVersion"] = "5"

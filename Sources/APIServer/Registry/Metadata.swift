@@ -9,10 +9,13 @@ enum ObjectMetadata {
   static let generatedBaseMaximum = 63 - generatedSuffixLength
   private static let suffixAlphabet = Array("bcdfghjklmnpqrstvwxz2456789".utf8)
 
-  /// The namespace of the URL, checked against what the object says.
+  /// The namespace of the URL, checked against what the object says; what has none loses it.
   static func place(_ object: inout JSONValue, _ request: ResourceRequest) throws(APIStatus) {
     let given = object["metadata"]["namespace"].string ?? ""
-    guard request.kind.isNamespaced else { return }
+    guard request.kind.isNamespaced else {
+      if !given.isEmpty { object["metadata"]["namespace"] = .null }
+      return
+    }
     if !given.isEmpty, given != request.namespace {
       throw .badRequest("the namespace of the provided object does not match the namespace sent on the request")
     }
@@ -28,14 +31,6 @@ enum ObjectMetadata {
     guard given == name else {
       throw .badRequest("the name of the object (\(given)) does not match the name on the URL (\(name))")
     }
-  }
-
-  /// The object's namespace, where it says one, must be the URL's.
-  static func checkNamespace(_ object: JSONValue, _ request: ResourceRequest) throws(APIStatus) {
-    let given = object["metadata"]["namespace"].string ?? ""
-    guard request.kind.isNamespaced, !given.isEmpty, given != request.namespace else { return }
-    throw .badRequest(
-      "the namespace of the object (\(given)) does not match the namespace on the request (\(request.namespace))")
   }
 
   /// What a client may not set, beside what is carried over without a word.

@@ -128,9 +128,9 @@ extension APIServer {
       surface: surface, options: options, optionsKind: "PatchOptions",
       produce: { [patchErrors] (old) throws(APIStatus) in
         let patched = try patch.apply(to: old, kind.structure)
-        let object = try PatchedObject.decode(patched, by: patch, request, options, patchErrors, warnings)
+        var object = try PatchedObject.decode(patched, by: patch, request, options, patchErrors, warnings)
+        try ObjectMetadata.place(&object, request)
         try ObjectMetadata.checkName(object, request.name)
-        try ObjectMetadata.checkNamespace(object, request)
         return object
       }, isReplacement: false)
   }

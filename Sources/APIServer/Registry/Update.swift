@@ -48,7 +48,6 @@ extension APIServer {
     let decoded = try await request.decodeBody(
       expected: request.kind.kind, structure: request.kind.structure, validation: options.fieldValidation)
     var object = decoded.object
-    try ObjectMetadata.checkNamespace(object, request)
     try ObjectMetadata.place(&object, request)
     try ObjectMetadata.checkName(object, request.name)
     var plan = UpdatePlan(surface: surface, options: options, produce: { [object] _ in object })

@@ -25,9 +25,7 @@ extension APIServer {
     let decoded = try await request.decodeBody(
       expected: kind, structure: structure, validation: options.fieldValidation)
     var object = decoded.object
-    if request.kind.isNamespaced, object["metadata"]["namespace"].isZero {
-      object["metadata"]["namespace"] = .string(request.namespace)
-    }
+    try ObjectMetadata.place(&object, request)
     structure.applyDefaults(to: &object)
     if request.name.isEmpty { request.kind.rules.applyDefaults(to: &object) }
     // Nothing is stored, but the answer tells who wrote what, as for every other object that is created.

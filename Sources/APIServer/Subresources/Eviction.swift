@@ -95,17 +95,19 @@ extension APIServer {
     let options = try WriteOptions(request.query, kind: "CreateOptions", userAgent: request.userAgent)
     let decoded = try await request.decodeBody(
       expected: kind, structure: structure, validation: options.fieldValidation, otherVersions: ["policy/v1beta1"])
-    let named = decoded.object["metadata"]["name"].string ?? ""
+    var eviction = decoded.object
+    try ObjectMetadata.place(&eviction, request)
+    let named = eviction["metadata"]["name"].string ?? ""
     guard named.isEmpty || named == request.name else {
       throw .badRequest("name in URL does not match name in Eviction object")
     }
-    let deleteOptions = decoded.object["deleteOptions"]
+    let deleteOptions = eviction["deleteOptions"]
     var deletion = try DeleteOptions(body: deleteOptions.isNull ? [:] : deleteOptions, query: request.query)
     deletion.isDryRun = deletion.isDryRun || options.isDryRun
 
     let objects = ObjectLookup(state: store.current, store: store)
     var admitted = request.admissionRequest(
-      .create, object: decoded.object, options: options.tree(kind: "CreateOptions"), isDryRun: deletion.isDryRun)
+      .create, object: eviction, options: options.tree(kind: "CreateOptions"), isDryRun: deletion.isDryRun)
     try await admission.mutate(&admitted, objects: objects)
     let verdict = try await admission.validate(admitted, objects: objects)
 
