@@ -51,10 +51,11 @@ enum ObjectMetadata {
   static func removeRepeatedOwners(_ object: inout JSONValue, isAdmitted: Bool) -> [String] {
     let owners = object["metadata"]["ownerReferences"].elements
     guard owners.count > 1 else { return [] }
+    var seen: Set<JSONValue> = []
     var kept: [JSONValue] = []
     var repeated: [String] = []
     for owner in owners {
-      if kept.contains(owner) { repeated.append(owner["uid"].string ?? "") } else { kept.append(owner) }
+      if seen.insert(owner).inserted { kept.append(owner) } else { repeated.append(owner["uid"].string ?? "") }
     }
     guard !repeated.isEmpty else { return [] }
     object["metadata"]["ownerReferences"] = .array(kept)
