@@ -3,7 +3,7 @@ import Replica
 import Schema
 
 /// Nothing is created in a namespace that is not there or is going away; three namespaces stay for ever (spec/8 §8.4).
-public struct NamespaceLifecycle: ValidatingAdmission {
+public struct NamespaceLifecycle: PrecedingAdmission {
   public let name = "NamespaceLifecycle"
   private static let immortal: Set<String> = ["default", "kube-system", "kube-public"]
   private static let namespaces = GroupResource(group: "", resource: "namespaces")
@@ -15,15 +15,17 @@ public struct NamespaceLifecycle: ValidatingAdmission {
   }
 
   public func validate(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> AdmissionVerdict {
-    if request.resource == Self.namespaces {
-      if request.operation == .delete && Self.immortal.contains(request.name) {
-        throw request.forbidden("this namespace may not be deleted")
-      }
-      return .allowed
+    if request.operation == .delete, Self.immortal.contains(request.name) {
+      throw request.forbidden("this namespace may not be deleted")
     }
+    return .allowed
+  }
+
+  public func precede(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> [Precondition] {
     // Reviews compute answers and leave nothing behind; subresources belong to something that is there.
-    guard !request.namespace.isEmpty, request.resource.group != "authorization.k8s.io", request.subresource.isEmpty
-    else { return .allowed }
+    guard request.operation == .create, request.resource != Self.namespaces, !request.namespace.isEmpty,
+      request.resource.group != "authorization.k8s.io", request.subresource.isEmpty
+    else { return [] }
     var found = objects.stored(Self.namespaces, name: request.namespace)
     // It may have been made through another server a moment ago.
     if found == nil { found = try await objects.fresh().stored(Self.namespaces, name: request.namespace) }
@@ -31,14 +33,7 @@ public struct NamespaceLifecycle: ValidatingAdmission {
     let tape = try? JSONTape(parsing: found.bytes)
     guard tape?.root["metadata"]["deletionTimestamp"].exists != true else { throw terminating(request) }
     // The namespace must still be there, and still be this one, when the object is written.
-    return AdmissionVerdict(preconditions: [
-      .revision(ObjectKey(resource: "namespaces", namespace: "", name: request.namespace), found.revision)
-    ])
-  }
-
-  public func precede(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) {
-    guard request.operation == .create else { return }
-    _ = try await validate(request, objects: objects)
+    return [.revision(ObjectKey(resource: "namespaces", namespace: "", name: request.namespace), found.revision)]
   }
 
   private func terminating(_ request: AdmissionRequest) -> APIStatus {

@@ -32,6 +32,8 @@ public struct AdmissionRequest: Sendable {
   public let oldObject: JSONValue
   /// Texts for Warning headers; plugins append.
   public var warnings: [String] = []
+  /// What the plugins that were asked first found: must still hold when the write is applied.
+  public internal(set) var preconditions: [Precondition] = []
 
   public init(
     operation: AdmissionOperation, descriptor: KindDescriptor, subresource: String = "", namespace: String,
@@ -87,18 +89,19 @@ public protocol ValidatingAdmission: Sendable {
   var name: String { get }
   func handles(_ operation: AdmissionOperation, _ resource: GroupResource, subresource: String) -> Bool
   func validate(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> AdmissionVerdict
-  /// What is refused before anything is changed: whatever else is wrong with the write, this is what is said of it.
-  func precede(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus)
 }
 
-extension ValidatingAdmission {
-  public func precede(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) {}
+/// Refuses before anything is changed: whatever else is wrong with the write, this is what is said of it.
+public protocol PrecedingAdmission: ValidatingAdmission {
+  /// Conditions that must still hold when the write is applied.
+  func precede(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> [Precondition]
 }
 
 /// Plugins in the order they are asked.
 public struct Admission: Sendable {
-  public var mutating: [any MutatingAdmission]
-  public var validating: [any ValidatingAdmission]
+  public let mutating: [any MutatingAdmission]
+  public let validating: [any ValidatingAdmission]
+  private let preceding: [any PrecedingAdmission]
   /// Asked after `mutating`; when they change the object, `mutating` is asked once more.
   public var webhooks: MutatingWebhooks?
   public init(
@@ -108,14 +111,15 @@ public struct Admission: Sendable {
     self.webhooks = webhooks
     self.mutating = mutating
     self.validating = validating
+    preceding = validating.compactMap { $0 as? any PrecedingAdmission }
   }
 
   /// Whether a webhook changed the object.
   @discardableResult
   func mutate(_ request: inout AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> Bool {
-    for plugin in validating
+    for plugin in preceding
     where plugin.handles(request.operation, request.resource, subresource: request.subresource) {
-      try await plugin.precede(request, objects: objects)
+      request.preconditions += try await plugin.precede(request, objects: objects)
     }
     try await runPlugins(&request, objects)
     guard let webhooks else { return false }
@@ -146,7 +150,7 @@ public struct Admission: Sendable {
   }
 
   func validate(_ request: AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) -> AdmissionVerdict {
-    var all = AdmissionVerdict()
+    var all = AdmissionVerdict(preconditions: request.preconditions)
     for plugin in validating
     where plugin.handles(request.operation, request.resource, subresource: request.subresource) {
       let verdict = try await plugin.validate(request, objects: objects)
