@@ -11,8 +11,7 @@ public final class SQLiteLogStore: LogStore {
     var cut: LogBase?
     var isScheduled = false
     var isCheckpointing = false
-    /// A checkpoint has just copied nearly everything: the moment for the write-ahead log to start anew.
-    var isRestartDue = false
+    var restart: Restart?
     var failure: StorageError?
     /// The disk was full, and the room that was kept back is not back yet.
     var isLow = false
@@ -22,10 +21,20 @@ public final class SQLiteLogStore: LogStore {
     var onEvent: (@Sendable (LogStoreEvent) -> Void)?
     var onClose: (@Sendable () -> Void)?
   }
-  /// Frames of write-ahead log (4 KiB each) between two calls of the checkpointer: 16 MiB.
-  private static let checkpointFrames = 4000
+  /// The write-ahead log is to start anew, and a checkpoint has just copied nearly everything.
+  private struct Restart {
+    var copiedFrames: Int
+    /// How many were made for this.
+    var checkpoints: Int
+  }
+  /// Frames of write-ahead log (4 KiB each) between two calls of the checkpointer: 4 MiB.
+  private static let checkpointFrames = 1000
   /// Frames after which the writer itself sees to it that the log starts anew; else a busy one would never be reset.
   private static let restartFrames = 12_000
+  /// Frames that commits may wait for when it starts anew: they are copied, and synced, on the writer's thread.
+  private static let framesToWaitFor = 64
+  /// Checkpoints in a row before it: each leaves about a fifth of what the one before left.
+  private static let checkpointsBeforeRestart = 4
 
   private let state = Mutex(State())
   private let writer: any BlockingWorker
@@ -220,11 +229,16 @@ public final class SQLiteLogStore: LogStore {
 
   private func checkpoint(_ database: Database) throws(StorageError) {
     if database.frames < checkpointedFrames { checkpointedFrames = 0 }  // The log has started anew by itself.
-    let isRestartDue = state.withLock { state in
-      defer { state.isRestartDue = false }
-      return state.isRestartDue
+    let restart = state.withLock { state in
+      defer { state.restart = nil }
+      return state.restart
     }
-    if isRestartDue {
+    if let restart {
+      if database.frames - restart.copiedFrames > Self.framesToWaitFor,
+        restart.checkpoints < Self.checkpointsBeforeRestart
+      {
+        return checkpointBeside(database, number: restart.checkpoints + 1)
+      }
       // Commits wait for this: only what came during the checkpoint before is left to copy.
       do throws(StorageError) { if try database.checkpoint(.restart) { checkpointedFrames = 0 } } catch {
         guard error.isFull else { throw error }
@@ -232,14 +246,15 @@ public final class SQLiteLogStore: LogStore {
       return
     }
     guard database.frames > checkpointedFrames + Self.checkpointFrames else { return }
-    let isFirst = state.withLock { state in
-      defer { state.isCheckpointing = true }
-      return !state.isCheckpointing
-    }
-    guard isFirst else { return }
+    guard !state.withLock({ $0.isCheckpointing }) else { return }
+    checkpointBeside(database, number: 1)
+  }
+
+  private func checkpointBeside(_ database: Database, number: Int) {
+    state.withLock { $0.isCheckpointing = true }
     let frames = database.frames
     checkpointedFrames = frames
-    checkpointer.perform { self.checkpointInBackground(frames) }
+    checkpointer.perform { self.checkpointInBackground(frames, number) }
   }
 
   // MARK: On the checkpointer's thread
@@ -247,7 +262,7 @@ public final class SQLiteLogStore: LogStore {
   /// Looks over the next entries, unless the writer might wait for that: a log that starts anew waits for readers.
   private func scrub() {
     let (isFree, onEvent) = state.withLock { state in
-      (state.failure == nil && !state.isCheckpointing && !state.isRestartDue, state.onEvent)
+      (state.failure == nil && !state.isCheckpointing && state.restart == nil, state.onEvent)
     }
     let now = clock()
     guard isFree, let checkpointDatabase, scrubWalk.isDue(now) else { return }
@@ -256,12 +271,14 @@ public final class SQLiteLogStore: LogStore {
     if found != LogScrub() { onEvent?(.scrubbed(found)) }
   }
 
-  private func checkpointInBackground(_ frames: Int) {
+  private func checkpointInBackground(_ frames: Int, _ number: Int) {
     do throws(StorageError) {
       _ = try checkpointDatabase?.checkpoint(.passive)
+      try checkpointDatabase?.sync(.pages)
+      let copied = checkpointDatabase?.copiedFrames ?? 0
       state.withLock { state in
         state.isCheckpointing = false
-        state.isRestartDue = frames > Self.restartFrames
+        if frames > Self.restartFrames { state.restart = Restart(copiedFrames: copied, checkpoints: number) }
       }
     } catch {
       if error.isFull { return state.withLock { $0.isCheckpointing = false } }

@@ -8,8 +8,8 @@ public final class SQLiteStateStorage: StateStorage {
     var onEvent: (@Sendable (StateStorageEvent) -> Void)?
     var failure: StorageError?
   }
-  /// Frames of write-ahead log (4 KiB each) after which it is copied into the database: 16 MiB.
-  private static let checkpointFrames = 4000
+  /// Frames of write-ahead log (4 KiB each) after which it is copied into the database: 4 MiB.
+  private static let checkpointFrames = 1000
   /// Frames after which readers (an operator's shell) are waited for, so that the file stays bounded.
   private static let restartFrames = 16_000
   /// Longest time that something committed stays undurable while writes go on: it bounds the log that is kept.
@@ -138,6 +138,7 @@ public final class SQLiteStateStorage: StateStorage {
     guard failure == nil, let database else { return true }
     do throws(StorageError) {
       try database.commit(write)
+      try database.database.sync(.writeAheadLog)
       let now = clock()
       let frames = database.database.frames
       if write.durability != .inTime || frames > Self.checkpointFrames

@@ -31,6 +31,9 @@ struct ClusterPlan: Equatable {
   }
   var nodeNames: [String] { nodes == 0 ? [] : (1...nodes).map { "node-\($0)" } }
 
+  /// The servers share this machine's processors.
+  var loopArguments: [String] { ["--api-loops", "\(ServerDefaults.apiLoops(servers: servers))"] }
+
   var json: JSONValue {
     [
       "port": .integer(Int64(port)), "servers": .integer(Int64(servers)), "nodes": .integer(Int64(nodes)),

@@ -80,7 +80,7 @@ struct ClusterResizing: Sendable {
     try FileSystem.write((token["token"].string ?? "") + "\n", to: tokenFile, permissions: 0o600)
     var arguments = ["server", "--home", process.folder, "--name", name, "--listen", plan.address(ofServer: number)]
     for address in members.compactMap({ $0["address"].string }) { arguments += ["--join", address] }
-    arguments += ["--token", "@\(tokenFile)"]
+    arguments += ["--token", "@\(tokenFile)"] + plan.loopArguments
     // It is gone from the group, or was never heard of: then its number is free for a new disk.
     if try server.record() == nil, isMember { arguments.append("--replace") }
     if process.pid == nil { try await process.start(executable, arguments, on: loop) }

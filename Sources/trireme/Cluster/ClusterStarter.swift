@@ -84,7 +84,7 @@ struct ClusterStarter: Sendable {
 
   private func startServers() async throws {
     for (process, member) in zip(processes.servers, plan.members) where process.pid == nil {
-      var arguments = ["server", "--home", process.folder]
+      var arguments = ["server", "--home", process.folder] + plan.loopArguments
       // Who has started once knows everything else.
       if try ServerHome(path: process.folder).record() == nil {
         arguments += ["--name", member.name, "--listen", member.address, "--endpoint", plan.endpoint]

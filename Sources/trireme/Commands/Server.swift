@@ -51,7 +51,7 @@ struct Server: ParsableCommand {
   var endpoint: String?
   @Option(help: "Network of the Services' addresses (default: \(ServerDefaults.serviceNetwork)).")
   var serviceNetwork: String?
-  @Option(help: "Event loops that serve the API (default: half of the processors).")
+  @Option(help: "Event loops that serve the API (default: as many as processors, 16 at most).")
   var apiLoops: Int?
   @Option(
     name: .customLong("encrypt-resource"),
@@ -131,8 +131,7 @@ struct Server: ParsableCommand {
   func run() throws {
     LogOutput.install(level: Logger.Level(rawValue: logLevel) ?? .info)
     try PlantedBug.plant()
-    let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    let loops = apiLoops ?? max(1, processors / 2)
+    let loops = apiLoops ?? ServerDefaults.apiLoops(servers: 1)
     let logger = Logger(label: "server")
     let home = ServerHome(path: try FileSystemPaths.absolute(home))
     let command = self
