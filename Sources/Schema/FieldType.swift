@@ -184,6 +184,13 @@ public final class Structure: @unchecked Sendable {
   public func member(_ name: String) -> Field? { memberIndex[name].map { members[$0] } }
   /// Position of the member in `members`: the order of output.
   public func memberPosition(_ name: String) -> Int? { memberIndex[name] }
+  /// The same, quicker where members are asked for in their order: it is among the next ones mostly.
+  func position(of name: String, after last: Int) -> Int? {
+    for position in (last + 1)..<min(last + 4, max(members.count, last + 1)) where members[position].name == name {
+      return position
+    }
+    return memberIndex[name]
+  }
   /// Position in `fields` of that protobuf number; 0 is no number.
   func fieldIndex(number: Int) -> Int? { number == 0 ? nil : numberIndex[number] }
   /// The field of that protobuf number.

@@ -37,7 +37,7 @@ public struct TypedDecoder {
     }
     var decoder = Self(duplicates: duplicates)
     let result = try decoder.structure(value, structure)
-    return Result(value: result, strictErrors: decoder.strictErrors)
+    return Result(value: result ?? value, strictErrors: decoder.strictErrors)
   }
 
   /// A tree that was decoded once and edited since, in canonical form again; as it is where an edit broke its type.
@@ -48,7 +48,7 @@ public struct TypedDecoder {
   /// The canonical form of a value that stands alone.
   static func decode(_ value: JSONValue, as type: FieldType) throws(TypeError) -> JSONValue {
     var decoder = Self(duplicates: [])
-    return try decoder.value(value, type)
+    return try decoder.value(value, type) ?? value
   }
 
   /// One value in the canonical form of its type; as it is where it is none.
@@ -60,7 +60,8 @@ public struct TypedDecoder {
   // MARK: Where the decoder is
 
   private enum Step {
-    case member(String)
+    /// By its position in the structure; the n-th such step is into the n-th of `structures`.
+    case member(Int)
     case key(String)
     case element(Int)
   }
@@ -74,9 +75,13 @@ public struct TypedDecoder {
 
   private var fullPath: String {
     var text = ""
+    var depth = 0
     for step in path {
       switch step {
-      case .member(let name), .key(let name): text += text.isEmpty ? name : ".\(name)"
+      case .member(let position):
+        text += (text.isEmpty ? "" : ".") + structures[depth].members[position].name
+        depth += 1
+      case .key(let name): text += text.isEmpty ? name : ".\(name)"
       case .element(let index): text += "[\(index)]"
       }
     }
@@ -101,7 +106,8 @@ public struct TypedDecoder {
       case .array: "array"
       case .object: "object"
       }
-    let members = path.compactMap { if case .member(let name) = $0 { name } else { nil } }
+    let positions = path.compactMap { if case .member(let position) = $0 { position } else { nil } }
+    let members = zip(structures, positions).map { $0.members[$1].name }
     guard let structure = structures.last, !members.isEmpty else {
       return TypeError(
         "json: cannot unmarshal \(what) into Go value of type \(type.referenceName)",
@@ -130,42 +136,85 @@ public struct TypedDecoder {
 
   // MARK: Structures
 
-  private mutating func structure(_ value: JSONValue, _ structure: Structure) throws(TypeError) -> JSONValue {
+  // What is canonical already, and that is most of most trees, is not made anew: nil says so, here and below.
+
+  private mutating func structure(_ value: JSONValue, _ structure: Structure) throws(TypeError) -> JSONValue? {
     switch value {
-    case .object(let object): return .object(try members(object, structure))
+    case .object(let object): return try members(object, structure).map(JSONValue.object)
     case .null: return structure.zero
     default: throw mismatch(value, .structure(structure))
     }
   }
 
-  private mutating func members(_ object: JSONObject, _ structure: Structure) throws(TypeError) -> JSONObject {
+  /// The members of an object in the form and the order of its structure, with their positions there.
+  private struct Found {
+    var members: [(position: Int, value: JSONValue)] = []
+    var unknown: [JSONObject.Member] = []
+    /// Clients mostly send members in some order that is not the schema's.
+    var isSorted = true
+
+    mutating func append(_ position: Int, _ value: JSONValue) {
+      if let last = members.last, last.position > position { isSorted = false }
+      members.append((position, value))
+    }
+  }
+
+  private mutating func members(_ object: JSONObject, _ structure: Structure) throws(TypeError) -> JSONObject? {
     structures.append(structure)
     defer { structures.removeLast() }
-    // Members with their positions; clients mostly send them in some order that is not the schema's.
-    var found: [(position: Int, value: JSONValue)] = []
-    found.reserveCapacity(object.count + structure.alwaysWrittenPositions.count)
-    var unknown: [JSONObject.Member] = []
-    var isSorted = true
-    for (key, value) in object {
-      path.append(.member(key))
-      if let position = structure.memberPosition(key) {
-        if let decoded = try member(value, structure, position) {
-          if let last = found.last, last.position > position { isSorted = false }
-          found.append((position, decoded))
+    let members = object.members
+    var last = -1
+    // Nil as long as everything stands as it is to be written.
+    var found: Found?
+    var always = structure.alwaysWrittenPositions[...]
+    for index in members.indices {
+      let key = members[index].key
+      guard let position = structure.position(of: key, after: last) else {
+        if found == nil { found = Self.prefix(members[..<index], structure) }
+        path.append(.key(key))
+        if structure.preservesUnknownFields {
+          found?.unknown.append((key, members[index].value))
+        } else {
+          reportStrict("unknown field \"\(fullPath)\"")
         }
-        if !duplicates.isEmpty { reportIfDuplicate() }
-      } else if structure.preservesUnknownFields {
-        unknown.append((key, value))
-      } else {
-        reportStrict("unknown field \"\(fullPath)\"")
+        path.removeLast()
+        continue
       }
+      path.append(.member(position))
+      let value = members[index].value
+      let decoded = value.isNull ? .null : try self.value(value, structure.members[position].type)
+      if !duplicates.isEmpty { reportIfDuplicate() }
       path.removeLast()
+      let isWritten = Self.isWritten(decoded ?? value, structure, position)
+      if found == nil {
+        if decoded == nil, isWritten, position > last, always.first.map({ $0 >= position }) ?? true {
+          if always.first == position { always.removeFirst() }
+          last = position
+          continue
+        }
+        found = Self.prefix(members[..<index], structure)
+        found?.members.reserveCapacity(members.count)
+      }
+      last = position
+      if isWritten { found?.append(position, decoded ?? value) }
     }
-    if !isSorted { found.sort { $0.position < $1.position } }
-    var result = Self.merged(found, structure)
-    unknown.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-    for member in unknown { result.appendUnique(member.key, member.value) }
-    return result
+    if found == nil {
+      if always.isEmpty { return nil }
+      found = Self.prefix(members[...], structure)
+    }
+    return found.map { Self.merged($0, structure) }
+  }
+
+  /// Members that were seen to be as they are to be.
+  private static func prefix(_ members: ArraySlice<JSONObject.Member>, _ structure: Structure) -> Found {
+    var found = Found()
+    var last = -1
+    for member in members {
+      guard let position = structure.position(of: member.key, after: last) else { continue }
+      found.members.append((position, member.value))
+      last = position
+    }
+    return found
   }
 
   private mutating func reportIfDuplicate() {
@@ -173,12 +222,14 @@ public struct TypedDecoder {
     if duplicates.contains(path) { reportStrict("duplicate field \"\(path)\"") }
   }
 
-  /// The members found, and those written even when absent, in order.
-  private static func merged(_ found: [(position: Int, value: JSONValue)], _ structure: Structure) -> JSONObject {
+  /// The members found, and those written even when absent, in order; at the end what the structure does not know.
+  private static func merged(_ found: consuming Found, _ structure: Structure) -> JSONObject {
+    if !found.isSorted { found.members.sort { $0.position < $1.position } }
     var result = JSONObject()
-    result.reserveCapacity(found.count + structure.alwaysWrittenPositions.count)
+    result.reserveCapacity(
+      found.members.count + structure.alwaysWrittenPositions.count + found.unknown.count)
     var always = structure.alwaysWrittenPositions[...]
-    for (position, value) in found {
+    for (position, value) in found.members {
       while let next = always.first, next <= position {
         if next < position { append(next) }
         always = always.dropFirst()
@@ -186,6 +237,8 @@ public struct TypedDecoder {
       result.appendUnique(structure.members[position].name, value)
     }
     for position in always { append(position) }
+    found.unknown.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+    for member in found.unknown { result.appendUnique(member.key, member.value) }
     return result
 
     func append(_ position: Int) {
@@ -195,40 +248,36 @@ public struct TypedDecoder {
     }
   }
 
-  /// A member's canonical value, nil if it is left out. (Fields are read where they lie: copying one is expensive.)
-  private mutating func member(
-    _ value: JSONValue, _ structure: Structure, _ position: Int
-  ) throws(TypeError) -> JSONValue? {
-    if value.isNull { return nil }
-    let decoded = try self.value(value, structure.members[position].type)
-    if decoded.isNull { return nil }
-    guard decoded.isZero, !structure.members[position].isPointer else { return decoded }
-    if !structure.members[position].isAlwaysWritten { return nil }
-    if case .array = decoded, !structure.keepsEmptyLists { return nil }
-    return decoded
+  /// Whether a member of that value is written. (Fields are read where they lie: copying one is expensive.)
+  private static func isWritten(_ value: JSONValue, _ structure: Structure, _ position: Int) -> Bool {
+    if value.isNull { return false }
+    guard value.isZero, !structure.members[position].isPointer else { return true }
+    if !structure.members[position].isAlwaysWritten { return false }
+    if case .array = value, !structure.keepsEmptyLists { return false }
+    return true
   }
 
   // MARK: Values
 
-  private mutating func value(_ value: JSONValue, _ type: FieldType) throws(TypeError) -> JSONValue {
+  private mutating func value(_ value: JSONValue, _ type: FieldType) throws(TypeError) -> JSONValue? {
     if value.isNull { return type.zero }
     switch type {
     case .string:
       guard case .string = value else { throw mismatch(value, type) }
-      return value
+      return nil
     case .boolean:
       guard case .bool = value else { throw mismatch(value, type) }
-      return value
+      return nil
     case .int32: return try integer(value, type, Int64(Int32.min)...Int64(Int32.max))
     case .int64: return try integer(value, type, Int64.min...Int64.max)
     case .double: return try double(value)
     case .bytes: return try bytes(value)
     case .quantity: return try quantity(value)
     case .intOrString: return try intOrString(value)
-    case .time: return .string(try timestamp(value).rfc3339)
-    case .microTime: return .string(try timestamp(value).rfc3339Micro)
+    case .time: return text(try timestamp(value).rfc3339, insteadOf: value)
+    case .microTime: return text(try timestamp(value).rfc3339Micro, insteadOf: value)
     case .duration: return try duration(value)
-    case .rawObject, .anyValue: return value
+    case .rawObject, .anyValue: return nil
     case .structure(let structure): return try self.structure(value, structure)
     case .union(let message): return try SchemaUnion(message).decode(value)
     case .array(let element): return try array(value, element)
@@ -236,69 +285,77 @@ public struct TypedDecoder {
     }
   }
 
-  private mutating func array(_ value: JSONValue, _ element: FieldType) throws(TypeError) -> JSONValue {
+  private mutating func array(_ value: JSONValue, _ element: FieldType) throws(TypeError) -> JSONValue? {
     guard case .array(let elements) = value else { throw mismatch(value, .array(element)) }
-    var result: [JSONValue] = []
-    result.reserveCapacity(elements.count)
-    for (index, item) in elements.enumerated() {
+    var result: [JSONValue]?
+    for index in elements.indices {
       path.append(.element(index))
-      result.append(item.isNull ? element.zeroItem : try self.value(item, element))
+      let decoded = elements[index].isNull ? element.zeroItem : try self.value(elements[index], element)
       path.removeLast()
+      guard let decoded else { continue }
+      if result == nil { result = elements }
+      result?[index] = decoded
     }
-    return .array(result)
+    return result.map(JSONValue.array)
   }
 
-  private mutating func map(_ value: JSONValue, _ element: FieldType) throws(TypeError) -> JSONValue {
+  private mutating func map(_ value: JSONValue, _ element: FieldType) throws(TypeError) -> JSONValue? {
     guard case .object(let object) = value else { throw mismatch(value, .map(element)) }
-    var result = JSONObject()
-    result.reserveCapacity(object.count)
+    let members = object.members
+    var result: JSONObject?
     var isSorted = true
-    var previous: String?
-    for (key, item) in object {
-      path.append(.key(key))
-      result.appendUnique(key, item.isNull ? element.zeroItem : try self.value(item, element))
+    for index in members.indices {
+      path.append(.key(members[index].key))
+      let item = members[index].value
+      let decoded = item.isNull ? element.zeroItem : try self.value(item, element)
       if !duplicates.isEmpty { reportIfDuplicate() }
       path.removeLast()
-      if isSorted, let previous, !previous.utf8.lexicographicallyPrecedes(key.utf8) { isSorted = false }
-      previous = key
+      if isSorted, index > 0, !members[index - 1].key.utf8.lexicographicallyPrecedes(members[index].key.utf8) {
+        isSorted = false
+      }
+      guard let decoded else { continue }
+      if result == nil { result = object }
+      result?[position: index] = decoded
     }
-    if !isSorted { result.sortKeys() }
-    return .object(result)
+    guard !isSorted else { return result.map(JSONValue.object) }
+    var sorted = result ?? object
+    sorted.sortKeys()
+    return .object(sorted)
   }
 
   // MARK: Scalars
 
   private func integer(_ value: JSONValue, _ type: FieldType, _ range: ClosedRange<Int64>) throws(TypeError)
-    -> JSONValue
+    -> JSONValue?
   {
     switch value {
-    case .integer(let number) where range.contains(number): return value
+    case .integer(let number) where range.contains(number): return nil
     case .integer, .double: throw mismatch(value, type, isRange: true)
     default: throw mismatch(value, type)
     }
   }
 
-  private func double(_ value: JSONValue) throws(TypeError) -> JSONValue {
+  private func double(_ value: JSONValue) throws(TypeError) -> JSONValue? {
     switch value {
-    case .integer: return value
+    case .integer: return nil
     case .double(let number):
       // One number, one text: whole numbers have no fraction.
       if let whole = Int64(exactly: number), whole.magnitude < 1 << 53 { return .integer(whole) }
-      return value
+      return nil
     default: throw mismatch(value, .double)
     }
   }
 
-  private func bytes(_ value: JSONValue) throws(TypeError) -> JSONValue {
+  private func bytes(_ value: JSONValue) throws(TypeError) -> JSONValue? {
     guard case .string(let text) = value else { throw mismatch(value, .bytes) }
     do throws(Base64.DecodeError) {
-      return .string(Base64.encode(try Base64.decode(text)))
+      return self.text(Base64.encode(try Base64.decode(text)), insteadOf: value)
     } catch {
       throw TypeError(error.description)
     }
   }
 
-  private func quantity(_ value: JSONValue) throws(TypeError) -> JSONValue {
+  private func quantity(_ value: JSONValue) throws(TypeError) -> JSONValue? {
     let text =
       switch value {
       case .string(let text): text
@@ -307,16 +364,16 @@ public struct TypedDecoder {
       default: throw TypeError(Quantity.ParseError.format.description)
       }
     do throws(Quantity.ParseError) {
-      return .string(try Quantity(parsing: text).description)
+      return self.text(try Quantity(parsing: text).description, insteadOf: value)
     } catch {
       throw TypeError(error.description)
     }
   }
 
-  private func intOrString(_ value: JSONValue) throws(TypeError) -> JSONValue {
+  private func intOrString(_ value: JSONValue) throws(TypeError) -> JSONValue? {
     switch value {
-    case .string: return value
-    case .integer(let number) where Int32(exactly: number) != nil: return value
+    case .string: return nil
+    case .integer(let number) where Int32(exactly: number) != nil: return nil
     case .integer(let number): throw bareMismatch("number \(number)", "int32")
     case .double(let number): throw bareMismatch("number \(number)", "int32")
     case .bool: throw bareMismatch("bool", "int32")
@@ -328,6 +385,11 @@ public struct TypedDecoder {
   /// Types that decode themselves do not know where they stand.
   private func bareMismatch(_ what: String, _ type: String) -> TypeError {
     TypeError("json: cannot unmarshal \(what) into Go value of type \(type)")
+  }
+
+  private func text(_ canonical: String, insteadOf value: JSONValue) -> JSONValue? {
+    if case .string(canonical) = value { return nil }
+    return .string(canonical)
   }
 
   private func text(_ value: JSONValue) throws(TypeError) -> String {
@@ -349,11 +411,11 @@ public struct TypedDecoder {
     return time
   }
 
-  private func duration(_ value: JSONValue) throws(TypeError) -> JSONValue {
+  private func duration(_ value: JSONValue) throws(TypeError) -> JSONValue? {
     let text = try text(value)
     guard let nanoseconds = DurationText.nanoseconds(text) else {
       throw TypeError("time: invalid duration \"\(text)\"")
     }
-    return .string(DurationText.text(nanoseconds: nanoseconds))
+    return self.text(DurationText.text(nanoseconds: nanoseconds), insteadOf: value)
   }
 }
