@@ -27,9 +27,14 @@ struct Disk {
   let log = Collected<LogStoreEvent>()
   let state = Collected<StateStorageEvent>()
 
-  init(_ path: String, _ identity: StorageIdentity? = us, scrubRest: Duration = .zero) throws {
+  init(
+    _ path: String, _ identity: StorageIdentity? = us, scrubRest: Duration = .zero,
+    files: any FileSystem = OperatingSystemFiles()
+  ) throws {
     var rows: [ObjectRow] = []
-    directory = try StorageDirectory.open(path: path, identity: identity, scrubRest: scrubRest) { rows.append($0) }
+    directory = try StorageDirectory.open(path: path, identity: identity, files: files, scrubRest: scrubRest) {
+      rows.append($0)
+    }
     self.rows = rows
     directory.log.start { [log] in log.add($0) }
     directory.state.start { [state] in state.add($0) }
