@@ -37,12 +37,15 @@ import Testing
       try #require(index < 10_000, "the write-ahead log does not start anew")
       disk.directory.log.append(
         LogWrite(token: index, entries: [LogEntry(index: index, term: 1, kind: 0, payload: payload)]))
-      try await disk.durable(through: index)
+      // Always some on their way: no checkpoint finds the end of the write-ahead log.
+      if index > 16 { try await disk.durable(through: index - 16) }
       if index == 1 { files.forgetSyncs() }
     }
     #expect(files.syncs("raft.db", by: "log writer").allSatisfy { $0 < 4 << 20 })
-    #expect(files.syncs("raft.db", by: "log checkpoint").count > 3)
     try await disk.close()
+    // Each checkpoint syncs what it reads, and what it wrote.
+    let checkpoints = files.syncs("raft.db-wal", by: "log checkpoint").count
+    #expect(checkpoints > 0 && files.syncs("raft.db", by: "log checkpoint").count >= checkpoints)
   }
 
   /// The state's commits are not durable by themselves; what they wrote does not wait for a checkpoint all the same.
