@@ -13,8 +13,8 @@ let settings: [SwiftSetting] =
     .treatAllWarnings(as: .error),
   ] + (Context.environment["TRIREME_MUTANTS"] == "1" ? [.define("TRIREME_MUTANTS")] : [])
 
-/// Release programs carry the Swift runtime in themselves: one file to copy to a server, a tenth less processor time for
-/// each request, a quarter less memory of a process (Benchmarks/NOTES.md). lld, because what is reached by nothing goes.
+/// Release programs carry the Swift runtime in themselves: one file to copy to a server, and about a tenth less processor
+/// time for a write (Benchmarks/NOTES.md). lld, because the other linker warns of what Foundation's archive holds.
 /// Modules that import Foundation name its dynamic library's parts only; the static one's are named here.
 let alone: [LinkerSetting] =
   [.unsafeFlags(["-static-stdlib", "-use-ld=lld"], .when(configuration: .release))]
