@@ -20,8 +20,8 @@ public final class EncryptionKeyring: StorageCipher {
   /// Its name, beside the data folder.
   public static let fileName = "encryption-keys"
 
-  /// Messages sealed under one derived key: far from the 2^32 that random nonces allow.
-  private static let sealsPerDerivedKey: UInt32 = 1 << 30
+  /// Messages sealed under one derived key.
+  private static let sealsPerDerivedKey: UInt64 = 1 << 30
   private static let saltBytes = 16
   /// Derived keys kept at hand: one of every start whose entries are still in the log.
   private static let derivedKeysLimit = 256
@@ -30,8 +30,8 @@ public final class EncryptionKeyring: StorageCipher {
   private struct State {
     var keys: [UInt64: [UInt8]]
     var current: UInt64
-    /// What seals now: derived from a key and a salt that is stored with every message.
-    var sealing: (number: UInt64, salt: [UInt8], key: [UInt8], seals: UInt32)?
+    /// What seals now: under a key derived from one of these and a salt, drawn for it, that is stored with every message.
+    var sealing: (number: UInt64, salt: [UInt8], sealer: Crypto.Sealer)?
     var derived: [[UInt8]: [UInt8]] = [:]
   }
   private let state: Mutex<State>
@@ -82,16 +82,17 @@ public final class EncryptionKeyring: StorageCipher {
   public func holds(key: UInt64) -> Bool { key == 0 || state.withLock { $0.keys[key] != nil } }
 
   public func seal(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8] {
-    let (salt, derived) = state.withLock { state in
-      if state.sealing?.number != key || state.sealing?.seals == Self.sealsPerDerivedKey {
-        guard let master = state.keys[key] else { preconditionFailure("sealing with a key that is not there") }
-        let salt = Crypto.secret(bytes: Self.saltBytes)
-        state.sealing = (key, salt, Self.derive(master, salt), 0)
+    let context = Self.context(key, place)
+    return state.withLock { state in
+      if let sealing = state.sealing, sealing.number == key, sealing.sealer.seals < Self.sealsPerDerivedKey {
+        return sealing.sealer.seal(bytes, context: context, prefix: sealing.salt)
       }
-      state.sealing?.seals += 1
-      return (state.sealing?.salt ?? [], state.sealing?.key ?? [])
+      guard let master = state.keys[key] else { preconditionFailure("sealing with a key that is not there") }
+      let salt = Crypto.secret(bytes: Self.saltBytes)
+      let sealer = Crypto.Sealer(key: Self.derive(master, salt))
+      state.sealing = (key, salt, sealer)
+      return sealer.seal(bytes, context: context, prefix: salt)
     }
-    return salt + Crypto.seal(bytes, key: derived, context: Self.context(key, place))
   }
 
   public func open(_ bytes: [UInt8], key: UInt64, place: [UInt8]) -> [UInt8]? {

@@ -76,22 +76,48 @@ extension Crypto {
   /// Encrypts with AES-256-GCM under a key of 32 bytes; `context` is authenticated but not contained (a row's key: a
   /// value moved to another row does not open). Returns nonce, ciphertext and tag. A key may seal 2^32 messages.
   public static func seal(_ message: [UInt8], key: [UInt8], context: [UInt8]) -> [UInt8] {
-    precondition(key.count == 32, "AES-256 has keys of 32 bytes")
-    let cipher = EVP_CIPHER_CTX_new()
-    defer { EVP_CIPHER_CTX_free(cipher) }
-    let nonce = random(nonceBytes)
-    var sealed = nonce + [UInt8](repeating: 0, count: message.count + tagBytes)
-    var count: Int32 = 0
-    let isDone = sealed.withUnsafeMutableBufferPointer { sealed in
-      let body = sealed.baseAddress! + nonceBytes
-      return EVP_EncryptInit_ex(cipher, aes256GCM.cipher, nil, key, nonce) == 1
-        && EVP_EncryptUpdate(cipher, nil, &count, context, Int32(context.count)) == 1
-        && EVP_EncryptUpdate(cipher, body, &count, message, Int32(message.count)) == 1
-        && EVP_EncryptFinal_ex(cipher, body + message.count, &count) == 1
-        && EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, Int32(tagBytes), body + message.count) == 1
+    Sealer(key: key).seal(message, nonce: random(nonceBytes), context: context, prefix: [])
+  }
+
+  /// Seals one message after the other under a key that nothing else seals with: nonces are counted, so that none comes
+  /// twice, and cost no randomness. One thread at a time.
+  public final class Sealer {
+    private let cipher = EVP_CIPHER_CTX_new()
+    /// How many messages it has sealed.
+    public private(set) var seals: UInt64 = 0
+
+    /// `key`: 32 bytes, drawn or derived for this sealer alone.
+    public init(key: [UInt8]) {
+      precondition(key.count == 32, "AES-256 has keys of 32 bytes")
+      precondition(EVP_EncryptInit_ex(cipher, aes256GCM.cipher, nil, key, nil) == 1, "AES-256-GCM must work")
     }
-    precondition(isDone, "AES-256-GCM must work")
-    return sealed
+    deinit { EVP_CIPHER_CTX_free(cipher) }
+
+    /// `prefix`, and behind it what `Crypto.open` opens.
+    public func seal(_ message: [UInt8], context: [UInt8], prefix: [UInt8] = []) -> [UInt8] {
+      seals += 1
+      let nonce = [0, 0, 0, 0] + withUnsafeBytes(of: seals.bigEndian) { Array($0) }
+      return seal(message, nonce: nonce, context: context, prefix: prefix)
+    }
+
+    fileprivate func seal(
+      _ message: [UInt8], nonce: [UInt8], context: [UInt8], prefix: [UInt8]
+    ) -> [UInt8] {
+      let head = prefix + nonce
+      return [UInt8](unsafeUninitializedCapacity: head.count + message.count + tagBytes) { sealed, written in
+        _ = sealed.update(fromContentsOf: head)
+        let body = sealed.baseAddress! + head.count
+        var count: Int32 = 0
+        let isDone =
+          EVP_EncryptInit_ex(cipher, nil, nil, nil, nonce) == 1
+          && EVP_EncryptUpdate(cipher, nil, &count, context, Int32(context.count)) == 1
+          && EVP_EncryptUpdate(cipher, body, &count, message, Int32(message.count)) == 1
+          && EVP_EncryptFinal_ex(cipher, body + message.count, &count) == 1
+          && EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, Int32(tagBytes), body + message.count) == 1
+        precondition(isDone, "AES-256-GCM must work")
+        written = head.count + message.count + tagBytes
+      }
+    }
   }
 
   /// Decrypts what `seal` made; nil if key, context or bytes are not those.

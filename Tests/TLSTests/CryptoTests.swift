@@ -60,6 +60,22 @@ import Testing
     #expect(Crypto.open([], key: key, context: []) == nil)
   }
 
+  @Test func aSealerNeverUsesANonceTwice() {
+    let key = Crypto.random(32)
+    let sealer = Crypto.Sealer(key: key)
+    var nonces: Set<[UInt8]> = []
+    for length in [0, 1, 15, 16, 1000, 1000] {
+      let message = Crypto.random(length)
+      let sealed = sealer.seal(message, context: [1, 2], prefix: [7, 8, 9])
+      #expect(Array(sealed.prefix(3)) == [7, 8, 9])
+      let body = Array(sealed.dropFirst(3))
+      #expect(Crypto.open(body, key: key, context: [1, 2]) == message)
+      #expect(Crypto.open(body, key: key, context: [1, 3]) == nil)
+      #expect(nonces.insert(Array(body.prefix(12))).inserted)
+    }
+    #expect(sealer.seals == 6)
+  }
+
   @Test func secretsAreComparedWhole() {
     #expect(Crypto.isEqual([1, 2, 3], [1, 2, 3]))
     #expect(!Crypto.isEqual([1, 2, 3], [1, 2, 4]))
