@@ -6,7 +6,7 @@
 /// How large it grows. Pages of deleted entries are used again, so that the file holds what the log once held at most:
 /// what the replica retains (`retainedLogBytes`, four times that while a snapshot is sent), a step of the cut
 /// (`cutStep`) and what came while the deletion of that was under way, half of what is deleted. Its write-ahead log
-/// starts anew after 12,000 pages and some checkpoints: 48 MiB, and what is written while those run. Entries lie
+/// starts anew after 6000 pages and some checkpoints: 24 MiB, and what is written while those run. Entries lie
 /// in pages of 4 KiB at their length and 30 bytes; one that is longer than a page wastes part of its last.
 final class LogDatabase {
   /// Entries deleted behind the base per transaction at least: about a tenth of a millisecond of work. Twice as many as

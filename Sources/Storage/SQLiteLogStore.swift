@@ -29,8 +29,9 @@ public final class SQLiteLogStore: LogStore {
   }
   /// Frames of write-ahead log (4 KiB each) between two calls of the checkpointer: 4 MiB.
   private static let checkpointFrames = 1000
-  /// Frames after which the writer itself sees to it that the log starts anew; else a busy one would never be reset.
-  private static let restartFrames = 12_000
+  /// Frames after which the writer itself sees to it that the log starts anew; else a busy one would never be reset. A
+  /// sync of a file that grows takes a third longer than one of pages that were there: it is soon done with growing.
+  private static let restartFrames = 6000
   /// Frames that commits may wait for when it starts anew: they are copied, and synced, on the writer's thread.
   private static let framesToWaitFor = 64
   /// Checkpoints in a row before it: each leaves about a fifth of what the one before left.
