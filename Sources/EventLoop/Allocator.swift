@@ -14,8 +14,14 @@ public enum Allocator {
   /// by `giveBack`, which minds no limit.
   public static let keptBytes = 64 << 20
 
+  /// How much of a new heap (64 MiB of addresses) may be written from the start. By itself glibc asks the system for
+  /// every further page of the heap of a thread that is not the first: two of three objects stored would wait for that.
+  /// A page takes no memory before something is written to it.
+  private static let openedBytes = 64 << 20
+
   /// To be called once, before threads begin.
   public static func configure() {
+    _ = mallopt(M_TOP_PAD, CInt(openedBytes))
     _ = mallopt(M_MMAP_THRESHOLD, CInt(mappedBytes))
     _ = mallopt(M_TRIM_THRESHOLD, CInt(keptBytes))
   }
