@@ -14,17 +14,12 @@ struct ObjectMap: Sendable {
 
   /// The object under `key`, nil if absent.
   subscript(key: ObjectKey) -> StoredObject? {
-    var node = root
-    while true {
-      switch node {
-      case .inner(let children): node = children[Node.child(of: key, in: children)].node
-      case .leaf(let objects):
-        let position = Node.lowerBound(of: key, in: objects)
-        guard position < objects.count, objects[position].key.order(against: key) == 0 else { return nil }
-        return objects[position]
-      }
-    }
+    guard let found = root.first(from: key), found.key.order(against: key) == 0 else { return nil }
+    return found
   }
+
+  /// The first object whose key is not below `bound`, if there is any.
+  func first(from bound: ObjectKey) -> StoredObject? { root.first(from: bound) }
 
   /// Inserts the object or replaces the one under its key, which is returned.
   @discardableResult
@@ -49,19 +44,7 @@ struct ObjectMap: Sendable {
   }
 
   /// Number of objects whose key is below `bound`: the position where `bound` stands or would stand.
-  func position(of bound: ObjectKey) -> Int {
-    var node = root
-    var position = 0
-    while true {
-      switch node {
-      case .inner(let children):
-        let index = Node.child(of: bound, in: children)
-        for before in children[..<index] { position += before.count }
-        node = children[index].node
-      case .leaf(let objects): return position + Node.lowerBound(of: bound, in: objects)
-      }
-    }
-  }
+  func position(of bound: ObjectKey) -> Int { root.position(of: bound) }
 
   /// The objects at `positions`, in key order.
   func objects(at positions: Range<Int>) -> [StoredObject] {
@@ -117,22 +100,55 @@ private enum Node: Sendable {
 
   /// The first position whose key is not below `key`.
   static func lowerBound(of key: ObjectKey, in objects: [StoredObject]) -> Int {
-    var (low, high) = (0, objects.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if objects[middle].key.order(against: key) < 0 { low = middle + 1 } else { high = middle }
+    // Through the buffer: no object looked at on the way is retained. Every processor would write to its count.
+    objects.withUnsafeBufferPointer { objects in
+      var (low, high) = (0, objects.count)
+      while low < high {
+        let middle = (low + high) / 2
+        if objects[middle].key.order(against: key) < 0 { low = middle + 1 } else { high = middle }
+      }
+      return low
     }
-    return low
   }
 
   /// The entry whose subtree holds `key` if any does: the last whose first key is not above it.
   static func child(of key: ObjectKey, in children: [Child]) -> Int {
-    var (low, high) = (1, children.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if children[middle].first.order(against: key) <= 0 { low = middle + 1 } else { high = middle }
+    children.withUnsafeBufferPointer { children in
+      var (low, high) = (1, children.count)
+      while low < high {
+        let middle = (low + high) / 2
+        if children[middle].first.order(against: key) <= 0 { low = middle + 1 } else { high = middle }
+      }
+      return low - 1
     }
-    return low - 1
+  }
+
+  /// The first object whose key is not below `key`.
+  func first(from key: ObjectKey) -> StoredObject? {
+    switch self {
+    case .leaf(let objects):
+      let position = Self.lowerBound(of: key, in: objects)
+      return position < objects.count ? objects[position] : nil
+    case .inner(let children):
+      let index = Self.child(of: key, in: children)
+      return children.withUnsafeBufferPointer { children in
+        // All of a subtree may be below the key: the next one begins behind it.
+        children[index].node.first(from: key)
+          ?? (index + 1 < children.count ? children[index + 1].node.first(from: key) : nil)
+      }
+    }
+  }
+
+  /// Number of objects whose key is below `key`.
+  func position(of key: ObjectKey) -> Int {
+    switch self {
+    case .leaf(let objects): return Self.lowerBound(of: key, in: objects)
+    case .inner(let children):
+      let index = Self.child(of: key, in: children)
+      return children.withUnsafeBufferPointer { children in
+        children[..<index].reduce(children[index].node.position(of: key)) { $0 + $1.count }
+      }
+    }
   }
 
   /// Puts the object; when the node was full, also returns the right half that was split off. `isRightmost` keeps the

@@ -10,6 +10,12 @@ struct StateVersion: StateView {
   func objects(
     resource: String, namespace: String, after: ObjectKey?, limit: Int
   ) -> (objects: [StoredObject], isComplete: Bool) {
+    // Most that is asked for while a request is admitted is not there: webhooks, policies, limits.
+    let start = ObjectKey(resource: resource, namespace: namespace, name: "")
+    let bound = after.map { max($0, start) } ?? start
+    guard let first = map.first(from: bound), first.key.resource == resource,
+      namespace.isEmpty || first.key.namespace == namespace
+    else { return ([], true) }
     var positions = map.positions(resource: resource, namespace: namespace)
     if let after {
       let behind = ObjectKey(resource: after.resource, namespace: after.namespace, name: after.name + "\0")

@@ -33,6 +33,11 @@ import Testing
         for (position, entry) in sorted.enumerated() where position % 37 == 0 {
           #expect(map.position(of: entry.key) == position)
           #expect(map[entry.key]?.revision == entry.value)
+          let next = position + 1 < sorted.count ? sorted[position + 1] : nil
+          let behind = ObjectKey(
+            resource: entry.key.resource, namespace: entry.key.namespace, name: entry.key.name + "\0")
+          #expect(map.first(from: entry.key)?.revision == entry.value)
+          #expect(map.first(from: behind)?.revision == next?.value)
         }
       }
     }
@@ -73,6 +78,12 @@ import Testing
     #expect(seen == view.objects(resource: "pods", namespace: "", after: nil, limit: 0).objects.map(\.key))
     #expect(seen == seen.sorted())
     #expect(view.objects(resource: "pods", namespace: "a", after: nil, limit: 0).objects.count == 100)
+    // Whatever stands between, a list begins behind `after` and no earlier than its resource and namespace do.
+    let before = ObjectKey(resource: "pod", namespace: "", name: "")
+    #expect(view.objects(resource: "podsx", namespace: "", after: before, limit: 0).objects.count == 300)
+    let elsewhere = ObjectKey(resource: "pods", namespace: "a", name: "p5")
+    #expect(view.objects(resource: "pods", namespace: "b", after: elsewhere, limit: 0).objects.count == 100)
+    #expect(view.objects(resource: "pods", namespace: "a-a", after: nil, limit: 0).objects.isEmpty)
     let other = ObjectKey(resource: "zzz", namespace: "", name: "")
     #expect(view.objects(resource: "pods", namespace: "a", after: other, limit: 0).objects.isEmpty)
   }
