@@ -31,12 +31,12 @@ public enum Scale {
 
   /// The Scales of a kind of workload, as far as printing them goes.
   public static func printed(of workload: KindDescriptor) -> KindDescriptor {
-    var descriptor = workload
-    descriptor.kind = kind
-    descriptor.storage = kind
-    descriptor.columns = table.columns
-    descriptor.rules = TabledRules(rules: workload.rules, layout: table)
-    return descriptor
+    KindDescriptor(
+      kind: kind, resource: workload.resource, singular: workload.singular, shortNames: workload.shortNames,
+      categories: workload.categories, isNamespaced: workload.isNamespaced, verbs: workload.verbs,
+      subresources: workload.subresources, structure: workload.structure, traits: workload.traits,
+      rules: TabledRules(rules: workload.rules, layout: table), columns: table.columns,
+      selectableFields: workload.selectableFields, custom: workload.custom)
   }
 
   /// Sets the size of the workload; nothing else of the Scale counts.

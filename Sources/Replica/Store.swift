@@ -187,7 +187,7 @@ public enum WatchStart: Sendable {
 }
 
 /// The replicated store. Any thread may call any member.
-public protocol ObjectStore: Sendable {
+public protocol ObjectStore: AnyObject, Sendable {
   /// The newest state applied on this server.
   var current: any StateView { get }
   /// An older state if it is still held (paging); nil when it is gone (410).

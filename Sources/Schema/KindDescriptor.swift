@@ -145,33 +145,37 @@ public protocol KindRules: Sendable {
   func generationChanged(_ object: JSONValue, old: JSONValue) -> Bool
 }
 
-/// A resource of one API version: everything the request path, discovery and OpenAPI need to know.
-public struct KindDescriptor: Sendable {
-  public var kind: GroupVersionKind
+/// A resource of one API version: everything the request path, discovery and OpenAPI need to know. Shared by all requests.
+public final class KindDescriptor: Sendable {
+  public let kind: GroupVersionKind
   /// Plural, lower case: "deployments".
-  public var resource: String
-  public var singular: String
-  public var shortNames: [String]
-  public var categories: [String]
-  public var isNamespaced: Bool
-  public var verbs: [Verb]
-  public var subresources: [Subresource]
-  public var structure: Structure
-  public var traits: KindTraits
-  public var rules: any KindRules
-  public var columns: [TableColumn]
+  public let resource: String
+  public let singular: String
+  public let shortNames: [String]
+  public let categories: [String]
+  public let isNamespaced: Bool
+  public let verbs: [Verb]
+  public let subresources: [Subresource]
+  public let structure: Structure
+  public let traits: KindTraits
+  public let rules: any KindRules
+  public let columns: [TableColumn]
   /// Field selectors beside metadata.name and metadata.namespace: label → path in the object (spec/3 §3.5).
-  public var selectableFields: [(label: String, path: [String])]
+  public let selectableFields: [(label: String, path: [String])]
   /// Of a kind that a CustomResourceDefinition made; nil for built-in kinds.
-  public var custom: CustomKind?
+  public let custom: CustomKind?
   /// The version objects are stored in, where it is not this one (HPA v1, events.k8s.io Event).
-  public var storage: GroupVersionKind
+  public let storage: GroupVersionKind
+  public let groupResource: GroupResource
+  /// The resource under which objects are stored, whatever version a request speaks, as keys have it.
+  public let storageResource: String
 
   public init(
     kind: GroupVersionKind, resource: String, singular: String, shortNames: [String] = [], categories: [String] = [],
     isNamespaced: Bool, verbs: [Verb] = Verb.allCases, subresources: [Subresource] = [], structure: Structure,
     traits: KindTraits = KindTraits(), rules: any KindRules, columns: [TableColumn],
-    selectableFields: [(label: String, path: [String])] = [], storage: GroupVersionKind? = nil
+    selectableFields: [(label: String, path: [String])] = [], custom: CustomKind? = nil,
+    storage: GroupVersionKind? = nil
   ) {
     self.kind = kind
     self.resource = resource
@@ -186,10 +190,12 @@ public struct KindDescriptor: Sendable {
     self.rules = rules
     self.columns = columns
     self.selectableFields = selectableFields
+    self.custom = custom
     self.storage = storage ?? kind
+    groupResource = GroupResource(group: kind.group, resource: resource)
+    storageResource = GroupResource(group: self.storage.group, resource: resource).description
   }
 
-  public var groupResource: GroupResource { GroupResource(group: kind.group, resource: resource) }
   public var listKind: String { custom?.listKind ?? kind.kind + "List" }
   /// The verbs that discovery names. A definition that is being deleted takes changes, but does not ask for any.
   public var discoveredVerbs: [Verb] {

@@ -96,7 +96,7 @@ struct DefinedKinds: Sendable {
       traits.requiresResourceVersionOnUpdate = true
       traits.tracksGeneration = true
       traits.hasStatus = hasStatus
-      var descriptor = KindDescriptor(
+      let descriptor = KindDescriptor(
         kind: kind, resource: names["plural"].string ?? "", singular: names["singular"].string ?? "",
         shortNames: names["shortNames"].elements.compactMap(\.string),
         categories: names["categories"].elements.compactMap(\.string), isNamespaced: spec["scope"] == "Namespaced",
@@ -105,8 +105,7 @@ struct DefinedKinds: Sendable {
         rules: CustomResourceRules(
           kind: kind, schema: schema, layout: layout, hasStatus: hasStatus, scale: scale, checker: compiled),
         columns: layout.columns, selectableFields: selectableFields(version["selectableFields"]),
-        storage: GroupVersionKind(group: group, version: storage, kind: kindName))
-      descriptor.custom = custom
+        custom: custom, storage: GroupVersionKind(group: group, version: storage, kind: kindName))
       result.append(descriptor)
     }
     return result

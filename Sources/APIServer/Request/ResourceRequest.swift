@@ -24,9 +24,7 @@ struct ResourceRequest: Sendable {
   var resource: GroupResource { kind.groupResource }
 
   /// The resource under which objects of this kind are stored, whatever version the request speaks.
-  var storageResource: String {
-    GroupResource(group: kind.storage.group, resource: kind.resource).description
-  }
+  var storageResource: String { kind.storageResource }
   /// The namespace of the key: empty for kinds of the cluster (a namespace's own request carries its name).
   var namespace: String { kind.isNamespaced ? info.namespace : "" }
 
