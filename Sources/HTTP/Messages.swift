@@ -12,7 +12,14 @@ public struct HTTPHeaders: Sendable, ExpressibleByDictionaryLiteral {
 
   /// The first value of the field; `name` must be lower case. Setting replaces all values, nil removes them.
   public subscript(name: String) -> String? {
-    get { fields.first { $0.name == name }?.value }
+    get {
+      // Most names differ in length, which is seen without a call; and no field looked at is copied.
+      let length = name.utf8.count
+      for index in fields.indices where fields[index].name.utf8.count == length && fields[index].name == name {
+        return fields[index].value
+      }
+      return nil
+    }
     set {
       fields.removeAll { $0.name == name }
       if let newValue { fields.append((name, newValue)) }

@@ -33,7 +33,11 @@ public struct JSONObject: Sendable, Hashable, Sequence, ExpressibleByDictionaryL
 
   @inline(__always)
   public func index(of key: String) -> Int? {
-    for index in members.indices where members[index].key == key { return index }
+    // Most keys differ in length, which is seen without a call.
+    let length = key.utf8.count
+    for index in members.indices where members[index].key.utf8.count == length && members[index].key == key {
+      return index
+    }
     return nil
   }
 

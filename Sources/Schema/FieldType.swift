@@ -186,7 +186,9 @@ public final class Structure: @unchecked Sendable {
   public func memberPosition(_ name: String) -> Int? { memberIndex[name] }
   /// The same, quicker where members are asked for in their order: it is among the next ones mostly.
   func position(of name: String, after last: Int) -> Int? {
-    for position in (last + 1)..<min(last + 4, max(members.count, last + 1)) where members[position].name == name {
+    let length = name.utf8.count
+    for position in (last + 1)..<min(last + 4, max(members.count, last + 1))
+    where members[position].name.utf8.count == length && members[position].name == name {
       return position
     }
     return memberIndex[name]

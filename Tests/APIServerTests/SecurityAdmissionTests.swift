@@ -24,7 +24,11 @@ import World
   @Test func nothingIsMadeInANamespaceThatGoesAway() async throws {
     let admin = try await SecurityCluster().inside
     try await admin.post("/api/v1/namespaces", namespace("team"))
-    try await admin.post("/api/v1/namespaces/team/configmaps", configMap("old"))
+    // It is told by the time of its deletion, and not by whoever writes of one.
+    let note: JSONValue = ["metadata": ["annotations": ["deletionTimestamp": "2024-01-01T00:00:00Z"]]]
+    try await admin.patch("/api/v1/namespaces/team", note)
+    let old = try await admin.post("/api/v1/namespaces/team/configmaps", configMap("old"))
+    #expect(old.status == 201)
     try await admin.delete("/api/v1/namespaces/team")
     let reply = try await admin.post("/api/v1/namespaces/team/configmaps", configMap("a"))
     #expect(reply.status == 403)

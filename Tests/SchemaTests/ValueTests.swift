@@ -1,6 +1,7 @@
 import JSON
-import Schema
 import Testing
+
+@testable import Schema
 
 @Suite("Values with a text form")
 struct ValueTests {
@@ -12,6 +13,26 @@ struct ValueTests {
     #expect(Timestamp(rfc3339: "0001-01-01T00:00:00Z")?.rfc3339 == "0001-01-01T00:00:00Z")
     for text in ["", "2023-02-29T00:00:00Z", "2024-01-01", "2024-01-01T24:00:00Z", "2024-01-01T00:00:00", "x"] {
       #expect(Timestamp(rfc3339: text) == nil, "\(text)")
+    }
+  }
+
+  @Test("a time that is plainly canonical is written as it is read")
+  func plainTimes() {
+    for text in ["2024-02-28T23:59:59Z", "0000-01-01T00:00:00Z", "9999-12-28T00:00:00Z"] {
+      #expect(Timestamp.isPlainlyCanonical(text) && Timestamp(rfc3339: text)?.rfc3339 == text, "\(text)")
+    }
+    // Each character of a time in the place of each other: what is said to be canonical must be.
+    let time = Array("2024-10-28T23:59:49Z".utf8)
+    for place in time.indices {
+      for byte in Array("0123456789-:TZtz+.".utf8) {
+        var changed = time
+        changed[place] = byte
+        let text = String(decoding: changed, as: UTF8.self)
+        if Timestamp.isPlainlyCanonical(text) { #expect(Timestamp(rfc3339: text)?.rfc3339 == text, "\(text)") }
+      }
+    }
+    for text in ["", "2024-01-01", "2024-01-01T00:00:00.5Z", "2024-01-01T00:00:00+00:00", "2024-01-01T00:00:00ZZ"] {
+      #expect(!Timestamp.isPlainlyCanonical(text), "\(text)")
     }
   }
 

@@ -5,10 +5,12 @@ import Schema
 struct Impersonation {
   private var user: String?
   private var uid: String?
-  private var groups: [String]
+  private var groups: [String] = []
   private var extra: [String: [String]] = [:]
 
   init(_ headers: HTTPHeaders) {
+    // Hardly anybody does: one look for every request, not one for each of the names.
+    guard headers.fields.contains(where: { $0.name.utf8.starts(with: "impersonate-".utf8) }) else { return }
     user = headers["impersonate-user"]
     uid = headers["impersonate-uid"]
     groups = headers.values("impersonate-group")

@@ -10,15 +10,15 @@ struct FlowQuestion: Sendable {
 }
 
 /// One FlowSchema, ready to be asked.
-struct FlowSchema: Sendable {
+final class FlowSchema: Sendable {
   enum Distinguisher: String, Sendable { case byUser = "ByUser", byNamespace = "ByNamespace" }
 
-  var name: String
-  var uid: String
-  var level: String
-  var precedence: Int64
-  var distinguisher: Distinguisher?
-  private var rules: [Rule]
+  let name: String
+  let uid: String
+  let level: String
+  let precedence: Int64
+  let distinguisher: Distinguisher?
+  private let rules: [Rule]
 
   init(_ object: JSONValue) {
     name = object["metadata"]["name"].string ?? ""

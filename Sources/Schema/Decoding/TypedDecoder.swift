@@ -274,7 +274,9 @@ public struct TypedDecoder {
     case .bytes: return try bytes(value)
     case .quantity: return try quantity(value)
     case .intOrString: return try intOrString(value)
-    case .time: return text(try timestamp(value).rfc3339, insteadOf: value)
+    case .time:
+      if case .string(let text) = value, Timestamp.isPlainlyCanonical(text) { return nil }
+      return text(try timestamp(value).rfc3339, insteadOf: value)
     case .microTime: return text(try timestamp(value).rfc3339Micro, insteadOf: value)
     case .duration: return try duration(value)
     case .rawObject, .anyValue: return nil

@@ -34,6 +34,26 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     nanoseconds = fraction
   }
 
+  /// Whether `rfc3339` would write a text in just these bytes, where that is plain to see; false says nothing. Every write
+  /// reads some times, and they are as the server wrote them.
+  static func isPlainlyCanonical(_ text: String) -> Bool {
+    text.utf8.withContiguousStorageIfAvailable { bytes in
+      guard bytes.count == 20 else { return false }
+      for (place, byte) in bytes.enumerated() {
+        switch place {
+        case 4, 7: guard byte == UInt8(ascii: "-") else { return false }
+        case 10: guard byte == UInt8(ascii: "T") else { return false }
+        case 13, 16: guard byte == UInt8(ascii: ":") else { return false }
+        case 19: guard byte == UInt8(ascii: "Z") else { return false }
+        default: guard (48...57).contains(byte) else { return false }
+        }
+      }
+      func pair(_ at: Int) -> UInt8 { (bytes[at] - 48) * 10 + (bytes[at + 1] - 48) }
+      return (1...12).contains(pair(5)) && (1...28).contains(pair(8)) && pair(11) < 24 && pair(14) < 60
+        && pair(17) < 60
+    } ?? false
+  }
+
   /// Seconds since 1970 of an RFC 3339 text, fractions cut off; nil for anything else.
   public static func seconds(_ text: String) -> Int64? { Timestamp(rfc3339: text)?.seconds }
 
