@@ -19,7 +19,9 @@ extension Raft {
   }
 
   /// Nobody else can lead: there is nothing to wait for.
-  private var isOnlyVoter: Bool { configuration.voters == [id] && configuration.outgoingVoters.isEmpty }
+  private var isOnlyVoter: Bool {
+    configuration.voters.count == 1 && configuration.voters.contains(id) && configuration.outgoingVoters.isEmpty
+  }
 
   mutating func tickAsLeader() {
     electionElapsed += 1

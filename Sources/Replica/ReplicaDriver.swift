@@ -253,7 +253,8 @@ final class ReplicaDriver: @unchecked Sendable {
     let configuration = raft.configuration
     let isAlone =
       !isStopped && !isDistrusted && raft.role == .leader && machine.appliedTerm == raft.currentTerm
-      && configuration.voters == [options.node] && configuration.outgoingVoters.isEmpty
+      && configuration.voters.count == 1 && configuration.voters.contains(options.node)
+      && configuration.outgoingVoters.isEmpty
     shared.isAlone.store(isAlone, ordering: .releasing)
   }
 

@@ -160,12 +160,22 @@ extension ReplicaDriver {
 
   // MARK: Reports
 
-  func sendReports() {
-    for peer in peers.keys.sorted() { sendReport(to: peer) }
+  /// Everyone is told of this server with the next message to it: of itself a report would wake both up.
+  func askForReports() {
+    for peer in peers.values { peer.isReportDue = true }
     forgetContacts(world.now)
   }
 
-  func sendReport(to peer: NodeID) {
+  /// To whom nothing else was to be said.
+  func sendDueReports() {
+    for (id, peer) in peers.sorted(by: { $0.key < $1.key }) where peer.isReportDue { sendReport(to: id) }
+  }
+
+  func sendReport(to peer: NodeID) { _ = transport.send([reportFrame(to: peer)], to: peer, lane: .control) }
+
+  /// What this server says of itself now.
+  func reportFrame(to peer: NodeID) -> [UInt8] {
+    peers[peer]?.isReportDue = false
     let now = world.now
     var report = PeerReport(member: ownMember)
     report.commitMicroseconds = UInt64(max(0, pace.typicalDelay.wholeNanoseconds / 1000))
@@ -175,7 +185,7 @@ extension ReplicaDriver {
       report.echo = last.stamp
       report.heldNanoseconds = UInt64(max(0, (now - at).wholeNanoseconds))
     }
-    _ = transport.send([frame(.report(report), to: peer)], to: peer, lane: .control)
+    return frame(.report(report), to: peer)
   }
 
   /// This server as it knows itself.

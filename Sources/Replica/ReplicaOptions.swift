@@ -23,8 +23,8 @@ public struct ReplicaOptions: Sendable {
   /// Raft's unit of time. However long a loop stood still, no more ticks are counted than were waited for, a heartbeat's
   /// at most: that starts no elections.
   public var tick: Duration = .milliseconds(10)
-  /// 80 ms between heartbeats: three may come late before an election. Each wakes two servers up, twice.
-  public var heartbeatTicks = 8
+  /// 100 ms between heartbeats: two may come late before an election. Each wakes two servers up, twice.
+  public var heartbeatTicks = 10
   /// 300 to 600 ms without a word from the leader before an election. Generous, for a machine under load may stand
   /// still for a tenth of a second; a leader that was killed is noticed by its broken connections at once.
   public var electionTicks = 30

@@ -23,6 +23,8 @@ final class Peer {
   var promised = HeardPromise()
   var report: PeerReport?
   var reportedAt: MonotonicTime?
+  /// It is to be told of this server with the next message.
+  var isReportDue = false
   var trips = RoundTrips()
   var roundTrip: Duration? { trips.latest }
   var isConnected = false
@@ -49,6 +51,9 @@ extension ReplicaDriver {
       }
     }
     addressed.sort { $0.peer < $1.peer }
+    for place in addressed.indices where peers[addressed[place].peer]?.isReportDue == true {
+      addressed[place].frames.append(reportFrame(to: addressed[place].peer))
+    }
     for (peer, frames) in addressed where !transport.send(frames, to: peer, lane: .control) {
       raft.peerUnreachable(peer)
     }

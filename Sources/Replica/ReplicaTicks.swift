@@ -15,13 +15,15 @@ extension ReplicaDriver {
   private static let longestStride = 30
   private static let paceTicks: UInt64 = 50
   private static let reportTicks: UInt64 = 50
+  /// So long a report waits for a message that it can go with: longer than from one heartbeat to the next.
+  private static let reportPatience: UInt64 = 12
   private static let membershipTicks: UInt64 = 9
   private static let maintenanceTicks: UInt64 = 100
 
   /// Ticks of which only the last can bring something to do are waited for together: an idle server sleeps longer.
   func scheduleTick() {
     stride = ticksUntilDue
-    let due = countedUntil + options.tick * stride
+    let due = countedUntil + duration(of: stride)
     tickTimer = world.schedule(after: max(.zero, due - world.now)) { [weak self] in self?.tick() }
   }
 
@@ -39,7 +41,7 @@ extension ReplicaDriver {
     // The first one waits for the start, not for a slow loop.
     if ticks > 0 { pace.observeTick(late: lateness(now), now: now) }
     countedUntil = now
-    for _ in 0..<stride where !isStopped { countTick(now) }
+    count(stride, now)
     guard !isStopped else { return }
     if let stopDeadline, now >= stopDeadline || raft.role != .leader { return finishStop(nil) }
     turn()
@@ -55,13 +57,16 @@ extension ReplicaDriver {
     guard stride > 1 else { return }
     let passed = min(stride - 1, Int((now - countedUntil).wholeNanoseconds / options.tick.wholeNanoseconds))
     guard passed > 0 else { return }
-    countedUntil = countedUntil + options.tick * passed
+    countedUntil = countedUntil + duration(of: passed)
     stride -= passed
-    for _ in 0..<passed where !isStopped { countTick(now) }
+    count(passed, now)
   }
 
   /// How long the tick that is waited for has been due.
-  private func lateness(_ now: MonotonicTime) -> Duration { now - countedUntil - options.tick * stride }
+  private func lateness(_ now: MonotonicTime) -> Duration { now - countedUntil - duration(of: stride) }
+
+  /// As `options.tick * count`, which goes through wider numbers.
+  private func duration(of count: Int) -> Duration { .nanoseconds(options.tick.wholeNanoseconds * Int64(count)) }
 
   /// What came in may be cause for something at an earlier tick.
   func bringTickForward() {
@@ -70,15 +75,22 @@ extension ReplicaDriver {
     scheduleTick()
   }
 
+  private func count(_ passed: Int, _ now: MonotonicTime) {
+    let before = ticks
+    for _ in 0..<passed where !isStopped { countTick(now) }
+    // It minds the time, which is one and the same for all of these ticks.
+    if !isStopped, ticks / Self.lookTicks > before / Self.lookTicks { lookAround(now) }
+  }
+
   private func countTick(_ now: MonotonicTime) {
     ticks += 1
     if ticks % Self.paceTicks == 0 { adaptTimeouts() }
     if !isRepairing { raft.tick() }
-    if ticks % Self.lookTicks == 0 { lookAround(now) }
     if ticks % Self.reportTicks == 0 {
-      sendReports()
+      askForReports()
       watchPace(now)
     }
+    if ticks % Self.reportTicks == Self.reportPatience { sendDueReports() }
     if ticks % Self.membershipTicks == 0 { tendMembership(now) }
     if ticks % Self.maintenanceTicks == 0 { maintainDisk() }
     if isRepairing { stepRepair() }

@@ -18,14 +18,25 @@ import World
     }
     private let state = Mutex<[Call]>([])
     private let listener = Mutex<(@Sendable (PeerEvent) -> Void)?>(nil)
+    private let sendings = Mutex<[(peer: NodeID, frames: [[UInt8]])]>([])
     var calls: [Call] { state.withLock { $0 } }
+    /// What was sent since this was asked last.
+    func takeSent() -> [(peer: NodeID, frames: [[UInt8]])] {
+      sendings.withLock { sendings in
+        defer { sendings = [] }
+        return sendings
+      }
+    }
     func start(peers: [Member], onEvent: @escaping @Sendable (PeerEvent) -> Void) {
       state.withLock { $0.append(.start) }
       listener.withLock { $0 = onEvent }
     }
     func tell(_ event: PeerEvent) { listener.withLock { $0 }?(event) }
     func update(peers: [Member]) { state.withLock { $0.append(.update(peers.map(\.id))) } }
-    func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool { false }
+    func send(_ frames: [[UInt8]], to peer: NodeID, lane: PeerLane) -> Bool {
+      sendings.withLock { $0.append((peer, frames)) }
+      return false
+    }
     func stop() {}
   }
   private final class NoLog: LogStore {
@@ -93,6 +104,32 @@ import World
     transport.tell(.disconnected(2))
     world.run()
     #expect(wakes(5) == 5)
+  }
+
+  /// Given a follower, then what it says of itself twice a second goes to the leader with its answers to heartbeats, and
+  /// alone to whom there is nothing else to say: each message of its own would wake two servers up.
+  @Test func reportsTravelWithWhatIsSaidAnyway() throws {
+    let (world, transport) = (ManualWorld(), Transport())
+    let replica = try replica(world, transport, log: PromptLog())
+    replica.start()
+    world.run()
+    for peer: NodeID in [2, 3] { transport.tell(.connected(peer)) }
+    world.run()
+    _ = transport.takeSent()
+    let beat = Message(from: 2, to: 1, term: 1, body: .heartbeat(leaderCommit: 0, readRound: 1))
+    for _ in 0..<40 {
+      for _ in 0..<10 { world.advance(by: .milliseconds(10)) }
+      transport.tell(.received(from: 2, frames: [PeerMessage.raft(beat).encoded(fromDisk: 0, toDisk: 0)]))
+      world.run()
+    }
+    var (together, alone) = ([NodeID: Int](), [NodeID: Int]())
+    for (peer, frames) in transport.takeSent() {
+      let reports = try frames.filter { if case .report = try PeerMessage.decode($0).message { true } else { false } }
+      guard !reports.isEmpty else { continue }
+      if frames.count > 1 { together[peer, default: 0] += 1 } else { alone[peer, default: 0] += 1 }
+    }
+    #expect(together == [2: 8])
+    #expect(alone == [3: 8])
   }
 
   /// Given the only server of a group, when its first tick has come and its disk is quick, then it says that it can
