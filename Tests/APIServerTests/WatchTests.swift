@@ -24,6 +24,30 @@ import World
     watch.cancel()
   }
 
+  @Test(arguments: [HTTPVersion.inProcess, .http1])
+  func readersInTheProcessGetEveryEventAlone(_ version: HTTPVersion) async throws {
+    let server = TestServer()
+    let names = (0..<20).map { "object-\($0 + 10)" }
+    for name in names.prefix(10) { try await server.post(configMaps, configMap(name)) }
+    var request = HTTPRequest(method: "GET", target: "\(configMaps)?watch=true")
+    request.trusted = server.identity
+    request.version = version
+    let response = await server.server.respond(to: request)
+    guard case .stream(let pipe) = response.body else { return #expect(Bool(false), "no stream") }
+    for name in names.dropFirst(10) { try await server.post(configMaps, configMap(name)) }
+    var chunks: [[UInt8]] = []
+    let newline = UInt8(ascii: "\n")
+    while chunks.joined().count(where: { $0 == newline }) < names.count, let batch = try await pipe.nextBatch() {
+      chunks += batch
+    }
+    pipe.cancel()
+    let lines = chunks.joined().split(separator: newline)
+    let seen = try lines.map { try JSONValue(parsing: Array($0))["object"]["metadata"]["name"].string }
+    #expect(seen == names)
+    if version == .inProcess { #expect(chunks.count == names.count) }
+    #expect(chunks.allSatisfy { $0.last == newline })
+  }
+
   @Test func aWatchFromTheBeginningStartsWithWhatIsThere() async throws {
     let server = TestServer()
     try await server.post(configMaps, configMap("b"))

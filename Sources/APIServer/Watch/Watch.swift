@@ -30,7 +30,8 @@ extension APIServer {
     let session = WatchSession(
       events: WatchEvents(selection: selection, presenter: presenter, cache: frames, fields: fieldTexts),
       resource: request.storageResource, world: request.world,
-      sendsBookmarks: options.allowsWatchBookmarks, registry: watches, converter: converter(request.kind))
+      sendsBookmarks: options.allowsWatchBookmarks, registry: watches, converter: converter(request.kind),
+      isInProcess: request.http.version == .inProcess)
     watches.insert(session)
     // The definition may have changed since this request was routed: then nobody would end its watch.
     if let custom = request.kind.custom,

@@ -36,8 +36,9 @@ final class WatchRegistry: Sendable {
 final class WatchSession: Sendable {
   /// Bytes that may wait for a client before it is cut off; it resumes from what it has seen.
   static let backlogMaximum = 4 << 20
-  /// Changes whose frames together are shorter than this are sent as one piece: one TLS record instead of many.
-  private static let joinedMaximum = 16 << 10
+  /// Changes whose frames together are shorter than this are sent as one piece: one TLS record instead of many. Zero for
+  /// a reader in this process, who takes each as the array it is.
+  private let joinedMaximum: Int
   static let bookmarkInterval = Duration.seconds(60)
   /// A last bookmark goes out this long before the end, so that the client resumes from there.
   static let lastBookmarkLead = Duration.seconds(2)
@@ -70,9 +71,10 @@ final class WatchSession: Sendable {
 
   init(
     events: WatchEvents, resource: String, world: any World, sendsBookmarks: Bool, registry: WatchRegistry,
-    converter: Converter? = nil
+    converter: Converter? = nil, isInProcess: Bool = false
   ) {
     self.converter = converter
+    joinedMaximum = isInProcess ? 0 : 16 << 10
     self.resource = resource
     state = Mutex(State(events: events))
     self.world = world
@@ -122,8 +124,8 @@ final class WatchSession: Sendable {
     var piece: [UInt8] = []
     for object in objects {
       guard let frame = state.withLock({ $0.events.initialFrame(object) }) else { continue }
-      piece += frame
-      if piece.count >= Self.joinedMaximum {
+      Self.join(frame, to: &piece)
+      if piece.count >= joinedMaximum {
         try await pipe.write(piece)
         piece = []
       }
@@ -201,13 +203,18 @@ final class WatchSession: Sendable {
     var joined: [UInt8] = []
     for change in changes {
       guard let frame = state.withLock({ $0.events.frame(change) }) else { continue }
-      if joined.count + frame.count > Self.joinedMaximum, !joined.isEmpty {
+      if joined.count + frame.count > joinedMaximum, !joined.isEmpty {
         send(joined)
         joined = []
       }
-      joined += frame
+      Self.join(frame, to: &joined)
     }
     if !joined.isEmpty { send(joined) }
+  }
+
+  /// What is alone stays the array that other watches have, too.
+  private static func join(_ frame: [UInt8], to piece: inout [UInt8]) {
+    if piece.isEmpty { piece = frame } else { piece += frame }
   }
 
   private func send(_ frame: [UInt8]) {
