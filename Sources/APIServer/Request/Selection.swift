@@ -163,6 +163,9 @@ final class FieldTextCache: Sendable {
     var revision: Revision
     /// The version in which it is watched: each has fields of its own.
     var kind: GroupVersionKind
+
+    /// Few kinds share a revision: hashing their names would cost more than comparing them.
+    func hash(into hasher: inout Hasher) { hasher.combine(revision) }
   }
   private struct State {
     var texts: [Key: [String?]] = [:]

@@ -52,22 +52,27 @@ struct WatchEvents: Sendable {
   /// ADDED for an object that exists when the watch begins.
   mutating func initialFrame(_ object: StoredObject) -> [UInt8]? {
     guard selection.matches(object) else { return nil }
-    return build(.added, object, revision: nil)
+    return isTable ? row(.added, object, revision: nil) : build(.added, object, revision: nil)
   }
 
   private mutating func frame(
     _ change: Change, _ type: WatchEventType, _ object: StoredObject, isPrevious: Bool
   ) -> [UInt8] {
     // Rows carry ages and the first one columns: tables are made for each watcher.
-    if isTable { return build(type, object, revision: isPrevious ? change.revision : nil) }
+    let revision = isPrevious ? change.revision : nil
+    if isTable { return row(type, object, revision: revision) }
     let form = WatchFrameCache.Form(type: type, isPrevious: isPrevious, presentation: presentation)
-    var copy = self
-    return cache.frame(change.revision, form) {
-      copy.build(type, object, revision: isPrevious ? change.revision : nil)
-    }
+    return cache.frame(change.revision, form) { build(type, object, revision: revision) }
   }
 
-  private mutating func build(_ type: WatchEventType, _ object: StoredObject, revision: Revision?) -> [UInt8] {
+  private mutating func row(_ type: WatchEventType, _ object: StoredObject, revision: Revision?) -> [UInt8] {
+    defer { hasSentColumns = true }
+    return build(type, object, revision: revision, withColumns: !hasSentColumns)
+  }
+
+  private func build(
+    _ type: WatchEventType, _ object: StoredObject, revision: Revision?, withColumns: Bool = false
+  ) -> [UInt8] {
     if presenter.usesStoredBytes(of: object) {
       return WatchFrame.json(type.rawValue, object: revision.map { object.bytes(revision: $0) } ?? object.bytes)
     }
@@ -76,9 +81,7 @@ struct WatchEvents: Sendable {
     }
     var tree = presenter.tree(object)
     if let revision { tree["metadata"]["resourceVersion"] = .string(String(revision)) }
-    let shaped = presenter.shaped(tree, withColumns: !hasSentColumns)
-    hasSentColumns = true
-    return frame(type.rawValue, shaped)
+    return frame(type.rawValue, presenter.shaped(tree, withColumns: withColumns))
   }
 
   /// BOOKMARK: everything up to `revision` has been sent.

@@ -30,7 +30,7 @@ enum WatchFrame {
 /// Frames of recent changes, by revision and form. Any thread.
 final class WatchFrameCache: Sendable {
   /// A frame's form: everything that makes its bytes differ for one change.
-  struct Form: Hashable, Sendable {
+  struct Form: Equatable, Sendable {
     var type: WatchEventType
     /// The object is the one before the change, with the change's revision: it left the selection.
     var isPrevious = false
@@ -40,6 +40,9 @@ final class WatchFrameCache: Sendable {
   private struct Key: Hashable {
     var revision: Revision
     var form: Form
+
+    /// A change has few forms: hashing their names would cost more than comparing them.
+    func hash(into hasher: inout Hasher) { hasher.combine(revision) }
   }
   private struct State {
     var frames: [Key: [UInt8]] = [:]
