@@ -232,6 +232,58 @@ struct JSONScanner {
     offset &+= literal.utf8CodeUnitCount
   }
 
+  /// Where the value of an object's member lies; nil when it has no such member. Brackets are counted, and nothing is
+  /// checked that this does not need.
+  mutating func member(_ key: StaticString) throws(JSONParseError) -> Range<Int>? {
+    skipWhitespace()
+    guard !atEnd, base[offset] == 0x7b else { return nil }
+    offset &+= 1
+    while true {
+      skipWhitespace()
+      guard !atEnd, base[offset] == 0x22 else { return nil }
+      let name = try scanString()
+      let isFound = UnsafeBufferPointer(start: base + name.start, count: name.end &- name.start)
+        .elementsEqual(UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))
+      skipWhitespace()
+      guard !atEnd, base[offset] == 0x3a else { throw unexpected("after object key") }
+      offset &+= 1
+      skipWhitespace()
+      let start = offset
+      try skipValue()
+      if isFound { return start..<offset }
+      skipWhitespace()
+      guard !atEnd, base[offset] == 0x2c else { return nil }
+      offset &+= 1
+    }
+  }
+
+  private mutating func skipValue() throws(JSONParseError) {
+    var depth = 0
+    while offset < count {
+      switch base[offset] {
+      case 0x22: _ = try scanString()
+      case 0x7b, 0x5b:
+        depth &+= 1
+        offset &+= 1
+        continue
+      case 0x7d, 0x5d:
+        // Of the collection that holds this value.
+        guard depth > 0 else { return }
+        depth &-= 1
+        offset &+= 1
+      case 0x2c, 0x20, 0x0a, 0x0d, 0x09:
+        guard depth > 0 else { return }
+        offset &+= 1
+        continue
+      default:
+        offset &+= 1
+        continue
+      }
+      if depth == 0 { return }
+    }
+    throw endOfInput()
+  }
+
   func endOfInput() -> JSONParseError { JSONParseError("unexpected end of JSON input", at: count) }
 
   /// "invalid character 'x' " and where it was met.

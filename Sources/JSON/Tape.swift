@@ -33,6 +33,16 @@ public final class JSONTape: Sendable {
     }.get()
   }
 
+  /// The bytes of a member of a document that is an object; empty when it has none. What comes behind the member is not
+  /// read, and what comes before it no more than that takes: for documents that have been checked.
+  public static func rawBytes(of key: StaticString, in bytes: [UInt8]) -> ArraySlice<UInt8> {
+    let range = bytes.withUnsafeBufferPointer { buffer in
+      var scanner = JSONScanner(buffer)
+      return try? scanner.member(key)
+    }
+    return bytes[range ?? 0..<0]
+  }
+
   /// The document's value.
   public var root: Cursor { Cursor(tape: self, index: 0) }
 
@@ -55,11 +65,7 @@ public final class JSONTape: Sendable {
     }
 
     /// The member of an object; absent if there is none. Of duplicates the last.
-    public subscript(key: String) -> Cursor {
-      var found = -1
-      forEachIndex { keyIndex, valueIndex in if keyIndex >= 0, tape.text(keyIndex, equals: key) { found = valueIndex } }
-      return Cursor(tape: tape, index: kind == .object ? found : -1)
-    }
+    public subscript(key: String) -> Cursor { Cursor(tape: tape, index: tape.member(key, of: index)) }
 
     /// The element of an array; absent if there is none.
     public subscript(position: Int) -> Cursor {
@@ -113,8 +119,8 @@ public final class JSONTape: Sendable {
       default: nil
       }
     }
-    /// A number that is a 64-bit integer.
-    public var integer: Int64? { kind == .number ? Int64(String(decoding: rawBytes, as: UTF8.self)) : nil }
+    /// A number that is a 64-bit integer, however it is written.
+    public var integer: Int64? { kind == .number ? number.integer : nil }
     public var double: Double? { kind == .number ? Double(String(decoding: rawBytes, as: UTF8.self)) : nil }
 
     /// Is this the text?
@@ -123,8 +129,15 @@ public final class JSONTape: Sendable {
     /// An object of strings; members that are no strings are left out.
     public var stringMap: [String: String] {
       var result: [String: String] = [:]
+      guard kind == .object else { return result }
+      result.reserveCapacity(count)
       forEachMember { key, value in if let text = value.string { result[key] = text } }
       return result
+    }
+
+    private var number: JSONValue {
+      let text = String(decoding: rawBytes, as: UTF8.self)
+      return Int64(text).map { .integer($0) } ?? .double(Double(text) ?? 0)
     }
 
     /// The value as a tree; null when absent.
@@ -134,7 +147,7 @@ public final class JSONTape: Sendable {
       case .true: return .bool(true)
       case .false: return .bool(false)
       case .string: return .string(tape.text(index))
-      case .number: return integer.map { .integer($0) } ?? .double(double ?? 0)
+      case .number: return number
       case .array: return .array(elements.map(\.value))
       case .object:
         var builder = JSONObjectBuilder()
@@ -142,6 +155,18 @@ public final class JSONTape: Sendable {
         return .object(builder.object)
       }
     }
+  }
+
+  /// Where the value of an object's member is; -1 if there is none.
+  fileprivate func member(_ key: String, of index: Int) -> Int {
+    guard index >= 0, nodes[index].kind == .object else { return -1 }
+    var found = -1
+    var at = index + 1
+    while at < Int(nodes[index].next) {
+      if text(at, equals: key) { found = at + 1 }
+      at = Int(nodes[at + 1].next)
+    }
+    return found
   }
 
   /// The text of a string node.
@@ -160,8 +185,13 @@ public final class JSONTape: Sendable {
     let node = nodes[index]
     if node.hasEscapes { return text(index) == key }
     guard Int(node.length) == key.utf8.count + 2 else { return false }
-    let start = Int(node.offset) + 1
-    return bytes[start..<start + key.utf8.count].elementsEqual(key.utf8)
+    return bytes.withUnsafeBufferPointer { bytes in
+      var place = Int(node.offset)
+      return key.utf8.allSatisfy {
+        place &+= 1
+        return bytes[place] == $0
+      }
+    }
   }
 }
 
@@ -173,8 +203,8 @@ private struct TapeBuilder {
 
   init(_ buffer: UnsafeBufferPointer<UInt8>) {
     scanner = JSONScanner(buffer)
-    // Objects of Kubernetes have a node for every dozen bytes or so.
-    nodes.reserveCapacity(buffer.count / 12 + 4)
+    // Objects of Kubernetes have a node for every ten bytes or so.
+    nodes.reserveCapacity(buffer.count / 8 + 4)
   }
 
   mutating func run() throws(JSONParseError) -> [JSONTape.Node] {

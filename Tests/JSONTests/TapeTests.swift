@@ -26,6 +26,27 @@ struct TapeTests {
     #expect(root.count == 5)
   }
 
+  @Test("a member's bytes are found without reading the rest")
+  func membersAlone() throws {
+    let documents = [
+      #"{"metadata":{"name":"a"}}"#,
+      #"{"kind":"K","apiVersion":"v1","metadata":{"a":["]","}",{"b":"\"}"}]},"spec":{}}"#,
+      #" { "x" : [ 1 , { "metadata" : 2 } ] , "metadata" : "text" , "y" : null } "#, #"{"metadata":12,"x":1}"#,
+      #"{"a":-1.5e3,"b":true,"metadata":[[],[{}]]}"#, #"{"metadata":true}"#, #"{"x":{"metadata":1}}"#, "{}", "[]", "1",
+      #"{"a":"\\","metadata":null}"#, #"{"metadat":1,"metadata2":2,"metadata":3}"#,
+    ]
+    for document in documents {
+      let bytes = Array(document.utf8)
+      let found = JSONTape.rawBytes(of: "metadata", in: bytes)
+      #expect(Array(found) == Array(try JSONTape(parsing: bytes).root["metadata"].rawBytes), "\(document)")
+      // What has not ended has no member that ends.
+      for length in 0..<bytes.count {
+        let part = JSONTape.rawBytes(of: "metadata", in: Array(bytes[..<length]))
+        #expect(found.starts(with: part), "\(document.prefix(length))")
+      }
+    }
+  }
+
   @Test("the tape holds what the tree holds, and refuses what the parser refuses")
   func agreesWithParser() throws {
     var random = SplitMix(seed: 11)
