@@ -223,11 +223,14 @@ public struct APIClient: Sendable {
     _ method: String, _ path: String, _ query: [(String, String)], body: JSONValue? = nil,
     contentType: String = "application/json", accept: String = "application/json"
   ) async throws -> JSONValue {
-    let bytes = try await gated {
-      let response = try await send(method, path, query, body: body?.bytes, contentType: contentType, accept: accept)
-      return try await response.body.collect(upTo: Self.maximumAnswerBytes)
-    }
+    let bytes = try await answer(
+      method, path, query, body: body?.bytes, contentType: contentType, accept: accept)
     return bytes.isEmpty ? .null : try JSONValue(parsing: bytes)
+  }
+
+  /// As `json`, for answers of which not everything is looked at.
+  func tape(_ path: String, _ query: [(String, String)], accept: String) async throws -> JSONTape {
+    try JSONTape(parsing: try await answer("GET", path, query, accept: accept))
   }
 
   /// Any request whose answer is of no interest unless it is an error: it is not parsed.
@@ -235,9 +238,16 @@ public struct APIClient: Sendable {
     _ method: String, _ path: String, _ query: [(String, String)] = [], body: JSONValue,
     contentType: String = "application/json"
   ) async throws {
+    _ = try await answer(method, path, query, body: body.bytes, contentType: contentType)
+  }
+
+  private func answer(
+    _ method: String, _ path: String, _ query: [(String, String)], body: [UInt8]? = nil,
+    contentType: String = "application/json", accept: String = "application/json"
+  ) async throws -> [UInt8] {
     try await gated {
-      let response = try await send(method, path, query, body: body.bytes, contentType: contentType)
-      _ = try await response.body.collect(upTo: Self.maximumAnswerBytes)
+      let response = try await send(method, path, query, body: body, contentType: contentType, accept: accept)
+      return try await response.body.collect(upTo: Self.maximumAnswerBytes)
     }
   }
 

@@ -55,7 +55,7 @@ public final class Informer<Object: InformedObject>: Sendable {
   private let indexers: [String: Indexer]
   private let accept: String
   private let listAccept: String
-  private let read: @Sendable (JSONValue) -> Object
+  private let read: @Sendable (JSONTape.Cursor) -> Object
   private let logger: Logger
   private let state = Mutex(State())
 
@@ -64,7 +64,8 @@ public final class Informer<Object: InformedObject>: Sendable {
   public init(
     resource: ResourceReference, client: APIClient, namespace: String = "", labelSelector: String = "",
     fieldSelector: String = "", indexers: [String: Indexer] = [:], accept: String = "application/json",
-    listAccept: String = "application/json", logger: Logger, read: @escaping @Sendable (JSONValue) -> Object
+    listAccept: String = "application/json", logger: Logger,
+    read: @escaping @Sendable (JSONTape.Cursor) -> Object
   ) {
     self.resource = resource
     self.client = client
@@ -91,7 +92,8 @@ public final class Informer<Object: InformedObject>: Sendable {
   /// The objects for which the indexer named `index` gave `value`.
   public func objects(index: String, value: String) -> [Object] {
     state.withLock { state in
-      (state.indices[index]?[value] ?? []).compactMap { state.objects[$0] }
+      guard let keys = state.indices[index]?[value] else { return [] }
+      return keys.compactMap { state.objects[$0] }
     }
   }
 
@@ -173,13 +175,13 @@ public final class Informer<Object: InformedObject>: Sendable {
     var objects: [NamespacedName: Object] = [:]
     var resourceVersion = ""
     repeat {
-      let list = try await client.list(path: resource.path(namespace: namespace), page, accept: listAccept)
-      for item in list.items {
+      let list = try await client.tape(resource.path(namespace: namespace), page.query, accept: listAccept).root
+      for item in list["items"].elements {
         let object = read(item)
         objects[object.key] = object
       }
-      resourceVersion = list.resourceVersion
-      page.continueToken = list.continueToken
+      resourceVersion = list["metadata"]["resourceVersion"].string ?? ""
+      page.continueToken = list["metadata"]["continue"].string ?? ""
     } while !page.continueToken.isEmpty
     replace(with: objects, resourceVersion: resourceVersion)
   }
@@ -197,7 +199,7 @@ public final class Informer<Object: InformedObject>: Sendable {
       do {
         let stream = try await client.watch(
           path: resource.path(namespace: namespace), watch, timeoutSeconds: Int.random(in: 300...600, using: &chance),
-          accept: accept, withManagedFields: false)
+          accept: accept)
         defer { stream.cancel() }
         while let event = try await stream.next() {
           fruitless = 0
@@ -218,9 +220,7 @@ public final class Informer<Object: InformedObject>: Sendable {
     switch event {
     case .bookmark(let resourceVersion, _):
       state.withLock { $0.resourceVersion = resourceVersion }
-    case .added(let json), .modified(let json):
-      let object = read(json)
-      store(object)
+    case .added(let json), .modified(let json): store(read(json))
     case .deleted(let json):
       let object = read(json)
       state.withLock { $0.resourceVersion = object.resourceVersion }
@@ -293,7 +293,7 @@ extension Informer where Object: ObjectWithMetadata {
     self.init(
       resource: resource, client: client, namespace: namespace, labelSelector: labelSelector,
       fieldSelector: fieldSelector, indexers: indexers, accept: accept, listAccept: listAccept, logger: logger,
-      read: Object.init(json:))
+      read: Object.read)
   }
 }
 

@@ -2,11 +2,11 @@ import HTTP
 import JSON
 import Schema
 
-/// One event of a watch (spec/2 §2.3).
+/// One event of a watch (spec/2 §2.3), its object as it came: nothing of it is read until somebody asks.
 public enum WatchEvent: Sendable {
-  case added(JSONValue)
-  case modified(JSONValue)
-  case deleted(JSONValue)
+  case added(JSONTape.Cursor)
+  case modified(JSONTape.Cursor)
+  case deleted(JSONTape.Cursor)
   /// Everything up to this resourceVersion has been seen.
   case bookmark(resourceVersion: String, initialEventsEnd: Bool)
 }
@@ -16,19 +16,12 @@ public enum WatchEvent: Sendable {
 public final class WatchStream: Sendable {
   private let pipe: BytePipe
   private let splitter = WatchSplitter()
-  private let withManagedFields: Bool
 
-  init(pipe: BytePipe, withManagedFields: Bool) {
-    self.pipe = pipe
-    self.withManagedFields = withManagedFields
-  }
+  init(pipe: BytePipe) { self.pipe = pipe }
 
   public func next() async throws -> WatchEvent? {
     while true {
-      if var frame = splitter.next() {
-        if !withManagedFields { ManagedFields.cut(from: &frame) }
-        return try Self.event(frame)
-      }
+      if let frame = splitter.next() { return try Self.event(frame) }
       guard let chunk = try await pipe.next() else { return nil }
       splitter.append(chunk)
     }
@@ -37,7 +30,7 @@ public final class WatchStream: Sendable {
   public func cancel() { pipe.cancel() }
 
   private static func event(_ frame: [UInt8]) throws -> WatchEvent {
-    let json = try JSONValue(parsing: frame)
+    let json = try JSONTape(parsing: frame).root
     let object = json["object"]
     switch json["type"].string {
     case "ADDED": return .added(object)
@@ -47,18 +40,16 @@ public final class WatchStream: Sendable {
       return .bookmark(
         resourceVersion: object["metadata"]["resourceVersion"].string ?? "",
         initialEventsEnd: object["metadata"]["annotations"]["k8s.io/initial-events-end"].string == "true")
-    case "ERROR": throw APIStatus(json: object)
+    case "ERROR": throw APIStatus(json: object.value)
     default: throw HTTPError.malformed("watch event of unknown type")
     }
   }
 }
 
 extension APIClient {
-  /// Opens a watch of a collection after `resourceVersion` (ListOptions); bookmarks are asked for. Without managed fields
-  /// events are read in half the time.
+  /// Opens a watch of a collection after `resourceVersion` (ListOptions); bookmarks are asked for.
   public func watch(
-    path: String, _ options: ListOptions, timeoutSeconds: Int, accept: String = "application/json",
-    withManagedFields: Bool = true
+    path: String, _ options: ListOptions, timeoutSeconds: Int, accept: String = "application/json"
   ) async throws -> WatchStream {
     let query =
       options.query + [
@@ -67,12 +58,12 @@ extension APIClient {
     // A watch takes a place only until it begins: what lasts for minutes must not keep others out.
     let response = try await gated { try await send("GET", path, query, accept: accept) }
     switch response.body {
-    case .stream(let pipe): return WatchStream(pipe: pipe, withManagedFields: withManagedFields)
+    case .stream(let pipe): return WatchStream(pipe: pipe)
     case .bytes, .pieces, .empty:
       let pipe = BytePipe(highWater: .max)
       try pipe.offer(try await response.body.collect())
       pipe.finish()
-      return WatchStream(pipe: pipe, withManagedFields: withManagedFields)
+      return WatchStream(pipe: pipe)
     }
   }
 }

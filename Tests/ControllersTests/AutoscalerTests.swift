@@ -96,10 +96,10 @@ private func autoscaler(_ spec: JSONValue = [:]) -> HorizontalPodAutoscaler {
       failure { try calculate([nil], target: 50) }
         == "did not receive metrics for targeted pods (pods might be unready)")
     #expect(failure { try calculate([], target: 50) } == "no pods returned by selector while calculating replica count")
-    let bare = Pod(json: [
+    let json: JSONValue = [
       "metadata": ["name": "bare"], "spec": ["containers": [["name": "main"]]], "status": ["phase": "Running"],
-    ])
-    let calculator = ReplicaCalculator(currentReplicas: 1, pods: [bare], now: now)
+    ]
+    let calculator = ReplicaCalculator(currentReplicas: 1, pods: [Pod(json: json)], now: now)
     #expect(
       failure { try calculator.utilization(["bare": metric(1)], of: "memory", target: 50, container: nil) }
         == "missing request for memory in container main of Pod bare")

@@ -267,7 +267,12 @@ private func pod(
         }), "finalizers": .array(finalizers.map { .string($0) }),
     ]
     if deleting { json["deletionTimestamp"] = .string(now.rfc3339) }
-    return GraphNode(FollowedKind(.configMaps), ObjectMeta(json: json))
+    return node(.configMaps, json)
+  }
+
+  private func node(_ kind: ResourceReference, _ metadata: JSONValue) -> GraphNode {
+    guard let tape = try? JSONTape(parsing: metadata.bytes) else { fatalError("\(metadata) is no JSON") }
+    return GraphNode(FollowedKind(kind), tape.root)
   }
 
   @Test func theGraphNamesWhomAChangeConcerns() {
@@ -294,7 +299,7 @@ private func pod(
     #expect(graph.dependentsOfUnknown(.secrets) == [])
     _ = graph.put(node("owner"))
     #expect(graph.dependentsOfUnknown(.configMaps) == [])
-    _ = graph.put(GraphNode(FollowedKind(.secrets), ObjectMeta(json: ["name": "s", "uid": "s"])))
+    _ = graph.put(node(.secrets, ["name": "s", "uid": "s"]))
     #expect(graph.removeAll(of: .configMaps) == [])
     #expect(graph.nodes.keys.sorted() == ["s"])
   }

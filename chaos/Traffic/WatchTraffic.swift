@@ -163,9 +163,9 @@ final class WatchTraffic: Sendable {
     case .bookmark(let text, _):
       seen = Int64(text) ?? before
       write(.bookmark(seen), index)
-    case .added(let object): seen = note(.added, object, index, before)
-    case .modified(let object): seen = note(.modified, object, index, before)
-    case .deleted(let object): seen = note(.deleted, object, index, before)
+    case .added(let object): seen = note(.added, object.value, index, before)
+    case .modified(let object): seen = note(.modified, object.value, index, before)
+    case .deleted(let object): seen = note(.deleted, object.value, index, before)
     }
     state.withLock { $0.revisions[index] = seen }
     return seen

@@ -8,11 +8,12 @@ public struct LeaseObject: APIObject {
   public var durationSeconds: Int64
   public var transitions: Int64
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     metadata = ObjectMeta(json: json["metadata"])
     holder = json["spec"]["holderIdentity"].string ?? ""
     renewTime = json["spec"]["renewTime"].string ?? ""
     durationSeconds = json["spec"]["leaseDurationSeconds"].integer ?? 0
     transitions = json["spec"]["leaseTransitions"].integer ?? 0
   }
+  public static func read(_ json: JSONTape.Cursor) -> Self { Self(json: json) }
 }

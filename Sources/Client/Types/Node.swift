@@ -16,7 +16,7 @@ public struct Taint: Hashable, Sendable {
     self.timeAdded = timeAdded
   }
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     key = json["key"].string ?? ""
     value = json["value"].string ?? ""
     effect = json["effect"].string ?? ""
@@ -39,7 +39,7 @@ public struct NodeCondition: Hashable, Sendable {
   public var lastHeartbeatTime: WallTime?
   public var lastTransitionTime: WallTime?
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     type = json["type"].string ?? ""
     status = json["status"].string ?? ""
     reason = json["reason"].string ?? ""
@@ -64,12 +64,12 @@ public struct Node: APIObject {
   /// Image name → size in bytes.
   public var images: [String: Int64]
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     metadata = ObjectMeta(json: json["metadata"])
     let spec = json["spec"]
     let status = json["status"]
     podCIDR = spec["podCIDR"].string ?? ""
-    podCIDRs = spec["podCIDRs"].elements.compactMap(\.string)
+    podCIDRs = spec["podCIDRs"].elements.compactMap { $0.string }
     if podCIDRs.isEmpty, !podCIDR.isEmpty { podCIDRs = [podCIDR] }
     isUnschedulable = spec["unschedulable"].bool ?? false
     taints = spec["taints"].elements.map(Taint.init(json:))
@@ -79,9 +79,10 @@ public struct Node: APIObject {
     addresses = status["addresses"].elements.map { ($0["type"].string ?? "", $0["address"].string ?? "") }
     images = [:]
     for image in status["images"].elements {
-      for name in image["names"].elements.compactMap(\.string) { images[name] = image["sizeBytes"].integer ?? 0 }
+      for name in image["names"].elements.compactMap({ $0.string }) { images[name] = image["sizeBytes"].integer ?? 0 }
     }
   }
+  public static func read(_ json: JSONTape.Cursor) -> Self { Self(json: json) }
 
   public func condition(_ type: String) -> NodeCondition? { conditions.first { $0.type == type } }
   public var isReady: Bool { condition("Ready")?.status == "True" }

@@ -37,7 +37,7 @@ public struct OwnerReference: Hashable, Sendable {
     self.blockOwnerDeletion = blockOwnerDeletion
   }
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     apiVersion = json["apiVersion"].string ?? ""
     kind = json["kind"].string ?? ""
     name = json["name"].string ?? ""
@@ -73,7 +73,7 @@ public struct ObjectMeta: Hashable, Sendable {
   public var ownerReferences: [OwnerReference]
   public var finalizers: [String]
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     name = json["name"].string ?? ""
     namespace = json["namespace"].string ?? ""
     uid = json["uid"].string ?? ""
@@ -85,7 +85,7 @@ public struct ObjectMeta: Hashable, Sendable {
     labels = json["labels"].stringMap
     annotations = json["annotations"].stringMap
     ownerReferences = json["ownerReferences"].elements.map(OwnerReference.init(json:))
-    finalizers = json["finalizers"].elements.compactMap(\.string)
+    finalizers = json["finalizers"].elements.compactMap { $0.string }
   }
 
   /// The one owner that manages this object.
@@ -94,7 +94,7 @@ public struct ObjectMeta: Hashable, Sendable {
   public var isBeingDeleted: Bool { deletionTimestamp != nil }
 }
 
-extension JSONValue {
+extension JSONReadable {
   /// `meta.Time` or `meta.MicroTime`; nil for null and anything else.
   public var time: WallTime? { string.flatMap(WallTime.init(rfc3339:)) }
 }
@@ -110,6 +110,9 @@ public protocol InformedObject: Sendable {
 public protocol ObjectWithMetadata: InformedObject {
   var metadata: ObjectMeta { get }
   init(json: JSONValue)
+  /// The object as an informer meets it. Kinds that change often read what they keep as it lies there; others make a
+  /// tree first.
+  static func read(_ json: JSONTape.Cursor) -> Self
 }
 
 extension ObjectWithMetadata {
@@ -123,7 +126,8 @@ extension ObjectWithMetadata {
 /// Metadata alone: what a loop that handles every kind reads (PartialObjectMetadata).
 public struct MetadataObject: ObjectWithMetadata {
   public var metadata: ObjectMeta
-  public init(json: JSONValue) { metadata = ObjectMeta(json: json["metadata"]) }
+  public init(json: some JSONReadable) { metadata = ObjectMeta(json: json["metadata"]) }
+  public static func read(_ json: JSONTape.Cursor) -> Self { Self(json: json) }
 
   public static let accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
   public static let listAccept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -136,6 +140,21 @@ public protocol APIObject: ObjectWithMetadata {
 }
 
 extension APIObject {
+  /// Who set which field is half of an object's bytes, often, and nothing that a loop looks at. What kind it is of, items
+  /// of a list leave to their list to say.
+  public static func read(_ json: JSONTape.Cursor) -> Self {
+    var tree: JSONValue = [:]
+    json.forEachMember { name, member in
+      guard name == "metadata" else { return tree[name] = member.value }
+      member.forEachMember { if $0 != "managedFields" { tree[name][$0] = $1.value } }
+    }
+    if tree["kind"].isNull {
+      tree["kind"] = .string(reference.kind)
+      tree["apiVersion"] = .string(reference.apiVersion)
+    }
+    return Self(json: tree)
+  }
+
   /// A reference that makes this object the controlling owner of another.
   public var controllerReference: OwnerReference {
     OwnerReference(

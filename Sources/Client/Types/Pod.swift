@@ -6,16 +6,9 @@ import World
 /// Quantities by resource name: "cpu", "memory", "ephemeral-storage", "pods", "vendor/thing".
 public typealias ResourceList = [String: Quantity]
 
-extension JSONValue {
+extension JSONReadable {
   /// An object of quantities; members that do not parse are left out (the API server refused them at the door).
-  public var resourceList: ResourceList {
-    guard let object else { return [:] }
-    var list: ResourceList = [:]
-    for (name, value) in object {
-      if let text = value.string, let quantity = Quantity(text) { list[name] = quantity }
-    }
-    return list
-  }
+  public var resourceList: ResourceList { stringMap.compactMapValues { Quantity($0) } }
 }
 
 public struct ContainerPort: Hashable, Sendable {
@@ -39,11 +32,11 @@ public struct Container: Sendable {
   public var restartPolicy: String
   public var hasReadinessProbe: Bool
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     name = json["name"].string ?? ""
     image = json["image"].string ?? ""
     imagePullPolicy = json["imagePullPolicy"].string ?? ""
-    command = (json["command"].elements + json["args"].elements).compactMap(\.string)
+    command = (json["command"].elements + json["args"].elements).compactMap { $0.string }
     requests = json["resources"]["requests"].resourceList
     limits = json["resources"]["limits"].resourceList
     ports = json["ports"].elements.map { port in
@@ -66,7 +59,7 @@ public struct Toleration: Hashable, Sendable {
   public var effect: String
   public var tolerationSeconds: Int64?
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     key = json["key"].string ?? ""
     operation = json["operator"].string ?? ""
     value = json["value"].string ?? ""
@@ -92,7 +85,7 @@ public struct PodCondition: Hashable, Sendable {
   public var message: String
   public var lastTransitionTime: WallTime?
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     type = json["type"].string ?? ""
     status = json["status"].string ?? ""
     reason = json["reason"].string ?? ""
@@ -130,7 +123,7 @@ public struct PodSpec: Sendable {
   public var affinity: JSONValue
   public var topologySpreadConstraints: [JSONValue]
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     nodeName = json["nodeName"].string ?? ""
     schedulerName = json["schedulerName"].string ?? ""
     priority = json["priority"].integer ?? 0
@@ -147,15 +140,16 @@ public struct PodSpec: Sendable {
     hostname = json["hostname"].string ?? ""
     subdomain = json["subdomain"].string ?? ""
     serviceAccountName = json["serviceAccountName"].string ?? ""
-    claims = json["volumes"].elements.compactMap { $0["persistentVolumeClaim"]["claimName"].string }
-    ephemeralVolumes = json["volumes"].elements.filter { !$0["ephemeral"].isNull }.compactMap { $0["name"].string }
-    disks = json["volumes"].elements.filter { volume in
+    let volumes = json["volumes"].elements
+    claims = volumes.compactMap { $0["persistentVolumeClaim"]["claimName"].string }
+    ephemeralVolumes = volumes.filter { !$0["ephemeral"].isNull }.compactMap { $0["name"].string }
+    disks = volumes.filter { volume in
       ["gcePersistentDisk", "awsElasticBlockStore", "iscsi", "rbd"].contains { !volume[$0].isNull }
-    }
+    }.map { $0.value }
     schedulingGates = json["schedulingGates"].elements.compactMap { $0["name"].string }
     readinessGates = json["readinessGates"].elements.compactMap { $0["conditionType"].string }
-    affinity = json["affinity"]
-    topologySpreadConstraints = json["topologySpreadConstraints"].elements
+    affinity = json["affinity"].value
+    topologySpreadConstraints = json["topologySpreadConstraints"].elements.map { $0.value }
   }
 }
 
@@ -173,7 +167,7 @@ public struct PodStatus: Sendable {
   /// As written, those of init containers first: a kubelet that begins anew reads from them what ran.
   public var containerStatuses: [JSONValue]
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     phase = json["phase"].string ?? ""
     reason = json["reason"].string ?? ""
     podIP = json["podIP"].string ?? ""
@@ -184,7 +178,7 @@ public struct PodStatus: Sendable {
     conditions = json["conditions"].elements.map(PodCondition.init(json:))
     let ordinary = json["containerStatuses"].elements
     restartCount = ordinary.reduce(0) { $0 + ($1["restartCount"].integer ?? 0) }
-    containerStatuses = json["initContainerStatuses"].elements + ordinary
+    containerStatuses = (json["initContainerStatuses"].elements + ordinary).map { $0.value }
   }
 
   public func condition(_ type: String) -> PodCondition? { conditions.first { $0.type == type } }
@@ -196,11 +190,12 @@ public struct Pod: APIObject {
   public var spec: PodSpec
   public var status: PodStatus
 
-  public init(json: JSONValue) {
+  public init(json: some JSONReadable) {
     metadata = ObjectMeta(json: json["metadata"])
     spec = PodSpec(json: json["spec"])
     status = PodStatus(json: json["status"])
   }
+  public static func read(_ json: JSONTape.Cursor) -> Pod { Pod(json: json) }
 
   /// Finished for good: Succeeded or Failed.
   public var isTerminal: Bool { status.phase == "Succeeded" || status.phase == "Failed" }

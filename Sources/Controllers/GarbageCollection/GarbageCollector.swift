@@ -111,7 +111,7 @@ public final class GarbageCollector: Controller {
     let kind = FollowedKind(resource)
     let informer = Informer(
       resource: resource, client: client, accept: MetadataObject.accept, listAccept: MetadataObject.listAccept,
-      logger: logger, read: { GraphNode(kind, MetadataObject(json: $0).metadata) })
+      logger: logger, read: { GraphNode(kind, $0["metadata"]) })
     informer.onEvent { [weak self] event in self?.observe(event, resource) }
     state.withLock { $0.informers[resource] = informer }
     informer.start()

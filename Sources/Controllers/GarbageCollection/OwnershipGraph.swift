@@ -1,6 +1,7 @@
 // Who owns whom, as a value (spec/5 §5.1, garbage collector). The collector feeds it what informers see and asks it what
 // to look at; it decides nothing that needs the API.
 import Client
+import JSON
 import Synchronization
 
 /// A kind whose objects are followed; they share it.
@@ -32,16 +33,17 @@ final class GraphNode: InformedObject {
   private let hasForegroundFinalizer: Bool
   private let hasOrphanFinalizer: Bool
 
-  init(_ kind: FollowedKind, _ metadata: ObjectMeta) {
+  init(_ kind: FollowedKind, _ metadata: JSONTape.Cursor) {
     self.kind = kind
-    namespace = kind.shared(metadata.namespace)
-    name = metadata.name
-    uid = metadata.uid
-    resourceVersion = metadata.resourceVersion
-    owners = metadata.ownerReferences
-    isBeingDeleted = metadata.isBeingDeleted
-    hasForegroundFinalizer = metadata.finalizers.contains(Self.foregroundFinalizer)
-    hasOrphanFinalizer = metadata.finalizers.contains(Self.orphanFinalizer)
+    namespace = kind.shared(metadata["namespace"].string ?? "")
+    name = metadata["name"].string ?? ""
+    uid = metadata["uid"].string ?? ""
+    resourceVersion = metadata["resourceVersion"].string ?? ""
+    owners = metadata["ownerReferences"].elements.map { OwnerReference(json: $0) }
+    isBeingDeleted = !metadata["deletionTimestamp"].isNull
+    let finalizers = metadata["finalizers"].elements
+    hasForegroundFinalizer = finalizers.contains { $0.equals(Self.foregroundFinalizer) }
+    hasOrphanFinalizer = finalizers.contains { $0.equals(Self.orphanFinalizer) }
   }
 
   var resource: ResourceReference { kind.resource }

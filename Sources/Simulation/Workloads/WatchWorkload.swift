@@ -108,9 +108,9 @@ public final class WatchWorkload: Workload, @unchecked Sendable {
       watcher.seen = max(watcher.seen, revision)
     }
     switch event {
-    case .added(let object): add(.added, object)
-    case .modified(let object): add(.modified, object)
-    case .deleted(let object): add(.deleted, object)
+    case .added(let object): add(.added, object.value)
+    case .modified(let object): add(.modified, object.value)
+    case .deleted(let object): add(.deleted, object.value)
     case .bookmark(let text, _):
       let revision = Int64(text) ?? 0
       watcher.log.items.append(.bookmark(revision))

@@ -67,7 +67,7 @@ struct SchedulingDecisions {
 
   private func node(_ index: Int) -> Node {
     let room: JSONValue = ["cpu": "4", "memory": "32Gi", "pods": "110"]
-    return Node(json: [
+    let json: JSONValue = [
       "metadata": [
         "name": .string("node-\(index)"),
         "labels": [
@@ -76,7 +76,8 @@ struct SchedulingDecisions {
         ],
       ],
       "status": ["allocatable": room, "capacity": room],
-    ])
+    ]
+    return Node(json: json)
   }
 
   private func pod(_ name: String, _ decisionCase: DecisionCase, cpu: String) -> Pod {
