@@ -34,7 +34,8 @@ private enum Make {
   /// `ended`: seconds ago.
   static func pod(
     _ name: String, _ phase: String = "Running", index: Int? = nil, ended: Int64 = 60, code: Int64? = nil,
-    deleted: Bool = false, tracked: Bool = true, failures: Int? = nil, conditions: JSONValue = []
+    deleted: Bool = false, tracked: Bool = true, failures: Int? = nil, conditions: JSONValue = [],
+    restarts: Int64? = nil
   ) -> Pod {
     var json: JSONValue = [
       "metadata": [
@@ -47,6 +48,9 @@ private enum Make {
     if let index { json["metadata"]["annotations"][JobNames.completionIndex] = .string("\(index)") }
     if let failures { json["metadata"]["annotations"][JobNames.failureCount] = .string("\(failures)") }
     if deleted { json["metadata"]["deletionTimestamp"] = "2026-01-01T11:59:59Z" }
+    if let restarts {
+      json["status"]["containerStatuses"] = [["name": "c", "restartCount": .integer(restarts)]]
+    }
     if phase == "Failed" || phase == "Succeeded" {
       json["status"]["containerStatuses"] = [
         [
@@ -172,9 +176,7 @@ extension JobPlan {
       "backoffLimit": .integer(limit),
       "template": ["spec": ["restartPolicy": "OnFailure", "containers": [["name": "c", "image": "i"]]]],
     ])
-    var pod = Make.pod("a")
-    pod.status.containerStatuses = [["name": "c", "restartCount": .integer(restarts)]]
-    #expect((Make.plan(job, [pod]).verdict != nil) == ends)
+    #expect((Make.plan(job, [Make.pod("a", restarts: restarts)]).verdict != nil) == ends)
   }
 
   @Test func aDeadlineEndsAJobAndIsWaitedFor() {

@@ -184,11 +184,12 @@ public struct PodStatus: Sendable {
   public func condition(_ type: String) -> PodCondition? { conditions.first { $0.type == type } }
 }
 
-public struct Pod: APIObject {
+/// A class, as there are many of them and many who look at each: they share one.
+public final class Pod: APIObject {
   public static let reference = ResourceReference.pods
-  public var metadata: ObjectMeta
-  public var spec: PodSpec
-  public var status: PodStatus
+  public let metadata: ObjectMeta
+  public let spec: PodSpec
+  public let status: PodStatus
 
   public init(json: some JSONReadable) {
     metadata = ObjectMeta(json: json["metadata"])
