@@ -234,7 +234,7 @@ struct JSONScanner {
 
   /// Where the value of an object's member lies; nil when it has no such member. Brackets are counted, and nothing is
   /// checked that this does not need.
-  mutating func member(_ key: StaticString) throws(JSONParseError) -> Range<Int>? {
+  mutating func member(_ key: String) throws(JSONParseError) -> Range<Int>? {
     skipWhitespace()
     guard !atEnd, base[offset] == 0x7b else { return nil }
     offset &+= 1
@@ -242,8 +242,10 @@ struct JSONScanner {
       skipWhitespace()
       guard !atEnd, base[offset] == 0x22 else { return nil }
       let name = try scanString()
-      let isFound = UnsafeBufferPointer(start: base + name.start, count: name.end &- name.start)
-        .elementsEqual(UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))
+      let isFound =
+        name.hasEscapes
+        ? text(start: name.start, end: name.end, hasEscapes: true) == key
+        : UnsafeBufferPointer(start: base + name.start, count: name.end &- name.start).elementsEqual(key.utf8)
       skipWhitespace()
       guard !atEnd, base[offset] == 0x3a else { throw unexpected("after object key") }
       offset &+= 1

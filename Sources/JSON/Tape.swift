@@ -35,12 +35,13 @@ public final class JSONTape: Sendable {
 
   /// The bytes of a member of a document that is an object; empty when it has none. What comes behind the member is not
   /// read, and what comes before it no more than that takes: for documents that have been checked.
-  public static func rawBytes(of key: StaticString, in bytes: [UInt8]) -> ArraySlice<UInt8> {
+  public static func rawBytes(of key: String, in bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
     let range = bytes.withUnsafeBufferPointer { buffer in
       var scanner = JSONScanner(buffer)
       return try? scanner.member(key)
     }
-    return bytes[range ?? 0..<0]
+    guard let range else { return [] }
+    return bytes[bytes.startIndex + range.lowerBound..<bytes.startIndex + range.upperBound]
   }
 
   /// The document's value.

@@ -108,6 +108,28 @@ import World
     watch.cancel()
   }
 
+  /// As the scheduler watches: it names no value that it looks for.
+  @Test func objectsThatTakeAValuePassedOverLeaveTheSelection() async throws {
+    let server = TestServer()
+    let start = try await server.post(pods, pod("early")).revision
+    let selector = "status.phase!%3DSucceeded,status.phase!%3DFailed"
+    let watch = try await server.watch("/api/v1/pods?watch=true&resourceVersion=\(start)&fieldSelector=\(selector)")
+    try await server.post(pods, pod("late"))
+    for (name, phase) in [("early", "Running"), ("early", "Succeeded"), ("late", "Failed"), ("late", "Failed")] {
+      let status: JSONValue = ["status": ["phase": .string(phase), "message": "\"phase\":\"Succeeded\""]]
+      #expect(try await server.patch("\(pods)/\(name)/status", status).status == 200)
+    }
+    try await server.post(pods, pod("last"))
+    let events = try await watch.next(5)
+    #expect(
+      events.map(\.description) == ["ADDED late", "MODIFIED early", "DELETED early", "DELETED late", "ADDED last"])
+    #expect(events[2].object["status"]["phase"] == "Running", "the last state that was seen")
+    watch.cancel()
+    let again = try await server.watch("/api/v1/pods?watch=true&fieldSelector=\(selector)")
+    #expect(try await again.next()?.description == "ADDED last")
+    again.cancel()
+  }
+
   @Test func podsOfANodeComeWhenTheyAreBound() async throws {
     let server = TestServer()
     let start = try await server.post(configMaps, configMap("zero")).revision

@@ -29,7 +29,7 @@ import Testing
         ["name": "v", "persistentVolumeClaim": ["claimName": "claim"]], ["name": "e", "ephemeral": [:]],
         ["name": "d", "rbd": ["image": "disk"]],
       ],
-      "affinity": ["podAntiAffinity": ["preferred": [["weight": 1.5]]]],
+      "affinity": ["podAntiAffinity": ["preferred": [["weight": .double(1.5)]]]],
       "topologySpreadConstraints": [["maxSkew": 1]],
     ],
     "status": [

@@ -33,17 +33,18 @@ struct TapeTests {
       #"{"kind":"K","apiVersion":"v1","metadata":{"a":["]","}",{"b":"\"}"}]},"spec":{}}"#,
       #" { "x" : [ 1 , { "metadata" : 2 } ] , "metadata" : "text" , "y" : null } "#, #"{"metadata":12,"x":1}"#,
       #"{"a":-1.5e3,"b":true,"metadata":[[],[{}]]}"#, #"{"metadata":true}"#, #"{"x":{"metadata":1}}"#, "{}", "[]", "1",
-      #"{"a":"\\","metadata":null}"#, #"{"metadat":1,"metadata2":2,"metadata":3}"#,
+      #"{"a":"\\","metadata":null}"#, #"{"meta\u0064ata":{"x":1}}"#, #"{"metadat":1,"metadata2":2,"metadata":3}"#,
     ]
     for document in documents {
       let bytes = Array(document.utf8)
-      let found = JSONTape.rawBytes(of: "metadata", in: bytes)
+      let found = JSONTape.rawBytes(of: "metadata", in: bytes[...])
       #expect(Array(found) == Array(try JSONTape(parsing: bytes).root["metadata"].rawBytes), "\(document)")
       // What has not ended has no member that ends.
       for length in 0..<bytes.count {
-        let part = JSONTape.rawBytes(of: "metadata", in: Array(bytes[..<length]))
+        let part = JSONTape.rawBytes(of: "metadata", in: bytes[..<length])
         #expect(found.starts(with: part), "\(document.prefix(length))")
       }
+      #expect(JSONTape.rawBytes(of: "metadata", in: ([1, 2, 3] + bytes)[3...]) == found, "a part of something longer")
     }
   }
 

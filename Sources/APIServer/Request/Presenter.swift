@@ -51,7 +51,7 @@ struct Presenter: Sendable {
   /// PartialObjectMetadata of a stored object: its metadata's own bytes. (Conversion leaves metadata alone, but for the
   /// annotations of autoscaling/v1, which say nothing to those who ask for metadata only.)
   static func partialBytes(_ object: StoredObject, version: String) -> [UInt8] {
-    let metadata = JSONTape.rawBytes(of: "metadata", in: object.bytes)
+    let metadata = JSONTape.rawBytes(of: "metadata", in: object.bytes[...])
     var bytes: [UInt8] = []
     bytes.reserveCapacity(metadata.count + 96)
     bytes += "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/".utf8

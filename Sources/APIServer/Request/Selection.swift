@@ -102,15 +102,17 @@ struct ObjectSelection: Sendable {
 
   func matches(_ object: StoredObject) -> Bool {
     guard matchesPlace(object.key), labels.matches(object.labels) else { return false }
-    guard !fields.isEmpty else { return true }
-    let tape = object.tape
-    return matchesFields { Self.text(at: $0.path, or: $0.fallback, in: tape) }
+    return matchesFields { requirement in
+      Self.text(at: requirement.path, in: object)
+        ?? requirement.fallback.flatMap { Self.text(at: $0, in: object) }
+    }
   }
 
-  /// As `matches`, for objects that many watchers look at: their fields are read once.
+  /// As `matches`, for objects that many watchers look at: their fields are read once. Who names no value that it looks
+  /// for is one of few.
   func matches(_ object: StoredObject, _ kind: KindDescriptor, _ cache: FieldTextCache) -> Bool {
+    if fields.allSatisfy(\.isNegated) { return matches(object) }
     guard matchesPlace(object.key), labels.matches(object.labels) else { return false }
-    guard !fields.isEmpty else { return true }
     let texts = cache.texts(of: object, kind)
     return matchesFields { texts[$0.position] }
   }
@@ -127,9 +129,16 @@ struct ObjectSelection: Sendable {
     }
   }
 
-  /// The text of a scalar; nil when it is absent.
-  static func text(at path: [String], in tape: JSONTape) -> String? {
-    let value = path.reduce(tape.root) { $0[$1] }
+  /// The text of a scalar; nil when it is absent. Little of the object is read for it.
+  private static func text(at path: [String], in object: StoredObject) -> String? {
+    let bytes = path.reduce(object.bytes[...]) { JSONTape.rawBytes(of: $1, in: $0) }
+    return (try? JSONTape(parsing: Array(bytes))).flatMap { text($0.root) }
+  }
+
+  /// As above, where more is looked for.
+  private static func text(at path: [String], in tape: JSONTape) -> String? { text(path.reduce(tape.root) { $0[$1] }) }
+
+  private static func text(_ value: JSONTape.Cursor) -> String? {
     switch value.kind {
     case .string: return value.string
     case .number, .true, .false: return String(decoding: value.rawBytes, as: UTF8.self)
