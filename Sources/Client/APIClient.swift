@@ -105,10 +105,12 @@ public struct APIClient: Sendable {
     return try await json("GET", resource.path(namespace: namespace, name: name), query)
   }
 
-  /// The object, or nil when there is none.
-  public func find(_ resource: ResourceReference, namespace: String = "", name: String) async throws -> JSONValue? {
+  /// The object, or nil when there is none. `resourceVersion` "0": as the server has it, which asks no other.
+  public func find(
+    _ resource: ResourceReference, namespace: String = "", name: String, resourceVersion: String = ""
+  ) async throws -> JSONValue? {
     do {
-      return try await get(resource, namespace: namespace, name: name)
+      return try await get(resource, namespace: namespace, name: name, resourceVersion: resourceVersion)
     } catch let status as APIStatus where status.code == 404 {
       return nil
     }

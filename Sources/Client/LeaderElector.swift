@@ -127,9 +127,13 @@ public final class LeaderElector: Sendable {
 
   /// One attempt. Nil: another holds the lease. While `renewing`, a lease that is no longer ours is lost, not taken.
   private func tryAcquireOrRenew(renewing: Bool = false) async throws -> TrustedContext.Fence? {
+    if renewing, let fence = try await renewAsKnown() { return fence }
     let now = client.world.wallClock.rfc3339Micro
+    // Who waits need not know the newest: a lease that is not what it was is not taken. Asking the other servers would
+    // wake all of them, every two seconds for each lease and candidate.
     guard
-      let lease = try await client.find(.leases, namespace: options.namespace, name: options.lease)
+      let lease = try await client.find(
+        .leases, namespace: options.namespace, name: options.lease, resourceVersion: renewing ? "" : "0")
     else {
       guard !renewing else { return nil }
       let created = try await client.create(
@@ -153,7 +157,17 @@ public final class LeaderElector: Sendable {
       lease, acquired: now, transitions: transitions + (ClientMutant.leaseKeepsTransitions.isActive ? 0 : 1))
   }
 
-  /// Compare-and-swap of the lease; nil when another was faster.
+  /// As client-go does: whoever holds the lease knows what it wrote last, and need not read it. Nil: that is not what
+  /// stands there now.
+  private func renewAsKnown() async throws -> TrustedContext.Fence? {
+    let known = observation.withLock { $0.lease }
+    guard known["spec"]["holderIdentity"].string == options.identity else { return nil }
+    return try await put(
+      known, acquired: known["spec"]["acquireTime"].string ?? client.world.wallClock.rfc3339Micro,
+      transitions: UInt64(known["spec"]["leaseTransitions"].integer ?? 0))
+  }
+
+  /// Compare-and-swap of the lease; nil when it is not what it was any more.
   private func put(_ lease: JSONValue, acquired: String, transitions: UInt64) async throws -> TrustedContext.Fence? {
     var updated = lease
     updated["spec"] = spec(acquired: acquired, renewed: client.world.wallClock.rfc3339Micro, transitions: transitions)
@@ -161,7 +175,7 @@ public final class LeaderElector: Sendable {
       observe(
         try await client.update(.leases, namespace: options.namespace, name: options.lease, updated))
       return fence(transitions)
-    } catch let status as APIStatus where status.code == 409 {
+    } catch let status as APIStatus where status.code == 409 || status.code == 404 {
       return nil
     }
   }

@@ -47,7 +47,7 @@ final class FaultyTransport: HTTPTransport {
     }
     let (down, canned) = state.withLock { state -> (Bool, HTTPResponse?) in
       state.requests.append("\(request.method) \(request.target)")
-      guard isWatch else { return (state.isDown || state.isBlind && request.target.contains("?"), nil) }
+      guard isWatch else { return (state.isDown || state.isBlind && request.asksForMany, nil) }
       defer { state.nextWatch = nil }
       return (state.isDown || state.isBlind, state.nextWatch)
     }
@@ -68,6 +68,11 @@ final class FaultyTransport: HTTPTransport {
     return response
   }
   nonisolated(unsafe) var forward: (any World)?
+}
+
+extension HTTPRequest {
+  /// A list or a watch; one object is asked for without a query, or as the server has it.
+  fileprivate var asksForMany: Bool { target.contains("?") && !target.hasSuffix("?resourceVersion=0") }
 }
 
 @Suite struct InformerTests {

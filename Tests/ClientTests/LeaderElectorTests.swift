@@ -105,6 +105,49 @@ import World
     }
   }
 
+  /// Whoever holds the lease writes it and reads nothing, and the others read what their server has: a cluster in which
+  /// nothing happens is asked for no majority but by renewals.
+  @Test func campaignsAskForLittle() throws {
+    try tell { cluster, candidates in
+      try await cluster.world.sleep(for: .seconds(5))
+      let before = candidates.map { $0.transport.requests.count }
+      try await cluster.world.sleep(for: .seconds(60))
+      for (candidate, count) in zip(candidates, before) {
+        let requests = candidate.transport.requests[count...].filter { $0.contains("leases/kube-scheduler") }
+        #expect((25...35).contains(requests.count), "\(requests.count)")
+        #expect(
+          requests.allSatisfy { candidate.leads ? $0.hasPrefix("PUT") : $0.hasSuffix("resourceVersion=0") },
+          "\(requests)")
+      }
+    }
+  }
+
+  /// Given a leader whose lease somebody else writes to, when it renews, then it goes on leading, with what was written.
+  @Test func aLeaseThatIsEditedIsKept() throws {
+    try tell { cluster, candidates in
+      try await cluster.world.sleep(for: .seconds(5))
+      let (leader, client) = (try leader(candidates), cluster.client())
+      var lease = try await client.get(.leases, namespace: "kube-system", name: "kube-scheduler")
+      lease["metadata"]["annotations"] = ["note": "x"]
+      try await client.update(.leases, namespace: "kube-system", name: "kube-scheduler", lease)
+      try await cluster.world.sleep(for: .seconds(30))
+      #expect(leader.leads && candidates.allSatisfy { $0.state.withLock { $0.terms } == ($0.leads ? 1 : 0) })
+      lease = try await client.get(.leases, namespace: "kube-system", name: "kube-scheduler")
+      #expect(lease["metadata"]["annotations"]["note"] == "x" && lease["spec"]["leaseTransitions"] == 1)
+    }
+  }
+
+  /// Given a leader whose lease is deleted, when it renews, then it stops, and one leads with a lease of its own.
+  @Test func aLeaseThatIsDeletedIsLost() throws {
+    try tell { cluster, candidates in
+      try await cluster.world.sleep(for: .seconds(5))
+      try await cluster.client().delete(.leases, namespace: "kube-system", name: "kube-scheduler")
+      try await cluster.world.sleep(for: .seconds(8))
+      #expect(candidates.filter { $0.leads }.count == 1)
+      #expect(candidates.map { $0.state.withLock { $0.terms } }.reduce(0, +) == 2)
+    }
+  }
+
   @Test func whoBecomesLeaderIsToldInAnEventAboutTheLease() throws {
     let cluster = try TestCluster()
     try cluster.world.run {

@@ -98,7 +98,7 @@ import World
       for _ in 0..<ticks { world.advance(by: .milliseconds(10)) }
       return world.fired - before
     }
-    #expect(wakes(24) == 3)
+    #expect(wakes(20) == 2)
     transport.tell(.connected(2))
     #expect(wakes(4) <= 1)
     transport.tell(.disconnected(2))
@@ -117,7 +117,7 @@ import World
     world.run()
     _ = transport.takeSent()
     let beat = Message(from: 2, to: 1, term: 1, body: .heartbeat(leaderCommit: 0, readRound: 1))
-    for _ in 0..<40 {
+    for _ in 0..<42 {
       for _ in 0..<10 { world.advance(by: .milliseconds(10)) }
       transport.tell(.received(from: 2, frames: [PeerMessage.raft(beat).encoded(fromDisk: 0, toDisk: 0)]))
       world.run()
