@@ -44,6 +44,9 @@ public struct Configuration: Sendable, Hashable {
   /// Whether the server was a member once and is none any more.
   public func hasRemoved(_ id: NodeID) -> Bool { id <= lastID && !isMember(id) }
 
+  /// Nobody else can lead, and nobody else is asked.
+  public func isOnlyVoter(_ id: NodeID) -> Bool { voters.count == 1 && voters.contains(id) && outgoingVoters.isEmpty }
+
   /// Whether the server's vote counts in any of the two majorities.
   public func isVoter(_ id: NodeID) -> Bool { voters.contains(id) || outgoingVoters.contains(id) }
 

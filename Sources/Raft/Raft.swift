@@ -62,6 +62,8 @@ public struct Raft: Sendable {
   var messages: [Message] = []
   /// Messages that promise something which is not on disk yet, in the order of the writes they wait for.
   var withheld: [(token: PersistToken, message: Message)] = []
+  /// The last acknowledgement that was sent, or waits for the disk; of term 0 when it may have been lost.
+  var acknowledged: (term: Term, index: LogIndex) = (0, 0)
   var snapshotRequests: [NodeID] = []
   var emittedLeadership: Leadership
 
@@ -227,10 +229,8 @@ public struct Raft: Sendable {
     case .requestVoteReply(let granted, preVote: true) where granted:
       countVote(message, granted: true, preVote: true)
       return false
-    case .appendEntries, .heartbeat, .readIndexReply:
-      becomeFollower(term: message.term, leader: message.from)
-    default:
-      becomeFollower(term: message.term, leader: nil)
+    case .appendEntries, .heartbeat, .readIndexReply: becomeFollower(term: message.term, leader: message.from)
+    default: becomeFollower(term: message.term, leader: nil)
     }
     return true
   }
@@ -238,12 +238,9 @@ public struct Raft: Sendable {
   /// A sender with an old term learns the current one, so that it stops leading or asking (§5.1).
   private mutating func answerLowerTerm(_ message: Message) {
     switch message.body {
-    case .requestVote(_, _, let preVote, _):
-      send(.requestVoteReply(granted: false, preVote: preVote), to: message.from)
-    case .appendEntries, .heartbeat:
-      send(.heartbeatReply(readRound: 0), to: message.from)
-    default:
-      return
+    case .requestVote(_, _, let preVote, _): send(.requestVoteReply(granted: false, preVote: preVote), to: message.from)
+    case .appendEntries, .heartbeat: send(.heartbeatReply(readRound: 0), to: message.from)
+    default: return
     }
   }
 
@@ -256,13 +253,9 @@ public struct Raft: Sendable {
   /// Sends once everything that is true now is on disk. To itself too: a server's own vote counts when it is stable.
   mutating func sendWhenDurable(_ body: Message.Body, to peer: NodeID) {
     let message = Message(from: id, to: peer, term: currentTerm, body: body)
-    if let token = durability.tokenCovering(hardState, lastIndex: lastIndex) {
-      withheld.append((token, message))
-    } else if peer == id {
-      receive(message)
-    } else {
-      messages.append(message)
-    }
+    let token = durability.tokenCovering(hardState, lastIndex: lastIndex)
+    if let token { return withheld.append((token, message)) }
+    if peer == id { receive(message) } else { messages.append(message) }
   }
 
   var hardState: HardState {

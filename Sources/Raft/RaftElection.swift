@@ -6,21 +6,16 @@ extension Raft {
     repeatUnansweredReadRequest()
     if let remaining = staggerRemaining { staggerRemaining = remaining - 1 }
     let isDue = electionElapsed >= electionTimeout || staggerRemaining.map { $0 <= 0 } ?? false
-    if isDue || role == .follower && isOnlyVoter { campaign() }
+    if isDue || role == .follower && configuration.isOnlyVoter(id) { campaign() }
   }
 
   /// The tick after which time alone gives this server something to do, counted from now: heartbeats, an election, a
   /// question asked again. All before it change counters only; if nothing else happens, they may be counted together.
   public var ticksUntilDue: Int {
-    if transfer != nil || role == .follower && isOnlyVoter { return 1 }
+    if transfer != nil || role == .follower && configuration.isOnlyVoter(id) { return 1 }
     let timeout = role == .leader ? options.electionTicks : electionTimeout
     let asks = role == .leader || !reads.asking.isEmpty ? options.heartbeatTicks - heartbeatElapsed : .max
     return max(1, min(timeout - electionElapsed, asks, staggerRemaining ?? .max))
-  }
-
-  /// Nobody else can lead: there is nothing to wait for.
-  private var isOnlyVoter: Bool {
-    configuration.voters.count == 1 && configuration.voters.contains(id) && configuration.outgoingVoters.isEmpty
   }
 
   mutating func tickAsLeader() {

@@ -121,12 +121,15 @@ extension Raft {
       adopt(entry)
     }
     let lastNewIndex = prevLogIndex + LogIndex(entries.count)
+    // The word that something is committed needs no answer from who acknowledged it. A leader that missed that asks again.
+    let isKnown = entries.isEmpty && leaderCommit > commitIndex && acknowledged == (currentTerm, lastNewIndex)
     commit(through: min(leaderCommit, lastNewIndex))
-    acknowledge(lastNewIndex, to: sender)
+    if !isKnown { acknowledge(lastNewIndex, to: sender) }
   }
 
   /// Tells the leader that this server's disk holds the log up to `index`: now if it does, otherwise when it will.
   mutating func acknowledge(_ index: LogIndex, to sender: NodeID) {
+    acknowledged = (currentTerm, index)
     let isDurable = index <= durability.durableIndex && durability.durableTerm == currentTerm
     if isDurable || RaftMutant.acknowledgesBeforeDurable.isActive {
       send(.appendAccepted(matchIndex: index), to: sender)

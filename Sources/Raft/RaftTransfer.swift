@@ -52,6 +52,7 @@ extension Raft {
   /// Messages to the peer were dropped: finds out what it has before more is sent.
   public mutating func peerUnreachable(_ peer: NodeID) {
     if let position = position(of: peer) { followers[position].becameUnreachable() }
+    acknowledged.term = 0
     checkInvariants()
   }
 }

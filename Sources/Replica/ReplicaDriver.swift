@@ -250,11 +250,9 @@ final class ReplicaDriver: @unchecked Sendable {
   /// Whether reads may be served without asking, as the only voter may that has applied an entry of its own term: with
   /// it, all that was acknowledged before.
   private func noteSolitude() {
-    let configuration = raft.configuration
     let isAlone =
       !isStopped && !isDistrusted && raft.role == .leader && machine.appliedTerm == raft.currentTerm
-      && configuration.voters.count == 1 && configuration.voters.contains(options.node)
-      && configuration.outgoingVoters.isEmpty
+      && raft.configuration.isOnlyVoter(options.node)
     shared.isAlone.store(isAlone, ordering: .releasing)
   }
 

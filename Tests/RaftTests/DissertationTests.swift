@@ -295,6 +295,28 @@ private let heartbeat = Message.Body.heartbeat(leaderCommit: 0, readRound: 0)
     #expect(follower.drain().map(\.body) == [.appendAccepted(matchIndex: 2)])
   }
 
+  /// Given a follower that has acknowledged an entry, when it is told that this is committed, then it says nothing: the
+  /// leader knows. Asked once more it answers, and so it does when its first answer may have been lost.
+  @Test func theNewsOfACommitNeedsNoAnswer() {
+    func append(_ entries: [Entry], commit: LogIndex) -> Message.Body {
+      let before = entries.first.map { $0.index - 1 } ?? 2
+      return .appendEntries(
+        prevLogIndex: before, prevLogTerm: before == 0 ? 0 : 1, leaderCommit: commit, entries: entries)
+    }
+    let entries = (1...2).map { Entry(term: 1, index: LogIndex($0), payload: []) }
+    var follower = TestServer()
+    #expect(
+      follower.receive(append(entries, commit: 0), from: 2, term: 1).map(\.body) == [.appendAccepted(matchIndex: 2)])
+    #expect(follower.receive(append([], commit: 1), from: 2, term: 1).isEmpty)
+    #expect(follower.raft.commitIndex == 1)
+    #expect(follower.receive(append([], commit: 1), from: 2, term: 1).map(\.body) == [.appendAccepted(matchIndex: 2)])
+    follower.raft.peerUnreachable(2)
+    #expect(follower.receive(append([], commit: 2), from: 2, term: 1).map(\.body) == [.appendAccepted(matchIndex: 2)])
+
+    var other = TestServer(log: [1, 1])
+    #expect(other.receive(append([], commit: 2), from: 2, term: 2).map(\.body) == [.appendAccepted(matchIndex: 2)])
+  }
+
   /// An entry is written, overwritten by another leader's, and comes back the same: the first write's completion, late,
   /// says nothing about what the disk will hold when the second and third are done.
   @Test func aLateCompletionDoesNotCountForWhatHasReplacedTheEntry() {

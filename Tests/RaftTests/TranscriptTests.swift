@@ -24,8 +24,6 @@ import Testing
         3→2 term 1: accepted 1
         2→1 term 1: append after 1/1 [] commit 1
         2→3 term 1: append after 1/1 [] commit 1
-        1→2 term 1: accepted 1
-        3→2 term 1: accepted 1
         """)
   }
 
@@ -42,8 +40,6 @@ import Testing
         3→1 term 1: accepted 3
         1→2 term 1: append after 3/1 [] commit 3
         1→3 term 1: append after 3/1 [] commit 3
-        2→1 term 1: accepted 3
-        3→1 term 1: accepted 3
         """)
   }
 
@@ -88,7 +84,6 @@ import Testing
         1→2 term 5: append after 2/1 [3/2 4/4 5/4 6/5] commit 0
         2→1 term 5: accepted 6
         1→2 term 5: append after 6/5 [] commit 6
-        2→1 term 5: accepted 6
         """)
   }
 
@@ -110,8 +105,6 @@ import Testing
         3→2 term 2: accepted 2
         2→1 term 2: append after 2/2 [] commit 2
         2→3 term 2: append after 2/2 [] commit 2
-        1→2 term 2: accepted 2
-        3→2 term 2: accepted 2
         """)
   }
 
@@ -150,7 +143,6 @@ import Testing
         2→3 term 2: append after 1/1 [2/2] commit 1
         3→2 term 2: accepted 2
         2→3 term 2: append after 2/2 [] commit 2
-        3→2 term 2: accepted 2
         """)
   }
 }
