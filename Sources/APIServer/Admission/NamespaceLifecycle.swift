@@ -1,4 +1,3 @@
-import Glibc
 import JSON
 import Replica
 import Schema
@@ -37,24 +36,8 @@ public struct NamespaceLifecycle: PrecedingAdmission {
   }
 
   private static func isTerminating(_ namespace: StoredObject) -> Bool {
-    // Every create asks: what does not stand in the bytes at all needs no reading of them.
-    names(namespace.bytes, Array("\"deletionTimestamp\"".utf8))
-      && (try? JSONTape(parsing: namespace.bytes))?.root["metadata"]["deletionTimestamp"].exists == true
-  }
-
-  /// Whether the quoted name stands anywhere.
-  private static func names(_ json: [UInt8], _ name: [UInt8]) -> Bool {
-    json.withUnsafeBytes { json -> Bool in
-      guard var place = json.baseAddress else { return false }
-      let end = place + json.count
-      while let found = memchr(place, Int32(name[0]), end - place) {
-        let quote = UnsafeRawPointer(found)
-        guard end - quote >= name.count else { return false }
-        if memcmp(quote, name, name.count) == 0 { return true }
-        place = quote + 1
-      }
-      return false
-    }
+    let metadata = JSONTape.rawBytes(of: "metadata", in: namespace.bytes[...])
+    return !JSONTape.rawBytes(of: "deletionTimestamp", in: metadata).isEmpty
   }
 
   private func terminating(_ request: AdmissionRequest) -> APIStatus {
