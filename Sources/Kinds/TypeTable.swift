@@ -80,6 +80,7 @@ public struct TypeTable: Sendable {
     let lists = try Self.addLists(of: drafts.filter(\.isKind), to: &structures)
     for draft in drafts { structures[draft.name]!.expandInline() }
     for list in lists { list.expandInline() }
+    Structure.findDefaults(in: Array(structures.values))
     self.structures = structures
     kinds = drafts.filter(\.isKind).map(\.name)
   }

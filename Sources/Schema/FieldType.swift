@@ -43,6 +43,20 @@ extension FieldType {
   }
 }
 
+extension FieldType {
+  /// Whether there are defaults in such a value, where the structures that hold some are known.
+  fileprivate func holdsDefaults(_ holding: Set<ObjectIdentifier>) -> Bool {
+    switch self {
+    case .structure(let structure): holding.contains(ObjectIdentifier(structure))
+    case .array(let element): element.holdsDefaults(holding)
+    // Amounts are rounded.
+    case .map(.quantity): true
+    case .map(let element): element.holdsDefaults(holding)
+    default: false
+    }
+  }
+}
+
 /// How a list or map merges under server-side apply (spec/3 §3.6).
 public enum ListSemantics: Sendable, Hashable {
   case atomic
@@ -127,6 +141,11 @@ public final class Structure: @unchecked Sendable {
   private(set) var defaultedPositions: [Int] = []
   /// By position in `members`: what ownership needs of them, which every write asks for.
   private(set) var memberOwnership: [MemberOwnership] = []
+  /// By position in `members`, apart from the rest of them: asked for every member of every tree.
+  private(set) var memberTypes: [FieldType] = []
+  private var memberNames: [String] = []
+  /// By position in `members`: whether there are defaults in it or below it.
+  private(set) var defaultsBelow: [Bool] = []
   private var memberIndex: [String: Int] = [:]
   private var numberIndex: [Int: Int] = [:]
   private var isSealed = false
@@ -174,6 +193,9 @@ public final class Structure: @unchecked Sendable {
     }
     for (index, member) in members.enumerated() {
       memberIndex[member.name] = index
+      memberTypes.append(member.type)
+      memberNames.append(member.name)
+      defaultsBelow.append(true)
       if member.isAlwaysWritten { alwaysWrittenPositions.append(index) }
       if member.defaultValue != nil { defaultedPositions.append(index) }
       memberOwnership.append(MemberOwnership(member))
@@ -187,12 +209,30 @@ public final class Structure: @unchecked Sendable {
   /// The same, quicker where members are asked for in their order: it is among the next ones mostly.
   func position(of name: String, after last: Int) -> Int? {
     let length = name.utf8.count
-    for position in (last + 1)..<min(last + 4, max(members.count, last + 1))
-    where members[position].name.utf8.count == length && members[position].name == name {
+    for position in (last + 1)..<min(last + 8, max(memberNames.count, last + 1))
+    where memberNames[position].utf8.count == length && memberNames[position] == name {
       return position
     }
     return memberIndex[name]
   }
+
+  /// Finds out below which members there are no defaults, once all of these structures have their members.
+  public static func findDefaults(in structures: [Structure]) {
+    var holding = Set(structures.filter { !$0.defaultedPositions.isEmpty }.map(ObjectIdentifier.init))
+    var isComplete = false
+    while !isComplete {
+      isComplete = true
+      for structure in structures
+      where !holding.contains(ObjectIdentifier(structure))
+        && structure.memberTypes.contains(where: { $0.holdsDefaults(holding) })
+      {
+        holding.insert(ObjectIdentifier(structure))
+        isComplete = false
+      }
+    }
+    for structure in structures { structure.defaultsBelow = structure.memberTypes.map { $0.holdsDefaults(holding) } }
+  }
+
   /// Position in `fields` of that protobuf number; 0 is no number.
   func fieldIndex(number: Int) -> Int? { number == 0 ? nil : numberIndex[number] }
   /// The field of that protobuf number.

@@ -1,8 +1,8 @@
 import JSON
-import Schema
 import Testing
 
 @testable import Kinds
+@testable import Schema
 
 @Suite struct `The notation of type tables` {
   private func parse(_ text: String) throws -> TypeTable {
@@ -85,5 +85,38 @@ import Testing
       Issue.record("extra is no map of lists")
       return
     }
+  }
+
+  @Test func `defaults are looked for where there are some and nowhere else`() throws {
+    let table = try parse(
+      """
+      Box:
+        1:plain Plain; 2:holder Holder[]; 3:amounts map<Quantity>; 4:loop Loop; 5:named map<Holder>; 6:text string =a
+
+      Plain:
+        1:a string; 2:inner Loop
+
+      Loop:
+        1:next Loop[]; 2:b string
+
+      Holder:
+        1:deep Deep
+
+      Deep:
+        1:back Holder; 2:c string =d
+      """)
+    let box = try #require(table["p.v1.Box"])
+    #expect(box.members.map(\.name) == ["plain", "holder", "amounts", "loop", "named", "text"])
+    #expect(box.defaultsBelow == [false, true, true, false, true, false])
+    var tree: JSONValue = [
+      "plain": ["inner": ["next": [[:]]]], "holder": [["deep": ["back": ["deep": [:]]]]], "amounts": ["cpu": "1500u"],
+      "named": ["x": ["deep": [:]]],
+    ]
+    box.applyDefaults(to: &tree)
+    #expect(
+      tree == [
+        "plain": ["inner": ["next": [[:]]]], "holder": [["deep": ["back": ["deep": ["c": "d"]], "c": "d"]]],
+        "amounts": ["cpu": "2m"], "named": ["x": ["deep": ["c": "d"]]], "text": "a",
+      ])
   }
 }

@@ -24,12 +24,14 @@ extension Structure {
           members[position].name, defaultValue, at: insertionIndex(of: position, in: object))
       }
     }
+    var last = -1
     for index in object.members.indices {
       // Scalars need no lookup.
       switch object.members[index].value {
       case .object, .array:
-        guard let position = memberPosition(object.members[index].key) else { continue }
-        members[position].type.applyDefaults(to: &object[position: index])
+        guard let position = position(of: object.members[index].key, after: last) else { continue }
+        last = position
+        if defaultsBelow[position] { memberTypes[position].applyDefaults(to: &object[position: index]) }
       default: continue
       }
     }
