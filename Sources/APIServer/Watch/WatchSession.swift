@@ -33,9 +33,13 @@ final class WatchRegistry: Sendable {
 }
 
 /// Feeds one watch until the client leaves, its time is up, it is too slow, or the server stops.
+///
+/// Frames are made as the client takes them. While it has enough of them, changes wait as they are, which the history and
+/// other watches share with it: those that happened before the watch began for as long as it takes to read them, and
+/// `waitingMaximum` of those that happen meanwhile.
 final class WatchSession: Sendable {
-  /// Bytes that may wait for a client before it is cut off; it resumes from what it has seen.
-  static let backlogMaximum = 4 << 20
+  /// Bytes of new objects that may wait for a client before its watch ends; it resumes from what it has seen.
+  static let waitingMaximum = 4 << 20
   /// Changes whose frames together are shorter than this are sent as one piece: one TLS record instead of many. Zero for
   /// a reader in this process, who takes each as the array it is.
   private let joinedMaximum: Int
@@ -50,9 +54,19 @@ final class WatchSession: Sendable {
     var lastBookmarkTimer: (any ScheduledTimer)?
     var bookmarkTimer: (any ScheduledTimer)?
     var isEnded = false
+    /// Changes that wait until the client has taken what was sent before, and how many bytes of them count.
+    var waiting: Deque<Waiting> = []
+    var waitingBytes = 0
+    var isHeldBack = false
     /// Changes that wait for conversion, and whether somebody is at it.
     var unconverted: Deque<(changes: [Change], revision: Revision)> = []
     var isConverting = false
+  }
+  private struct Waiting {
+    var changes: ArraySlice<Change>
+    var revision: Revision
+    /// What it counts for.
+    var bytes: Int
   }
   let pipe = BytePipe(highWater: 1 << 20)
   let number: UInt64
@@ -88,6 +102,10 @@ final class WatchSession: Sendable {
   /// Ends the watch cleanly after `lifetime`; calls for bookmarks meanwhile.
   func start(lifetime: Duration, jitter: Double) {
     pipe.onCancel { [weak self] in self?.end() }
+    pipe.onDrain { [weak self] in
+      guard let self else { return }
+      world.execute { self.goOn() }
+    }
     schedule(after: lifetime, \.lifetimeTimer) { $0.end() }
     guard sendsBookmarks else { return }
     if lifetime > Self.lastBookmarkLead * 2 {
@@ -160,13 +178,13 @@ final class WatchSession: Sendable {
   // MARK: Going on
 
   private func deliver(_ changes: [Change], through revision: Revision) {
-    guard let converter else { return present(changes, through: revision) }
+    guard let converter else { return take(changes, through: revision) }
     let (begins, count) = state.withLock { state in
       state.unconverted.append((changes, revision))
       defer { state.isConverting = true }
       return (!state.isConverting, state.unconverted.count)
     }
-    if count > Self.unconvertedMaximum { return end(throwing: HTTPError.timedOut("watch: conversion is too slow")) }
+    if count > Self.unconvertedMaximum { return end() }
     if begins { world.spawn { await self.convert(with: converter) } }
   }
 
@@ -180,36 +198,71 @@ final class WatchSession: Sendable {
       }
       guard let (changes, revision) = next else { return }
       do throws(APIStatus) {
-        present(try await converter(changes), through: revision)
+        take(try await converter(changes), through: revision)
       } catch {
         return end(with: error)
       }
     }
   }
 
-  private func present(_ changes: [Change], through revision: Revision) {
+  /// Sends the changes, or keeps them while the client has enough to take.
+  private func take(_ changes: [Change], through revision: Revision) {
+    let isTooSlow: Bool? = state.withLock { state in
+      guard state.isHeldBack, !state.isEnded else { return nil }
+      let bytes = changes.reduce(0) { $0 + $1.object.bytes.count }
+      state.waiting.append(Waiting(changes: changes[...], revision: revision, bytes: bytes))
+      state.waitingBytes += bytes
+      return state.waitingBytes > Self.waitingMaximum
+    }
+    guard let isTooSlow else { return present(changes[...], through: revision) }
+    if isTooSlow { end() }
+  }
+
+  /// The client has taken most of what was sent.
+  private func goOn() {
+    state.withLock { $0.isHeldBack = false }
+    while true {
+      let next = state.withLock { state in
+        guard !state.isHeldBack, !state.isEnded, let next = state.waiting.popFirst() else { return nil as Waiting? }
+        state.waitingBytes -= next.bytes
+        return next
+      }
+      guard let next else { return }
+      present(next.changes, through: next.revision)
+    }
+  }
+
+  private func present(_ changes: ArraySlice<Change>, through revision: Revision) {
     if changes.isEmpty {
       guard sendsBookmarks else { return }
       let revision = APIMutant.bookmarkTooHigh.isActive ? revision + 5 : revision
-      return send(state.withLock { $0.events.bookmark(revision, endsInitialEvents: false) })
-    }
-    let changes =
-      APIMutant.deletedEventsMissing.isActive ? changes.filter { $0.kind == .put || $0.revision % 8 != 0 } : changes
-    if changes.isEmpty { return }
-    if changes.count == 1 {
-      if let frame = state.withLock({ $0.events.frame(changes[0]) }) { send(frame) }
+      send(state.withLock { $0.events.bookmark(revision, endsInitialEvents: false) })
       return
     }
     var joined: [UInt8] = []
-    for change in changes {
-      guard let frame = state.withLock({ $0.events.frame(change) }) else { continue }
+    var isEnough = false
+    for index in changes.indices {
+      if APIMutant.deletedEventsMissing.isActive, changes[index].kind != .put, changes[index].revision % 8 == 0 {
+        continue
+      }
+      guard let frame = state.withLock({ $0.events.frame(changes[index]) }) else { continue }
       if joined.count + frame.count > joinedMaximum, !joined.isEmpty {
-        send(joined)
+        isEnough = send(joined)
         joined = []
       }
       Self.join(frame, to: &joined)
+      if isEnough {
+        send(joined)
+        return keep(changes[(index + 1)...], through: revision)
+      }
     }
     if !joined.isEmpty { send(joined) }
+  }
+
+  /// Comes first when the client has taken enough. It counts for nothing: it may be all that happened before the watch.
+  private func keep(_ changes: ArraySlice<Change>, through revision: Revision) {
+    guard !changes.isEmpty else { return }
+    state.withLock { $0.waiting.prepend(Waiting(changes: changes, revision: revision, bytes: 0)) }
   }
 
   /// What is alone stays the array that other watches have, too.
@@ -217,13 +270,17 @@ final class WatchSession: Sendable {
     if piece.isEmpty { piece = frame } else { piece += frame }
   }
 
-  private func send(_ frame: [UInt8]) {
-    guard !state.withLock({ $0.isEnded }) else { return }
+  /// True: the client has enough for now.
+  @discardableResult
+  private func send(_ frame: [UInt8]) -> Bool {
+    guard !state.withLock({ $0.isEnded }) else { return false }
     do {
-      guard try pipe.offer(frame), pipe.bufferedBytes > Self.backlogMaximum else { return }
-      end(throwing: HTTPError.timedOut("watch: the client reads too slowly"))
+      guard try pipe.offer(frame) else { return false }
+      state.withLock { $0.isHeldBack = true }
+      return true
     } catch {
       end()
+      return false
     }
   }
 
@@ -238,17 +295,21 @@ final class WatchSession: Sendable {
   /// Ends once the changes that are on their way here have been delivered: they were put on the loop before this.
   func endAfterDeliveries() { world.execute { [weak self] in self?.end() } }
 
-  func end(throwing error: (any Error)? = nil) {
+  /// Ends cleanly, as the reference does whatever the reason.
+  func end() {
     let ended: ((any WatchSubscription)?, [(any ScheduledTimer)?])? = state.withLock { state in
       guard !state.isEnded else { return nil }
       state.isEnded = true
-      defer { state.subscription = nil }
+      defer {
+        state.subscription = nil
+        state.waiting = []
+      }
       return (state.subscription, [state.lifetimeTimer, state.lastBookmarkTimer, state.bookmarkTimer])
     }
     guard let (subscription, timers) = ended else { return }
     subscription?.cancel()
     for timer in timers { timer?.cancel() }
-    pipe.finish(throwing: error)
+    pipe.finish()
     registry.remove(self)
     record?.complete()
   }
