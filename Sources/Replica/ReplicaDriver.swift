@@ -76,6 +76,8 @@ final class ReplicaDriver: @unchecked Sendable {
   private var isStarted = false
   var ticks: UInt64 = 0
   private var ledSince = MonotonicTime(nanoseconds: 0)
+  /// Whom this server followed last, until it has led itself.
+  private(set) var formerLeader: NodeID?
   private(set) var isStopped = false
   /// Until when a leader that stops waits for another to take over.
   var stopDeadline: MonotonicTime?
@@ -288,6 +290,8 @@ final class ReplicaDriver: @unchecked Sendable {
       if now.leader != nil { status.leaderChangesTotal += 1 }
     }
     if now.isLeader, !before.isLeader { ledSince = world.now }
+    if before.isLeader, !now.isLeader { formerLeader = nil }
+    if let leader = now.leader, leader != options.node { formerLeader = leader }
     setLeadership(now)
   }
 

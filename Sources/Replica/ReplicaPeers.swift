@@ -156,11 +156,12 @@ extension ReplicaDriver {
   func watchPeers(_ now: MonotonicTime) {
     watchTransfers(now)
     guard raft.role == .leader else { return }
-    let lost = peers.filter { _, peer in
+    let lost = peers.filter { id, peer in
       guard peer.isMember, !peer.isLost else { return false }
-      // Nobody but the leader hears from everyone: before this server led, silence meant nothing. Nor did it while this
-      // server stood still itself.
-      let listensSince = max(leadershipBegan, pace.paused?.until ?? leadershipBegan)
+      // Nobody but the leader hears from everyone: before this server led, silence meant nothing, but for the silence of
+      // the leader before, for which it leads. Nor did it while this server stood still itself.
+      let began = id == formerLeader ? min(peer.lastHeard ?? leadershipBegan, leadershipBegan) : leadershipBegan
+      let listensSince = max(began, pace.paused?.until ?? began)
       let heard = max(peer.lastHeard ?? listensSince, listensSince)
       let isGone =
         peer.disconnectedAt.map { now - max($0, listensSince) > options.disconnectedMemberLostAfter } ?? false

@@ -6,6 +6,7 @@ import JSON
 import Raft
 import Replica
 import Simulation
+import Synchronization
 import Testing
 import World
 
@@ -74,6 +75,30 @@ import World
       cluster.run(for: .seconds(4))
       cluster.resume(leader)
       cluster.run(for: .seconds(2))
+    }
+  }
+
+  /// The silence for which a leader was replaced counts: whoever has its leases to give hears soon that it is lost.
+  @Test(arguments: UInt64(1)...5)
+  func aLeaderThatHangsIsSoonGivenUpByTheNext(seed: UInt64) throws {
+    let cluster = try started(seed)
+    for _ in 1...3 {
+      let leader = try #require(cluster.leader)
+      let others = cluster.servers.filter { $0.id != leader }
+      let lost = Mutex<Set<NodeID>>([])
+      for other in others { other.replica?.onMemberLost { id in lost.withLock { _ = $0.insert(id) } } }
+      cluster.run(for: .milliseconds(100))
+      cluster.pause(leader)
+      let isReplaced = cluster.run(within: .milliseconds(1500)) {
+        others.contains { $0.replica?.leadership.isLeader == true }
+      }
+      try #require(isReplaced)
+      // Less than the silence that is allowed to any other member.
+      #expect(cluster.run(within: .milliseconds(700)) { lost.withLock { $0.contains(leader) } })
+      cluster.run(for: .seconds(2))
+      #expect(lost.withLock { $0 } == [leader])
+      cluster.resume(leader)
+      cluster.run(for: .seconds(4))
     }
   }
 
