@@ -4,14 +4,16 @@ import Synchronization
 /// A bounded queue of byte chunks between its writers and one reader, any threads.
 ///
 /// A writer is suspended while more than `highWater` bytes wait (back-pressure); the reader while none do. A reader
-/// that goes away cancels the pipe, and the writer's next `write` throws.
+/// that goes away cancels the pipe, and the writer's next `write` throws. So does one after the pipe was finished:
+/// whoever ends a stream (a timer, a server that stops) need not wait for those who write to it.
 public final class BytePipe: Sendable {
+  private typealias Writer = CheckedContinuation<Void, any Error>
   private struct State {
     var chunks: Deque<[UInt8]> = []
     var bufferedBytes = 0
     var ended: Result<Void, any Error>?
     var reader: CheckedContinuation<[UInt8]?, any Error>?
-    var writers: [CheckedContinuation<Void, any Error>] = []
+    var writers: [Writer] = []
     var onCancel: (@Sendable () -> Void)?
     var onDrain: (@Sendable () -> Void)?
     /// `offer` has told its caller to hold back.
@@ -40,7 +42,7 @@ public final class BytePipe: Sendable {
   /// What a reader took, and whom to tell of the room that is there now.
   private struct Taken {
     var chunks: Deque<[UInt8]> = []
-    var writers: [CheckedContinuation<Void, any Error>] = []
+    var writers: [Writer] = []
     var onDrain: (@Sendable () -> Void)?
   }
 
@@ -72,13 +74,14 @@ public final class BytePipe: Sendable {
   /// Called whenever half of the room is free again after `offer` had returned true. At most one.
   public func onDrain(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.onDrain = body } }
 
-  /// Appends a chunk; suspends while the pipe is above its high-water mark. Throws when the reader has gone.
+  /// Appends a chunk; suspends while the pipe is above its high-water mark. Throws when the reader has gone, or the pipe
+  /// was finished.
   public func write(_ chunk: [UInt8]) async throws {
     guard try offer(chunk) else { return }
-    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+    try await withCheckedThrowingContinuation { (continuation: Writer) in
       let resume: Result<Void, any Error>? = state.withLock { state in
         if state.isCancelled { return .failure(HTTPError.cancelled) }
-        if state.bufferedBytes <= highWater { return .success(()) }
+        if state.ended != nil || state.bufferedBytes <= highWater { return .success(()) }
         state.writers.append(continuation)
         return nil
       }
@@ -87,12 +90,11 @@ public final class BytePipe: Sendable {
   }
 
   /// Appends a chunk without waiting. Returns true when the pipe is now above its high-water mark: the caller must
-  /// hold back, or give up on a reader that is too slow. Throws when the reader has gone.
+  /// hold back, or give up on a reader that is too slow. Throws when the reader has gone, or the pipe was finished.
   @discardableResult
   public func offer(_ chunk: [UInt8]) throws -> Bool {
     let (reader, full) = try state.withLock { state -> (CheckedContinuation<[UInt8]?, any Error>?, Bool) in
-      if state.isCancelled { throw HTTPError.cancelled }
-      precondition(state.ended == nil, "write to a BytePipe that was finished")
+      if state.isCancelled || state.ended != nil { throw HTTPError.cancelled }
       if chunk.isEmpty { return (nil, false) }
       if let reader = state.reader {
         state.reader = nil
@@ -109,15 +111,20 @@ public final class BytePipe: Sendable {
     return full
   }
 
-  /// Ends the pipe: the reader gets what is buffered, then the end, or `error`. Later calls do nothing.
+  /// Ends the pipe: the reader gets what is buffered, then the end, or `error`. Writers that wait for room need not any
+  /// longer: what they wrote is buffered. Later calls do nothing.
   public func finish(throwing error: (any Error)? = nil) {
-    let reader = state.withLock { state -> CheckedContinuation<[UInt8]?, any Error>? in
-      guard state.ended == nil else { return nil }
+    let (reader, writers) = state.withLock { state -> (CheckedContinuation<[UInt8]?, any Error>?, [Writer]) in
+      guard state.ended == nil else { return (nil, []) }
       state.ended = error.map { .failure($0) } ?? .success(())
-      defer { state.reader = nil }
-      return state.reader
+      defer {
+        state.reader = nil
+        state.writers = []
+      }
+      return (state.reader, state.writers)
     }
     if let error { reader?.resume(throwing: error) } else { reader?.resume(returning: nil) }
+    for writer in writers { writer.resume() }
   }
 
   /// The next chunk; nil at the end. Cancelling the reading task cancels the pipe.

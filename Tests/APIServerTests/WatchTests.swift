@@ -375,6 +375,21 @@ import World
     #expect(try await watch.next() == nil)
   }
 
+  /// Given a watch whose first events are more than its client has read, when it ends meanwhile (its time is up, or the
+  /// server stops), then the client sees a clean end, and the server goes on. (It trapped.)
+  @Test func aWatchMayEndWhileItsFirstEventsWait() async throws {
+    let server = TestServer()
+    let large: JSONValue = ["a": .string(String(repeating: "x", count: 100_000))]
+    let names = (0..<40).map { "big-\($0 + 10)" }
+    for name in names { try await server.post(configMaps, configMap(name, large)) }
+    let watch = try await server.watch("\(configMaps)?watch=true")
+    server.server.endWatches()
+    var events: [String] = []
+    while let event = try await watch.next() { events.append(event.description) }
+    #expect(events.count < names.count && events == names.prefix(events.count).map { "ADDED \($0)" })
+    #expect(try await server.get("\(configMaps)/\(names[0])").status == 200)
+  }
+
   @Test func aProtobufWatchIsLengthsAndEvents() async throws {
     let server = TestServer()
     try await server.post(configMaps, configMap("one"))

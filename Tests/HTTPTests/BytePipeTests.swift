@@ -52,4 +52,18 @@ import Testing
     }
     #expect(read == offered.value)
   }
+
+  /// Given a writer that waits for room, when somebody else finishes the pipe, then it waits no longer, its next write
+  /// throws, and the reader gets what was written before, then the end.
+  @Test func whoeverFinishesNeedNotWaitForTheWriters() async throws {
+    let pipe = BytePipe(highWater: 100)
+    async let writing: Void = pipe.write(chunk(120))
+    while pipe.bufferedBytes == 0 { await Task.yield() }
+    pipe.finish()
+    try await writing
+    #expect(throws: HTTPError.self) { try pipe.offer(chunk(1)) }
+    await #expect(throws: HTTPError.self) { try await pipe.write(chunk(1)) }
+    #expect(try await pipe.next()?.count == 120)
+    #expect(try await pipe.next() == nil)
+  }
 }
