@@ -1,4 +1,5 @@
 // Bytes that no honest peer sends. The seed is fixed; whatever fails here fails again.
+import LoopSupport
 import Testing
 
 @testable import HTTP

@@ -179,6 +179,7 @@ final class RawConnection: Sendable {
   func send(_ text: String) { send(Array(text.utf8)) }
   func send(_ bytes: [UInt8]) { stream.value?.execute { $0.write(bytes) } }
   func pauseReading() { stream.value?.execute { $0.pauseReading() } }
+  func resumeReading() { stream.value?.execute { $0.resumeReading() } }
   func abort() { stream.value?.execute { $0.abort() } }
   var text: String { String(decoding: received.value, as: UTF8.self) }
   var bytes: [UInt8] { received.value }
