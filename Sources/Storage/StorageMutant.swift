@@ -13,7 +13,7 @@ package enum StorageMutant: String, CaseIterable, Sendable {
   case markApartFromRows = "mark-apart-from-rows"
   /// Of several terms and votes in a batch the first is written.
   case olderHardStateWins = "older-hard-state-wins"
-  /// The state counts as durable although nothing was checkpointed.
+  /// The state counts as durable although nothing of it was synced.
   case checkpointUnsynced = "checkpoint-unsynced"
 
   #if TRIREME_MUTANTS
