@@ -68,6 +68,8 @@ public final class MemoryDisk: ServerDisk {
     platter = nil
   }
 
+  public func cutPower(afterOperations count: UInt64, onCut: @escaping @Sendable () -> Void) -> Bool { false }
+  public func keepPower() {}
   public func failNextSync() { failsNextSync = true }
 
   public func wipe() {

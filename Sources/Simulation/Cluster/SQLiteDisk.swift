@@ -38,6 +38,11 @@ public final class SQLiteDisk: ServerDisk {
       disk.kill()
     }
   }
+  public func cutPower(afterOperations count: UInt64, onCut: @escaping @Sendable () -> Void) -> Bool {
+    disk.cutPower(afterOperations: count, onCut: onCut)
+    return true
+  }
+  public func keepPower() { disk.keepPower() }
   public func failNextSync() { disk.faults.failingSyncs += 1 }
   public func wipe() { disk.wipe() }
 

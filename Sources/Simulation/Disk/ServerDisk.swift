@@ -33,6 +33,11 @@ public protocol ServerDisk: AnyObject {
   func open(on world: VirtualWorld, identity: StorageIdentity) throws -> ReplicaDisk
   /// The process is gone; with the power, if `powerLost`.
   func crash(powerLost: Bool)
+  /// The power goes during the write, sync or change of a name that comes after so many others. `onCut` is called from
+  /// within, and is to end the process: its disk is dead by then. False: this kind of disk has no such moments.
+  func cutPower(afterOperations count: UInt64, onCut: @escaping @Sendable () -> Void) -> Bool
+  /// The power does not go, if it was about to.
+  func keepPower()
   /// The next commit of the log fails, and what was written since the last one may or may not be there.
   func failNextSync()
   /// A new disk in the place of this one.

@@ -53,6 +53,8 @@ public final class SimulatedDisk: @unchecked Sendable {
   private var usedBytes = 0
   private var madeFiles: UInt64 = 0
   private var mount: SimulatedMount?
+  /// False from a power cut until a process starts.
+  private var hasPower = true
   private var powerCut: (operation: UInt64, onCut: @Sendable () -> Void)?
 
   /// `world`: whose timers the workers of `open` run on; none for tests that bring their own workers.
@@ -79,6 +81,7 @@ public final class SimulatedDisk: @unchecked Sendable {
   public func attach() -> SimulatedMount {
     let mount = SimulatedMount(self)
     self.mount = mount
+    hasPower = true
     return mount
   }
 
@@ -90,9 +93,12 @@ public final class SimulatedDisk: @unchecked Sendable {
     powerCut = nil
   }
 
-  /// The power is cut: the process dies, and what was not synced survives in part.
+  /// The power is cut: the process dies, and what was not synced survives in part. Where there is no power, nothing more
+  /// is lost.
   public func crash() {
     kill()
+    guard hasPower else { return }
+    hasPower = false
     for change in unsyncedNames where random.chance(50) { Self.apply(change, to: &durableNames) }
     unsyncedNames = []
     for file in files(names).merging(files(durableNames)) { file.crash(&random) }
@@ -105,6 +111,9 @@ public final class SimulatedDisk: @unchecked Sendable {
   public func cutPower(afterOperations count: UInt64, onCut: @escaping @Sendable () -> Void = {}) {
     powerCut = (operations + count, onCut)
   }
+
+  /// The power is not cut, if it was about to be.
+  public func keepPower() { powerCut = nil }
 
   /// Every file as a process reads it now.
   final class Copy: DiskCopy {

@@ -44,6 +44,8 @@ final class SimulatedWorker: BlockingWorker, @unchecked Sendable {
     guard mount.isAlive else { return queue = [] }
     let body = queue.removeFirst()
     clock.during(jobThatBegan: began, body)
+    // The power may have gone in the middle of it.
+    guard mount.isAlive else { return queue = [] }
     if queue.isEmpty { isRunning = false } else { begin() }
   }
 }

@@ -14,6 +14,9 @@ public enum FaultKind: String, Sendable, CaseIterable {
   case killAtAwait = "kill-at-await"
   /// The machine goes dark: what was not durable is gone, and nobody is told.
   case powerLoss = "power-loss"
+  /// The same in the middle of what the server's disk does: during one of its next writes, syncs and changes of names.
+  /// Stores in memory have none: there it is `powerLoss`.
+  case powerLossAtWrite = "power-loss-at-write"
   /// Every server at once, with its power.
   case blackout
   /// SIGSTOP.
@@ -91,10 +94,14 @@ final class FaultInjector: @unchecked Sendable {
   var troubled: Set<NodeID> = [] {
     didSet {
       for id in oldValue.subtracting(troubled) { monitor.diskIsDamaged(of: id, false) }
-      for id in troubled.subtracting(oldValue) { monitor.diskIsDamaged(of: id, true) }
+      for id in troubled.subtracting(oldValue) {
+        monitor.diskIsDamaged(of: id, true)
+        // What is damaged does not lose its power.
+        cluster.server(id).disk.keepPower()
+      }
     }
   }
-  /// Servers that lost their power or failed a sync, and in which of their lives (DiskFaults.swift).
+  /// Servers that lose their power or fail a sync, and in which of their lives (DiskFaults.swift).
   var darkened: [NodeID: Int] = [:]
   private var spares: [NodeID] = []
   /// Servers that are to die at their next snapshots, and for how long.
@@ -150,6 +157,7 @@ final class FaultInjector: @unchecked Sendable {
       server.disk.pace = DiskPace()
       server.disk.makeRoom()
       server.disk.lie(false)
+      server.disk.keepPower()
       mendClock(server.id)
       server.host.drift(partsPerMillion: 0)
       // What has not come up again by now does so on a disk that has been read anew.
@@ -176,6 +184,7 @@ final class FaultInjector: @unchecked Sendable {
     case .killElected: killElected(for: time)
     case .killAtAwait: kill(one, after: 1 + random.next(below: 400), powerLost: random.chance(0.3), for: time)
     case .powerLoss: kill(one, after: nil, powerLost: true, for: time)
+    case .powerLossAtWrite: losePowerAtWrite(one, for: time)
     case .blackout:
       for id in ids { kill(id, after: nil, powerLost: true, for: random.duration(.milliseconds(100)...time)) }
     case .pause:
@@ -295,6 +304,27 @@ final class FaultInjector: @unchecked Sendable {
       later(time) { [self] in if !isOver { cluster.start(id) } }
     }
     if let jobs { cluster.server(id).process?.afterJobs(jobs, crash) } else { crash() }
+  }
+
+  /// The power goes while the disk is at work, or, where it has nothing to do in that time, at its end; and stays away
+  /// for as long.
+  private func losePowerAtWrite(_ id: NodeID, for time: Duration) {
+    let server = cluster.server(id)
+    guard server.isAlive, !troubled.contains(id) else { return }
+    let starts = server.starts
+    // The next commit, one of the next few, or a while later: the state's transactions are fewer than the log's.
+    let operations = random.next(below: random.pick([8, 64, 512]) ?? 8)
+    let isAhead = server.disk.cutPower(afterOperations: UInt64(operations)) { [self] in
+      cluster.journal.note("\(server.name)'s power goes in the middle of a write")
+      kill(id, after: nil, powerLost: true, for: time)
+    }
+    guard isAhead else { return kill(id, after: nil, powerLost: true, for: time) }
+    cluster.journal.note("\(server.name)'s power is about to go, after \(operations) more operations")
+    // No damage may meet it: both together are more than is promised.
+    darkened[id] = starts
+    later(time) { [self] in
+      if !isOver, server.starts == starts { kill(id, after: nil, powerLost: true, for: time) }
+    }
   }
 
   /// A snapshot has replaced a server's state in memory: its disk is about to follow.

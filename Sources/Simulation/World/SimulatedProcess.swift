@@ -92,6 +92,9 @@ public final class SimulatedProcess: @unchecked Sendable {
   public func kill() {
     guard isAlive else { return }
     isAlive = false
+    // It may die in the middle of a piece of its work, which is counted yet.
+    jobsLeft = nil
+    onJobsDone = nil
     Graveyard.bury(self)
     for body in onKilled { body() }
     onKilled = []
