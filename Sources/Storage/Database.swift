@@ -132,18 +132,11 @@ final class Database {
     return total == copied
   }
 
-  /// The files of a database.
-  enum Part {
-    case pages
-    case writeAheadLog
-  }
-
-  /// Syncs what was written to that file so far. Durability does not ask for it, evenness does: the disk writes a little
+  /// Syncs what was written to the database file so far. Durability does not ask for it, evenness does: the disk writes a little
   /// now, beside the commits of others, and not everything when a checkpoint ends, in their way.
-  func sync(_ part: Part) throws(StorageError) {
+  func syncPages() throws(StorageError) {
     var file: UnsafeMutablePointer<sqlite3_file>?
-    let operation = part == .pages ? SQLITE_FCNTL_FILE_POINTER : SQLITE_FCNTL_JOURNAL_POINTER
-    var code = sqlite3_file_control(handle, "main", operation, &file)
+    var code = sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, &file)
     if code == SQLITE_OK, let file, let sync = file.pointee.pMethods?.pointee.xSync {
       code = sync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY)
     }

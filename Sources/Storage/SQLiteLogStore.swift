@@ -275,7 +275,7 @@ public final class SQLiteLogStore: LogStore {
   private func checkpointInBackground(_ frames: Int, _ number: Int) {
     do throws(StorageError) {
       _ = try checkpointDatabase?.checkpoint(.passive)
-      try checkpointDatabase?.sync(.pages)
+      try checkpointDatabase?.syncPages()
       let copied = checkpointDatabase?.copiedFrames ?? 0
       state.withLock { state in
         state.isCheckpointing = false

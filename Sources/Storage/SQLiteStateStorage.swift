@@ -138,7 +138,6 @@ public final class SQLiteStateStorage: StateStorage {
     guard failure == nil, let database else { return true }
     do throws(StorageError) {
       try database.commit(write)
-      if !StorageMutant.checkpointUnsynced.isActive { try database.database.sync(.writeAheadLog) }
       let now = clock()
       let frames = database.database.frames
       if write.durability != .inTime || frames > Self.checkpointFrames

@@ -1,6 +1,6 @@
 // state.db: the objects as rows that an operator can read, request ids, and how far they go in the log.
-// `synchronous=NORMAL`: a commit survives the process; a power cut may take it back until the next checkpoint, and the
-// log, which is kept until then, brings it again. Everything here blocks; SQLiteStateStorage calls it on its thread.
+// `synchronous=FULL`, for what a failed sync would leave behind (below); the log is kept until the next checkpoint all the
+// same. Everything here blocks; SQLiteStateStorage calls it on its thread.
 // Reading: StateReading.swift.
 
 /// The state's database, synchronously. One thread at a time.
@@ -49,7 +49,10 @@ final class StateDatabase {
     database = try Database(path: path, system: system)
     try database.execute("PRAGMA page_size=4096")
     try database.execute("PRAGMA journal_mode=WAL")
-    try database.execute("PRAGMA synchronous=NORMAL")
+    // Every commit is synced, and one whose sync fails is none. Were it synced afterwards, what a failed sync has lost
+    // would be committed: closing the database would carry it over to the pages, and after a power cut the beginning of
+    // the write-ahead log, which is durable, would come back over pages that are newer.
+    try database.execute("PRAGMA synchronous=\(StorageMutant.checkpointUnsynced.isActive ? "NORMAL" : "FULL")")
     // The tree above the leaves. The leaves are the system's to keep: here they would be kept twice.
     try database.execute("PRAGMA cache_size=-8192")
     meta = MetaTable(database, path: path)
