@@ -73,21 +73,21 @@ public struct ServiceAccountAdmission: MutatingAdmission {
         ])
       }
     }
-    pod["spec"]["volumes"].append([
-      "name": .string(volume),
-      "projected": [
-        "sources": [
-          ["serviceAccountToken": ["expirationSeconds": .integer(Self.tokenSeconds), "path": "token"]],
-          ["configMap": ["name": "kube-root-ca.crt", "items": [["key": "ca.crt", "path": "ca.crt"]]]],
-          [
-            "downwardAPI": [
-              "items": [["path": "namespace", "fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.namespace"]]]
-            ]
-          ],
-        ], "defaultMode": 420,
-      ],
-    ])
+    pod["spec"]["volumes"].append(["name": .string(volume), "projected": Self.projection])
   }
+
+  /// What every mounted token consists of.
+  private static let projection: JSONValue = [
+    "sources": [
+      ["serviceAccountToken": ["expirationSeconds": .integer(tokenSeconds), "path": "token"]],
+      ["configMap": ["name": "kube-root-ca.crt", "items": [["key": "ca.crt", "path": "ca.crt"]]]],
+      [
+        "downwardAPI": [
+          "items": [["path": "namespace", "fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.namespace"]]]
+        ]
+      ],
+    ], "defaultMode": 420,
+  ]
 
   private static func hasMount(_ container: JSONValue) -> Bool {
     container["volumeMounts"].elements.contains { $0["mountPath"].string == mountPath }

@@ -3,36 +3,36 @@ import JSON
 import Schema
 
 extension Checks {
-  mutating func environment(_ variables: JSONValue, _ path: String) {
+  mutating func environment(_ variables: JSONValue, _ path: @autoclosure Path) {
     for (index, variable) in variables.elements.enumerated() {
-      requiredText(variable["name"], "\(path)[\(index)].name", Validate.environmentVariableName)
-      if !variable["valueFrom"].isNull { variableSource(variable, "\(path)[\(index)].valueFrom") }
+      requiredText(variable["name"], "\(path())[\(index)].name", Validate.environmentVariableName)
+      if !variable["valueFrom"].isNull { variableSource(variable, "\(path())[\(index)].valueFrom") }
     }
   }
 
-  private mutating func variableSource(_ variable: JSONValue, _ place: String) {
+  private mutating func variableSource(_ variable: JSONValue, _ place: @autoclosure Path) {
     let source = variable["valueFrom"]
     var count = 0
     if !source["fieldRef"].isNull {
       count += 1
-      fieldReference(source["fieldRef"], "\(place).fieldRef", Self.environmentFieldPaths)
+      fieldReference(source["fieldRef"], "\(place()).fieldRef", Self.environmentFieldPaths)
     }
     if !source["resourceFieldRef"].isNull {
       count += 1
-      resourceReference(source["resourceFieldRef"], "\(place).resourceFieldRef", isVolume: false)
+      resourceReference(source["resourceFieldRef"], "\(place()).resourceFieldRef", isVolume: false)
     }
     for name in ["configMapKeyRef", "secretKeyRef"] where !source[name].isNull {
       count += 1
-      text(source[name]["name"], "\(place).\(name).name") { Validate.nameIsDNSSubdomain($0) }
-      requiredText(source[name]["key"], "\(place).\(name).key", Validate.configMapKey)
+      text(source[name]["name"], "\(place()).\(name).name") { Validate.nameIsDNSSubdomain($0) }
+      requiredText(source[name]["key"], "\(place()).\(name).key", Validate.configMapKey)
     }
     if count == 0 {
       invalid(
-        place, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`")
+        place(), "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`")
     } else if !variable["value"].isEmptyValue {
-      invalid(place, "", "may not be specified when `value` is not empty")
+      invalid(place(), "", "may not be specified when `value` is not empty")
     } else if count > 1 {
-      invalid(place, "", "may not have more than one field specified at a time")
+      invalid(place(), "", "may not have more than one field specified at a time")
     }
   }
 
@@ -48,20 +48,20 @@ extension Checks {
     "spec.restartPolicy", "spec.schedulerName", "status.phase", "spec.host",
   ])
 
-  mutating func fieldReference(_ reference: JSONValue, _ place: String, _ allowed: Set<String>) {
-    guard !reference["apiVersion"].isEmptyValue else { return required("\(place).apiVersion") }
+  mutating func fieldReference(_ reference: JSONValue, _ place: @autoclosure Path, _ allowed: Set<String>) {
+    guard !reference["apiVersion"].isEmptyValue else { return required("\(place()).apiVersion") }
     let path = reference["fieldPath"].text
-    guard !path.isEmpty else { return required("\(place).fieldPath") }
+    guard !path.isEmpty else { return required("\(place()).fieldPath") }
     func unconvertible(_ why: String) {
-      invalid("\(place).fieldPath", .string(path), "error converting fieldPath: \(why)")
+      invalid("\(place()).fieldPath", .string(path), "error converting fieldPath: \(why)")
     }
     guard reference["apiVersion"] == "v1" else {
       return unconvertible("unsupported pod version: \(reference["apiVersion"].text)")
     }
     if let (whole, key) = Self.subscripted(path) {
       switch whole {
-      case "metadata.annotations": text(.string(key.lowercased()), place, Validate.qualifiedName)
-      case "metadata.labels": text(.string(key), place, Validate.qualifiedName)
+      case "metadata.annotations": text(.string(key.lowercased()), place(), Validate.qualifiedName)
+      case "metadata.labels": text(.string(key), place(), Validate.qualifiedName)
       default: unconvertible("field label does not support subscript: \(path)")
       }
       return
@@ -69,7 +69,7 @@ extension Checks {
     guard Self.convertibleFieldPaths.contains(path) else { return unconvertible("field label not supported: \(path)") }
     let converted = path == "spec.host" ? "spec.nodeName" : path
     if !allowed.contains(converted) {
-      notSupported("\(place).fieldPath", .string(converted), allowed.sorted())
+      notSupported("\(place()).fieldPath", .string(converted), allowed.sorted())
     }
   }
 
@@ -81,7 +81,7 @@ extension Checks {
     return (String(path[..<open]), String(inner.dropFirst().dropLast()))
   }
 
-  mutating func resourceReference(_ reference: JSONValue, _ place: String, isVolume: Bool) {
+  mutating func resourceReference(_ reference: JSONValue, _ place: @autoclosure Path, isVolume: Bool) {
     let name = reference["resource"].text
     let allowed = [
       "limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage",
@@ -89,23 +89,23 @@ extension Checks {
     ]
     let isHugePages = name.hasPrefix("limits.hugepages-") || name.hasPrefix("requests.hugepages-")
     if isVolume, reference["containerName"].isEmptyValue {
-      required("\(place).containerName")
+      required("\(place()).containerName")
     } else if name.isEmpty {
-      required("\(place).resource")
+      required("\(place()).resource")
     } else if !allowed.contains(name), !isHugePages {
-      notSupported("\(place).resource", .string(name), allowed)
+      notSupported("\(place()).resource", .string(name), allowed)
     }
-    divisor(reference["divisor"].text, of: name, isHugePages: isHugePages, "\(place).divisor")
+    divisor(reference["divisor"].text, of: name, isHugePages: isHugePages, "\(place()).divisor")
   }
 
-  private mutating func divisor(_ divisor: String, of name: String, isHugePages: Bool, _ place: String) {
+  private mutating func divisor(_ divisor: String, of name: String, isHugePages: Bool, _ place: @autoclosure Path) {
     guard let quantity = Quantity(divisor), !quantity.isZero else { return }
     let sizes = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"]
     let resource: String
     switch name {
     case "limits.cpu", "requests.cpu":
       if !["1m", "1"].contains(quantity.description) {
-        invalid(place, .string(name), "only divisor's values 1m and 1 are supported with the cpu resource")
+        invalid(place(), .string(name), "only divisor's values 1m and 1 are supported with the cpu resource")
       }
       return
     case "limits.memory", "requests.memory": resource = "memory"
@@ -116,26 +116,28 @@ extension Checks {
     }
     if !sizes.contains(quantity.description) {
       invalid(
-        place, .string(name),
+        place(), .string(name),
         "only divisor's values \(sizes.joined(separator: ", ")) are supported with the \(resource) resource")
     }
   }
 
-  mutating func environmentSources(_ sources: JSONValue, _ path: String) {
+  mutating func environmentSources(_ sources: JSONValue, _ path: @autoclosure Path) {
     for (index, source) in sources.elements.enumerated() {
-      let place = "\(path)[\(index)]"
+      func place() -> String { "\(path())[\(index)]" }
       if !source["prefix"].isEmptyValue {
-        text(source["prefix"], "\(place).prefix", Validate.environmentVariableName)
+        text(source["prefix"], "\(place()).prefix", Validate.environmentVariableName)
       }
       let given = ["configMapRef", "secretRef"].filter { !source[$0].isNull }
       for name in given {
-        requiredText(source[name]["name"], "\(place).\(name).name") { Validate.nameIsDNSSubdomain($0, isPrefix: true) }
+        requiredText(source[name]["name"], "\(place()).\(name).name") {
+          Validate.nameIsDNSSubdomain($0, isPrefix: true)
+        }
       }
       // Of the list, not of its element: so the reference tells it.
       if given.isEmpty {
-        invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")
+        invalid(path(), "", "must specify one of: `configMapRef` or `secretRef`")
       } else if given.count > 1 {
-        invalid(path, "", "may not have more than one field specified at a time")
+        invalid(path(), "", "may not have more than one field specified at a time")
       }
     }
   }

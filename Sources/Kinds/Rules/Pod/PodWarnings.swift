@@ -58,18 +58,19 @@ enum NameWarnings {
 
 /// Amounts of bytes that are no whole bytes.
 enum ByteWarnings {
-  static func fractional(_ amounts: JSONValue, _ names: [String], _ path: String) -> [String] {
-    names.compactMap { name in
+  static func fractional(_ amounts: JSONValue, _ names: [String], _ path: @autoclosure Checks.Path) -> [String] {
+    guard !amounts.isNull else { return [] }
+    return names.compactMap { name in
       guard let quantity = Quantity(amounts[name].text), quantity.milliValue % 1000 != 0 else { return nil }
       return
-        "\(path)[\(name)]: fractional byte value \(GoSyntax.quoted(quantity.description)) is invalid, must be an integer"
+        "\(path())[\(name)]: fractional byte value \(GoSyntax.quoted(quantity.description)) is invalid, must be an integer"
     }
   }
 
   /// Of the `spec` of a claim.
-  static func ofClaim(_ spec: JSONValue, _ path: String) -> [String] {
-    ["requests", "limits"].flatMap {
-      fractional(spec["resources"][$0], ["storage"], "\(path).resources.\($0)")
+  static func ofClaim(_ spec: JSONValue, _ path: @autoclosure Checks.Path) -> [String] {
+    ["requests", "limits"].flatMap { member in
+      fractional(spec["resources"][member], ["storage"], "\(path()).resources.\(member)")
     }
   }
 }
@@ -138,6 +139,7 @@ struct PodWarnings {
       if let message = NodeLabelWarnings.message(key) { warn("\(specPath).nodeSelector[\(key)]", message) }
     }
     let affinity = spec["affinity"]["nodeAffinity"]
+    guard !affinity.isNull else { return }
     let place = "\(specPath).affinity.nodeAffinity"
     warnings += NodeLabelWarnings.ofTerms(
       affinity[Self.required]["nodeSelectorTerms"], "\(place).\(Self.required).nodeSelectorTerms")
@@ -157,29 +159,30 @@ struct PodWarnings {
     }
   }
 
+  private static let deprecated = [
+    (
+      "scheduler.alpha.kubernetes.io/critical-pod",
+      "non-functional in v1.16+; use the \"priorityClassName\" field instead"
+    ),
+    ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
+    ("security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
+  ].map { (key: $0.0, message: $0.1) }
+
   private mutating func deprecatedAnnotations() {
-    for (key, message) in [
-      (
-        "scheduler.alpha.kubernetes.io/critical-pod",
-        "non-functional in v1.16+; use the \"priorityClassName\" field instead"
-      ),
-      ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
-      ("security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
-    ] where !annotations[key].isNull {
-      warn(annotationPath(key), message)
-    }
+    guard !annotations.isNull else { return }
+    for (key, message) in Self.deprecated where !annotations[key].isNull { warn(annotationPath(key), message) }
   }
 
   private mutating func volumes() {
     for (index, volume) in spec["volumes"].elements.enumerated() {
-      let place = "\(specPath).volumes[\(index)]"
-      for (name, message) in VolumeWarnings.ofPods where !volume[name].isNull { warn("\(place).\(name)", message) }
+      func place() -> String { "\(specPath).volumes[\(index)]" }
+      for (name, message) in VolumeWarnings.ofPods where !volume[name].isNull { warn("\(place()).\(name)", message) }
       let claim = volume["ephemeral"]["volumeClaimTemplate"]
       if !claim.isNull {
-        warnings += ByteWarnings.ofClaim(claim["spec"], "\(place).ephemeral.volumeClaimTemplate.spec")
+        warnings += ByteWarnings.ofClaim(claim["spec"], "\(place()).ephemeral.volumeClaimTemplate.spec")
       }
       for (name, message) in VolumeWarnings.ofPodsSince128 where !volume[name].isNull {
-        warn("\(place).\(name)", message)
+        warn("\(place()).\(name)", message)
       }
     }
   }
@@ -215,36 +218,42 @@ struct PodWarnings {
     }
   }
 
-  private mutating func seccomp(_ key: String) {
-    guard !annotations[key].isNull else { return }
-    warn(annotationPath(key), "non-functional in v1.27+; use the \"seccompProfile\" field instead")
+  private mutating func seccomp(_ key: @autoclosure () -> String) {
+    guard !annotations.isNull, !annotations[key()].isNull else { return }
+    warn(annotationPath(key()), "non-functional in v1.27+; use the \"seccompProfile\" field instead")
   }
 
-  private mutating func forEachContainer(_ body: (inout PodWarnings, JSONValue, String) -> Void) {
+  private mutating func forEachContainer(_ body: (inout PodWarnings, JSONValue, Checks.Path) -> Void) {
+    let specPath = specPath
     for list in ["initContainers", "containers", "ephemeralContainers"] {
       for (index, container) in spec[list].elements.enumerated() {
-        body(&self, container, "\(specPath).\(list)[\(index)]")
+        body(&self, container) { "\(specPath).\(list)[\(index)]" }
       }
     }
   }
 
-  private mutating func container(_ container: JSONValue, _ place: String) {
+  private mutating func container(_ container: JSONValue, _ place: Checks.Path) {
     let (name, context) = (container["name"].text, container["securityContext"])
     if context["seccompProfile"].isNull { seccomp("container.seccomp.security.alpha.kubernetes.io/\(name)") }
-    let hasProfile = !spec["securityContext"]["appArmorProfile"].isNull || !context["appArmorProfile"].isNull
-    let key = PodAppArmor.annotationPrefix + name
-    if !path.isEmpty, !hasProfile, !annotations[key].isNull {
-      warn(annotationPath(key), "deprecated since v1.30; use the \"appArmorProfile\" field instead")
-    }
+    if !path.isEmpty, !annotations.isNull { deprecatedProfile(name, context) }
+    let resources = container["resources"]
     for resource in Self.byteResources {
       for member in ["limits", "requests"] {
-        warnings += ByteWarnings.fractional(container["resources"][member], [resource], "\(place).resources.\(member)")
+        warnings += ByteWarnings.fractional(resources[member], [resource], "\(place()).resources.\(member)")
       }
     }
-    variables(container["env"].elements, "\(place).env")
+    variables(container["env"].elements, "\(place()).env")
   }
 
-  private mutating func variables(_ variables: [JSONValue], _ place: String) {
+  private mutating func deprecatedProfile(_ container: String, _ context: JSONValue) {
+    let hasProfile = !spec["securityContext"]["appArmorProfile"].isNull || !context["appArmorProfile"].isNull
+    let key = PodAppArmor.annotationPrefix + container
+    if !hasProfile, !annotations[key].isNull {
+      warn(annotationPath(key), "deprecated since v1.30; use the \"appArmorProfile\" field instead")
+    }
+  }
+
+  private mutating func variables(_ variables: [JSONValue], _ place: @autoclosure Checks.Path) {
     guard variables.count > 1 else { return }
     var seen: Set<String> = []
     for (index, variable) in variables.enumerated() {
@@ -254,7 +263,7 @@ struct PodWarnings {
       let (reference, value) = ("$(\(name))", variable["value"].text)
       if variable["valueFrom"].isNull, value != reference, value.contains(reference) { continue }
       warn(
-        "\(place)[\(index)]",
+        "\(place())[\(index)]",
         "hides previous definition of \(GoSyntax.quoted(name)), which may be dropped when using apply")
     }
   }
@@ -270,7 +279,7 @@ struct PodWarnings {
     forEachContainer { warnings, container, place in
       for (index, port) in container["ports"].elements.enumerated() {
         let new = Port(
-          place: "\(place).ports[\(index)]", address: port["hostIP"].text, number: port["hostPort"].integer ?? 0)
+          place: "\(place()).ports[\(index)]", address: port["hostIP"].text, number: port["hostPort"].integer ?? 0)
         let number = port["containerPort"].integer ?? 0
         if !new.address.isEmpty, new.number == 0 {
           warnings.warn(
@@ -296,6 +305,7 @@ struct PodWarnings {
   private mutating func affinityTerms() {
     for name in ["podAffinity", "podAntiAffinity"] {
       let affinity = spec["affinity"][name]
+      guard !affinity.isNull else { continue }
       let place = "\(specPath).affinity.\(name)"
       for (index, term) in affinity[Self.required].elements.enumerated() where term["labelSelector"].isNull {
         warn("\(place).\(Self.required)[\(index)].labelSelector", Self.matchesNothing)
