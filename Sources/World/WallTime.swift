@@ -12,6 +12,8 @@ public struct WallTime: Hashable, Comparable, Sendable {
   }
 
   private static let limit: Int64 = 9_223_372_036_000_000_000
+  /// The end of the calendar: what is later counts as this.
+  public static let last = WallTime(nanosecondsSinceEpoch: limit)
 
   /// Whole seconds since the epoch, rounded down.
   public var secondsSinceEpoch: Int64 {
@@ -23,11 +25,15 @@ public struct WallTime: Hashable, Comparable, Sendable {
   public var nanosecondOfSecond: Int64 { nanosecondsSinceEpoch - secondsSinceEpoch * 1_000_000_000 }
 
   public static func < (left: Self, right: Self) -> Bool { left.nanosecondsSinceEpoch < right.nanosecondsSinceEpoch }
+  /// The time that lies `duration` after (or, if negative, before) this one; at the ends of the calendar it stands still.
   public static func + (left: Self, duration: Duration) -> Self {
-    Self(nanosecondsSinceEpoch: left.nanosecondsSinceEpoch + duration.wholeNanoseconds)
+    let (sum, overflows) = left.nanosecondsSinceEpoch.addingReportingOverflow(duration.wholeNanoseconds)
+    let bounded = overflows ? (duration < .zero ? -limit : limit) : min(max(sum, -limit), limit)
+    return Self(nanosecondsSinceEpoch: bounded)
   }
+  /// Exact: two times may lie further apart than 64 bits of nanoseconds.
   public static func - (left: Self, right: Self) -> Duration {
-    .nanoseconds(left.nanosecondsSinceEpoch - right.nanosecondsSinceEpoch)
+    .nanoseconds(left.nanosecondsSinceEpoch) - .nanoseconds(right.nanosecondsSinceEpoch)
   }
 
   /// `meta.Time` of the Kubernetes API: "2025-01-01T00:00:00Z".

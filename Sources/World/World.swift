@@ -26,16 +26,19 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
 }
 
 extension Duration {
-  /// This duration in nanoseconds, rounded towards zero.
+  /// This duration in nanoseconds, rounded towards zero. Objects and requests name durations of any length; beyond what
+  /// 64 bits of nanoseconds hold (292 years), the longest.
   public var wholeNanoseconds: Int64 {
     let (seconds, attoseconds) = components
-    return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+    let (product, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, sumOverflows) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
+    return overflows || sumOverflows ? (seconds < 0 ? .min : .max) : sum
   }
 
   /// This duration in milliseconds, rounded up, so that a timer never fires early.
   public var wholeMillisecondsRoundedUp: Int64 {
     let nanoseconds = wholeNanoseconds
-    return nanoseconds <= 0 ? 0 : (nanoseconds + 999_999) / 1_000_000
+    return nanoseconds <= 0 ? 0 : (nanoseconds - 1) / 1_000_000 + 1
   }
 
   /// This duration in seconds, with fraction.

@@ -78,4 +78,30 @@ import World
     #expect(Duration.milliseconds(7).wholeMillisecondsRoundedUp == 7)
     #expect(Duration.seconds(-1).wholeMillisecondsRoundedUp == 0)
   }
+
+  /// Objects name any time and any span; neither their sum nor their difference may end the process.
+  @Test func sumsAndDifferencesEndWithTheCalendar() throws {
+    let first = try #require(WallTime(rfc3339: "0001-01-01T00:00:00Z"))
+    let last = try #require(WallTime(rfc3339: "9999-12-31T23:59:59.999999Z"))
+    let now = WallTime(year: 2026, month: 1, day: 1)
+    #expect(last + .seconds(Int64.max) == last)
+    #expect(first + .seconds(Int64.min) == first)
+    #expect(now + .seconds(Int64.max) == last)
+    #expect(now - first > .seconds(9_223_372_036))
+    #expect(first - last < .seconds(-18_446_744_000))
+    #expect(first + (last - first) == WallTime(nanosecondsSinceEpoch: first.nanosecondsSinceEpoch + .max))
+    #expect(last.rfc3339Nano == "2262-04-11T23:47:16.000000000Z")
+  }
+
+  @Test func durationsOfAnyLengthAreNumbers() {
+    #expect(Duration.seconds(Int64.max).wholeNanoseconds == .max)
+    #expect(Duration.seconds(Int64.min).wholeNanoseconds == .min)
+    #expect(Duration.nanoseconds(Int64.max).wholeNanoseconds == .max)
+    #expect(Duration.seconds(Int64.max).wholeMillisecondsRoundedUp == 9_223_372_036_855)
+    #expect(Duration.nanoseconds(1).wholeMillisecondsRoundedUp == 1)
+    #expect(Duration.milliseconds(2).wholeMillisecondsRoundedUp == 2)
+    #expect(MonotonicTime(nanoseconds: 5) + .seconds(Int64.max) > MonotonicTime(nanoseconds: 5))
+    #expect(Int64.max.addingSaturated(1) == .max && Int64.min.addingSaturated(-1) == .min)
+    #expect(Int64(3).addingSaturated(-5) == -2)
+  }
 }

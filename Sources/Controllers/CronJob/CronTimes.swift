@@ -47,6 +47,8 @@ struct CronTimes {
   func due(_ cronJob: CronJob, at now: WallTime, deadline: Bool = true) -> Due {
     var earliest = cronJob.status.lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? now
     if deadline, let seconds = cronJob.startingDeadline { earliest = max(earliest, now + .seconds(-seconds)) }
+    // Somebody wrote that it has run in years to come.
+    guard earliest <= now else { return Due() }
     guard let first = schedule.next(after: earliest, in: zone) else { return Due(isNever: true) }
     guard first <= now else { return Due() }
     guard let second = schedule.next(after: first, in: zone), second <= now else { return Due(time: first) }

@@ -178,7 +178,8 @@ public struct CronSchedule: Hashable, Sendable {
     }
     var at = (time.secondsSinceEpoch.quotientAndRemainder(flooring: 60).quotient + 1) * 60
     let horizon = at + Self.horizonDays * CivilDate.secondsPerDay
-    while at <= horizon {
+    // (Where the calendar ends, times stand still: no schedule has another then.)
+    while at <= horizon, at < WallTime.last.secondsSinceEpoch {
       let offset = zone.offset(at: at)
       let local = at + offset
       let date = WallTime(secondsSinceEpoch: local).civil
