@@ -14,12 +14,16 @@ final class NodeFacts: Sendable {
   let images: [String: Int64]
   let allocatable: Resources
 
+  /// Nodes say any number of bytes; what is larger counts no more.
+  private static let largestImage: Int64 = 1 << 40
+
   init(_ node: Node) {
     name = node.name
     labels = node.metadata.labels
     taints = node.taints
-    images = node.images
-    allocatable = Resources(node.allocatable)
+    images = node.images.mapValues { min(max($0, 0), Self.largestImage) }
+    // One less than what a pod may ask for at most: that must not fit.
+    allocatable = Resources(node.allocatable, most: Resources.most - 1)
   }
 }
 
@@ -55,35 +59,38 @@ struct NodeRoom: Sendable, BitwiseCopyable {
     hasSoftTaints = facts.taints.contains { $0.effect == "PreferNoSchedule" }
   }
 
+  // (Of `Resources.most` two thousand fit a number. More can stand on a node only where somebody has put them there by
+  // name; then sums wrap, as the reference's do, and come back when the pods go.)
+
   mutating func add(_ demand: RoomDemand) {
     podCount += 1
-    requestedMilliCPU += demand.milliCPU
-    requestedMemory += demand.memory
-    requestedEphemeralStorage += demand.ephemeralStorage
-    scoredMilliCPU += demand.scoredMilliCPU
-    scoredMemory += demand.scoredMemory
+    requestedMilliCPU &+= demand.milliCPU
+    requestedMemory &+= demand.memory
+    requestedEphemeralStorage &+= demand.ephemeralStorage
+    scoredMilliCPU &+= demand.scoredMilliCPU
+    scoredMemory &+= demand.scoredMemory
   }
 
   mutating func remove(_ demand: RoomDemand) {
     podCount -= 1
-    requestedMilliCPU -= demand.milliCPU
-    requestedMemory -= demand.memory
-    requestedEphemeralStorage -= demand.ephemeralStorage
-    scoredMilliCPU -= demand.scoredMilliCPU
-    scoredMemory -= demand.scoredMemory
+    requestedMilliCPU &-= demand.milliCPU
+    requestedMemory &-= demand.memory
+    requestedEphemeralStorage &-= demand.ephemeralStorage
+    scoredMilliCPU &-= demand.scoredMilliCPU
+    scoredMemory &-= demand.scoredMemory
   }
 
   /// Of what a pod asks, what there is too little of.
   func shortages(_ demand: RoomDemand) -> RefusalSet {
     var refusals: RefusalSet = []
     if podCount + 1 > allowedPods { refusals.insert(.tooManyPods) }
-    if demand.milliCPU > 0, demand.milliCPU > milliCPU - requestedMilliCPU {
+    if demand.milliCPU > 0, demand.milliCPU > milliCPU &- requestedMilliCPU {
       refusals.insert(demand.milliCPU <= milliCPU ? .insufficientCPU : .neverEnoughCPU)
     }
-    if demand.memory > 0, demand.memory > memory - requestedMemory {
+    if demand.memory > 0, demand.memory > memory &- requestedMemory {
       refusals.insert(demand.memory <= memory ? .insufficientMemory : .neverEnoughMemory)
     }
-    if demand.ephemeralStorage > 0, demand.ephemeralStorage > ephemeralStorage - requestedEphemeralStorage {
+    if demand.ephemeralStorage > 0, demand.ephemeralStorage > ephemeralStorage &- requestedEphemeralStorage {
       refusals.insert(
         demand.ephemeralStorage <= ephemeralStorage ? .insufficientEphemeralStorage : .neverEnoughEphemeralStorage)
     }
@@ -107,7 +114,7 @@ struct NodeState: Sendable {
     let position = position(of: pod)
     precondition(position == pods.count || pods[position] !== pod, "a pod stands on a node once")
     pods.insert(pod, at: position)
-    for (name, amount) in pod.request.resources.extended { extended[name, default: 0] += amount }
+    for (name, amount) in pod.request.resources.extended { extended[name, default: 0] &+= amount }
     for port in pod.hostPorts { ports[port, default: 0] += 1 }
   }
 
@@ -116,7 +123,7 @@ struct NodeState: Sendable {
     precondition(position < pods.count && pods[position] === pod, "a pod goes from where it stands")
     pods.remove(at: position)
     for (name, amount) in pod.request.resources.extended {
-      let left = (extended[name] ?? 0) - amount
+      let left = (extended[name] ?? 0) &- amount
       extended[name] = left == 0 ? nil : left
     }
     for port in pod.hostPorts { ports[port] = ports[port].flatMap { $0 > 1 ? $0 - 1 : nil } }
@@ -130,7 +137,7 @@ struct NodeState: Sendable {
   func shortages(ofExtended wanted: [String: Int64]) -> [Refusal] {
     wanted.sorted { $0.key < $1.key }.compactMap { name, amount in
       let available = facts.allocatable.extended[name] ?? 0
-      guard amount > 0, amount > available - (extended[name] ?? 0) else { return nil }
+      guard amount > 0, amount > available &- (extended[name] ?? 0) else { return nil }
       return .insufficient(name, everEnough: amount <= available)
     }
   }

@@ -2,8 +2,12 @@
 import Client
 import Schema
 
-/// Amounts of resources: milli-CPU, bytes, and whatever else by name.
+/// Amounts of resources: milli-CPU, bytes, and whatever else by name. Objects name amounts of any size; none counts for
+/// more than `most`, so that what thousands of pods ask for, or a hundred times as much, is still a number.
 struct Resources: Hashable, Sendable {
+  /// More than any node has of anything: 4 PiB, or as many thousandths of a CPU. A pod that asks for it fits nowhere.
+  static let most: Int64 = 1 << 52
+
   var milliCPU: Int64 = 0
   var memory: Int64 = 0
   var ephemeralStorage: Int64 = 0
@@ -11,30 +15,25 @@ struct Resources: Hashable, Sendable {
 
   init() {}
 
-  init(_ list: ResourceList) {
+  /// `most`: what no amount is larger than.
+  init(_ list: ResourceList, most: Int64 = Self.most) {
+    func bounded(_ amount: Int64) -> Int64 { min(max(amount, 0), most) }
     for (name, quantity) in list {
       switch name {
-      case "cpu": milliCPU = quantity.milliValue
-      case "memory": memory = quantity.value
-      case "ephemeral-storage": ephemeralStorage = quantity.value
+      case "cpu": milliCPU = bounded(quantity.milliValue)
+      case "memory": memory = bounded(quantity.value)
+      case "ephemeral-storage": ephemeralStorage = bounded(quantity.value)
       case "pods": break
-      default: extended[name] = quantity.value
+      default: extended[name] = bounded(quantity.value)
       }
     }
   }
 
   static func += (left: inout Self, right: Self) {
-    left.milliCPU += right.milliCPU
-    left.memory += right.memory
-    left.ephemeralStorage += right.ephemeralStorage
-    for (name, amount) in right.extended { left.extended[name, default: 0] += amount }
-  }
-
-  static func -= (left: inout Self, right: Self) {
-    left.milliCPU -= right.milliCPU
-    left.memory -= right.memory
-    left.ephemeralStorage -= right.ephemeralStorage
-    for (name, amount) in right.extended { left.extended[name, default: 0] -= amount }
+    left.milliCPU = min(left.milliCPU + right.milliCPU, most)
+    left.memory = min(left.memory + right.memory, most)
+    left.ephemeralStorage = min(left.ephemeralStorage + right.ephemeralStorage, most)
+    for (name, amount) in right.extended { left.extended[name] = min((left.extended[name] ?? 0) + amount, most) }
   }
 
   /// The larger of both in every respect.
@@ -77,15 +76,16 @@ struct PodRequest: Hashable, Sendable {
     var initPeak = Resources()
     var sidecars = Resources()
     for container in spec.containers {
-      running += Resources(container.requests)
-      addScored(container)
+      let request = Resources(container.requests)
+      running += request
+      addScored(container, request)
     }
     for container in spec.initContainers {
       let request = Resources(container.requests)
       if container.restartPolicy == "Always" {
         sidecars += request
         running += request
-        addScored(container)
+        addScored(container, request)
         initPeak.formMaximum(sidecars)
       } else {
         var moment = sidecars
@@ -97,12 +97,14 @@ struct PodRequest: Hashable, Sendable {
     let overhead = Resources(spec.overhead)
     running += overhead
     resources = running
-    scoredMilliCPU = max(scoredMilliCPU, initPeak.milliCPU) + overhead.milliCPU
-    scoredMemory = max(scoredMemory, initPeak.memory) + overhead.memory
+    scoredMilliCPU = min(max(scoredMilliCPU, initPeak.milliCPU) + overhead.milliCPU, Resources.most)
+    scoredMemory = min(max(scoredMemory, initPeak.memory) + overhead.memory, Resources.most)
   }
 
-  private mutating func addScored(_ container: Container) {
-    scoredMilliCPU += container.requests["cpu"]?.milliValue ?? Self.defaultMilliCPU
-    scoredMemory += container.requests["memory"]?.value ?? Self.defaultMemory
+  private mutating func addScored(_ container: Container, _ request: Resources) {
+    let milliCPU = container.requests["cpu"] == nil ? Self.defaultMilliCPU : request.milliCPU
+    let memory = container.requests["memory"] == nil ? Self.defaultMemory : request.memory
+    scoredMilliCPU = min(scoredMilliCPU + milliCPU, Resources.most)
+    scoredMemory = min(scoredMemory + memory, Resources.most)
   }
 }

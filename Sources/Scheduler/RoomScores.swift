@@ -24,8 +24,8 @@ extension NodeScores {
   // MARK: By default
 
   private static func leastAllocated(_ demand: RoomDemand, _ room: NodeRoom) -> Int64 {
-    let cpu = room.milliCPU > 0 ? least(room.scoredMilliCPU + demand.scoredMilliCPU, room.milliCPU) : nil
-    let memory = room.memory > 0 ? least(room.scoredMemory + demand.scoredMemory, room.memory) : nil
+    let cpu = room.milliCPU > 0 ? least(room.scoredMilliCPU &+ demand.scoredMilliCPU, room.milliCPU) : nil
+    let memory = room.memory > 0 ? least(room.scoredMemory &+ demand.scoredMemory, room.memory) : nil
     // What a node has none of has no say.
     switch (cpu, memory) {
     case (let cpu?, let memory?): return (cpu + memory) / 2
@@ -37,13 +37,19 @@ extension NodeScores {
   /// CPU and memory used in equal parts leave room that fits more.
   private static func balanced(_ demand: RoomDemand, _ room: NodeRoom) -> Int64 {
     guard room.milliCPU > 0, room.memory > 0 else { return maximum }
-    let cpu = min(1, Double(room.requestedMilliCPU + demand.milliCPU) / Double(room.milliCPU))
-    let memory = min(1, Double(room.requestedMemory + demand.memory) / Double(room.memory))
+    let cpu = part(room.requestedMilliCPU &+ demand.milliCPU, room.milliCPU)
+    let memory = part(room.requestedMemory &+ demand.memory, room.memory)
     return Int64((1 - (cpu - memory).magnitude / 2) * Double(maximum))
   }
 
+  // (`used` may have wrapped: see NodeRoom.)
+
   private static func least(_ used: Int64, _ capacity: Int64) -> Int64 {
-    used > capacity ? 0 : (capacity - used) * maximum / capacity
+    used > capacity ? 0 : (capacity - max(0, used)) * maximum / capacity
+  }
+
+  private static func part(_ used: Int64, _ capacity: Int64) -> Double {
+    min(1, Double(max(0, used)) / Double(capacity))
   }
 
   // MARK: By configuration
@@ -58,18 +64,18 @@ extension NodeScores {
     switch name {
     case "cpu":
       let used =
-        isScored ? room.scoredMilliCPU + demand.scoredMilliCPU : room.requestedMilliCPU + demand.milliCPU
+        isScored ? room.scoredMilliCPU &+ demand.scoredMilliCPU : room.requestedMilliCPU &+ demand.milliCPU
       use = (used, room.milliCPU)
     case "memory":
-      use = (isScored ? room.scoredMemory + demand.scoredMemory : room.requestedMemory + demand.memory, room.memory)
+      use = (isScored ? room.scoredMemory &+ demand.scoredMemory : room.requestedMemory &+ demand.memory, room.memory)
     case "ephemeral-storage":
-      use = (room.requestedEphemeralStorage + demand.ephemeralStorage, room.ephemeralStorage)
+      use = (room.requestedEphemeralStorage &+ demand.ephemeralStorage, room.ephemeralStorage)
     default:
       // Other resources have a say only for pods that ask for them.
       guard let wanted = pod.request.resources.extended[name], wanted > 0 else { return nil }
-      use = ((node.extended[name] ?? 0) + wanted, node.facts.allocatable.extended[name] ?? 0)
+      use = ((node.extended[name] ?? 0) &+ wanted, node.facts.allocatable.extended[name] ?? 0)
     }
-    return use.capacity > 0 ? use : nil
+    return use.capacity > 0 ? (max(0, use.used), use.capacity) : nil
   }
 
   private static func strategyScore(_ pod: PodToSchedule, _ room: NodeRoom, _ node: NodeState) -> Int64 {

@@ -1,0 +1,50 @@
+// Amounts as large as pods and nodes may say: what does not add up fits nowhere, and ends nothing.
+import Client
+import JSON
+import Schema
+import TestSupport
+import Testing
+
+@testable import Scheduler
+
+@Suite struct HostileValueTests {
+  private static let resources = ["cpu", "memory", "ephemeral-storage", "example.com/thing"]
+  private static let largest = JSONValue.string("\(Int64.max)")
+
+  private static func greedy(_ name: String, containers: Int = 2) -> Pod {
+    let requests = JSONValue.object(JSONObject(uniqueMembers: resources.map { ($0, largest) }))
+    let container: JSONValue = ["name": "c", "image": "big", "resources": ["requests": requests]]
+    return Bench.pod(
+      name,
+      spec: [
+        "containers": .array(Array(repeating: container, count: containers)),
+        "initContainers": [["name": "i", "restartPolicy": "Always", "resources": ["requests": requests]], container],
+        "overhead": requests,
+      ])
+  }
+
+  @Test func whatPodsAskForNeedNotBeANumber() {
+    var endless = Fixture.node("endless")
+    for name in Self.resources { endless["status"]["allocatable"][name] = Self.largest }
+    var bench = Bench(nodes: [Fixture.node("a"), endless])
+    #expect(bench.put(Self.greedy("p")).hasPrefix("0/2 nodes are available: "))
+    #expect(bench.put(Self.greedy("q", containers: 1)).hasPrefix("0/2 nodes are available: "))
+    // Somebody puts them there by the node's name, more than a sum of any width holds.
+    for number in 0..<2100 { bench.force(Self.greedy("forced-\(number)", containers: 1), on: "a") }
+    for number in 0..<2100 { bench.force(Self.greedy("also-\(number)", containers: 1), on: "endless") }
+    #expect(bench.put(Bench.pod("plain")) != "")
+    #expect(bench.put(Self.greedy("r")).hasPrefix("0/2 nodes are available: "))
+  }
+
+  @Test func imagesMayBeOfAnySize() {
+    var nodes: [JSONValue] = []
+    for (name, size) in [("a", Int64.max), ("b", Int64.max), ("c", Int64.min)] {
+      var node = Fixture.node(name)
+      node["status"]["images"] = [["names": ["big:latest"], "sizeBytes": .integer(size)]]
+      nodes.append(node)
+    }
+    var bench = Bench(nodes: nodes)
+    let containers = (0..<3000).map { number -> JSONValue in ["name": .string("c\(number)"), "image": "big"] }
+    #expect(["a", "b", "c"].contains(bench.put(Bench.pod("p", spec: ["containers": .array(containers)]))))
+  }
+}
