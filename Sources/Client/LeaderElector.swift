@@ -148,7 +148,7 @@ public final class LeaderElector: Sendable {
     }
     observe(lease)
     let holder = lease["spec"]["holderIdentity"].string ?? ""
-    let transitions = UInt64(lease["spec"]["leaseTransitions"].integer ?? 0)
+    let transitions = UInt64(clamping: lease["spec"]["leaseTransitions"].integer ?? 0)
     if holder == options.identity && renewing {
       return try await put(lease, acquired: lease["spec"]["acquireTime"].string ?? now, transitions: transitions)
     }
@@ -164,7 +164,7 @@ public final class LeaderElector: Sendable {
     guard known["spec"]["holderIdentity"].string == options.identity else { return nil }
     return try await put(
       known, acquired: known["spec"]["acquireTime"].string ?? client.world.wallClock.rfc3339Micro,
-      transitions: UInt64(known["spec"]["leaseTransitions"].integer ?? 0))
+      transitions: UInt64(clamping: known["spec"]["leaseTransitions"].integer ?? 0))
   }
 
   /// Compare-and-swap of the lease; nil when it is not what it was any more.

@@ -26,11 +26,17 @@ public enum IntOrPercent: Hashable, Sendable {
     }
   }
 
-  /// The number of `total` it stands for.
+  /// The number of `total` it stands for; as long as any count of pods at most: nothing bounds a percentage.
   public func resolved(of total: Int64, roundingUp: Bool) -> Int64 {
     switch self {
-    case .count(let count): count
-    case .percent(let percent): roundingUp ? (percent * total + 99) / 100 : percent * total / 100
+    case .count(let count): return count
+    case .percent(let percent):
+      let (product, overflows) = percent.multipliedReportingOverflow(by: total)
+      let most = Int64(Int32.max)
+      if overflows { return (percent < 0) == (total < 0) ? most : -most }
+      // (In this order nothing overflows.)
+      let whole = product / 100 + (roundingUp && product % 100 > 0 ? 1 : 0)
+      return min(max(whole, -most), most)
     }
   }
 }

@@ -124,7 +124,7 @@ struct MetricReader {
   private func external(_ source: JSONValue) async throws(MetricFailure) -> (ReplicaProposal, String) {
     let metric = source["metric"]
     let name = metric["name"].string ?? ""
-    let usage = try await client.external(metric, namespace: namespace).reduce(0, +)
+    let usage = try await client.external(metric, namespace: namespace).reduce(Int64(0)) { $0.addingSaturated($1) }
     return try proposal(
       usage, source["target"], "external metric \(name)(\(MetricsClient.selector(metric)))", of: "external")
   }

@@ -58,17 +58,17 @@ struct ReplicaCalculator {
     let requests = try requests(of: resource, container: container)
     func ratio(_ values: [String: Int64]) throws(MetricFailure) -> (ratio: Double, percent: Int64, mean: Int64) {
       let known = values.filter { requests[$0.key] != nil }
-      let requested = known.keys.reduce(Int64(0)) { $0 + (requests[$1] ?? 0) }
+      let requested = known.keys.reduce(Int64(0)) { $0.addingSaturated(requests[$1] ?? 0) }
       guard requested > 0 else { throw MetricFailure("no metrics returned matched known pods") }
-      let used = known.values.reduce(0, +)
-      let percent = used * 100 / requested
+      let used = known.values.reduce(Int64(0)) { $0.addingSaturated($1) }
+      let percent = Self.share(used, 100, of: requested)
       return (Double(percent) / Double(target), percent, used / Int64(known.count))
     }
     let measured = try ratio(groups.metrics.mapValues(\.value))
     let replicas = try replicas(
       groups, first: measured.ratio,
       // A pod that says nothing is taken to use all it asked for, or what it should.
-      missingValue: { (requests[$0] ?? 0) * max(100, target) / 100 },
+      missingValue: { Self.share(requests[$0] ?? 0, max(100, target), of: 100) },
       again: { values throws(MetricFailure) in try ratio(values).ratio })
     return ReplicaProposal(replicas: replicas, utilization: measured.percent, value: measured.mean)
   }
@@ -79,7 +79,9 @@ struct ReplicaCalculator {
   {
     guard !pods.isEmpty else { throw MetricFailure("no pods returned by selector while calculating replica count") }
     let groups = try group(metrics, resource: resource)
-    func mean(_ values: [String: Int64]) -> Int64 { values.values.reduce(0, +) / Int64(max(1, values.count)) }
+    func mean(_ values: [String: Int64]) -> Int64 {
+      values.values.reduce(Int64(0)) { $0.addingSaturated($1) } / Int64(max(1, values.count))
+    }
     let measured = mean(groups.metrics.mapValues(\.value))
     let replicas = try replicas(
       groups, first: Double(measured) / Double(target), missingValue: { _ in target },
@@ -152,11 +154,16 @@ struct ReplicaCalculator {
         guard let request = container.requests[resource] else {
           throw MetricFailure("missing request for \(resource) in container \(container.name) of Pod \(pod.name)")
         }
-        sum += request.milliValue
+        sum = sum.addingSaturated(request.milliValue)
       }
       requests[pod.name] = sum
     }
     return requests
+  }
+
+  /// amount × part / whole. Metrics and requests may be as large as numbers are.
+  private static func share(_ amount: Int64, _ part: Int64, of whole: Int64) -> Int64 {
+    Int64(clamping: Int128(amount) * Int128(part) / Int128(whole))
   }
 
   // MARK: Metrics of other things

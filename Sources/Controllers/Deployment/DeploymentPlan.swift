@@ -44,8 +44,9 @@ struct DeploymentSets {
   var all: [ReplicaSet] { old + (new.map { [$0] } ?? []) }
   var active: [ReplicaSet] { all.filter { $0.replicas > 0 } }
 
-  /// The highest revision among the old sets; 0 when none has one.
-  var highestOldRevision: Int64 { old.map(\.revision).max() ?? 0 }
+  /// One more than the highest revision among the old sets. Anybody may write the annotation that has it: after the last
+  /// number there is only the last.
+  var nextRevision: Int64 { (old.map(\.revision).max() ?? 0).addingSaturated(1) }
 }
 
 extension ReplicaSet {
@@ -191,7 +192,7 @@ enum ProportionalScaling {
     let basis = set.maxReplicas ?? 0
     let annotated = basis > 0 ? basis : max(deployment.status["replicas"].integer ?? 1, 1)
     let scaled = (Double(set.replicas) * Double(deployment.maximumReplicas) / Double(annotated)).rounded()
-    let share = Int64(scaled) - set.replicas
+    let share = Int64(min(max(scaled, 0), Double(Int32.max))) - set.replicas
     return toAdd > 0 ? min(max(share, 0), remaining) : max(min(share, 0), remaining)
   }
 }

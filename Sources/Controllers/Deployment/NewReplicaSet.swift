@@ -8,7 +8,7 @@ extension DeploymentController {
   /// The sets with the new one among them, its revision and inherited annotations up to date; created where there is
   /// none and `mayCreate`.
   func withNewSet(_ deployment: Deployment, _ sets: DeploymentSets, mayCreate: Bool) async throws -> DeploymentSets {
-    let revision = sets.highestOldRevision + 1
+    let revision = sets.nextRevision
     if let new = sets.new {
       var sets = sets
       sets.new = try await refresh(new, of: deployment, revision: revision)

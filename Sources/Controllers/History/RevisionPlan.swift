@@ -2,6 +2,7 @@
 import Client
 import JSON
 import Schema
+import World
 
 /// A workload whose templates are kept as ControllerRevisions.
 protocol RevisedWorkload: SelectingOwner {
@@ -27,11 +28,13 @@ enum RevisionPlan {
       return
     }
     let wanted = template.asRevised
+    // Anybody may write a revision; after the last number there is only the last.
+    let next = newest.revision.addingSaturated(1)
     guard let equal = revisions.last(where: { $0.template.asRevised == wanted }) else {
-      self = .create(number: newest.revision + 1)
+      self = .create(number: next)
       return
     }
-    self = equal.metadata.uid == newest.metadata.uid ? .keep(equal) : .renumber(equal, to: newest.revision + 1)
+    self = equal.metadata.uid == newest.metadata.uid ? .keep(equal) : .renumber(equal, to: next)
   }
 }
 

@@ -132,5 +132,8 @@ extension Pod {
   var indexFailures: Int { number(JobNames.failureCount) }
   /// With those that did not count.
   var allIndexFailures: Int { indexFailures + number(JobNames.ignoredFailureCount) }
-  private func number(_ annotation: String) -> Int { metadata.annotations[annotation].flatMap { Int($0) } ?? 0 }
+  /// Anybody may write annotations; no pod fails more often than this.
+  private func number(_ annotation: String) -> Int {
+    min(max(metadata.annotations[annotation].flatMap { Int($0) } ?? 0, 0), Int(Int32.max))
+  }
 }

@@ -33,6 +33,9 @@ struct StatefulSetPlan {
     case replace(Pod)
   }
 
+  /// At most this many steps in one turn: a set may ask for two thousand million pods. What they make brings the next.
+  static let burst = 500
+
   /// Steps of one phase may be taken together in a parallel set; a phase that fails is not followed by another.
   private(set) var phases: [[Step]] = []
   private(set) var status: StatefulSetStatus
@@ -74,6 +77,7 @@ struct StatefulSetPlan {
     var steps: [Step] = []
     defer { phases.append(steps) }
     for ordinal in set.ordinals {
+      if steps.count >= Self.burst { return false }
       guard let pod = replicas[ordinal] else {
         if !hasStaleClaim(ordinal) { steps.append(.create(ordinal: ordinal, revision: revision(for: ordinal))) }
         if waits { return false }
