@@ -205,6 +205,18 @@ import World
     #expect(limit["defaultRequest"] == ["cpu": "1", "memory": "1Mi"])
   }
 
+  @Test func ratiosOfTheLargestToTheSmallestAreTold() async throws {
+    let cluster = try await SecurityCluster()
+    try await cluster.inside.post(
+      "/api/v1/namespaces/default/limitranges",
+      limitRange(["type": "Container", "maxLimitRequestRatio": ["cpu": "2"]]))
+    let refused = try await cluster.inside.post(
+      pods, sized("web", requests: ["cpu": "1m"], limits: ["cpu": "9223372036854775807"]))
+    #expect(
+      refused.message == "pods \"web\" is forbidden: cpu max limit to request ratio per Container is 2, but provided "
+        + "ratio is 9223372036854774784000.000000", "\(refused.text)")
+  }
+
   @Test func limitRangesRefuseWhatIsOutOfBounds() async throws {
     let cluster = try await SecurityCluster()
     try await cluster.inside.post(

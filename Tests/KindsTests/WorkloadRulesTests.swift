@@ -245,4 +245,35 @@ import Testing
         ]
       ])
   }
+
+  @Test func `the generation of a daemon set's template ends with the numbers`() {
+    let daemonSets = Given.kind("apps/v1", "DaemonSet")
+    let old: JSONValue = [
+      "metadata": ["annotations": ["deprecated.daemonset.template.generation": "9223372036854775807"]],
+      "spec": ["template": ["metadata": ["labels": ["a": "1"]]]],
+    ]
+    var new = old
+    new["spec"]["template"]["metadata"]["labels"]["a"] = "2"
+    daemonSets.rules.prepareForUpdate(&new, old: old, context: Given.context)
+    #expect(new["metadata"] == old["metadata"])
+  }
+
+  @Test func `bounds of limit ranges may lie as far apart as quantities do`() {
+    let ranges = Given.kind("v1", "LimitRange")
+    let problems = ranges.problems([
+      "metadata": ["name": "l", "namespace": "default"],
+      "spec": [
+        "limits": [
+          [
+            "type": "Container", "max": ["cpu": "9000000000000000"], "min": ["cpu": "1m"],
+            "maxLimitRequestRatio": ["cpu": "9223372036854775807"],
+          ]
+        ]
+      ],
+    ])
+    // (In thousandths the ratio is no number any more, as in the reference.)
+    #expect(problems == [])
+    #expect(GoSyntax.fixed(9e18) == "9000000000000000000.000000" && GoSyntax.fixed(-0.5) == "-0.500000")
+    #expect(GoSyntax.fixed(.greatestFiniteMagnitude) == "1.7976931348623157e+308")
+  }
 }

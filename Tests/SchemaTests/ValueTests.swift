@@ -46,7 +46,9 @@ struct ValueTests {
     #expect(DurationText.nanoseconds(text).map(DurationText.text) == canonical)
   }
 
-  @Test("durations that are none, or do not fit, are refused", arguments: ["", "5", "x", "1d", ".s", "10000000h", "-"])
+  @Test("durations that are none, or do not fit, are refused", arguments: [
+    "", "5", "x", "1d", ".s", "10000000h", "-", "18446744073709551.9us", "9223372036854775807s", "9223372036854775.9us",
+  ])
   func noDurations(text: String) {
     #expect(DurationText.nanoseconds(text) == nil)
   }

@@ -144,7 +144,8 @@ public struct LimitRangeBounds: ValidatingAdmission {
 
   /// As C's %f.
   private static func sixDigits(_ value: Double) -> String {
-    let millionths = Int64((value * 1_000_000).rounded())
+    // What the largest quantity is of the smallest, in millionths, is below 1e34.
+    let millionths = Int128((value * 1_000_000).rounded())
     let fraction = String(millionths % 1_000_000)
     return "\(millionths / 1_000_000).\(String(repeating: "0", count: 6 - fraction.count))\(fraction)"
   }

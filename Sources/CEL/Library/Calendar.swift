@@ -73,7 +73,7 @@ enum Calendar {
       return rules.offset(at: time)
     }
     guard let hours = Int64(zone[..<colon]), let minutes = Int64(zone[zone.index(after: colon)...]),
-      abs(hours) <= 24, (0...59).contains(minutes)
+      (-24...24).contains(hours), (0...59).contains(minutes)
     else { throw CELError("unknown time zone \(zone)") }
     return zone.hasPrefix("-") ? -(abs(hours) * 3600 + minutes * 60) : hours * 3600 + minutes * 60
   }

@@ -30,7 +30,7 @@ public enum DurationText {
       guard let unit = units.first(where: { $0.name == name })?.nanoseconds else { return nil }
       guard let count = whole.isEmpty ? 0 : UInt64(Substring(whole)) else { return nil }
       let (product, overflow) = count.multipliedReportingOverflow(by: unit)
-      guard !overflow else { return nil }
+      guard !overflow, product <= UInt64(Int64.max) else { return nil }
       var part = product
       var scale = unit
       for digit in fraction {

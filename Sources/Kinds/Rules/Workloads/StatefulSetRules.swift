@@ -1,6 +1,7 @@
 // Stateful sets, daemon sets and controller revisions.
 import JSON
 import Schema
+import World
 
 struct StatefulSetRules: KindRules {
   func applyDefaults(to object: inout JSONValue) {
@@ -166,7 +167,8 @@ struct DaemonSetRules: KindRules {
 
   func prepareForUpdate(_ object: inout JSONValue, old: JSONValue, context: RuleContext) {
     var generation = Int64(old["metadata"]["annotations"][Self.generationAnnotation].text) ?? 0
-    if object["spec"]["template"] != old["spec"]["template"] { generation += 1 }
+    // Whoever makes the object says what it begins with.
+    if object["spec"]["template"] != old["spec"]["template"] { generation = generation.addingSaturated(1) }
     object["metadata"]["annotations"][Self.generationAnnotation] = .string(String(generation))
   }
 
