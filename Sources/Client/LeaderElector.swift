@@ -68,7 +68,7 @@ public final class LeaderElector: Sendable {
       tell("became leader")
       metrics?.leads(options.lease, true)
       let leading = client.world.spawn { await self.lead(fence) }
-      await renewUntilLost(since: acquired)
+      await renewUntilLost(fence, since: acquired)
       metrics?.leads(options.lease, false)
       leading.cancel()
       await leading.wait()
@@ -106,7 +106,10 @@ public final class LeaderElector: Sendable {
 
   /// Returns when the lease was lost: taken by another, or not renewed within the deadline. The deadline counts from the
   /// start of the last attempt that succeeded, and ends before another may take the lease for expired.
-  private func renewUntilLost(since acquired: MonotonicTime) async {
+  ///
+  /// It was lost as well when somebody wrote another count of transitions into it: what its holder writes under the old
+  /// one is refused, for as long as it holds it.
+  private func renewUntilLost(_ fence: TrustedContext.Fence, since acquired: MonotonicTime) async {
     var lastRenewal = acquired
     while !Task.isCancelled {
       let rest = options.renewDeadline - (client.world.now - lastRenewal)
@@ -117,7 +120,7 @@ public final class LeaderElector: Sendable {
       guard left > .zero || ClientMutant.leadsPastDeadline.isActive else { return }
       do {
         let renewed = try await client.world.withDeadline(left) { try await self.tryAcquireOrRenew(renewing: true) }
-        guard renewed != nil else { return }
+        guard let renewed, renewed.transitions == fence.transitions else { return }
         lastRenewal = begun
       } catch {
         logger.debug("lease \(options.lease): renewing failed: \(error)")
@@ -153,9 +156,13 @@ public final class LeaderElector: Sendable {
       return try await put(lease, acquired: lease["spec"]["acquireTime"].string ?? now, transitions: transitions)
     }
     guard !renewing, holder.isEmpty || hasExpired(lease) || holder == options.identity else { return nil }
-    return try await put(
-      lease, acquired: now, transitions: transitions + (ClientMutant.leaseKeepsTransitions.isActive ? 0 : 1))
+    let next = ClientMutant.leaseKeepsTransitions.isActive ? transitions : Self.transitions(after: transitions)
+    return try await put(lease, acquired: now, transitions: next)
   }
+
+  /// The count of transitions when a lease changes hands. It is a number of 32 bits that anybody who may write the lease
+  /// may write: after the last one it begins anew, or nobody would lead ever again. It only has to be another one.
+  public static func transitions(after count: UInt64) -> UInt64 { count >= UInt64(Int32.max) ? 1 : count + 1 }
 
   /// As client-go does: whoever holds the lease knows what it wrote last, and need not read it. Nil: that is not what
   /// stands there now.

@@ -146,7 +146,8 @@ final class ControlPlaneLoops: Sendable {
         else { continue }
         object["spec"]["holderIdentity"] = ""
         object["spec"]["leaseDurationSeconds"] = 1
-        object["spec"]["leaseTransitions"] = .integer((object["spec"]["leaseTransitions"].integer ?? 0) + 1)
+        let transitions = UInt64(clamping: object["spec"]["leaseTransitions"].integer ?? 0)
+        object["spec"]["leaseTransitions"] = .integer(Int64(LeaderElector.transitions(after: transitions)))
         try await client.update(.leases, namespace: "kube-system", name: lease, object)
         logger.info("handed over", metadata: ["lease": "\(lease)", "from": "\(server)"])
       } catch {

@@ -210,6 +210,24 @@ import World
     }
   }
 
+  /// Whoever may write the lease may write any count of transitions: what its holder writes is refused from then on.
+  @Test(arguments: [0, 7, Int64(Int32.max)])
+  func whoseTransitionsWereChangedLeadsAnew(count: Int64) throws {
+    try tell { cluster, candidates in
+      let lease: JSONValue = ["spec": ["leaseTransitions": .integer(count)]]
+      try await cluster.client().patch(
+        .leases, namespace: "kube-system", name: "kube-scheduler", lease, type: .merge)
+      try await cluster.world.eventually("somebody leads again") {
+        candidates.map { $0.state.withLock { $0.terms } }.reduce(0, +) == 2 && candidates.contains { $0.leads }
+      }
+      let fence = try leader(candidates).fence
+      #expect(fence?.transitions == LeaderElector.transitions(after: UInt64(count)))
+      let current = cluster.client("admin", fence: fence)
+      try await current.create(.configMaps, namespace: "default", ["metadata": ["name": "fine"]])
+    }
+    #expect(LeaderElector.transitions(after: UInt64(Int32.max)) == 1)
+  }
+
   /// Seed 755334674 of the simulator's "clocks".
   @Test func whoLearnsTooLateThatItWonDoesNotLead() throws {
     try tell { cluster, candidates in
