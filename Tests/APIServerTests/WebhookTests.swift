@@ -125,6 +125,12 @@ private func webhook(_ name: String, _ change: JSONValue = [:], resources: JSONV
     let refused = try await silent.post(configMaps, configMap("a"))
     #expect(refused.status == 400)
     #expect(refused.message == "admission webhook \"check.example.com\" denied the request without explanation")
+    // A status that is none would make an answer that nobody can read.
+    for code in [1000, Int64.max] {
+      let odd = self.cluster(FakeWebhook { _ in ["allowed": false, "status": ["code": .integer(code)]] })
+      try await configure(odd, "Validating", "a", [webhook("check.example.com")])
+      #expect(try await odd.post(configMaps, configMap("a")).status == 500)
+    }
   }
 
   @Test func aWebhookMayChangeObjectsAndWarn() async throws {

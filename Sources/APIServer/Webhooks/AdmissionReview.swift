@@ -137,7 +137,8 @@ enum AdmissionReview {
     let reason = status["reason"].string ?? ""
     let message = status["message"].string ?? ""
     var result = APIStatus(
-      code: max(code, 400), reason: reason,
+      // (What has more than three digits is no status.)
+      code: code > 999 ? 500 : max(code, 400), reason: reason,
       message: !message.isEmpty
         ? "\(denied): \(message)" : !reason.isEmpty ? "\(denied): \(reason)" : "\(denied) without explanation")
     let details = status["details"]
