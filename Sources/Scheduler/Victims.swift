@@ -16,7 +16,7 @@ struct VictimMeasures: Sendable, BitwiseCopyable {
   init(_ victims: [PlacedPod], violations: Int) {
     precondition(!victims.isEmpty, "room is made by removing somebody")
     let highest = victims[0].priority
-    self.violations = Int32(violations)
+    self.violations = Int32(clamping: violations)
     count = Int32(victims.count)
     highestPriority = highest
     prioritySum = victims.reduce(0) { $0 + $1.priority + 1 << 31 }

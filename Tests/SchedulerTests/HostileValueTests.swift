@@ -47,4 +47,17 @@ import Testing
     let containers = (0..<3000).map { number -> JSONValue in ["name": .string("c\(number)"), "image": "big"] }
     #expect(["a", "b", "c"].contains(bench.put(Bench.pod("p", spec: ["containers": .array(containers)]))))
   }
+
+  @Test func extendersMayAnswerWithAnyNumber() {
+    let scores = ExtenderMessages.priorities([
+      ["Host": "a", "Score": .integer(.max)], ["Host": "b", "Score": .integer(.min)],
+    ])
+    #expect(scores == ["a": Int64(Int32.max), "b": Int64(Int32.min)])
+    let victim = PlacedPod(Bench.pod("victim"))
+    let choice = VictimChoice(node: "a", victims: [victim], measures: VictimMeasures([victim], violations: .max))
+    let left = ExtenderMessages.left(
+      ["NodeNameToMetaVictims": ["a": ["Pods": [["UID": "uid-victim"]], "NumPDBViolations": .integer(.max)]]],
+      of: [choice])
+    #expect(left.map(\.measures.violations) == [.max])
+  }
 }

@@ -43,7 +43,8 @@ struct MetricsClient: Sendable {
       let used = containers.map { Self.milli($0["usage"][resource]) }
       guard !used.contains(nil) else { continue }
       metrics[name] = PodMetric(
-        value: used.reduce(0) { $0.addingSaturated($1 ?? 0) }, timestamp: item["timestamp"].time ?? client.world.wallClock,
+        value: used.reduce(Int64(0)) { $0.addingSaturated($1 ?? 0) },
+        timestamp: item["timestamp"].time ?? client.world.wallClock,
         window: Self.duration(item["window"]) ?? Self.usualWindow)
     }
     return metrics

@@ -27,11 +27,12 @@ struct ZoneShares: Hashable {
   init(_ nodes: [Node]) {
     let parts = nodes.compactMap(Self.part)
     guard parts.allSatisfy({ !$0.zone.isEmpty && $0.milliCPU > 0 }) else { return }
-    var zones: [String: Int64] = [:]
-    for part in parts { zones[part.zone, default: 0] += part.milliCPU }
+    // (Not as integers: nodes say that they have any number of CPUs.)
+    var zones: [String: Double] = [:]
+    for part in parts { zones[part.zone, default: 0] += Double(part.milliCPU) }
     guard zones.count > 1 else { return }
     let total = zones.values.reduce(0, +)
-    ratios = zones.mapValues { Double($0) / Double(total) }
+    ratios = zones.mapValues { $0 / total }
   }
 }
 

@@ -66,7 +66,8 @@ enum ExtenderMessages {
     var scores: [String: Int64] = [:]
     for entry in json.elements {
       guard let host = member(entry, "Host").string else { continue }
-      scores[host] = member(entry, "Score").integer ?? 0
+      // They are multiplied by a weight; what an extender makes up must still be a number then.
+      scores[host] = Int64(Int32(clamping: member(entry, "Score").integer ?? 0))
     }
     return scores
   }
@@ -98,7 +99,7 @@ enum ExtenderMessages {
       guard !victims.isEmpty else { return nil }
       let violations = member(answer, "NumPDBViolations").integer ?? 0
       return VictimChoice(
-        node: choice.node, victims: victims, measures: VictimMeasures(victims, violations: Int(violations)))
+        node: choice.node, victims: victims, measures: VictimMeasures(victims, violations: Int(clamping: violations)))
     }
   }
 
