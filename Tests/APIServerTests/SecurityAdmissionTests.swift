@@ -214,7 +214,7 @@ import World
       pods, sized("web", requests: ["cpu": "1m"], limits: ["cpu": "9223372036854775807"]))
     #expect(
       refused.message == "pods \"web\" is forbidden: cpu max limit to request ratio per Container is 2, but provided "
-        + "ratio is 9223372036854774784000.000000", "\(refused.text)")
+        + "ratio is 9223372036854775808000.000000", "\(refused.text)")
   }
 
   @Test func limitRangesRefuseWhatIsOutOfBounds() async throws {

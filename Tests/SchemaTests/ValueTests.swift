@@ -46,11 +46,25 @@ struct ValueTests {
     #expect(DurationText.nanoseconds(text).map(DurationText.text) == canonical)
   }
 
-  @Test("durations that are none, or do not fit, are refused", arguments: [
-    "", "5", "x", "1d", ".s", "10000000h", "-", "18446744073709551.9us", "9223372036854775807s", "9223372036854775.9us",
-  ])
+  @Test(
+    "durations that are none, or do not fit, are refused",
+    arguments: [
+      "", "5", "x", "1d", ".s", "10000000h", "-", "18446744073709551.9us", "9223372036854775807s",
+      "9223372036854775.9us",
+    ])
   func noDurations(text: String) {
     #expect(DurationText.nanoseconds(text) == nil)
+  }
+
+  @Test(
+    "numbers are printed as %f does, of any size",
+    arguments: [
+      (9e18, "9000000000000000000.000000"), (-0.5, "-0.500000"), (0, "0.000000"), (1.9999999, "2.000000"),
+      (9e27, "8999999999999999844710088704.000000"), (-1e-9, "0.000000"), (2.5, "2.500000"), (.infinity, "+Inf"),
+      (.greatestFiniteMagnitude, "1.7976931348623157e+308"),
+    ] as [(Double, String)])
+  func fixedNumbers(number: Double, text: String) {
+    #expect(number.goFixedText == text)
   }
 
   @Test("of a text that is no duration not more than a part is told")

@@ -139,15 +139,7 @@ public struct LimitRangeBounds: ValidatingAdmission {
     guard let limit, !limit.isZero else { return "\(start), but no limit is specified or limit is 0" }
     let ratio = limit.approximateDouble / request.approximateDouble
     guard ratio > bound.approximateDouble else { return nil }
-    return "\(start), but provided ratio is \(sixDigits(ratio))"
-  }
-
-  /// As C's %f.
-  private static func sixDigits(_ value: Double) -> String {
-    // What the largest quantity is of the smallest, in millionths, is below 1e34.
-    let millionths = Int128((value * 1_000_000).rounded())
-    let fraction = String(millionths % 1_000_000)
-    return "\(millionths / 1_000_000).\(String(repeating: "0", count: 6 - fraction.count))\(fraction)"
+    return "\(start), but provided ratio is \(ratio.goFixedText)"
   }
 
   private static func claimProblems(_ item: JSONValue, _ asked: ResourceAmounts) -> [String] {

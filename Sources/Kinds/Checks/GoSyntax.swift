@@ -127,17 +127,6 @@ enum GoSyntax {
       ])
   }
 
-  /// A number as %f prints it.
-  static func fixed(_ number: Double) -> String {
-    guard number.isFinite else { return number.isNaN ? "NaN" : number > 0 ? "+Inf" : "-Inf" }
-    // Quantities are between a billionth and 2^63, and what one is of another below 1e28.
-    guard number.magnitude < 1e31 else { return "\(number)" }
-    let millionths = Int128((number * 1_000_000).rounded())
-    let fraction = String(millionths.magnitude % 1_000_000)
-    return (millionths < 0 ? "-" : "") + "\(millionths.magnitude / 1_000_000)."
-      + String(repeating: "0", count: 6 - fraction.count) + fraction
-  }
-
   /// `["a" "b"]`: texts as %q prints them.
   static func quotedList(_ texts: [String]) -> String { "[\(texts.map(quoted).joined(separator: " "))]" }
 

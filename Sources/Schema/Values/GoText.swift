@@ -41,3 +41,18 @@ extension JSONValue {
     }
   }
 }
+
+extension Double {
+  /// As %f prints it: six digits after the point, and all of them before it.
+  public var goFixedText: String {
+    guard isFinite else { return isNaN ? "NaN" : self > 0 ? "+Inf" : "-Inf" }
+    // (No ratio of quantities comes near: they are between a billionth and 2^63.)
+    guard magnitude < 1e38 else { return description }
+    let whole = magnitude.rounded(.towardZero)
+    let millionths = Int64(((magnitude - whole) * 1_000_000).rounded())
+    let units = Int128(whole) + Int128(millionths / 1_000_000)
+    let fraction = String(millionths % 1_000_000)
+    let isNegative = self < 0 && (units != 0 || millionths != 0)
+    return "\(isNegative ? "-" : "")\(units).\(String(repeating: "0", count: 6 - fraction.count))\(fraction)"
+  }
+}

@@ -85,7 +85,7 @@ struct LimitRangeRules: KindRules {
           checks.invalid(
             "\(place).maxLimitRequestRatio[\(name)]",
             goValue: GoSyntax.quantity(item["maxLimitRequestRatio"][name].text),
-            "ratio \(ratio) is greater than max/min = \(GoSyntax.fixed(limit))")
+            "ratio \(ratio) is greater than max/min = \(limit.goFixedText)")
         }
       }
       if !ResourceName.allowsOvercommit(name), let limit = amount("default"), let request = amount("defaultRequest"),
