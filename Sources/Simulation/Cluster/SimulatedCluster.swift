@@ -43,6 +43,10 @@ public final class SimulatedCluster: @unchecked Sendable {
   public private(set) var servers: [SimulatedServer] = []
   /// Called after every piece of work of a server's consensus loop, with that server: the place of invariants.
   public var everyStep: [(SimulatedCluster, SimulatedServer) -> Void] = []
+  /// Called when a server is about to open its disk: the place of faults that strike meanwhile.
+  public var onOpening: ((SimulatedServer) -> Void)?
+  /// Called when a server refuses its disk, and why: what is on it is not what a server left there.
+  public var onRefusedDisk: ((SimulatedServer, StorageError) -> Void)?
   /// The first invariant that was found violated.
   public private(set) var violation: String?
   public let journal: Journal
@@ -169,7 +173,7 @@ public final class SimulatedCluster: @unchecked Sendable {
     server.starts += 1
     server.stoppedBecause = nil
     do {
-      let opened = try server.disk.open(on: disk, identity: StorageIdentity(cluster: Self.clusterID, node: id))
+      let opened = try openDisk(of: server, on: disk)
       let transport = SimulatedPeerTransport(node: id, world: consensus, network: network)
       var settings = ReplicaOptions(node: id, members: founders)
       if let joined = server.joined {
@@ -199,13 +203,34 @@ public final class SimulatedCluster: @unchecked Sendable {
       plane.startReplica()
       if options.runsLoops { plane.startLoops(standing: !options.loopsAreRemote) }
       journal.note("\(server.name) starts")
+    } catch is PowerLoss {
+      // Not the disk's fault: nobody starts it again but who brings the power back.
+      process.kill()
+      server.disk.crash(powerLost: true)
+      journal.note("\(server.name) is killed with its power")
     } catch {
       process.kill()
       server.disk.crash(powerLost: false)
       server.stoppedBecause = "\(error)"
       replaceStopped(server)
       journal.note("\(server.name) cannot start: \(error)")
+      if let error = error as? StorageError, error.isRefusal { onRefusedDisk?(server, error) }
     }
+  }
+
+  /// The machine went dark while its server opened the disk.
+  private struct PowerLoss: Error {}
+
+  private func openDisk(of server: SimulatedServer, on world: VirtualWorld) throws -> ReplicaDisk {
+    server.opening = .underWay
+    defer { server.opening = nil }
+    onOpening?(server)
+    let opened = Result {
+      try server.disk.open(on: world, identity: StorageIdentity(cluster: Self.clusterID, node: server.id))
+    }
+    // Whatever came of it: what was done last may be done in vain, and no error.
+    if server.opening == .dark { throw PowerLoss() }
+    return try opened.get()
   }
 
   private func replaceStopped(_ server: SimulatedServer) {
@@ -217,10 +242,14 @@ public final class SimulatedCluster: @unchecked Sendable {
     }
   }
 
-  /// kill -9; with `powerLost` the whole machine goes dark: nobody is told, and what was not durable is gone.
+  /// kill -9; with `powerLost` the whole machine goes dark: nobody is told, and what was not durable is gone. That can
+  /// befall a server that is only opening its disk, too.
   public func crash(_ id: NodeID, powerLost: Bool = false) {
     let server = server(id)
-    guard let life = server.life else { return }
+    guard let life = server.life else {
+      if powerLost, server.opening != nil { server.opening = .dark }
+      return
+    }
     server.lastConfiguration = server.configuration
     journal.note("\(server.name) is killed\(powerLost ? " with its power" : "")")
     server.life = nil
@@ -383,5 +412,15 @@ public final class SimulatedCluster: @unchecked Sendable {
 
   private final class Outcome<Value: Sendable>: @unchecked Sendable {
     var result: Result<Value, any Error>?
+  }
+}
+
+extension StorageError {
+  /// Whether it is about what is on the disk, not about what could not be done now.
+  fileprivate var isRefusal: Bool {
+    switch self {
+    case .damaged, .foreign: true
+    default: false
+    }
   }
 }

@@ -44,6 +44,9 @@ public final class SimulatedServer: @unchecked Sendable {
   public internal(set) var isRetired = false
   /// How often it was started.
   public internal(set) var starts = 0
+  /// Between its start and its life: it opens its disk, and may lose its power while it does.
+  enum Opening { case underWay, dark }
+  var opening: Opening?
   /// Why the replica stopped by itself, in its present life.
   public internal(set) var stoppedBecause: String?
 

@@ -26,6 +26,7 @@ extension RunDescription {
       fault kill-at-snapshot every 15s lasting 100ms..3s
       fault power-loss every 20s lasting 200ms..6s
       fault power-loss-at-write every 20s lasting 200ms..6s
+      fault power-loss-at-opening every 20s lasting 200ms..6s
       fault blackout every 90s lasting 100ms..2s
       fault pause every 15s lasting 50ms..5s
       fault isolate every 15s lasting 200ms..8s
@@ -99,6 +100,7 @@ extension RunDescription {
       fault kill-at-await every 3s lasting 50ms..2s
       fault power-loss every 5s lasting 100ms..3s
       fault power-loss-at-write every 4s lasting 100ms..3s
+      fault power-loss-at-opening every 5s lasting 100ms..3s
       fault blackout every 20s lasting 100ms..2s
       fault sync-failure every 20s lasting 200ms..4s
       fault slow-disk every 10s lasting 500ms..6s
@@ -176,6 +178,7 @@ extension RunDescription {
       fault kill every 10s lasting 50ms..4s
       fault power-loss every 15s lasting 100ms..4s
       fault power-loss-at-write every 15s lasting 100ms..4s
+      fault power-loss-at-opening every 12s lasting 100ms..4s
       fault isolate every 20s lasting 200ms..5s
       """
     ),

@@ -17,6 +17,9 @@ public enum FaultKind: String, Sendable, CaseIterable {
   /// The same in the middle of what the server's disk does: during one of its next writes, syncs and changes of names.
   /// Stores in memory have none: there it is `powerLoss`.
   case powerLossAtWrite = "power-loss-at-write"
+  /// The server dies, and when it starts again the power goes in the middle of what it does to its disk as it opens it:
+  /// once, or a few times in a row. Stores in memory open at once: there the server only dies.
+  case powerLossAtOpening = "power-loss-at-opening"
   /// Every server at once, with its power.
   case blackout
   /// SIGSTOP.
@@ -103,6 +106,8 @@ final class FaultInjector: @unchecked Sendable {
   }
   /// Servers that lose their power or fail a sync, and in which of their lives (DiskFaults.swift).
   var darkened: [NodeID: Int] = [:]
+  /// Servers that are to lose their power as they open their disks: how often yet, and for how long each time.
+  private var cutOpenings: [NodeID: (times: Int, time: Duration)] = [:]
   private var spares: [NodeID] = []
   /// Servers that are to die at their next snapshots, and for how long.
   private var snapshotDeaths: [Duration] = []
@@ -185,6 +190,7 @@ final class FaultInjector: @unchecked Sendable {
     case .killAtAwait: kill(one, after: 1 + random.next(below: 400), powerLost: random.chance(0.3), for: time)
     case .powerLoss: kill(one, after: nil, powerLost: true, for: time)
     case .powerLossAtWrite: losePowerAtWrite(one, for: time)
+    case .powerLossAtOpening: losePowerAtOpening(one, for: time)
     case .blackout:
       for id in ids { kill(id, after: nil, powerLost: true, for: random.duration(.milliseconds(100)...time)) }
     case .pause:
@@ -293,7 +299,7 @@ final class FaultInjector: @unchecked Sendable {
   }
 
   private func kill(_ id: NodeID, after jobs: Int?, powerLost: Bool, for time: Duration) {
-    guard cluster.server(id).isAlive else { return }
+    guard cluster.server(id).isAlive || cluster.server(id).opening != nil else { return }
     let crash = { [self] in
       guard !isOver else { return }
       // How far a log went is durable a second later than the log: a disk that loses the end of the log and the power
@@ -324,6 +330,38 @@ final class FaultInjector: @unchecked Sendable {
     darkened[id] = starts
     later(time) { [self] in
       if !isOver, server.starts == starts { kill(id, after: nil, powerLost: true, for: time) }
+    }
+  }
+
+  /// The server dies, with its power or without, and so it does whenever it starts: recovery from a crash is cut short by
+  /// another one.
+  private func losePowerAtOpening(_ id: NodeID, for time: Duration) {
+    guard !troubled.contains(id) else { return }
+    var times = 1
+    while times < 4, random.chance(0.5) { times += 1 }
+    // All in all it is away for so long.
+    let time = time / times
+    cutOpenings[id] = (times, time)
+    cluster.journal.note("\(cluster.server(id).name)'s power is about to go as it starts, times: \(times)")
+    if random.chance(0.5) {
+      losePowerAtWrite(id, for: time)
+    } else {
+      kill(id, after: nil, powerLost: random.chance(0.5), for: time)
+    }
+  }
+
+  /// A server is about to open its disk.
+  func serverOpens(_ server: SimulatedServer) {
+    guard let (times, time) = cutOpenings.removeValue(forKey: server.id), !isOver, !troubled.contains(server.id) else {
+      return
+    }
+    if times > 1 { cutOpenings[server.id] = (times - 1, time) }
+    // What an opening has to do depends on what was left undone; what comes too late strikes the first writes.
+    let operations = random.next(below: random.pick([4, 16, 64]) ?? 4)
+    _ = server.disk.cutPower(afterOperations: UInt64(operations)) { [self] in
+      let moment = server.opening == nil ? "soon after its start" : "while it opens its disk"
+      cluster.journal.note("\(server.name)'s power goes \(moment), after \(operations) operations")
+      kill(server.id, after: nil, powerLost: true, for: time)
     }
   }
 

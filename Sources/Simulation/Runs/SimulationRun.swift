@@ -72,6 +72,8 @@ public final class SimulationRun {
     workloads.environment.think = description.think
     monitor.onViolation = { [unowned cluster] in cluster.violated("\($0)") }
     injector = FaultInjector(cluster, description.faults, monitor: monitor)
+    cluster.onOpening = { [unowned injector] in injector.serverOpens($0) }
+    cluster.onRefusedDisk = { [unowned monitor] in monitor.foundDamaged("\($1)", node: $0.id) }
     monitor.onInstalled = { [unowned injector] in injector.snapshotWasInstalled(by: $0) }
     cluster.journal.note(
       "\(description.name): \(options.servers) servers, disks \(options.disk.rawValue), \(names.joined(separator: " ")), seed \(seed)"

@@ -53,6 +53,7 @@ extension RunDescription {
       fault kill-at-await every 3s lasting 50ms..2s
       fault power-loss every 5s lasting 100ms..3s
       fault power-loss-at-write every 5s lasting 100ms..3s
+      fault power-loss-at-opening every 5s lasting 100ms..3s
       fault kill-at-snapshot every 2s lasting 100ms..3s
       fault slow-disk every 8s lasting 500ms..4s
       """
