@@ -162,6 +162,28 @@ import World
     #expect(cluster.run(within: .seconds(10)) { cluster.leader != nil })
   }
 
+  @Test func aDiskThatItsServerRefusesIsTold() throws {
+    // Given a server that has lost one of its files
+    var options = SimulatedCluster.Options()
+    options.servers = 1
+    options.disk = .sqlite
+    let cluster = SimulatedCluster(seed: 5, options: options)
+    var refusals = 0
+    cluster.onRefusedDisk = { server, error in if case .damaged = error, server.id == 1 { refusals += 1 } }
+    cluster.startAll()
+    #expect(cluster.run(within: .seconds(10)) { cluster.leader != nil })
+    cluster.crash(1)
+    cluster.start(1)
+    #expect(cluster.server(1).isAlive && refusals == 0)
+    cluster.crash(1)
+    let files = try #require(cluster.server(1).disk as? SQLiteDisk).disk
+    try files.attach().delete("\(files.path)/state.db")
+    // when it starts
+    cluster.start(1)
+    // then it does not, and that is no ordinary failure.
+    #expect(!cluster.server(1).isAlive && refusals == 1)
+  }
+
   private static func run(disks: String) throws -> RunDescription {
     try RunDescription(
       name: "openings",
