@@ -55,12 +55,14 @@ struct Verdict: Sendable {
     }.max()
   }
 
-  /// Through the load balancer nothing is anybody's own outage.
+  /// Through the load balancer no server's outage is an excuse. While it is down itself, there is no way through it,
+  /// unless another takes its address over: how long that takes is the point.
   private static func balancerGap(
     _ fault: FaultRecord, _ journal: Journal.Content,
     _ successes: KeyPath<Journal.Content, [String: [MonotonicTime]]>
   ) -> Duration? {
-    journal[keyPath: successes][Machines.balancer].flatMap { gap(fault, journal, $0, []) }
+    let ownOutages = fault.fault == .failOver ? [] : journal.outages.filter { $0.server == Machines.balancer }
+    return journal[keyPath: successes][Machines.balancer].flatMap { gap(fault, journal, $0, ownOutages) }
   }
 
   /// The longest times without a success, at survivors and through the load balancer.
