@@ -29,6 +29,8 @@ struct ClusterSnapshot: Sendable {
   private var members: [String: [String: Member]] = [:]
 
   private var domains: [String: TopologyDomains] = [:]
+  /// As many as were in use when they were last looked over.
+  private var domainsKept = 0
   private var tallies = Tallies()
   private(set) var wishes = Wishes()
   /// Nodes by the images that they have: image → node → bytes.
@@ -204,6 +206,22 @@ struct ClusterSnapshot: Sendable {
   }
 
   // MARK: Counting
+
+  /// Domains of more keys than this are looked over before each pod.
+  private static let domainsMaximum = 4096
+
+  /// Lets go of the domains of keys by which nothing is counted any more: pods may name a thousand keys each, and every
+  /// node that comes or changes is entered under each of them. Not while somebody works with the domains.
+  mutating func forgetUnusedDomains() {
+    guard domains.count > domainsKept + Self.domainsMaximum else { return }
+    var used = tallies.topologyKeys
+    wishes.addTopologyKeys(to: &used)
+    domains = domains.filter { used.contains($0.key) }
+    domainsKept = domains.count
+  }
+
+  /// The keys that are known.
+  var knownTopologyKeys: Int { domains.count }
 
   /// The domains of a topology key, from now on kept.
   mutating func know(_ key: String) -> TopologyDomains {

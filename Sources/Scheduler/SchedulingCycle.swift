@@ -16,6 +16,7 @@ struct SchedulingCycle: Sendable {
     _ pod: PodToSchedule, in snapshot: inout ClusterSnapshot, chance: inout Chance
   ) -> Result<String, FitError> {
     if let obstacle = obstacle(to: pod, snapshot) { return .failure(obstacle) }
+    snapshot.forgetUnusedDomains()
     if let node = nominatedNode(of: pod, in: &snapshot) { return .success(node) }
     let fit = FitState(pod, &snapshot, scoring: true)
     let (feasible, error) = walk(fit, &snapshot)
@@ -31,6 +32,7 @@ struct SchedulingCycle: Sendable {
   mutating func survey(_ pod: PodToSchedule, in snapshot: inout ClusterSnapshot) -> Survey {
     if let obstacle = obstacle(to: pod, snapshot) { return Survey(totals: [], error: obstacle) }
     let empty = FitError(nodeCount: snapshot.order.count)
+    snapshot.forgetUnusedDomains()
     if let node = nominatedNode(of: pod, in: &snapshot) { return Survey(totals: [(node, 0)], error: empty) }
     let fit = FitState(pod, &snapshot, scoring: true)
     let (feasible, error) = walk(fit, &snapshot)

@@ -150,6 +150,9 @@ struct Tallies: Sendable {
   private var lastNumber = 0
   private var clock: UInt64 = 0
 
+  /// By which pods are counted.
+  var topologyKeys: Set<String> { Set(numbers.keys.lazy.compactMap(\.topologyKey)) }
+
   mutating func answer(_ question: Question) -> DomainCounts? {
     guard let number = numbers[question] else { return nil }
     clock += 1
@@ -227,6 +230,11 @@ struct Wishes: Sendable {
   private var lastNumber = 0
 
   var isEmpty: Bool { wishes.isEmpty }
+
+  /// Adds those by which pods are counted.
+  func addTopologyKeys(to keys: inout Set<String>) {
+    for wish in numbers.keys { keys.insert(wish.term.topologyKey) }
+  }
 
   mutating func count(_ affinity: PodAffinity, _ delta: Int32, domain: (String?) -> Int32) {
     for term in affinity.required { count(Wish(kind: .required, term: term), delta, domain(term.topologyKey)) }

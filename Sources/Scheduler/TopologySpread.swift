@@ -31,9 +31,10 @@ struct SpreadState: Sendable {
   init(_ pod: PodToSchedule, _ snapshot: inout ClusterSnapshot, scoring: Bool) {
     needsEveryLabel = !pod.spreadsByDefault
     let forbidding = pod.profile.has(.podTopologySpread, at: .filter) ? pod.spread.filter(\.isHard) : []
+    let forbiddingKeys = Self.placesOf(forbidding, &snapshot)
     for constraint in forbidding {
       let domains = snapshot.know(constraint.topologyKey)
-      let counting = Self.counting(constraint, among: forbidding, pod, &snapshot)
+      let counting = Self.counting(constraint, among: forbiddingKeys, pod, &snapshot)
       hard.append(
         Hard(
           constraint: constraint, domains: domains, counts: counting.counts,
@@ -42,6 +43,8 @@ struct SpreadState: Sendable {
     }
     guard scoring, pod.profile.weight(.podTopologySpread) > 0 else { return }
     let preferring = pod.spread.filter { !$0.isHard }
+    // The system's own constraints do not ask for each other's labels.
+    let preferringKeys = needsEveryLabel ? Self.placesOf(preferring, &snapshot) : Places()
     for constraint in preferring {
       let isHost = constraint.topologyKey == Self.hostname
       soft.append(
@@ -49,8 +52,32 @@ struct SpreadState: Sendable {
           constraint: constraint, domains: isHost ? nil : snapshot.know(constraint.topologyKey),
           counts: isHost
             ? snapshot.tally(Self.question(constraint, pod, nil))
-            : Self.counting(constraint, among: needsEveryLabel ? preferring : [constraint], pod, &snapshot).counts))
+            : Self.counting(constraint, among: preferringKeys, pod, &snapshot).counts))
     }
+  }
+
+  /// What the labels of several constraints leave of the nodes. Found once for all of them: each by itself, among a
+  /// thousand, would look at a million.
+  private struct Places {
+    /// Keys that some node lacks.
+    var incomplete: Set<String> = []
+    /// By node index: has every label. Empty when all nodes have.
+    var hasAll: [Bool] = []
+
+    /// Whether every node that has this label has the others, too.
+    func isComplete(beside key: String) -> Bool { incomplete.isEmpty || incomplete == [key] }
+    func holds(_ node: NodeIndex) -> Bool { node >= hasAll.count || hasAll[node] }
+  }
+
+  private static func placesOf(_ constraints: [SpreadConstraint], _ snapshot: inout ClusterSnapshot) -> Places {
+    var places = Places()
+    for key in Set(constraints.map(\.topologyKey)) {
+      let domains = snapshot.know(key)
+      guard domains.nodesWithoutLabel > 0, places.incomplete.insert(key).inserted else { continue }
+      if places.hasAll.isEmpty { places.hasAll = snapshot.table.map { _ in true } }
+      for index in snapshot.order where domains.domain(of: index) < 0 { places.hasAll[index] = false }
+    }
+    return places
   }
 
   private static func question(
@@ -64,14 +91,13 @@ struct SpreadState: Sendable {
   /// Matching pods in each domain, how many domains there are, and the least of their counts. Nodes that lack one of the
   /// labels, or that the pod could not go to as far as the constraint asks, are left out with what runs on them.
   private static func counting(
-    _ constraint: SpreadConstraint, among constraints: [SpreadConstraint], _ pod: PodToSchedule,
+    _ constraint: SpreadConstraint, among places: Places, _ pod: PodToSchedule,
     _ snapshot: inout ClusterSnapshot
   ) -> (counts: DomainCounts, domains: Int, minimum: Int64) {
     let domains = snapshot.know(constraint.topologyKey)
-    let others = constraints.map(\.topologyKey).filter { $0 != constraint.topologyKey }.map { snapshot.know($0) }
     let everyNodeCounts =
       !(constraint.honorsNodeAffinity && pod.choosesNodes) && !constraint.honorsTaints
-      && others.allSatisfy { $0.nodesWithoutLabel == 0 }
+      && places.isComplete(beside: constraint.topologyKey)
     var count = 0
     var minimum = Int64.max
     if everyNodeCounts {
@@ -87,7 +113,7 @@ struct SpreadState: Sendable {
     var seen = domains.nodeCounts.map { _ in false }
     for index in snapshot.order {
       let domain = domains.domain(of: index)
-      guard domain >= 0, others.allSatisfy({ $0.domain(of: index) >= 0 }) else { continue }
+      guard domain >= 0, places.holds(index) else { continue }
       let node = snapshot.table[index].facts
       if constraint.honorsNodeAffinity && !NodeFilters.matchesNodeAffinity(pod, node) { continue }
       if constraint.honorsTaints && NodeFilters.untoleratedTaint(pod, node) != nil { continue }

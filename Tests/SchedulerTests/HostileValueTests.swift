@@ -1,5 +1,6 @@
 // Amounts as large as pods and nodes may say: what does not add up fits nowhere, and ends nothing.
 import Client
+import Glibc
 import JSON
 import Schema
 import TestSupport
@@ -34,6 +35,44 @@ import Testing
     for number in 0..<2100 { bench.force(Self.greedy("also-\(number)", containers: 1), on: "endless") }
     #expect(bench.put(Bench.pod("plain")) != "")
     #expect(bench.put(Self.greedy("r")).hasPrefix("0/2 nodes are available: "))
+  }
+
+  /// What this thread has worked: others' work on the machine is none of it.
+  private static var worked: Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+  }
+
+  private static func spreading(_ name: String, _ count: Int, whenUnsatisfiable: JSONValue) -> Pod {
+    let constraints = (0..<count).map { number -> JSONValue in
+      [
+        "maxSkew": 1, "topologyKey": .string("\(name)-\(number)"), "whenUnsatisfiable": whenUnsatisfiable,
+        "labelSelector": [:],
+      ]
+    }
+    return Bench.pod(name, spec: ["topologySpreadConstraints": .array(constraints)])
+  }
+
+  @Test(arguments: ["ScheduleAnyway", "DoNotSchedule"]) func manySpreadConstraintsCostNoMoreThanTheirNumber(
+    whenUnsatisfiable: String
+  ) {
+    var bench = Bench(nodes: [Fixture.node("a"), Fixture.node("b"), Fixture.node("c")])
+    func cost(_ count: Int) -> Duration {
+      let pod = Self.spreading("p\(count)", count, whenUnsatisfiable: .string(whenUnsatisfiable))
+      let start = Self.worked
+      bench.put(pod)
+      return Self.worked - start
+    }
+    let (few, many) = (cost(500), cost(4000))
+    // Eight times the number: 64 times as long would be quadratic.
+    #expect(many < few * 32 || many < .milliseconds(200), "500: \(few), 4000: \(many)")
+  }
+
+  @Test func topologyKeysOfPodsLongGoneAreForgotten() {
+    var bench = Bench(nodes: [Fixture.node("a"), Fixture.node("b")])
+    for number in 0..<12 { bench.put(Self.spreading("p\(number)", 3000, whenUnsatisfiable: "ScheduleAnyway")) }
+    #expect(bench.snapshot.knownTopologyKeys < 15_000, "\(bench.snapshot.knownTopologyKeys) keys are known")
   }
 
   @Test func imagesMayBeOfAnySize() {
