@@ -43,6 +43,25 @@ private final class Hall {
     #expect(FairQueues.hand(of: 5, size: 3, deck: 3).sorted() == [0, 1, 2])
   }
 
+  @Test func queuesThatNobodyUsesAreNotKept() {
+    let level = PriorityLevelSettings.Response.queue(queues: 10_000_000, handSize: 1, lengthLimit: 50)
+    var queues = FairQueues(level)
+    for id in UInt64(0)..<5000 {
+      _ = queues.append(id: id, seats: 1, flow: id &* 0x9e37_79b9_7f4a_7c15)
+      // Ten wait at any time.
+      if id >= 10 { _ = queues.popNext() }
+    }
+    #expect(queues.count == 10)
+    #expect(queues.contents.count <= 4000, "\(queues.contents.count) queues are kept for those that wait")
+    let waiting = queues.next?.id ?? 0
+    let removals = (queues.remove(id: waiting), queues.remove(id: waiting))
+    #expect(removals == (true, false))
+    while queues.popNext() != nil {}
+    #expect(queues.count == 0)
+    // A table of a few is written whole.
+    #expect(FairQueues(.queue(queues: 64, handSize: 8, lengthLimit: 50)).contents.map(\.index) == Array(0..<64))
+  }
+
   @Test func aSmallFlowDoesNotWaitBehindAFlood() throws {
     let queues = Line(.queue(queues: 64, handSize: 4, lengthLimit: 100))
     let (flood, small) = (flowHash("schema", "flood"), flowHash("schema", "small"))

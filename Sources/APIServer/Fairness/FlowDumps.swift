@@ -60,11 +60,11 @@ enum FlowDumps {
       ]
     ]
     for (name, level) in contents.levels.sorted(by: { $0.key < $1.key }) {
-      for (index, queue) in level.queues.contents.enumerated() {
+      for queue in level.queues.contents {
         let seats = queue.waiting.reduce(0) { $0 + $1.seats }
         // Whoever got a seat has left the queue: what runs is counted by level.
         rows.append([
-          name, "\(index)", "\(queue.waiting.count)", "0", "0", work(queue.next), "\(seats)", "\(seats)",
+          name, "\(queue.index)", "\(queue.waiting.count)", "0", "0", work(queue.next), "\(seats)", "\(seats)",
           work(UInt64(seats)),
         ])
       }
@@ -103,9 +103,9 @@ enum FlowDumps {
     }
     var rows = [header]
     for (name, level) in contents.levels.sorted(by: { $0.key < $1.key }) {
-      for (index, queue) in level.queues.contents.enumerated() {
+      for queue in level.queues.contents {
         for (place, waiting) in queue.waiting.enumerated() {
-          if let request = contents.admitted[waiting.id] { rows.append(row(request, index, place)) }
+          if let request = contents.admitted[waiting.id] { rows.append(row(request, queue.index, place)) }
         }
       }
       for (_, request) in contents.admitted.sorted(by: { $0.key < $1.key })

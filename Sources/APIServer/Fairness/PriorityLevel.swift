@@ -52,7 +52,14 @@ struct FairQueues: Sendable {
     /// Virtual time at which what it was given so far is used up.
     var finish: UInt64 = 0
   }
-  private var queues: [Queue] = []
+  /// As many as there are; a level may have ten million.
+  private var deck = 0
+  /// Those that somebody waits in, or that were given something of late: what nobody uses takes neither room nor time.
+  private var queues: [Int: Queue] = [:]
+  /// Empty queues that are remembered. What they were given of late is a matter of a few seats.
+  private static let idleMaximum = 1024
+  /// A longer table of queues is written without those that nobody uses.
+  private static let listedMaximum = 4096
   private var handSize = 1
   private var lengthLimit = 0
   private var virtualTime: UInt64 = 0
@@ -60,29 +67,33 @@ struct FairQueues: Sendable {
 
   init(_ response: PriorityLevelSettings.Response) {
     guard case .queue(let queues, let handSize, let lengthLimit) = response else { return }
-    self.queues = Array(repeating: Queue(), count: max(1, queues))
+    deck = max(1, queues)
     self.handSize = max(1, min(handSize, queues))
     self.lengthLimit = lengthLimit
   }
 
   /// Joins the queue; false when each queue of the flow's hand is full.
   mutating func append(id: UInt64, seats: Int, flow: UInt64) -> Bool {
-    guard !queues.isEmpty else { return false }
-    let hand = Self.hand(of: flow, size: handSize, deck: queues.count)
-    let index = hand.min { queues[$0].waiting.count < queues[$1].waiting.count } ?? 0
-    guard queues[index].waiting.count < lengthLimit else { return false }
-    let start = max(virtualTime, queues[index].finish)
-    queues[index].finish = start + UInt64(seats)
-    queues[index].waiting.append(Waiting(id: id, seats: seats, start: start, queue: index))
+    guard deck > 0 else { return false }
+    let hand = Self.hand(of: flow, size: handSize, deck: deck)
+    func length(_ index: Int) -> Int { queues[index]?.waiting.count ?? 0 }
+    let index = hand.min { length($0) < length($1) } ?? 0
+    guard length(index) < lengthLimit else { return false }
+    if queues.count >= 2 * (count + Self.idleMaximum) { forgetIdle() }
+    let start = max(virtualTime, queues[index]?.finish ?? 0)
+    queues[index, default: Queue()].finish = start + UInt64(seats)
+    queues[index]?.waiting.append(Waiting(id: id, seats: seats, start: start, queue: index))
     count += 1
     return true
   }
 
+  private mutating func forgetIdle() { queues = queues.filter { !$0.value.waiting.isEmpty } }
+
   /// Who is next.
-  var next: Waiting? { nextIndex.flatMap { queues[$0].waiting.first } }
+  var next: Waiting? { nextIndex.flatMap { queues[$0]?.waiting.first } }
 
   mutating func popNext() -> Waiting? {
-    guard let index = nextIndex, let first = queues[index].waiting.popFirst() else { return nil }
+    guard let index = nextIndex, let first = queues[index]?.waiting.popFirst() else { return nil }
     virtualTime = max(virtualTime, first.start)
     count -= 1
     return first
@@ -90,26 +101,31 @@ struct FairQueues: Sendable {
 
   /// Takes one that waited too long out; false when it is not here.
   mutating func remove(id: UInt64) -> Bool {
-    for index in queues.indices {
-      guard let position = queues[index].waiting.firstIndex(where: { $0.id == id }) else { continue }
-      queues[index].waiting.remove(at: position)
+    for (index, queue) in queues {
+      guard let position = queue.waiting.firstIndex(where: { $0.id == id }) else { continue }
+      queues[index]?.waiting.remove(at: position)
       count -= 1
       return true
     }
     return false
   }
 
-  /// Every queue: who waits in it, in turn, and the virtual time of its next request (of its last, when it is empty).
-  var contents: [(waiting: [Waiting], next: UInt64)] {
-    queues.map { (Array($0.waiting), $0.waiting.first?.start ?? $0.finish) }
+  /// Every queue in turn, or of very many those in use: who waits in it, and the virtual time of its next request (of its
+  /// last, when it is empty).
+  var contents: [(index: Int, waiting: [Waiting], next: UInt64)] {
+    (deck <= Self.listedMaximum ? Array(0..<deck) : queues.keys.sorted()).map { index in
+      let queue = queues[index] ?? Queue()
+      return (index, Array(queue.waiting), queue.waiting.first?.start ?? queue.finish)
+    }
   }
 
   private var nextIndex: Int? {
     guard count > 0 else { return nil }
     var best: (index: Int, start: UInt64)?
-    for (index, queue) in queues.enumerated() {
+    for (index, queue) in queues {
       guard let start = queue.waiting.first?.start else { continue }
-      if best.map({ start < $0.start }) ?? true { best = (index, start) }
+      // Of equals the first queue, whatever the order in which they are looked at.
+      if best.map({ (start, index) < ($0.start, $0.index) }) ?? true { best = (index, start) }
     }
     return best?.index
   }
