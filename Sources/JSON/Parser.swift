@@ -24,6 +24,8 @@ public struct JSONParser {
   /// Where the parser is; kept only when duplicates are reported.
   private var path: [PathStep] = []
   private var duplicates: [String] = []
+  /// Bytes of them that may yet be made.
+  private var duplicateRoom = JSONLimits.reportedBytesMaximum
 
   private init(_ buffer: UnsafeBufferPointer<UInt8>, reportsDuplicates: Bool) {
     scanner = JSONScanner(buffer)
@@ -161,7 +163,7 @@ public struct JSONParser {
   }
 
   private mutating func reportDuplicate() {
-    guard duplicates.count < JSONLimits.duplicatesReportedMaximum else { return }
+    guard duplicates.count < JSONLimits.duplicatesReportedMaximum, duplicateRoom > 0 else { return }
     var text = ""
     for step in path {
       switch step {
@@ -169,6 +171,7 @@ public struct JSONParser {
       case .element(let index): text += "[\(index)]"
       }
     }
+    duplicateRoom -= text.utf8.count
     if !duplicates.contains(text) { duplicates.append(text) }
   }
 }

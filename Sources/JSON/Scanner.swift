@@ -22,6 +22,8 @@ public enum JSONLimits {
   public static let bytesMaximum = Int(Int32.max)
   /// Reports of duplicate members per document; more help nobody and cost memory.
   public static let duplicatesReportedMaximum = 100
+  /// Bytes of all that is said of one document's mistakes: a key of a megabyte is in the path of all that is below it.
+  public static let reportedBytesMaximum = 1 << 20
 }
 
 /// Walks over a document's bytes. The owner keeps the memory alive.

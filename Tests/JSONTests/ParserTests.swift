@@ -90,6 +90,15 @@ struct ParserTests {
     #expect(found == ["spec.x", "spec.list[1].n", "a"])
   }
 
+  @Test("what is said of duplicates is bounded, however long their paths are")
+  func duplicatesBelowALongKey() throws {
+    let key = String(repeating: "k", count: 1_000_000)
+    let members = (0..<100).map { "\"a\($0)\":1,\"a\($0)\":2" }.joined(separator: ",")
+    var found: [String] = []
+    _ = try JSONParser.parse(Array("{\"\(key)\":{\(members)}}".utf8), reportingDuplicates: &found)
+    #expect(!found.isEmpty && found.reduce(0) { $0 + $1.utf8.count } < 3_000_000)
+  }
+
   @Test("objects of many members stay linear and keep the last of duplicates")
   func manyMembers() throws {
     let members = (0..<60_000).map { "\"key\($0)\":\($0)" }

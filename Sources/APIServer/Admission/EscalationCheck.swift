@@ -83,13 +83,14 @@ public struct EscalationCheck: ValidatingAdmission {
 
   private func require(_ rules: [PolicyRule], _ request: AdmissionRequest) throws(APIStatus) {
     let own = rbac.currentPolicy.rules(for: request.user, namespace: request.namespace)
-    let missing = rules.flatMap(\.atoms).filter { atom in !own.contains { $0.covers(atom) } }
-    guard !missing.isEmpty else { return }
+    let excess = PolicyRule.excess(of: rules, over: own)
+    guard !excess.missing.isEmpty || excess.isCutShort else { return }
     let groups = request.user.groups.map { "\"\($0)\"" }.joined(separator: " ")
     let problem = rbac.currentPolicy.problem(for: request.user, namespace: request.namespace)
     throw request.forbidden(
       "user \"\(request.user.name)\" (groups=[\(groups)]) is attempting to grant RBAC permissions not currently held:\n"
-        + Set(PolicyRule.compacted(missing).map(\.text)).sorted().joined(separator: "\n")
+        + Set(PolicyRule.compacted(excess.missing).map(\.text)).sorted().joined(separator: "\n")
+        + (excess.isCutShort ? "\nand more: the rules are too many to be checked one by one" : "")
         + (problem.map { "; resolution errors: [\($0)]" } ?? ""))
   }
 }

@@ -72,26 +72,78 @@ struct PolicyRule: Hashable, Sendable {
     return contains(apiGroups, other.apiGroups) && resourcesCovered && namesCovered
   }
 
-  /// The rule cut into the smallest rules: one verb, group, resource and name each. What escalation is checked by.
-  var atoms: [PolicyRule] {
-    var atoms: [PolicyRule] = []
+  /// The rule cut into the smallest rules: one verb, group, resource and name each. What escalation is checked by. One
+  /// at a time, until somebody has seen enough: four lists of a thousand words make more of them than memory holds.
+  /// - Returns: whether all were seen.
+  private func forEachAtom(_ goesOn: (PolicyRule) -> Bool) -> Bool {
     for group in apiGroups {
       for resource in resources {
         for verb in verbs {
-          if resourceNames.isEmpty {
-            atoms.append(PolicyRule(verbs: [verb], apiGroups: [group], resources: [resource]))
+          var atom = PolicyRule(verbs: [verb], apiGroups: [group], resources: [resource])
+          guard !resourceNames.isEmpty else {
+            guard goesOn(atom) else { return false }
+            continue
           }
           for name in resourceNames {
-            atoms.append(
-              PolicyRule(verbs: [verb], apiGroups: [group], resources: [resource], resourceNames: [name]))
+            atom.resourceNames = [name]
+            guard goesOn(atom) else { return false }
           }
         }
       }
     }
     for path in nonResourceURLs {
-      for verb in verbs { atoms.append(PolicyRule(verbs: [verb], nonResourceURLs: [path])) }
+      for verb in verbs { guard goesOn(PolicyRule(verbs: [verb], nonResourceURLs: [path])) else { return false } }
     }
-    return atoms
+    return true
+  }
+
+  /// What some rules allow and others do not.
+  struct Excess {
+    /// The smallest rules that are not covered, as many as may be told.
+    var missing: [PolicyRule] = []
+    /// There was more to compare than may be done while others wait: what was not looked at may be missing, too.
+    var isCutShort = false
+  }
+
+  /// Comparisons of words by which one check may hold up a server's loop: about half a second. A role of a few thousand
+  /// rules against as many takes a part of it.
+  private static let comparisonsMaximum = 20_000_000
+  private static let missingMaximum = 2000
+
+  /// What of `wanted` is not covered by `own`.
+  static func excess(of wanted: [PolicyRule], over own: [PolicyRule]) -> Excess {
+    var excess = Excess()
+    var room = comparisonsMaximum
+    /// Nil: there is no room to find out.
+    func isCovered(_ rule: PolicyRule) -> Bool? {
+      for candidate in own {
+        room -= candidate.comparisons(with: rule)
+        guard room >= 0 else { return nil }
+        if candidate.covers(rule) { return true }
+      }
+      return false
+    }
+    var seen: Set<PolicyRule> = []
+    for rule in wanted where seen.insert(rule).inserted {
+      // Most rules are covered as they are. (One of both sorts is none; its parts are looked at.)
+      if rule.nonResourceURLs.isEmpty || rule.resources.isEmpty, isCovered(rule) == true { continue }
+      let sawAll = rule.forEachAtom { atom in
+        guard let isKnown = isCovered(atom), excess.missing.count < missingMaximum else { return false }
+        if !isKnown { excess.missing.append(atom) }
+        return true
+      }
+      guard sawAll else {
+        excess.isCutShort = true
+        break
+      }
+    }
+    return excess
+  }
+
+  private func comparisons(with other: PolicyRule) -> Int {
+    1 + verbs.count * other.verbs.count + apiGroups.count * other.apiGroups.count
+      + resources.count * other.resources.count + resourceNames.count * other.resourceNames.count
+      + nonResourceURLs.count * other.nonResourceURLs.count
   }
 
   /// Atoms that differ in their verbs alone as one rule each, as the reference tells them.

@@ -309,7 +309,8 @@ enum RBACReconciliation {
   private static func addRules(_ expected: JSONValue, to stored: inout JSONValue) -> Bool {
     let own = stored["rules"].elements.map(PolicyRule.init(json:))
     let missing = expected["rules"].elements.filter { rule in
-      !PolicyRule(json: rule).atoms.allSatisfy { atom in own.contains { $0.covers(atom) } }
+      let excess = PolicyRule.excess(of: [PolicyRule(json: rule)], over: own)
+      return !excess.missing.isEmpty || excess.isCutShort
     }
     for rule in missing { stored["rules"].append(rule) }
     return !missing.isEmpty

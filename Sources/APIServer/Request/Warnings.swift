@@ -8,15 +8,24 @@ enum Warnings {
   /// The length of one text once the total is exceeded.
   private static let cutLength = 256
 
-  /// Header values, duplicates removed: `299 - "text"`.
+  /// Header values, duplicates removed: `299 - "text"`. Once all texts together are too long, each is cut, and those
+  /// that still go past the total are left out: an object with a thousand doubtful ports is not answered with a thousand
+  /// headers.
   static func headers(_ texts: [String]) -> [String] {
     var seen: Set<String> = []
     let unique = texts.filter { !$0.isEmpty && seen.insert($0).inserted }
-    let isTooLong = unique.reduce(0) { $0 + $1.unicodeScalars.count } > totalMaximum
-    return unique.map { text in
-      let scalars = isTooLong ? text.unicodeScalars.prefix(cutLength) : text.unicodeScalars[...]
-      return "299 - \(quoted(scalars))"
+    var total = 0
+    guard let tooLong = unique.firstIndex(where: { (total += $0.unicodeScalars.count, total > totalMaximum).1 }) else {
+      return unique.map { "299 - \(quoted($0.unicodeScalars[...]))" }
     }
+    var headers: [String] = []
+    var written = 0
+    for (index, text) in unique.enumerated() where index <= tooLong || written < totalMaximum {
+      let scalars = text.unicodeScalars.prefix(cutLength)
+      written += scalars.count
+      headers.append("299 - \(quoted(scalars))")
+    }
+    return headers
   }
 
   private static func quoted(_ scalars: Substring.UnicodeScalarView) -> String {

@@ -125,7 +125,7 @@ public final class ResourceQuotaController: Controller {
 
   /// Watches a kind's metadata for as long as some quota speaks of it.
   private func follow(_ resource: GroupResource) async throws {
-    let isNeeded = quotas.all.contains { $0.quota.resources.contains(resource) }
+    let isNeeded = quotas.all.contains { $0.quota.counts(resource) }
     guard isNeeded else {
       followed.withLock { $0.removeValue(forKey: resource) }?.stop()
       return
@@ -145,7 +145,7 @@ public final class ResourceQuotaController: Controller {
     informer.start()
     await informer.waitForSync()
     // What went away before the list is not told of.
-    for quota in quotas.all.sorted(by: { $0.key < $1.key }) where quota.quota.resources.contains(resource) {
+    for quota in quotas.all.sorted(by: { $0.key < $1.key }) where quota.quota.counts(resource) {
       queue.add(quota.key)
     }
   }

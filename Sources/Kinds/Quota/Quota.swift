@@ -11,12 +11,15 @@ public struct Quota: Sendable {
   /// What status says: nil where it says nothing.
   private let used: JSONValue
   private let scopes: [JSONValue]
+  /// What is limited, by the kind it is counted of. Thousands of names are asked for one by one.
+  private let namesByResource: [GroupResource: [String]]
 
   public init(_ tree: JSONValue) {
     name = tree["metadata"]["name"].string ?? ""
     hard = ResourceAmounts(tree["spec"]["hard"])
     hardInStatus = ResourceAmounts(tree["status"]["hard"])
     used = tree["status"]["used"]
+    namesByResource = Dictionary(grouping: hard.amounts.keys, by: QuotaSubject.resource(limitedBy:))
     scopes =
       tree["spec"]["scopes"].elements.map { ["scopeName": $0, "operator": "Exists"] }
       + tree["spec"]["scopeSelector"]["matchExpressions"].elements
@@ -80,15 +83,14 @@ public struct Quota: Sendable {
 
   /// The kinds whose objects must be counted.
   public var resources: [GroupResource] {
-    var found: Set<GroupResource> = []
-    for name in hard.amounts.keys { found.insert(QuotaSubject.resource(limitedBy: name)) }
-    return found.sorted { $0.description < $1.description }
+    namesByResource.keys.map { (text: $0.description, resource: $0) }.sorted { $0.text < $1.text }.map(\.resource)
   }
 
+  /// Whether objects of a kind must be counted.
+  public func counts(_ resource: GroupResource) -> Bool { namesByResource[resource] != nil }
+
   /// The limits that a kind's objects count for.
-  public func names(of resource: GroupResource) -> [String] {
-    hard.amounts.keys.filter { QuotaSubject.resource(limitedBy: $0) == resource }
-  }
+  public func names(of resource: GroupResource) -> [String] { namesByResource[resource] ?? [] }
 
   /// Whether a kind's objects all cost the same, so that it is enough to know how many there are.
   public func countsOnly(_ resource: GroupResource) -> Bool {

@@ -44,24 +44,35 @@ public struct FieldPath: Sendable {
   }
 
   /// Everything the path leads to, in the order of the document.
-  public func values(in object: JSONValue) -> [JSONValue] { Self.values([object], steps) }
+  /// - Note: what a path leads to only after `looksMaximum` others is left out.
+  public func values(in object: JSONValue) -> [JSONValue] {
+    var looks = Self.looksMaximum
+    return Self.values([object], steps, &looks)
+  }
 
-  private static func values(_ start: [JSONValue], _ steps: [Step]) -> [JSONValue] {
+  /// Values looked at on the way, more than an object that can be stored has. `..a..a..a` finds what is nested sixty deep
+  /// in tens of thousands of ways, and each further `..a` multiplies them.
+  private static let looksMaximum = 1_000_000
+
+  private static func values(_ start: [JSONValue], _ steps: [Step], _ looks: inout Int) -> [JSONValue] {
     var values = start
     for step in steps {
-      values = values.flatMap { next(step, $0) }
+      var found: [JSONValue] = []
+      for value in values where looks > 0 { next(step, value, &found, &looks) }
+      values = found
       if values.isEmpty { break }
     }
     return values
   }
 
-  private static func next(_ step: Step, _ value: JSONValue) -> [JSONValue] {
+  private static func next(_ step: Step, _ value: JSONValue, _ found: inout [JSONValue], _ looks: inout Int) {
+    looks -= 1
     switch step {
-    case .member(let name): return value.object?[name].map { [$0] } ?? []
+    case .member(let name): if let member = value.object?[name] { found.append(member) }
     case .index(let index):
       let items = value.elements
       let position = index < 0 ? items.count + index : index
-      return items.indices.contains(position) ? [items[position]] : []
+      if items.indices.contains(position) { found.append(items[position]) }
     case .slice(let from, let to):
       let items = value.elements
       func bound(_ index: Int?, _ absent: Int) -> Int {
@@ -69,24 +80,33 @@ public struct FieldPath: Sendable {
         return min(max(position, 0), items.count)
       }
       let (low, high) = (bound(from, 0), bound(to, items.count))
-      return low < high ? Array(items[low..<high]) : []
-    case .all: return value.object?.map(\.value) ?? value.elements
-    case .anywhere(let name): return anywhere(name, value)
-    case .filter(let filter): return value.elements.filter { holds(filter, $0) }
+      if low < high { found += items[low..<high] }
+      looks -= max(0, high - low)
+    case .all:
+      let before = found.count
+      if let object = value.object { found += object.map(\.value) } else { found += value.elements }
+      looks -= found.count - before
+    case .anywhere(let name): anywhere(name, value, &found, &looks)
+    case .filter(let filter):
+      for item in value.elements where looks > 0 && holds(filter, item, &looks) { found.append(item) }
     }
   }
 
-  private static func anywhere(_ name: String, _ value: JSONValue) -> [JSONValue] {
+  private static func anywhere(_ name: String, _ value: JSONValue, _ found: inout [JSONValue], _ looks: inout Int) {
+    looks -= 1
     switch value {
     case .object(let object):
-      object.flatMap { member in (member.key == name ? [member.value] : []) + anywhere(name, member.value) }
-    case .array(let items): items.flatMap { anywhere(name, $0) }
-    default: []
+      for member in object where looks > 0 {
+        if member.key == name { found.append(member.value) }
+        anywhere(name, member.value, &found, &looks)
+      }
+    case .array(let items): for item in items where looks > 0 { anywhere(name, item, &found, &looks) }
+    default: return
     }
   }
 
-  private static func holds(_ filter: Filter, _ value: JSONValue) -> Bool {
-    let found = values([value], filter.path)
+  private static func holds(_ filter: Filter, _ value: JSONValue, _ looks: inout Int) -> Bool {
+    let found = values([value], filter.path, &looks)
     guard let comparison = filter.comparison else { return !found.isEmpty }
     guard let left = found.first else { return false }
     let order = order(left, filter.operand)

@@ -17,15 +17,34 @@ enum StructuralDecoder {
     var pruner = Pruner()
     var result = try pruner.resource(object, schema, metadata: structure.metadataHolder)
     result.sortKeys()
-    errors += pruner.unknown.sorted().prefix(JSONLimits.duplicatesReportedMaximum).map { "unknown field \"\($0)\"" }
+    errors += pruner.unknown.texts.map { "unknown field \"\($0)\"" }
     return TypedDecoder.Result(value: .object(result), strictErrors: errors)
+  }
+
+  /// The first few of many texts, by their order. What there is to say of a small request may be much: a key of a
+  /// megabyte is part of the path of all that is below it.
+  private struct FewTexts {
+    private var kept: [String] = []
+    /// Kept at once before most are dropped.
+    private static let keptMaximum = 2 * JSONLimits.duplicatesReportedMaximum
+    /// Bytes of texts that may yet be made.
+    private var room = JSONLimits.reportedBytesMaximum
+
+    var texts: ArraySlice<String> { kept.sorted().prefix(JSONLimits.duplicatesReportedMaximum) }
+
+    var hasRoom: Bool { room > 0 }
+
+    mutating func append(_ text: String) {
+      room -= text.utf8.count
+      kept.append(text)
+      if kept.count >= Self.keptMaximum { kept = Array(texts) }
+    }
   }
 
   /// Removes what no schema knows.
   private struct Pruner {
-    var unknown: [String] = []
+    var unknown = FewTexts()
     private var path: [String] = []
-    private var isInMetadata = false
 
     init() {}
 
@@ -42,7 +61,7 @@ enum StructuralDecoder {
           guard !value.isNull else { continue }
           let decoded = try TypedDecoder.decode(.object(JSONObject(uniqueMembers: [(name, value)])), as: holder)
           let prefix = path.isEmpty ? "" : path.joined() + "."
-          for error in decoded.strictErrors { unknown.append(prefix + Self.field(of: error)) }
+          for error in decoded.strictErrors where unknown.hasRoom { unknown.append(prefix + Self.field(of: error)) }
           var metadata = decoded.value["metadata"]
           // A null that built-in kinds always write; here it is left out.
           if metadata["creationTimestamp"].isNull { metadata["creationTimestamp"] = .null }
@@ -70,7 +89,7 @@ enum StructuralDecoder {
       case .object, .array: break
       default:
         let isKnown = schema.properties[name] != nil || schema.preservesUnknownFields || schema.allowsAdditional
-        if !isKnown { unknown.append(place(name)) }
+        if !isKnown, unknown.hasRoom { unknown.append(place(name)) }
         return isKnown ? value : Optional.none
       }
       path.append(path.isEmpty ? name : ".\(name)")
@@ -82,7 +101,7 @@ enum StructuralDecoder {
       case .any: return try prune(value, nil, holder)
       case .undeclared, .none:
         if schema.preservesUnknownFields { return value.sorted }
-        unknown.append(path.joined())
+        if unknown.hasRoom { unknown.append(path.joined()) }
         return nil
       }
     }
@@ -93,7 +112,7 @@ enum StructuralDecoder {
       switch value {
       case .object(let object):
         guard let schema else {
-          for name in object.keys { unknown.append(place(name)) }
+          for name in object.keys where unknown.hasRoom { unknown.append(place(name)) }
           return [:]
         }
         if schema.isEmbeddedResource {
@@ -140,18 +159,37 @@ extension StructuralSchema {
 
   // MARK: - Defaults
 
+  /// What defaults may add to one object, in bytes of JSON. A list of a hundred thousand empty items is a small request,
+  /// each item's defaults may be a page: what goes past this is more than twice what can be stored, and is refused as
+  /// too large with what it has by then.
+  private static let defaultBytesMaximum = 4 << 20
+
   /// Fills in defaults, and removes nulls where null is no value (the reference's two passes in one).
   func applyDefaults(to value: inout JSONValue) {
+    var room = Self.defaultBytesMaximum
+    applyDefaults(to: &value, &room)
+  }
+
+  /// A default, if there is one and room for it; what it takes of the room is taken.
+  private func takeDefault(_ room: inout Int) -> JSONValue? {
+    guard room > 0, let defaultValue else { return nil }
+    room -= defaultValue.leastBytes
+    return defaultValue.sorted
+  }
+
+  private func applyDefaults(to value: inout JSONValue, _ room: inout Int) {
     switch value {
     case .object(var object):
       value = .null
       let count = object.count
       for name in propertyNames {
-        guard let property = properties[name], let defaultValue = property.defaultValue else { continue }
+        guard let property = properties[name], property.defaultValue != nil else { continue }
         if let index = object.index(of: name) {
-          if object[position: index].isNull, !property.isNullable { object[position: index] = defaultValue }
-        } else {
-          object.appendUnique(name, defaultValue.sorted)
+          guard object[position: index].isNull, !property.isNullable else { continue }
+          if let defaultValue = property.takeDefault(&room) { object[position: index] = defaultValue }
+        } else if let defaultValue = property.takeDefault(&room) {
+          room -= name.utf8.count
+          object.appendUnique(name, defaultValue)
         }
       }
       if object.count != count { object.sortKeys() }
@@ -160,23 +198,35 @@ extension StructuralSchema {
         let name = object.members[index].key
         guard let schema = member(name) else { continue }
         if object.members[index].value.isNull, !schema.isNullable {
-          guard let defaultValue = schema.defaultValue else {
+          guard schema.defaultValue != nil else {
             nulls.append(name)
             continue
           }
-          object[position: index] = defaultValue
+          if let defaultValue = schema.takeDefault(&room) { object[position: index] = defaultValue }
         }
-        schema.applyDefaults(to: &object[position: index])
+        schema.applyDefaults(to: &object[position: index], &room)
       }
       for name in nulls { object[name] = nil }
       value = .object(object)
     case .array:
       guard let items else { return }
       value.mutateElements { item in
-        if item.isNull, !items.isNullable, let defaultValue = items.defaultValue { item = defaultValue }
-        items.applyDefaults(to: &item)
+        if item.isNull, !items.isNullable, let defaultValue = items.takeDefault(&room) { item = defaultValue }
+        items.applyDefaults(to: &item, &room)
       }
     default: return
+    }
+  }
+}
+
+extension JSONValue {
+  /// No more than the bytes of the value as JSON, and at least one.
+  fileprivate var leastBytes: Int {
+    switch self {
+    case .object(let object): object.reduce(2) { $0 + $1.key.utf8.count + 3 + $1.value.leastBytes }
+    case .array(let items): items.reduce(2) { $0 + $1.leastBytes }
+    case .string(let text): text.utf8.count + 2
+    default: 1
     }
   }
 }

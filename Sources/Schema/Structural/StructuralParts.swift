@@ -26,102 +26,114 @@ enum StructuralParts {
   // MARK: - Sets and maps
 
   /// Items that occur twice, below parts that have changed.
-  static func listErrors(_ value: JSONValue, old: JSONValue?, _ schema: StructuralSchema) -> [FieldError] {
-    var errors: [FieldError] = []
-    lists(value, old, schema, "", &errors)
-    return errors
+  static func listErrors(
+    _ value: JSONValue, old: JSONValue?, _ schema: StructuralSchema, _ errors: inout StructuralErrors
+  ) {
+    var path = StructuralPlace()
+    lists(value, old, schema, &path, &errors)
   }
 
   private static func lists(
-    _ value: JSONValue, _ old: JSONValue?, _ schema: StructuralSchema, _ path: String, _ errors: inout [FieldError]
+    _ value: JSONValue, _ old: JSONValue?, _ schema: StructuralSchema, _ path: inout StructuralPlace,
+    _ errors: inout StructuralErrors
   ) {
     guard schema.hasKeyedLists, old == nil || old != value else { return }
     switch value {
     case .object(let object):
       for (name, member) in object {
         guard let inner = schema.member(name), inner.hasKeyedLists else { continue }
-        lists(member, old?.object?[name], inner, path.isEmpty ? name : "\(path).\(name)", &errors)
+        path.steps.append(.member(name))
+        lists(member, old?.object?[name], inner, &path, &errors)
+        path.steps.removeLast()
       }
     case .array(let items):
       if schema.listType == "set" || schema.listType == "map" { duplicates(items, schema, path, &errors) }
       guard let element = schema.items, element.hasKeyedLists else { return }
       let former = StructuralIdentity.formerItems(old, schema)
       for (index, item) in items.enumerated() {
-        lists(item, former.flatMap { $0[StructuralIdentity.of(item, schema)] }, element, "\(path)[\(index)]", &errors)
+        path.steps.append(.element(index))
+        lists(item, former.flatMap { $0[StructuralIdentity.of(item, schema)] }, element, &path, &errors)
+        path.steps.removeLast()
       }
     default: return
     }
   }
 
   private static func duplicates(
-    _ items: [JSONValue], _ schema: StructuralSchema, _ path: String, _ errors: inout [FieldError]
+    _ items: [JSONValue], _ schema: StructuralSchema, _ path: StructuralPlace, _ errors: inout StructuralErrors
   ) {
     var seen: Set<JSONValue> = []
     for (index, item) in items.enumerated() {
       let identity = StructuralIdentity.of(item, schema)
       guard !seen.insert(identity).inserted else { continue }
-      errors.append(
+      errors.report {
         FieldError(
-          .duplicate, field: "\(path)[\(index)]", message: "Duplicate value: \(identity.goSyntax)"))
+          .duplicate, field: "\(path.text)[\(index)]", message: "Duplicate value: \(identity.goSyntax)")
+      }
     }
   }
 
   // MARK: - Embedded resources
 
-  static func embeddedErrors(_ value: JSONValue, _ schema: StructuralSchema) -> [FieldError] {
-    var errors: [FieldError] = []
-    embedded(value, schema, "", &errors)
-    return errors
+  static func embeddedErrors(_ value: JSONValue, _ schema: StructuralSchema, _ errors: inout StructuralErrors) {
+    var path = StructuralPlace()
+    embedded(value, schema, &path, &errors)
   }
 
   private static func embedded(
-    _ value: JSONValue, _ schema: StructuralSchema, _ path: String, _ errors: inout [FieldError]
+    _ value: JSONValue, _ schema: StructuralSchema, _ path: inout StructuralPlace, _ errors: inout StructuralErrors
   ) {
     guard schema.hasEmbeddedResources else { return }
     switch value {
     case .object(let object):
-      if schema.isEmbeddedResource { resource(value, path, &errors) }
+      if schema.isEmbeddedResource, errors.hasRoom { resource(value, path, &errors) }
       for (name, member) in object {
         guard let inner = schema.member(name) else { continue }
-        embedded(member, inner, path.isEmpty ? name : "\(path).\(name)", &errors)
+        path.steps.append(.member(name))
+        embedded(member, inner, &path, &errors)
+        path.steps.removeLast()
       }
     case .array(let items):
       guard let element = schema.items else { return }
-      for (index, item) in items.enumerated() { embedded(item, element, "\(path)[\(index)]", &errors) }
+      for (index, item) in items.enumerated() {
+        path.steps.append(.element(index))
+        embedded(item, element, &path, &errors)
+        path.steps.removeLast()
+      }
     default: return
     }
   }
 
-  private static func resource(_ value: JSONValue, _ path: String, _ errors: inout [FieldError]) {
+  private static func resource(_ value: JSONValue, _ path: StructuralPlace, _ errors: inout StructuralErrors) {
     for name in ["apiVersion", "kind"] {
-      let field = path.isEmpty ? name : "\(path).\(name)"
       switch value[name] {
-      case .null: errors.append(.required(field, "must not be empty"))
+      case .null: errors.report { .required(path.member(name), "must not be empty") }
       case .string(let text):
         if text.isEmpty {
-          errors.append(.invalid(field, "", "must not be empty"))
+          errors.report { .invalid(path.member(name), "", "must not be empty") }
         } else if name == "kind" {
           let wrong = Validate.dns1035Label(text.lowercased())
           if !wrong.isEmpty {
-            errors.append(
+            errors.report {
               .invalid(
-                field, .string(text),
-                "may have mixed case, but should otherwise match: \(wrong.joined(separator: ","))"))
+                path.member(name), .string(text),
+                "may have mixed case, but should otherwise match: \(wrong.joined(separator: ","))")
+            }
           }
         } else if text.split(separator: "/", omittingEmptySubsequences: false).count > 2 {
-          errors.append(.invalid(field, .string(text), "unexpected GroupVersion string: \(text)"))
+          errors.report { .invalid(path.member(name), .string(text), "unexpected GroupVersion string: \(text)") }
         }
-      default: errors.append(.invalid(field, value[name], "must be a string"))
+      default: errors.report { .invalid(path.member(name), value[name], "must be a string") }
       }
     }
     guard case .object = value["metadata"] else { return }
     var metadata = value["metadata"]
     // A resource that is part of another need not have a name.
     if metadata["name"].isZero { metadata["name"] = "fakename" }
-    errors += ObjectMetaValidation.create(
-      metadata, isNamespaced: !metadata["namespace"].isZero, path: path.isEmpty ? "metadata" : "\(path).metadata",
-      knowsFinalizers: false
-    ) { name, isPrefix in Validate.pathSegmentName(name, isPrefix: isPrefix) }
+    errors.append(
+      ObjectMetaValidation.create(
+        metadata, isNamespaced: !metadata["namespace"].isZero, path: path.member("metadata"), knowsFinalizers: false
+      ) { name, isPrefix in Validate.pathSegmentName(name, isPrefix: isPrefix) })
   }
 }
 

@@ -9,9 +9,9 @@ extension StructuralSchema {
     var validator = StructuralValidator()
     validator.validate(object, old: old, self)
     var errors = validator.outcome.errors
-    if hasEmbeddedResources { errors += StructuralParts.embeddedErrors(object, self) }
-    if hasKeyedLists { errors += StructuralParts.listErrors(object, old: old, self) }
-    return errors
+    if hasEmbeddedResources { StructuralParts.embeddedErrors(object, self, &errors) }
+    if hasKeyedLists { StructuralParts.listErrors(object, old: old, self, &errors) }
+    return errors.all
   }
 }
 
@@ -19,51 +19,40 @@ extension StructuralSchema {
 private struct StructuralValidator {
   /// What a schema found; how much of it applied decides which of several alternatives is reported.
   struct Outcome {
-    var errors: [FieldError] = []
+    var errors = StructuralErrors()
     var matches = 0
-    var isValid: Bool { errors.isEmpty }
+    var isValid: Bool { errors.all.isEmpty }
     mutating func merge(_ other: Outcome) {
-      errors += other.errors
+      errors.append(other.errors.all)
       matches += other.matches
     }
   }
 
-  enum Step {
-    case member(String)
-    case element(Int)
-  }
-
   var outcome = Outcome()
-  private var path: [Step] = []
+  private var path = StructuralPlace()
 
   init() {}
 
-  private var place: String {
-    var text = ""
-    for step in path {
-      switch step {
-      case .member(let name): text += text.isEmpty ? name : ".\(name)"
-      case .element(let index): text += "[\(index)]"
-      }
-    }
-    return text
-  }
-
   private mutating func invalid(_ value: JSONValue, _ what: String) {
-    let place = place
-    outcome.errors.append(.invalid(place, value, "\(place) in body \(what)"))
+    outcome.errors.report { [path] in
+      let place = path.text
+      return .invalid(place, value, "\(place) in body \(what)")
+    }
   }
 
   /// Found where the reference does not know the field.
-  private mutating func invalidSomewhere(_ message: String) {
-    outcome.errors.append(FieldError(.invalid, field: "<nil>", message: "Invalid value: \"\": \(message)"))
+  private mutating func invalidSomewhere(_ message: (_ place: String) -> String) {
+    outcome.errors.report { [path] in
+      FieldError(.invalid, field: "<nil>", message: "Invalid value: \"\": \(message(path.text))")
+    }
   }
 
   private mutating func typeInvalid(_ value: String, expected: String) {
-    let place = place
-    outcome.errors.append(
-      .typeInvalid(
-        place, .string(value), "\(place) in body must be of type \(expected): \(JSONValue.string(value))"))
+    outcome.errors.report { [path] in
+      let place = path.text
+      return .typeInvalid(
+        place, .string(value), "\(place) in body must be of type \(expected): \(JSONValue.string(value))")
+    }
   }
 
   mutating func validate(_ value: JSONValue, old: JSONValue?, _ schema: StructuralSchema) {
@@ -102,8 +91,9 @@ private struct StructuralValidator {
     guard !schema.enumeration.isEmpty, !(value.isNull && schema.isNullable) else { return }
     outcome.matches += 1
     guard !schema.enumeration.contains(where: { Self.equals($0, value) }) else { return }
-    outcome.errors.append(
-      .notSupported(place, value, supported: schema.enumeration.map { $0.string ?? $0.description }))
+    outcome.errors.report { [path] in
+      .notSupported(path.text, value, supported: schema.enumeration.map { $0.string ?? $0.description })
+    }
   }
 
   private static func isOfType(_ value: JSONValue, _ expected: String, _ schema: StructuralSchema) -> Bool {
@@ -140,7 +130,7 @@ private struct StructuralValidator {
     if !schema.oneOf.isEmpty { oneOf(value, old, schema.oneOf) }
     if !schema.allOf.isEmpty { allOf(value, old, schema.allOf) }
     if let not = schema.not, tried(value, old, not).isValid {
-      invalidSomewhere("\"\(place)\" must not validate the schema (not)")
+      invalidSomewhere { "\"\($0)\" must not validate the schema (not)" }
     }
   }
 
@@ -151,7 +141,7 @@ private struct StructuralValidator {
       if result.isValid { return }
       if result.matches > best?.matches ?? -1 { best = result }
     }
-    invalidSomewhere("\"\(place)\" must validate at least one schema (anyOf)")
+    invalidSomewhere { "\"\($0)\" must validate at least one schema (anyOf)" }
     if let best { outcome.merge(best) }
   }
 
@@ -169,7 +159,7 @@ private struct StructuralValidator {
     }
     guard count != 1 else { return }
     let found = count == 0 ? "Found none valid" : "Found \(count) valid alternatives"
-    invalidSomewhere("\"\(place)\" must validate one and only one schema (oneOf). \(found)")
+    invalidSomewhere { "\"\($0)\" must validate one and only one schema (oneOf). \(found)" }
     if let best { outcome.merge(best) }
   }
 
@@ -181,7 +171,7 @@ private struct StructuralValidator {
       outcome.merge(result)
     }
     guard count < schemas.count else { return }
-    invalidSomewhere("\"\(place)\" must validate all the schemas (allOf)\(count == 0 ? ". None validated" : "")")
+    invalidSomewhere { "\"\($0)\" must validate all the schemas (allOf)\(count == 0 ? ". None validated" : "")" }
   }
 
   // MARK: Texts and numbers
@@ -191,7 +181,7 @@ private struct StructuralValidator {
     let hasLength = schema.maxLength != nil || schema.minLength != nil
     let length = hasLength ? Int64(text.unicodeScalars.count) : 0
     if let maximum = schema.maxLength, length > maximum {
-      outcome.errors.append(.tooLong(place, maximumBytes: Int(clamping: maximum)))
+      outcome.errors.report { [path] in .tooLong(path.text, maximumBytes: Int(clamping: maximum)) }
     }
     if let minimum = schema.minLength, length < minimum {
       invalid(.string(text), "should be at least \(minimum) chars long")
@@ -229,7 +219,7 @@ private struct StructuralValidator {
   private mutating func checkNumber(_ value: JSONValue, _ schema: StructuralSchema) {
     outcome.matches += 1
     if schema.format == "int32", let number = value.integer, Int32(exactly: number) == nil {
-      invalidSomewhere("Checked value must be of type \(schema.type) with format int32 in \(place)")
+      invalidSomewhere { "Checked value must be of type \(schema.type) with format int32 in \($0)" }
     }
     if let factor = schema.multipleOf {
       let quotient = Self.double(value) / Self.double(factor)
@@ -257,9 +247,9 @@ private struct StructuralValidator {
     if let element = schema.items {
       let former = StructuralIdentity.formerItems(old, schema)
       for (index, item) in items.enumerated() {
-        path.append(.element(index))
+        path.steps.append(.element(index))
         validate(item, old: former.flatMap { $0[StructuralIdentity.of(item, schema)] }, element)
-        path.removeLast()
+        path.steps.removeLast()
       }
     }
     let count = Int64(items.count)
@@ -267,7 +257,7 @@ private struct StructuralValidator {
       invalid(.integer(count), "should have at least \(minimum) items")
     }
     if let maximum = schema.maxItems, count > maximum {
-      outcome.errors.append(.tooMany(place, actual: items.count, maximum: Int(clamping: maximum)))
+      outcome.errors.report { [path] in .tooMany(path.text, actual: items.count, maximum: Int(clamping: maximum)) }
     }
   }
 
@@ -278,26 +268,74 @@ private struct StructuralValidator {
       invalid(.integer(count), "should have at least \(minimum) properties")
     }
     if let maximum = schema.maxProperties, count > maximum {
-      outcome.errors.append(.tooMany(place, actual: object.count, maximum: Int(clamping: maximum)))
+      outcome.errors.report { [path] in .tooMany(path.text, actual: object.count, maximum: Int(clamping: maximum)) }
     }
     for name in schema.required where object[name] == nil {
-      path.append(.member(name))
-      outcome.errors.append(.required(place))
-      path.removeLast()
+      path.steps.append(.member(name))
+      outcome.errors.report { [path] in .required(path.text) }
+      path.steps.removeLast()
     }
     let former = old?.object
     for (name, value) in object {
       guard let member = schema.member(name) else {
         if case .none = schema.additionalProperties, schema.properties[name] == nil {
-          path.append(.member(name))
+          path.steps.append(.member(name))
           invalid("", "is a forbidden property")
-          path.removeLast()
+          path.steps.removeLast()
         }
         continue
       }
-      path.append(.member(name))
+      path.steps.append(.member(name))
       validate(value, old: former?[name], member)
-      path.removeLast()
+      path.steps.removeLast()
     }
+  }
+}
+
+/// Where in an object: a text only when somebody asks. A key may be a megabyte long and have a hundred thousand items
+/// below it, each with a place of its own.
+struct StructuralPlace {
+  enum Step {
+    case member(String)
+    case element(Int)
+  }
+  var steps: [Step] = []
+
+  var text: String {
+    var text = ""
+    for step in steps {
+      switch step {
+      case .member(let name): text += text.isEmpty ? name : ".\(name)"
+      case .element(let index): text += "[\(index)]"
+      }
+    }
+    return text
+  }
+
+  func member(_ name: String) -> String { steps.isEmpty ? name : "\(text).\(name)" }
+}
+
+/// What is wrong with one object, up to a bound: a small object under a large schema, or under a long key, has more
+/// that is wrong with it than memory holds.
+struct StructuralErrors {
+  private(set) var all: [FieldError] = []
+  private var room = JSONLimits.reportedBytesMaximum
+
+  /// Nothing more is said once there is none.
+  var hasRoom: Bool { room > 0 }
+
+  /// The error is made only when there is room for it.
+  mutating func report(_ make: () -> FieldError) {
+    guard room > 0 else { return }
+    append(make())
+  }
+
+  mutating func append(_ errors: [FieldError]) {
+    for error in errors where room > 0 { append(error) }
+  }
+
+  private mutating func append(_ error: FieldError) {
+    room -= error.field.utf8.count + error.message.utf8.count
+    all.append(error)
   }
 }
