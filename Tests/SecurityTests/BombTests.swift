@@ -218,6 +218,19 @@ import Testing
         ],
       ])
     },
+    Bomb(
+      name: "many default limits",
+      before: [
+        { count in
+          let defaults = map(count, prefix: "example.com/r", value: "1")
+          return post(
+            [
+              "apiVersion": "v1", "kind": "LimitRange", "metadata": ["name": "bomb"],
+              "spec": ["limits": [["type": "Container", "default": defaults]]],
+            ], "/api/v1/namespaces/default/limitranges")
+        }
+      ]
+    ) { _ in pod(["containers": list(4) { ["name": .string("c\($0)"), "image": "i"] }]) },
     Bomb(name: "many ports") { count in
       pod([
         "containers": [

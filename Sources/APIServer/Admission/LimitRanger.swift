@@ -20,32 +20,67 @@ private func items(_ type: String, _ request: AdmissionRequest, _ objects: Objec
 public struct LimitRangeDefaults: MutatingAdmission {
   public let name = "LimitRanger"
   private static let annotation = "kubernetes.io/limit-ranger"
+  /// Annotations longer than this are refused, and with them the pod: nothing more needs to be filled in.
+  private static let annotationBytesMaximum = 256 << 10
   public init() {}
+
+  /// The last that is said of each resource, in the order in which they are first spoken of.
+  private struct Defaults {
+    private(set) var values: [(resource: String, value: JSONValue)] = []
+    private var positions: [String: Int] = [:]
+
+    mutating func add(_ object: JSONObject?) {
+      for (resource, value) in object ?? JSONObject() {
+        if let position = positions[resource] {
+          values[position].value = value
+        } else {
+          positions[resource] = values.count
+          values.append((resource, value))
+        }
+      }
+    }
+
+    /// Fills in what some amounts do not say: which resources.
+    func fill(_ amounts: inout JSONValue) -> [String] {
+      let given = amounts.object ?? JSONObject()
+      let said = Set(given.lazy.filter { !$0.value.isNull }.map(\.key))
+      var set: [String] = []
+      var added: [JSONObject.Member] = []
+      for (resource, value) in values where !said.contains(resource) {
+        set.append(resource)
+        added.append((resource, value))
+      }
+      guard !set.isEmpty else { return [] }
+      amounts = .object(JSONObject(uniqueMembers: given.filter { said.contains($0.key) } + added))
+      return set
+    }
+  }
 
   public func handles(_ operation: AdmissionOperation, _ resource: GroupResource, subresource: String) -> Bool {
     operation == .create && resource == pods && subresource.isEmpty
   }
 
   public func admit(_ request: inout AdmissionRequest, objects: ObjectLookup) async throws(APIStatus) {
-    var limits = JSONObject()
-    var requests = JSONObject()
+    var limits = Defaults()
+    var requests = Defaults()
     for item in items("Container", request, objects) {
-      for (resource, value) in item["default"].object ?? JSONObject() { limits[resource] = value }
-      for (resource, value) in item["defaultRequest"].object ?? JSONObject() { requests[resource] = value }
+      limits.add(item["default"].object)
+      requests.add(item["defaultRequest"].object)
     }
-    guard !limits.isEmpty || !requests.isEmpty else { return }
+    guard !limits.values.isEmpty || !requests.values.isEmpty else { return }
     var notes: [String] = []
+    var room = Self.annotationBytesMaximum
     for (list, label) in [("containers", "container"), ("initContainers", "init container")] {
       request.object["spec"][list].mutateElements { container in
         let name = container["name"].string ?? ""
-        for (kind, defaults) in [("requests", requests), ("limits", limits)] {
-          var set: [String] = []
-          for (resource, value) in defaults where container["resources"][kind][resource].isNull {
-            container["resources"][kind][resource] = value
-            set.append(resource)
-          }
+        for (kind, defaults) in [("requests", requests), ("limits", limits)] where room > 0 {
+          var amounts = container["resources"][kind]
+          let set = defaults.fill(&amounts)
+          guard !set.isEmpty else { continue }
+          container["resources"][kind] = amounts
           let singular = kind.dropLast()
-          if !set.isEmpty { notes.append("\(set.sorted().joined(separator: ", ")) \(singular) for \(label) \(name)") }
+          notes.append("\(set.sorted().joined(separator: ", ")) \(singular) for \(label) \(name)")
+          room -= notes.last?.utf8.count ?? 0
         }
       }
     }
