@@ -132,8 +132,8 @@ final class Database {
     return total == copied
   }
 
-  /// Syncs what was written to the database file so far. Durability does not ask for it, evenness does: the disk writes a little
-  /// now, beside the commits of others, and not everything when a checkpoint ends, in their way.
+  /// Syncs what was written to the database file so far. Durability does not ask for it, evenness does: the disk writes
+  /// a little now, beside the commits of others, and not everything when a checkpoint ends, in their way.
   func syncPages() throws(StorageError) {
     var file: UnsafeMutablePointer<sqlite3_file>?
     var code = sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, &file)
