@@ -58,4 +58,32 @@ import Testing
     }
     try await eventually("something still refers to the handler") { left == nil }
   }
+
+  /// An agent sends millions of requests over one connection.
+  @Test(arguments: ClientServerTests.versions)
+  func anAnsweredRequestLeavesNothingBehind(protocols: [String]) async throws {
+    let server = try await TestServer.start(tls: protocols) { request in
+      request.target == "/watch" ? HTTPResponse(status: 200, body: .stream(BytePipe())) : .text("ok")
+    }
+    let client = try server.client()
+    for (target, isWhole) in [("/", true), ("/watch", true), ("/", false)] {
+      weak var sent: BytePipe?
+      do {
+        let body = BytePipe()
+        sent = body
+        try body.offer(Array("body".utf8))
+        if isWhole { body.finish() }
+        let request = HTTPRequest(method: "POST", target: target, body: .stream(body))
+        let sending = Task { try await client.send(request) }
+        if !isWhole {
+          try await eventually("not begun") { body.bufferedBytes == 0 }
+          sending.cancel()
+        }
+        if case .success(let response) = await sending.result, case .stream(let pipe) = response.body { pipe.cancel() }
+      }
+      try await eventually("something still refers to the body sent to \(target)") { sent == nil }
+    }
+    client.close()
+    await server.stop()
+  }
 }

@@ -164,8 +164,11 @@ final class HTTP2ClientConnection: ClientConnection, HTTP2SessionOwner, @uncheck
 
   func sessionDidClose(_ stream: HTTP2Stream, errorCode: UInt32) {
     lastUsed = pool.loop.now
-    if let exchange = stream.exchange as? ClientExchange, !exchange.isDone {
-      stream.exchange = nil
+    let exchange = stream.exchange as? ClientExchange
+    // They hold each other no longer than the stream is open: neither would ever go.
+    stream.exchange = nil
+    exchange?.stream = nil
+    if let exchange, !exchange.isDone {
       if errorCode == NGHTTP2_REFUSED_STREAM.rawValue {
         exchange.failOrRetry(.streamReset(errorCode), isUntouched: true)
       } else {
@@ -226,6 +229,7 @@ final class HTTP2ClientConnection: ClientConnection, HTTP2SessionOwner, @uncheck
     for stream in session.streams.values {
       guard let exchange = stream.exchange as? ClientExchange else { continue }
       stream.exchange = nil
+      exchange.stream = nil
       // Not one byte of the request may have left.
       exchange.failOrRetry(reason, isUntouched: false)
     }
