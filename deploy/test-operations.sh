@@ -332,7 +332,7 @@ check "server-3 leads" t member transfer-leader server-3
 writing=$!
 background+=("$writing")
 check "writers begin" within 20 grep -q writing "$scratch/tail.log"
-# The recovery before left a file of its own, if that server's log ended before the survivor's.
+# The recovery before may have left one, too.
 tails() { find "$home/server-3/data" -name 'divergent-tail-*' -size +0 | sort; }
 earlier_tails=$(tails)
 # What is asked of the leader from here on is in its log alone.

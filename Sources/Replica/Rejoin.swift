@@ -115,10 +115,11 @@ struct DivergentTail {
   let needsState: Bool
 
   init(_ held: Recovery.Held, _ stored: [LogEntry], recoveredAt point: RecoveryPoint) {
-    // Logs that have the same entry at one place are the same up to there (§5.3); if this one has another, or none, all
-    // of it may be different.
-    let isCommonThere = held.raft.term(at: point.index) == point.term
-    let known = isCommonThere ? point.index : 0
+    // Logs that have the same entry at one place are the same up to there (§5.3). Where this one ends before the recovery,
+    // its last entry tells as much if it is of the recovery's term: that term's leader appended both (§5.2, §5.4). With
+    // another entry there, all of it may be different.
+    let shared = min(point.index, held.raft.lastIndex)
+    let known = held.raft.term(at: shared) == point.term ? shared : 0
     entries = stored.filter { $0.index > known }
     needsState = held.raft.baseIndex > known
   }

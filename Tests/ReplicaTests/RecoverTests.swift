@@ -115,6 +115,34 @@ import World
     await cluster.killAll()
   }
 
+  /// Given a member that only fell behind the survivor in the survivor's own term, when it comes back, then it has nothing
+  /// to put aside.
+  @Test func whoOnlyFellBehindHasNoTail() async throws {
+    let cluster = try TestCluster(3)
+    try await cluster.start()
+    let leader = try await cluster.leader()
+    try await cluster.server(leader).create("common")
+    try await cluster.converged()
+    let behind = try await cluster.follower()
+    await cluster.kill(behind)
+    try await cluster.server(leader).create("later")
+    await cluster.killAll()
+    let report = try Recovery.recover(path: cluster.path(of: leader))
+    let point = try #require(report.identity.recovery)
+    let rejoined = try Recovery.rejoin(
+      path: cluster.path(of: behind), recoveredAt: point, now: WallTime(secondsSinceEpoch: 1_700_000_000))
+    #expect(rejoined.entries == 0 && rejoined.tailFile == nil && rejoined.stateFile == nil)
+    try await cluster.start([leader, behind])
+    let leading = await cluster.server(leader)
+    try await eventually("the learner to catch up") {
+      let others = leading.status.members.filter { !$0.isSelf }
+      return others.contains { $0.member.id == behind && $0.lag == 0 }
+    }
+    try await cluster.converged()
+    #expect(await cluster.server(behind).podNames == ["common", "later"])
+    await cluster.killAll()
+  }
+
   /// Given a recovery made by mistake while the majority lived, when the servers meet, then the majority goes on.
   @Test func aMajorityIsNotTakenApartByARecoveryElsewhere() async throws {
     let cluster = try TestCluster(3)
