@@ -133,13 +133,18 @@ let package = Package(
     // Loops of their own for the tests of what runs on loops, and waiting for what they do.
     .target(
       name: "LoopSupport", dependencies: ["World", "EventLoop"], path: "Tests/LoopSupport", swiftSettings: settings),
+    // What is drawn by seed.
+    .target(name: "SeedSupport", path: "Tests/SeedSupport", swiftSettings: settings),
     // Pinned bytes and temporary folders.
     .target(name: "FileSupport", path: "Tests/FileSupport", swiftSettings: settings),
     tests("World"), tests("EventLoop", ["World", "LoopSupport"]), tests("TLS", ["EventLoop", "World", "LoopSupport"]),
-    tests("HTTP", ["EventLoop", "TLS", "World", "LoopSupport"]), tests("JSON"), tests("Schema", ["JSON"]),
-    tests("CEL", ["World", "Schema", "JSON"]), tests("Kinds", ["Schema", "JSON"]), tests("Raft", ["FileSupport"]),
+    tests("HTTP", ["EventLoop", "TLS", "World", "LoopSupport", "SeedSupport"]), tests("JSON", ["SeedSupport"]),
+    tests("Schema", ["JSON", "SeedSupport"]),
+    tests("CEL", ["World", "Schema", "JSON"]), tests("Kinds", ["Schema", "JSON", "SeedSupport"]),
+    tests("Raft", ["FileSupport"]),
     tests("Storage", ["FileSupport"]), tests("Measure", ["World", "JSON"]),
-    tests("Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", "FileSupport", "LoopSupport", logging]),
+    tests(
+      "Replica", ["Raft", "Storage", "EventLoop", "TLS", "World", "FileSupport", "LoopSupport", "SeedSupport", logging]),
     tests("APIServer", ["Replica", "HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS"]),
     tests("Client", ["HTTP", "Kinds", "Schema", "JSON", "World", "EventLoop", "TLS", "TestSupport", logging]),
     tests("Scheduler", ["Client", "HTTP", "Schema", "JSON", "World", "TestSupport", logging]),
@@ -163,7 +168,7 @@ let package = Package(
       name: "SecurityTests",
       dependencies: [
         "World", "EventLoop", "TLS", "HTTP", "JSON", "Schema", "Kinds", "Replica", "APIServer", "TestSupport",
-        "LoopSupport",
+        "LoopSupport", "SeedSupport",
       ],
       swiftSettings: settings),
     // Bad input of every kind against a server in memory.
@@ -171,6 +176,7 @@ let package = Package(
       name: "FuzzTests",
       dependencies: ["RequestFuzzer", "APIServer", "HTTP", "JSON", "Schema", "Kinds", "World", "TestSupport"],
       swiftSettings: settings),
-    .testTarget(name: "ChaosTests", dependencies: ["ChaosChecker", "ChaosPlan", "World"], swiftSettings: settings),
+    .testTarget(
+      name: "ChaosTests", dependencies: ["ChaosChecker", "ChaosPlan", "World", "SeedSupport"], swiftSettings: settings),
   ]
 )

@@ -1,5 +1,6 @@
 // Histories that a correct cluster can produce pass; each that it cannot is found.
 import ChaosChecker
+import SeedSupport
 import Testing
 import World
 
@@ -162,7 +163,7 @@ import World
 
   /// A real register driven by chance passes; the same history with one answer falsified does not.
   @Test(arguments: 0..<30) func historiesOfARealRegisterPassAndFalsifiedOnesFail(seed: UInt64) {
-    var random = SplitMix(state: seed)
+    var random = SeededRandom(seed: seed)
     var story = Story()
     var current: Version?
     var revision: Int64 = 0
@@ -211,16 +212,5 @@ import World
     guard current != nil, let last = writes.last else { return }
     story.operations.remove(at: last)
     #expect(story.titles != [])
-  }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-    return mixed ^ (mixed >> 31)
   }
 }

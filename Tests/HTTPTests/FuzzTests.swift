@@ -1,5 +1,6 @@
 // Bytes that no honest peer sends. The seed is fixed; whatever fails here fails again.
 import LoopSupport
+import SeedSupport
 import Testing
 
 @testable import HTTP

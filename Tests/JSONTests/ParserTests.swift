@@ -1,4 +1,5 @@
 import JSON
+import SeedSupport
 import Testing
 
 @Suite("A document becomes a tree")
@@ -110,7 +111,7 @@ struct ParserTests {
 
   @Test("random bytes and damaged documents never crash the parser, and what it accepts it reads again alike")
   func fuzz() throws {
-    var random = SplitMix(seed: 42)
+    var random = SeededRandom(seed: 42)
     let seed = Array(#"{"kind":"Pod","spec":{"a":[1,-2.5e3,true,null,"x\u00e9\n"],"b":{"c":"déf"}},"z":""}"#.utf8)
     for _ in 0..<20_000 {
       var bytes = seed
@@ -127,18 +128,5 @@ struct ParserTests {
       let bytesAgain = value.bytes
       #expect(try JSONValue(parsing: bytesAgain).bytes == bytesAgain)
     }
-  }
-}
-
-/// A small seeded generator, so that a failure can be repeated.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
   }
 }

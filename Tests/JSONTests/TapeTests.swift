@@ -1,4 +1,5 @@
 import JSON
+import SeedSupport
 import Testing
 
 @Suite("A document is read without a tree")
@@ -50,7 +51,7 @@ struct TapeTests {
 
   @Test("the tape holds what the tree holds, and refuses what the parser refuses")
   func agreesWithParser() throws {
-    var random = SplitMix(seed: 11)
+    var random = SeededRandom(seed: 11)
     let seed = Array(text.utf8)
     for round in 0..<10_000 {
       var bytes = seed

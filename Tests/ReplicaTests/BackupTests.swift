@@ -1,5 +1,6 @@
 import Glibc
 import Raft
+import SeedSupport
 import Storage
 import TLS
 import Testing
@@ -12,10 +13,10 @@ import World
   static func machine(_ count: Int, seed: UInt64 = 1) throws -> StateMachine {
     var machine = StateMachine()
     var changes: [Change] = []
-    var random = SeededGenerator(seed: seed)
+    var random = SeededRandom(seed: seed)
     for sequence in 1...max(1, count) {
       let name = "pod-\(random.next(below: count / 2 + 1))"
-      let data = String(repeating: "d", count: Int(random.next(below: 2000)))
+      let data = String(repeating: "d", count: random.next(below: 2000))
       let mutation: Mutation =
         random.next(below: 5) == 0
         ? .delete(pod(name)) : .put(pod(name), document(data, uid: name, labels: ["app": name], fence: 3))
@@ -100,7 +101,7 @@ import World
   @Test(arguments: [false, true]) func damageIsFound(_ isSealed: Bool) throws {
     let key = isSealed ? BackupKey(secret: Crypto.random(32)) : nil
     let bytes = Self.backup(try Self.machine(20), key: key)
-    var random = SeededGenerator(seed: 7)
+    var random = SeededRandom(seed: 7)
     for position in 0..<bytes.count {
       var damaged = bytes
       damaged[position] ^= 1 << UInt8(random.next(below: 8))
@@ -206,18 +207,4 @@ import World
     try await cluster.leader()
     await cluster.killAll()
   }
-}
-
-/// SplitMix64: tests that draw from a seed repeat themselves.
-struct SeededGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-  mutating func next(below bound: Int) -> UInt64 { next() % UInt64(max(1, bound)) }
 }

@@ -1,6 +1,7 @@
 // A peer network in memory: frames between replicas of one process, links that a test cuts and heals.
 
 import Raft
+import SeedSupport
 import Synchronization
 import World
 
@@ -30,7 +31,7 @@ final class MemoryPeerNetwork: Sendable {
         return true
       }
       // Drawn from the number, not periodic: the same chunk shall not meet the same fate each time it is sent.
-      var random = SeededGenerator(seed: UInt64(bulkFrames))
+      var random = SeededRandom(seed: UInt64(bulkFrames))
       return dropsBulkEvery.map { random.next(below: $0) == 0 } ?? false
     }
   }

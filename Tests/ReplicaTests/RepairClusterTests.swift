@@ -1,6 +1,7 @@
 import Glibc
 import LoopSupport
 import Raft
+import SeedSupport
 import Testing
 import World
 
@@ -218,17 +219,17 @@ import World
 
   /// Given damage drawn by a seed, never in the same place on two disks, when all start again, then all is there.
   @Test(arguments: 1...6 as ClosedRange<UInt64>) func damageAnywhereIsSurvived(_ seed: UInt64) async throws {
-    var random = SeededGenerator(seed: seed)
+    var random = SeededRandom(seed: seed)
     let cluster = try await killedCluster(80, flushAfter: random.next(below: 2) == 0 ? .milliseconds(5) : .seconds(100))
     for index in 2..<80 where random.next(below: 5) == 0 {
-      let node = NodeID(1 + random.next(below: 3))
+      let node: NodeID = 1 + random.next(below: 3)
       try damage(
         "\(cluster.path(of: node))/raft.db",
         random.next(below: 2) == 0
           ? "UPDATE log SET payload = x'AA' WHERE log_index = \(index)" : "DELETE FROM log WHERE log_index = \(index)")
     }
     for index in 0..<80 where random.next(below: 20) == 0 {
-      let node = NodeID(1 + random.next(below: 3))
+      let node: NodeID = 1 + random.next(below: 3)
       try damage(
         "\(cluster.path(of: node))/state.db", "UPDATE object SET json = 'x' WHERE name = 'pod-\(index)'")
     }

@@ -1,4 +1,5 @@
 import Raft
+import SeedSupport
 import Storage
 import Testing
 import World
@@ -16,7 +17,7 @@ import World
     var disks: [NodeID: ReplicaDisk] = [:]
 
     /// One history; each server has a prefix of it as log, and of that a prefix as state.
-    init(_ random: inout SeededGenerator, entries: Int) throws {
+    init(_ random: inout SeededRandom, entries: Int) throws {
       var history: [LogEntry] = []
       var states = [StateMachine()]
       var changes: [Change] = []
@@ -36,8 +37,8 @@ import World
         states.append(state)
       }
       for node in 1...3 as ClosedRange<NodeID> {
-        let last = entries - Int(random.next(below: 5))
-        let applied = Int(random.next(below: last + 1))
+        let last = entries - random.next(below: 5)
+        let applied = random.next(below: last + 1)
         var log = LogContents()
         log.entries = Array(history[..<last])
         log.hardState = LogHardState(
@@ -146,7 +147,7 @@ import World
   /// Given damage on all three disks, in different places, when the servers ask each other, then each has back exactly
   /// what it had.
   @Test(arguments: 0..<300 as Range<UInt64>) func damageInDifferentPlacesIsRepaired(_ seed: UInt64) throws {
-    var random = SeededGenerator(seed: seed)
+    var random = SeededRandom(seed: seed)
     var group = try Group(&random, entries: 40)
     // Each place is lost on one server at most, and no later than where all logs end.
     let shortest = group.logs.values.map(\.entries.count).min() ?? 0
@@ -187,7 +188,7 @@ import World
 
   /// Given an entry that only the damaged server had, when nobody who could know answers, then it waits, and says so.
   @Test func whatNobodyHasIsWaitedFor() throws {
-    var random = SeededGenerator(seed: 5)
+    var random = SeededRandom(seed: 5)
     var group = try Group(&random, entries: 30)
     let whole = try #require(group.logs[1])
     group.logs[2]?.entries = Array(whole.entries.prefix(20))
@@ -229,7 +230,7 @@ import World
   /// is known that it was.
   @Test(arguments: [(3 as UInt64, true), (25, false)])
   func aLeadersOtherLogEndsOursBeforeTheHole(commit: UInt64, isEnded: Bool) throws {
-    var random = SeededGenerator(seed: 5)
+    var random = SeededRandom(seed: 5)
     var group = try Group(&random, entries: 30)
     group.machines = group.machines.mapValues { _ in StateMachine() }
     group.logs[1]?.hardState.commitIndex = commit
@@ -251,7 +252,7 @@ import World
   /// Given an entry that was lost behind one of a log that nobody else has so far, when both others say so in a later
   /// term, then it was never committed: the log ends before it, in that term.
   @Test func whatNobodyEverHadWasNeverCommitted() throws {
-    var random = SeededGenerator(seed: 5)
+    var random = SeededRandom(seed: 5)
     var group = try Group(&random, entries: 30)
     let whole = try #require(group.logs[1])
     let term = whole.hardState.currentTerm
@@ -283,7 +284,7 @@ import World
   /// could have been a majority of five. Nor is anything given up that is known to be committed.
   @Test(arguments: [([1, 2, 3, 4] as [NodeID], 3 as UInt64, false), ([1, 2, 3], 25, false), ([1, 2, 3], 24, true)])
   func whatMayHaveBeenCommittedIsWaitedFor(voters: [NodeID], commit: UInt64, isEnded: Bool) throws {
-    var random = SeededGenerator(seed: 5)
+    var random = SeededRandom(seed: 5)
     var group = try Group(&random, entries: 30)
     group.machines = group.machines.mapValues { _ in StateMachine() }
     group.logs[1]?.hardState.commitIndex = commit
@@ -310,7 +311,7 @@ import World
 
   /// Given lost rows that no peer can show as they were, when all have been asked, then the whole state is fetched.
   @Test func rowsThatDoNotAddUpAreNotBelieved() throws {
-    var random = SeededGenerator(seed: 6)
+    var random = SeededRandom(seed: 6)
     var group = try Group(&random, entries: 40)
     let machine = try #require(group.machines.values.max { $0.map.count < $1.map.count })
     group.machines = group.machines.mapValues { _ in machine }
@@ -341,7 +342,7 @@ import World
 
   /// Seed 400000149 of the simulator's "rot": one peer had let go of the entries, the other was damaged itself and silent.
   @Test func whoNeverAnswersIsNotWaitedForWhenAStateIsToBeHad() throws {
-    var random = SeededGenerator(seed: 1)
+    var random = SeededRandom(seed: 1)
     var group = try Group(&random, entries: 20)
     group.machines[3] = StateMachine()
     group.open(3, lostEntries: [5], lostObjects: [])
@@ -367,7 +368,7 @@ import World
   /// then it says that there is only the state they led to; of one that it lost it says nothing, and of one that it never had,
   /// just that.
   @Test func whoHasLetGoOfAnEntrySaysThatThereIsOnlyTheState() throws {
-    var random = SeededGenerator(seed: 1)
+    var random = SeededRandom(seed: 1)
     var group = try Group(&random, entries: 20)
     let node = try #require(group.machines.max { $0.value.appliedIndex < $1.value.appliedIndex }?.key)
     let machine = try #require(group.machines[node])
@@ -395,7 +396,7 @@ import World
 
   /// Seed 400000229 of the simulator's "rot": a log whose terms fell stopped the process.
   @Test func entriesOfEarlierTermsBehindAStateWereNeverCommitted() throws {
-    var random = SeededGenerator(seed: 1)
+    var random = SeededRandom(seed: 1)
     var group = try Group(&random, entries: 20)
     group.machines[3] = StateMachine()
     group.open(3, lostEntries: [10], lostObjects: [])
@@ -423,7 +424,7 @@ import World
 
   /// Given a hole between entries of one term, when a peer has what was lost and nothing behind it, then that is it.
   @Test func whatLayBetweenEntriesOfOneTermIsKnownByItsTerm() throws {
-    var random = SeededGenerator(seed: 7)
+    var random = SeededRandom(seed: 7)
     var group = try Group(&random, entries: 40)
     let whole = try #require(group.logs.values.max { $0.entries.count < $1.entries.count })
     let hole = try #require(
@@ -474,7 +475,7 @@ import World
   /// Given a state of an entry that is lost here, when an entry of a later term stood behind it, then that is believed
   /// only when another log has both.
   @Test func anEntryBehindAStateIsAskedForAnew() throws {
-    var random = SeededGenerator(seed: 1)
+    var random = SeededRandom(seed: 1)
     var group = try Group(&random, entries: 20)
     let entries = try #require(group.logs[3]?.entries)
     let last = try #require((11..<20).first { entries[$0 - 1].term > entries[$0 - 2].term })
@@ -519,7 +520,7 @@ import World
 
   /// Given a log that one leader began to replace, when another leads whose log ends earlier, then that is the end.
   @Test func anotherLeadersShorterLogIsTheEnd() throws {
-    var random = SeededGenerator(seed: 1)
+    var random = SeededRandom(seed: 1)
     var group = try Group(&random, entries: 20)
     group.machines[3] = StateMachine()
     group.open(3, lostEntries: [10], lostObjects: [])
@@ -543,7 +544,7 @@ import World
   /// Seed 2014 of the simulator's "rot": of two voters one had lost rows of a state that the other could not come to
   /// without it.
   @Test func whenNobodyKnowsTheRowsAnOlderStateWillDo() throws {
-    var random = SeededGenerator(seed: 6)
+    var random = SeededRandom(seed: 6)
     var group = try Group(&random, entries: 40)
     let entries = try #require(group.logs.values.max { $0.entries.count < $1.entries.count }).entries
     var changes: [Change] = []
@@ -584,7 +585,7 @@ import World
   /// Seed 777226 of "liars": of three peers two had other rows than were here, and one was a member no more, whom nobody
   /// would hear again: their answers made its silence be forgotten.
   @Test func whoIsSilentIsNotWaitedForWhereOthersRowsDoNotAddUp() throws {
-    var random = SeededGenerator(seed: 6)
+    var random = SeededRandom(seed: 6)
     var group = try Group(&random, entries: 40)
     let machine = try #require(group.machines.values.max { $0.map.count < $1.map.count })
     group.machines[1] = machine

@@ -1,4 +1,5 @@
 import Raft
+import SeedSupport
 import Storage
 import Testing
 import World
@@ -13,7 +14,7 @@ import World
     var entries: [LogEntry] = []
     var machines = [StateMachine()]
 
-    init(_ random: inout SeededGenerator, count: Int) throws {
+    init(_ random: inout SeededRandom, count: Int) throws {
       var incarnations: [UInt64: UInt64] = [1: 1, 2: 1, 3: 1]
       var sequences: [UInt64: UInt64] = [:]
       var term: Term = 1
@@ -25,7 +26,7 @@ import World
         switch random.next(below: 10) {
         case 0: machine.skip(index: index, term: term)
         case let draw:
-          let origin = 1 + random.next(below: 3)
+          let origin: UInt64 = 1 + random.next(below: 3)
           if draw == 1 {
             incarnations[origin, default: 1] += 1
             sequences[origin] = 0
@@ -37,7 +38,7 @@ import World
             lowWatermark: sequence - min(sequence, random.next(below: 5)),
             command: Command(mutations: [.put(pod("pod-\(random.next(below: 6))"), document("\(index)"))])
           ).encoded()
-          if draw == 2, !payloads.isEmpty { payload = payloads[Int(random.next(below: payloads.count))] }
+          if draw == 2, !payloads.isEmpty { payload = payloads[random.next(below: payloads.count)] }
           payloads.append(payload)
           entry.kind = EntryKind.command.rawValue
           entry.payload = payload
@@ -59,10 +60,10 @@ import World
 
   /// Whatever is left of the log, behind or before the state: a table that was stored with its state is believed.
   @Test(arguments: 0..<100 as Range<UInt64>) func aTableGoesWithItsOwnState(_ seed: UInt64) throws {
-    var random = SeededGenerator(seed: seed)
+    var random = SeededRandom(seed: seed)
     let history = try History(&random, count: 60)
     for applied in 0...60 {
-      let (from, through) = (Int(random.next(below: 61)), Int(random.next(below: 61)))
+      let (from, through) = (random.next(below: 61), random.next(below: 61))
       let rest = history.entries[min(from, through)..<max(from, through)].filter { _ in random.next(below: 8) > 0 }
       let table = try RequestTable(decoding: history.machines[applied].requests.encoded())
       #expect(table.fits(history.mark(applied), rest), "\(applied), \(from)–\(through)")
@@ -73,7 +74,7 @@ import World
   /// newer objects, and a request that had happened could have happened once more. Also the other way round: one that is
   /// still to happen would not.
   @Test(arguments: 0..<30 as Range<UInt64>) func aTableOfAnotherTimeIsNotBelieved(_ seed: UInt64) throws {
-    var random = SeededGenerator(seed: seed)
+    var random = SeededRandom(seed: seed)
     let history = try History(&random, count: 40)
     for applied in 0...40 {
       let (own, revision) = (history.machines[applied].requests, history.machines[applied].revision)

@@ -1,4 +1,5 @@
 import Raft
+import SeedSupport
 import Storage
 import Testing
 
@@ -8,14 +9,14 @@ import Testing
   static let configuration = Configuration(voters: [1, 2, 3])
 
   /// A state that goes on from another by writes drawn from `random`; returns the changes.
-  static func write(_ machine: inout StateMachine, _ count: Int, _ random: inout SeededGenerator) throws -> [Change] {
+  static func write(_ machine: inout StateMachine, _ count: Int, _ random: inout SeededRandom) throws -> [Change] {
     var changes: [Change] = []
     for _ in 0..<count {
       let name = "pod-\(random.next(below: 60))"
       let mutation: Mutation =
         random.next(below: 4) == 0
         ? .delete(pod(name))
-        : .put(pod(name), document(String(repeating: "d", count: Int(random.next(below: 300)))))
+        : .put(pod(name), document(String(repeating: "d", count: random.next(below: 300))))
       let sequence = machine.appliedIndex + 1
       let entry = try CommandEntry(
         request: RequestID(origin: 1, incarnation: 1, sequence: sequence),
@@ -29,9 +30,9 @@ import Testing
   /// Given a stream that breaks off anywhere, again and again, from one version after the other, when each goes on from
   /// what the last had brought, then what is there in the end is the last version, whole.
   @Test(arguments: 0..<200 as Range<UInt64>) func aStreamGoesOnWhereAnotherBrokeOff(_ seed: UInt64) throws {
-    var random = SeededGenerator(seed: seed)
+    var random = SeededRandom(seed: seed)
     var machine = StateMachine()
-    _ = try Self.write(&machine, Int(random.next(below: 120)), &random)
+    _ = try Self.write(&machine, random.next(below: 120), &random)
     var changes: [Change] = []
     var partial: PartialState?
     // A receiver may hold a whole state of earlier as well.
@@ -39,7 +40,7 @@ import Testing
       random.next(below: 3) == 0
       ? PartialState(map: machine.map, place: StatePlace(revision: machine.revision, through: nil)) : nil
     for round in 0..<6 {
-      changes += try Self.write(&machine, Int(random.next(below: 40)), &random)
+      changes += try Self.write(&machine, random.next(below: 40), &random)
       let bases = [partial, round % 2 == 0 ? whole : nil].compactMap { $0 }
       let base = bases.first
       var encoder = StateEncoder(
@@ -47,8 +48,8 @@ import Testing
         resuming: base.map { base in (base.place, changes.filter { $0.revision > base.place.revision }) })
       var decoder = StateDecoder(cluster: "c", bases: bases)
       let isLast = round == 5
-      var pieces = isLast ? Int.max : Int(random.next(below: 30))
-      while pieces > 0, let piece = encoder.nextPiece(bytes: 200 + Int(random.next(below: 400))) {
+      var pieces = isLast ? Int.max : random.next(below: 30)
+      while pieces > 0, let piece = encoder.nextPiece(bytes: 200 + random.next(below: 400)) {
         try decoder.take(piece)
         pieces -= 1
       }
@@ -65,7 +66,7 @@ import Testing
   }
 
   @Test func theSameStateIsTheSameStreamOnEveryServer() throws {
-    var random = SeededGenerator(seed: 1)
+    var random = SeededRandom(seed: 1)
     var machine = StateMachine()
     _ = try Self.write(&machine, 100, &random)
     func stream(_ machine: StateMachine) -> [UInt8] {
@@ -81,7 +82,7 @@ import Testing
 
   /// Given a base that is not what the sender takes it for, when the rest arrives, then the sum betrays it.
   @Test func aBaseThatWasSpoiledIsFound() throws {
-    var random = SeededGenerator(seed: 3)
+    var random = SeededRandom(seed: 3)
     var machine = StateMachine()
     _ = try Self.write(&machine, 50, &random)
     let place = StatePlace(revision: machine.revision, through: nil)
@@ -100,7 +101,7 @@ import Testing
   }
 
   @Test func streamsThatAreNotWhatTheySayAreRefused() throws {
-    var random = SeededGenerator(seed: 4)
+    var random = SeededRandom(seed: 4)
     var machine = StateMachine()
     _ = try Self.write(&machine, 30, &random)
     var encoder = StateEncoder(cluster: "c", machine: machine, configuration: Self.configuration)

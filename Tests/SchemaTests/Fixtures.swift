@@ -118,16 +118,3 @@ enum Fixture {
     + #"{"secretName":"s"},"raw":null}]}},"timeout":"1m30s","renewed":"2025-01-01T00:00:00.500000Z","data":{"k":"aGk="},"#
     + #""extra":{"x":["1","2"]},"flag":false,"numbers":[1,-2]},"status":{"replicas":0}}"#
 }
-
-/// A small seeded generator, so that a failure can be repeated.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-}

@@ -1,5 +1,6 @@
 import JSON
 import Schema
+import SeedSupport
 import Testing
 
 @Suite("Protobuf bodies")
@@ -106,7 +107,7 @@ struct ProtobufTests {
 
   @Test("random bytes and damaged messages never crash the decoder")
   func fuzz() {
-    var random = SplitMix(seed: 7)
+    var random = SeededRandom(seed: 7)
     let seed = ProtobufEncoder.message(canonical, as: Fixture.deployment)
     for _ in 0..<20_000 {
       var bytes = seed

@@ -1,4 +1,5 @@
 import JSON
+import SeedSupport
 import Testing
 
 @testable import Schema
@@ -128,7 +129,7 @@ struct ValueTests {
 
   @Test("generated names keep to a DNS label and to the safe alphabet")
   func generatedNames() {
-    var random = SplitMix(seed: 1)
+    var random = SeededRandom(seed: 1)
     let name = ResourceNaming.generatedName(String(repeating: "a", count: 80) + "-", using: &random)
     #expect(name.utf8.count == 63)
     #expect(Validate.dns1123Label(name).isEmpty)

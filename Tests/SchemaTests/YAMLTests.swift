@@ -1,5 +1,6 @@
 import JSON
 import Schema
+import SeedSupport
 import Testing
 
 @Suite("YAML bodies")
@@ -119,7 +120,7 @@ struct YAMLTests {
 
   @Test("damaged documents never crash the parser, and what it accepts it reads again alike")
   func fuzz() throws {
-    var random = SplitMix(seed: 3)
+    var random = SeededRandom(seed: 3)
     let seed = Array("a: &x {b: [1, 'two', \"three\"]}\nc:\n- *x\n- |\n  text\n- !!str 5\n? d\n: <<: *x\n".utf8)
     for _ in 0..<3_000 {
       var bytes = seed

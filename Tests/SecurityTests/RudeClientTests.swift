@@ -4,6 +4,7 @@ import APIServer
 import HTTP
 import JSON
 import LoopSupport
+import SeedSupport
 import Testing
 
 @Suite("Clients that leave in the middle", .serialized) struct RudeClientTests {

@@ -1,4 +1,6 @@
-/// Chance that a seed repeats (SplitMix64).
+// What tests draw from.
+
+/// Chance that a seed repeats (SplitMix64), so that a failure can be.
 public struct SeededRandom: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
@@ -10,5 +12,10 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
     mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
     mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
     return mixed ^ (mixed >> 31)
+  }
+
+  /// A number below `bound`.
+  public mutating func next<Number: FixedWidthInteger>(below bound: Number) -> Number {
+    Number(next() % UInt64(max(1, bound)))
   }
 }
