@@ -103,8 +103,6 @@ extension APIServer {
 
   /// The stored form of an object of the request's kind.
   func storedForm(_ object: JSONValue, _ kind: KindDescriptor) -> UnversionedObject {
-    var object = object
-    object["metadata"]["resourceVersion"] = .null
     let isLease = kind.kind.group == "coordination.k8s.io" && kind.kind.kind == "Lease"
     let fence = isLease ? UInt64(clamping: object["spec"]["leaseTransitions"].integer ?? 0) : 0
     return UnversionedObject(tree: Conversion.toStorage(object, from: kind, builtInRegistry), fence: fence)

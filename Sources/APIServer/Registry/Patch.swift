@@ -128,7 +128,8 @@ extension APIServer {
       surface: surface, options: options, optionsKind: "PatchOptions",
       produce: { [patchErrors] (old) throws(APIStatus) in
         let patched = try patch.apply(to: old, kind.structure)
-        var object = try PatchedObject.decode(patched, by: patch, request, options, patchErrors, warnings)
+        var object = try PatchedObject.decode(
+          patched, from: old, by: patch, request, options, patchErrors, warnings)
         try ObjectMetadata.place(&object, request)
         try ObjectMetadata.checkName(object, request.name)
         return object
@@ -223,22 +224,24 @@ extension APIServer {
 }
 
 enum PatchedObject {
-  /// A patched tree as an object of its kind: typed, pruned, unknown fields treated as the client asked.
+  /// A patched tree as an object of its kind: typed, pruned, unknown fields treated as the client asked. What the patch
+  /// left as it was in `old` has been through that.
   static func decode(
-    _ tree: JSONValue, by patch: Patch, _ request: ResourceRequest, _ options: WriteOptions,
+    _ tree: JSONValue, from old: JSONValue, by patch: Patch, _ request: ResourceRequest, _ options: WriteOptions,
     _ patchErrors: [String], _ warnings: WarningCollector
   ) throws(APIStatus) -> JSONValue {
     try typed(
-      settled(tree, by: patch, request), as: request.kind.structure, by: patch, options, patchErrors, warnings)
+      settled(tree, by: patch, request), as: request.kind.structure, from: old, by: patch, options, patchErrors,
+      warnings)
   }
 
   /// A patched tree of which only the members are in question.
   static func typed(
-    _ tree: JSONValue, as structure: Structure, by patch: Patch, _ options: WriteOptions, _ patchErrors: [String],
-    _ warnings: WarningCollector
+    _ tree: JSONValue, as structure: Structure, from old: JSONValue = .null, by patch: Patch, _ options: WriteOptions,
+    _ patchErrors: [String], _ warnings: WarningCollector
   ) throws(APIStatus) -> JSONValue {
     var result: TypedDecoder.Result
-    do throws(TypeError) { result = try TypedDecoder.decode(tree, as: structure) } catch {
+    do throws(TypeError) { result = try TypedDecoder.decode(tree, as: structure, editedSince: old) } catch {
       throw patch.unusable(tree, error)
     }
     ManagedFieldsUpdater.keepReset(&result.value, asSentIn: tree, structure: structure)

@@ -230,7 +230,7 @@ extension APIServer {
     admitted.warnings += ObjectMetadata.removeRepeatedOwners(&object, isAdmitted: true)
     if object != draft { request.applyDefaults(to: &object) }
     object = UpdateRules.confine(object, old: old, kind: kind, surface: plan.surface, request: request)
-    object = TypedDecoder.canonicalized(object, as: kind.structure)
+    object = TypedDecoder.canonicalized(object, as: kind.structure, editedSince: old)
     let errors =
       ObjectMetadata.immutableErrors(wanted, old: old)
       + UpdateRules.errors(object, old: old, kind: kind, surface: plan.surface)

@@ -6,35 +6,48 @@ extension Structure {
   /// stay so, unless the default itself is a structure. The tree is canonical before and after.
   public func applyDefaults(to value: inout JSONValue) {
     if let custom { return custom.applyDefaults(to: &value) }
-    guard case .object(var object) = value else { return }
-    value = .null
-    applyDefaults(to: &object)
-    value = .object(object)
+    if let changed = defaulted(value) { value = changed }
   }
 
-  private func applyDefaults(to object: inout JSONObject) {
+  // What needs no default is not made anew: nil says so, here and below. Most trees are shared with another version of
+  // their object, and have been through this before.
+
+  fileprivate func defaulted(_ value: JSONValue) -> JSONValue? {
+    guard case .object(let object) = value else { return nil }
+    return defaulted(object).map(JSONValue.object)
+  }
+
+  private func defaulted(_ object: JSONObject) -> JSONObject? {
+    var result = object
+    var isChanged = false
     for position in defaultedPositions {
       guard let defaultValue = members[position].defaultValue else { continue }
-      if let index = object.index(of: members[position].name) {
-        let present = object[position: index]
-        let isUnset = members[position].isPointer ? present.isNull : present.isZero
-        if isUnset { object[position: index] = defaultValue }
+      if let index = result.index(of: members[position].name) {
+        let present = result[position: index]
+        guard members[position].isPointer ? present.isNull : present.isZero else { continue }
+        result[position: index] = defaultValue
       } else {
-        object.insertUnique(
-          members[position].name, defaultValue, at: insertionIndex(of: position, in: object))
+        result.insertUnique(
+          members[position].name, defaultValue, at: insertionIndex(of: position, in: result))
       }
+      isChanged = true
     }
     var last = -1
-    for index in object.members.indices {
+    for index in result.members.indices {
       // Scalars need no lookup.
-      switch object.members[index].value {
+      switch result.members[index].value {
       case .object, .array:
-        guard let position = position(of: object.members[index].key, after: last) else { continue }
+        guard let position = position(of: result.members[index].key, after: last) else { continue }
         last = position
-        if defaultsBelow[position] { memberTypes[position].applyDefaults(to: &object[position: index]) }
+        guard defaultsBelow[position], let changed = memberTypes[position].defaulted(result.members[index].value) else {
+          continue
+        }
+        result[position: index] = changed
+        isChanged = true
       default: continue
       }
     }
+    return isChanged ? result : nil
   }
 
   /// Where a member belongs among those that are there, in schema order.
@@ -44,29 +57,41 @@ extension Structure {
 }
 
 extension FieldType {
-  fileprivate func applyDefaults(to value: inout JSONValue) {
+  fileprivate func defaulted(_ value: JSONValue) -> JSONValue? {
     switch self {
-    case .structure(let structure): structure.applyDefaults(to: &value)
+    case .structure(let structure): return structure.defaulted(value)
     case .array(let element):
-      guard element.mayHoldStructures else { return }
-      value.mutateElements { element.applyDefaults(to: &$0) }
-    case .map(.quantity): Self.roundUpToThousandths(&value)
+      guard element.mayHoldStructures, case .array(let elements) = value else { return nil }
+      var result: [JSONValue]?
+      for index in elements.indices {
+        guard let changed = element.defaulted(elements[index]) else { continue }
+        if result == nil { result = elements }
+        result?[index] = changed
+      }
+      return result.map(JSONValue.array)
+    case .map(.quantity): return Self.roundedUpToThousandths(value)
     case .map(let element):
-      guard element.mayHoldStructures, case .object(var object) = value else { return }
-      value = .null
-      for index in object.members.indices { element.applyDefaults(to: &object[position: index]) }
-      value = .object(object)
-    default: return
+      guard element.mayHoldStructures, case .object(let object) = value else { return nil }
+      var result: JSONObject?
+      for index in object.members.indices {
+        guard let changed = element.defaulted(object.members[index].value) else { continue }
+        if result == nil { result = object }
+        result?[position: index] = changed
+      }
+      return result.map(JSONValue.object)
+    default: return nil
     }
   }
 
   /// Amounts of resources are counted in thousandths: what is finer is rounded away from zero.
-  private static func roundUpToThousandths(_ amounts: inout JSONValue) {
+  private static func roundedUpToThousandths(_ amounts: JSONValue) -> JSONValue? {
     func isFiner(_ amount: JSONValue) -> Bool { amount.string?.utf8.last.map { $0 == 0x6e || $0 == 0x75 } ?? false }
-    guard case .object(let object) = amounts, object.contains(where: { isFiner($0.value) }) else { return }
+    guard case .object(let object) = amounts, object.contains(where: { isFiner($0.value) }) else { return nil }
+    var result = amounts
     for (name, amount) in object where isFiner(amount) {
       guard let quantity = try? Quantity(parsing: amount.string ?? "") else { continue }
-      amounts[name] = .string(Quantity(milli: quantity.milliValue, format: quantity.format).description)
+      result[name] = .string(Quantity(milli: quantity.milliValue, format: quantity.format).description)
     }
+    return result
   }
 }

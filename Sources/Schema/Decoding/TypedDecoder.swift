@@ -29,32 +29,35 @@ public struct TypedDecoder {
   /// The canonical tree of `structure`.
   /// - Parameter duplicates: paths of duplicate members, as the JSON parser reports them; those the type knows become
   ///   strict errors.
+  /// - Parameter canonical: a version of the tree that is canonical; what both share in memory is not looked at.
   public static func decode(
-    _ value: JSONValue, as structure: Structure, duplicates: [String] = []
+    _ value: JSONValue, as structure: Structure, duplicates: [String] = [], editedSince canonical: JSONValue = .null
   ) throws(TypeError) -> Result {
     if let schema = structure.custom {
       return try StructuralDecoder.decode(value, as: structure, schema, duplicates: duplicates)
     }
     var decoder = Self(duplicates: duplicates)
-    let result = try decoder.structure(value, structure)
+    let result = try decoder.structure(value, structure, canonical)
     return Result(value: result ?? value, strictErrors: decoder.strictErrors)
   }
 
   /// A tree that was decoded once and edited since, in canonical form again; as it is where an edit broke its type.
-  public static func canonicalized(_ value: JSONValue, as structure: Structure) -> JSONValue {
-    (try? decode(value, as: structure).value) ?? value
+  public static func canonicalized(
+    _ value: JSONValue, as structure: Structure, editedSince canonical: JSONValue = .null
+  ) -> JSONValue {
+    (try? decode(value, as: structure, editedSince: canonical).value) ?? value
   }
 
   /// The canonical form of a value that stands alone.
   static func decode(_ value: JSONValue, as type: FieldType) throws(TypeError) -> JSONValue {
     var decoder = Self(duplicates: [])
-    return try decoder.value(value, type) ?? value
+    return try decoder.value(value, type, .null) ?? value
   }
 
   /// One value in the canonical form of its type; as it is where it is none.
   static func canonicalized(_ value: JSONValue, as type: FieldType) -> JSONValue {
     var decoder = Self(duplicates: [])
-    return (try? decoder.value(value, type)) ?? value
+    return (try? decoder.value(value, type, .null)) ?? value
   }
 
   // MARK: Where the decoder is
@@ -136,11 +139,14 @@ public struct TypedDecoder {
 
   // MARK: Structures
 
-  // What is canonical already, and that is most of most trees, is not made anew: nil says so, here and below.
+  // What is canonical already, and that is most of most trees, is not made anew: nil says so, here and below. `canonical`
+  // is the value in another version of the tree that is known to be; null: there is none.
 
-  private mutating func structure(_ value: JSONValue, _ structure: Structure) throws(TypeError) -> JSONValue? {
+  private mutating func structure(
+    _ value: JSONValue, _ structure: Structure, _ canonical: JSONValue
+  ) throws(TypeError) -> JSONValue? {
     switch value {
-    case .object(let object): return try members(object, structure).map(JSONValue.object)
+    case .object(let object): return try members(object, structure, canonical.object).map(JSONValue.object)
     case .null: return structure.zero
     default: throw mismatch(value, .structure(structure))
     }
@@ -159,7 +165,10 @@ public struct TypedDecoder {
     }
   }
 
-  private mutating func members(_ object: JSONObject, _ structure: Structure) throws(TypeError) -> JSONObject? {
+  private mutating func members(
+    _ object: JSONObject, _ structure: Structure, _ canonical: JSONObject?
+  ) throws(TypeError) -> JSONObject? {
+    if let canonical, object.isShared(with: canonical) { return nil }
     structures.append(structure)
     defer { structures.removeLast() }
     let members = object.members
@@ -182,7 +191,8 @@ public struct TypedDecoder {
       }
       path.append(.member(position))
       let value = members[index].value
-      let decoded = value.isNull ? .null : try self.value(value, structure.members[position].type)
+      let former = Self.counterpart(of: value, key, in: canonical)
+      let decoded = value.isNull ? .null : try self.value(value, structure.members[position].type, former)
       if !duplicates.isEmpty { reportIfDuplicate() }
       path.removeLast()
       let isWritten = Self.isWritten(decoded ?? value, structure, position)
@@ -203,6 +213,15 @@ public struct TypedDecoder {
       found = Self.prefix(members[...], structure)
     }
     return found.map { Self.merged($0, structure) }
+  }
+
+  /// The member of that key in the canonical version. Scalars need none.
+  private static func counterpart(of value: JSONValue, _ key: String, in canonical: JSONObject?) -> JSONValue {
+    guard let canonical else { return .null }
+    switch value {
+    case .object, .array: return canonical[key] ?? .null
+    default: return .null
+    }
   }
 
   /// Members that were seen to be as they are to be.
@@ -259,7 +278,9 @@ public struct TypedDecoder {
 
   // MARK: Values
 
-  private mutating func value(_ value: JSONValue, _ type: FieldType) throws(TypeError) -> JSONValue? {
+  private mutating func value(
+    _ value: JSONValue, _ type: FieldType, _ canonical: JSONValue
+  ) throws(TypeError) -> JSONValue? {
     if value.isNull { return type.zero }
     switch type {
     case .string:
@@ -280,19 +301,23 @@ public struct TypedDecoder {
     case .microTime: return text(try timestamp(value).rfc3339Micro, insteadOf: value)
     case .duration: return try duration(value)
     case .rawObject, .anyValue: return nil
-    case .structure(let structure): return try self.structure(value, structure)
+    case .structure(let structure): return try self.structure(value, structure, canonical)
     case .union(let message): return try SchemaUnion(message).decode(value)
-    case .array(let element): return try array(value, element)
-    case .map(let element): return try map(value, element)
+    case .array(let element): return try array(value, element, canonical)
+    case .map(let element): return try map(value, element, canonical)
     }
   }
 
-  private mutating func array(_ value: JSONValue, _ element: FieldType) throws(TypeError) -> JSONValue? {
+  private mutating func array(
+    _ value: JSONValue, _ element: FieldType, _ canonical: JSONValue
+  ) throws(TypeError) -> JSONValue? {
     guard case .array(let elements) = value else { throw mismatch(value, .array(element)) }
+    if value.isShared(with: canonical) { return nil }
     var result: [JSONValue]?
     for index in elements.indices {
       path.append(.element(index))
-      let decoded = elements[index].isNull ? element.zeroItem : try self.value(elements[index], element)
+      let item = elements[index]
+      let decoded = item.isNull ? element.zeroItem : try self.value(item, element, canonical[index])
       path.removeLast()
       guard let decoded else { continue }
       if result == nil { result = elements }
@@ -301,15 +326,18 @@ public struct TypedDecoder {
     return result.map(JSONValue.array)
   }
 
-  private mutating func map(_ value: JSONValue, _ element: FieldType) throws(TypeError) -> JSONValue? {
+  private mutating func map(
+    _ value: JSONValue, _ element: FieldType, _ canonical: JSONValue
+  ) throws(TypeError) -> JSONValue? {
     guard case .object(let object) = value else { throw mismatch(value, .map(element)) }
+    if value.isShared(with: canonical) { return nil }
     let members = object.members
     var result: JSONObject?
     var isSorted = true
     for index in members.indices {
       path.append(.key(members[index].key))
       let item = members[index].value
-      let decoded = item.isNull ? element.zeroItem : try self.value(item, element)
+      let decoded = item.isNull ? element.zeroItem : try self.value(item, element, .null)
       if !duplicates.isEmpty { reportIfDuplicate() }
       path.removeLast()
       if isSorted, index > 0, !members[index - 1].key.utf8.lexicographicallyPrecedes(members[index].key.utf8) {
