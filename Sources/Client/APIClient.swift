@@ -90,12 +90,18 @@ public struct APIClient: Sendable {
   public let userAgent: String
   /// Bounds what this client and others with the same gate have under way; nil: no bound.
   public let gate: RequestGate?
+  /// What it has in common with others whose watches are of the same server, in the same process; nil: nothing.
+  public let reading: SharedReading?
 
-  public init(transport: any HTTPTransport, world: any World, userAgent: String, gate: RequestGate? = nil) {
+  public init(
+    transport: any HTTPTransport, world: any World, userAgent: String, gate: RequestGate? = nil,
+    reading: SharedReading? = nil
+  ) {
     self.transport = transport
     self.world = world
     self.userAgent = userAgent
     self.gate = gate
+    self.reading = reading
   }
 
   public func get(_ resource: ResourceReference, namespace: String = "", name: String, resourceVersion: String = "")

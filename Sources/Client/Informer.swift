@@ -45,6 +45,8 @@ public final class Informer<Object: InformedObject>: Sendable {
   private static var firstBackoff: Duration { .milliseconds(800) }
   private static var lastBackoff: Duration { .seconds(30) }
   private static var pageSize: Int { 500 }
+  /// Structures would be copied, which is no better than to read them again.
+  private static var isShareable: Bool { Object.self is AnyObject.Type }
   /// A watch that ends sooner did not work; the server may be about to go.
   private static var shortWatch: Duration { .seconds(1) }
 
@@ -77,6 +79,9 @@ public final class Informer<Object: InformedObject>: Sendable {
     self.read = read
     self.logger = logger
   }
+
+  /// Follows only objects that a selector matches. (A namespace is none.)
+  public var isSelective: Bool { !options.labelSelector.isEmpty || !options.fieldSelector.isEmpty }
 
   // MARK: Reading
 
@@ -220,12 +225,17 @@ public final class Informer<Object: InformedObject>: Sendable {
     switch event {
     case .bookmark(let resourceVersion, _):
       state.withLock { $0.resourceVersion = resourceVersion }
-    case .added(let json), .modified(let json): store(read(json))
+    case .added(let json), .modified(let json): store(object(json))
     case .deleted(let json):
-      let object = read(json)
+      let object = object(json)
       state.withLock { $0.resourceVersion = object.resourceVersion }
       remove(object.key, last: object)
     }
+  }
+
+  private func object(_ json: JSONTape.Cursor) -> Object {
+    guard Self.isShareable, let reading = client.reading else { return read(json) }
+    return reading.object(json, read)
   }
 
   private func replace(with objects: [NamespacedName: Object], resourceVersion: String) {

@@ -1,6 +1,7 @@
 import HTTP
 import JSON
 import Schema
+import World
 
 /// One event of a watch (spec/2 §2.3), its object as it came: nothing of it is read until somebody asks.
 public enum WatchEvent: Sendable {
@@ -16,12 +17,18 @@ public enum WatchEvent: Sendable {
 public final class WatchStream: Sendable {
   private let pipe: BytePipe
   private let splitter = WatchSplitter()
+  private let world: any World
+  private let reading: SharedReading?
 
-  init(pipe: BytePipe) { self.pipe = pipe }
+  init(pipe: BytePipe, world: any World, reading: SharedReading?) {
+    self.pipe = pipe
+    self.world = world
+    self.reading = reading
+  }
 
   public func next() async throws -> WatchEvent? {
     while true {
-      if let frame = splitter.next() { return try Self.event(frame) }
+      if let frame = splitter.next() { return try event(frame) }
       guard let chunk = try await pipe.next() else { return nil }
       splitter.append(chunk)
     }
@@ -29,8 +36,8 @@ public final class WatchStream: Sendable {
 
   public func cancel() { pipe.cancel() }
 
-  private static func event(_ frame: [UInt8]) throws -> WatchEvent {
-    let json = try JSONTape(parsing: frame).root
+  private func event(_ frame: [UInt8]) throws -> WatchEvent {
+    let json = try (reading?.tape(of: frame, now: world.now) ?? JSONTape(parsing: frame)).root
     let object = json["object"]
     switch json["type"].string {
     case "ADDED": return .added(object)
@@ -57,13 +64,15 @@ extension APIClient {
       ]
     // A watch takes a place only until it begins: what lasts for minutes must not keep others out.
     let response = try await gated { try await send("GET", path, query, accept: accept) }
+    // Nobody else asks for objects in another form.
+    let reading = accept == "application/json" ? reading : nil
     switch response.body {
-    case .stream(let pipe): return WatchStream(pipe: pipe)
+    case .stream(let pipe): return WatchStream(pipe: pipe, world: world, reading: reading)
     case .bytes, .pieces, .empty:
       let pipe = BytePipe(highWater: .max)
       try pipe.offer(try await response.body.collect())
       pipe.finish()
-      return WatchStream(pipe: pipe)
+      return WatchStream(pipe: pipe, world: world, reading: reading)
     }
   }
 }

@@ -40,6 +40,8 @@ final class ControlPlaneLoops: Sendable {
   private let metrics: LoopMetrics
   private let makeLogger: @Sendable (String) -> Logger
   private let logger: Logger
+  /// Scheduler and controllers follow much of the same.
+  private let reading = SharedReading()
   private let state = Mutex(State())
 
   init(
@@ -84,7 +86,7 @@ final class ControlPlaneLoops: Sendable {
         context: ControllerContext(
           world: world, logger: makeLogger("controllers"), certificateAuthorityPEM: certificateAuthorityPEM,
           certificateSigner: certificateAuthority.map { AuthoritySigner(authority: $0, world: world) },
-          podNetworks: settings.podNetworks, metrics: metrics,
+          podNetworks: settings.podNetworks, metrics: metrics, reading: reading,
           transport: { account in self.transport(account, fence: fence) })
       ).run()
     }
@@ -116,7 +118,7 @@ final class ControlPlaneLoops: Sendable {
   ) -> APIClient {
     APIClient(
       transport: InProcessTransport(handler: api, identity: TrustedContext(user: user, fence: fence)), world: world,
-      userAgent: "\(agent)/\(versions.kubernetes) (linux/amd64)", gate: gate)
+      userAgent: "\(agent)/\(versions.kubernetes) (linux/amd64)", gate: gate, reading: reading)
   }
 
   /// Controllers act as their service accounts, the manager as itself.

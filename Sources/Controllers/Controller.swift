@@ -41,12 +41,14 @@ public struct ControllerContext: Sendable {
   /// What the controllers' queues count.
   public let metrics: LoopMetrics
   private let transport: @Sendable (_ serviceAccount: String) -> any HTTPTransport
+  private let reading: SharedReading?
 
-  /// `transport` gives requests the identity of a service account of kube-system; "" for the manager's own.
+  /// `transport` gives requests the identity of a service account of kube-system; "" for the manager's own. `reading` is
+  /// for those whose server is in this process.
   public init(
     world: any World, logger: Logger, certificateAuthorityPEM: String,
     certificateSigner: (any CertificateSigner)? = nil, podNetworks: [PodNetwork] = [],
-    metrics: LoopMetrics = LoopMetrics(),
+    metrics: LoopMetrics = LoopMetrics(), reading: SharedReading? = nil,
     transport: @escaping @Sendable (_ serviceAccount: String) -> any HTTPTransport
   ) {
     self.world = world
@@ -56,6 +58,7 @@ public struct ControllerContext: Sendable {
     self.podNetworks = podNetworks
     self.transport = transport
     self.metrics = metrics
+    self.reading = reading
   }
 
   /// A queue whose metrics have that name.
@@ -67,7 +70,7 @@ public struct ControllerContext: Sendable {
     // All of them own fields under the manager's name, which is what stands before the first slash.
     var agent = "kube-controller-manager/v1.32.4 (linux/amd64) kubernetes/unknown"
     if !serviceAccount.isEmpty { agent += "/system:serviceaccount:kube-system:\(serviceAccount)" }
-    return APIClient(transport: transport(serviceAccount), world: world, userAgent: agent, gate: gate)
+    return APIClient(transport: transport(serviceAccount), world: world, userAgent: agent, gate: gate, reading: reading)
   }
 
   public func recorder(_ component: String) -> EventRecorder {
@@ -170,12 +173,17 @@ public final class SharedInformers: Sendable {
     ]
   }
 
+  /// What is followed here without a selection.
+  var whole: Set<ResourceReference> { Set(all.filter { !$0.isSelective }.map(\.resource)) }
+
   public func start() { for informer in all { informer.start() } }
   public func stop() { for informer in all { informer.stop() } }
 }
 
 /// An informer of whatever kind.
 protocol Following: Sendable {
+  var resource: ResourceReference { get }
+  var isSelective: Bool { get }
   func start()
   func stop()
   func waitForSync() async

@@ -31,7 +31,7 @@ public struct ControllerManager: Sendable {
       AccountTokenController(context: context),
       LegacyTokenCleaner(context: context),
       RootCertificateController(context: context, informers: informers),
-      GarbageCollector(context: context),
+      GarbageCollector(context: context, informers: informers),
       NodeLifecycleController(context: context, informers: informers),
       NodeTTLController(context: context, informers: informers),
       PodGarbageCollector(context: context, informers: informers),

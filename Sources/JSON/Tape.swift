@@ -44,6 +44,9 @@ public final class JSONTape: Sendable {
     return bytes[bytes.startIndex + range.lowerBound..<bytes.startIndex + range.upperBound]
   }
 
+  /// What it takes in memory, about.
+  public var byteCount: Int { bytes.count + nodes.capacity * MemoryLayout<Node>.stride }
+
   /// The document's value.
   public var root: Cursor { Cursor(tape: self, index: 0) }
 
@@ -52,6 +55,9 @@ public final class JSONTape: Sendable {
     let tape: JSONTape
     /// -1: absent.
     let index: Int
+
+    /// The document that the value is in.
+    public var document: JSONTape { tape }
 
     private var node: Node? { index < 0 ? nil : tape.nodes[index] }
 

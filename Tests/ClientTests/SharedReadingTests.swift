@@ -9,6 +9,8 @@ import World
 @testable import Client
 
 @Suite struct SharedReadingTests {
+  private let start = MonotonicTime(nanoseconds: 0)
+
   private static func frame(_ name: String) -> [UInt8] {
     Array(#"{"type":"ADDED","object":{"metadata":{"name":"\#(name)","uid":"u","resourceVersion":"1"}}}"#.utf8)
   }
@@ -28,10 +30,8 @@ import World
       }
       func settle() async throws { try await cluster.world.sleep(for: .milliseconds(100)) }
       try await admin.create(.serviceAccounts, namespace: "default", ["metadata": ["name": "default"]])
-      // More than are kept, but not at once.
       for number in 0..<200 {
         try await admin.create(.pods, namespace: "default", Fixture.pod("pod-\(number)"))
-        if number % 20 == 0 { try await settle() }
       }
       try await settle()
       #expect(all.count == 200 && running.count == 200 && apart.count == 200)
@@ -57,11 +57,11 @@ import World
   @Test func onlyTheSameArrayIsTheSameEvent() throws {
     let reading = SharedReading()
     let frame = Self.frame("a")
-    let tape = try reading.tape(of: frame)
-    #expect(try reading.tape(of: frame) === tape)
+    let tape = try reading.tape(of: frame, now: start)
+    #expect(try reading.tape(of: frame, now: start) === tape)
     var copy = frame
     copy[0] = frame[0]
-    let other = try reading.tape(of: copy)
+    let other = try reading.tape(of: copy, now: start)
     #expect(other !== tape && other.root["object"]["metadata"]["name"].string == "a")
     let object = other.root["object"]
     let pod = reading.object(object) { Pod(json: $0) }
@@ -74,8 +74,24 @@ import World
     // Arrays come and go, often at the address of one that went.
     for number in 0..<20_000 {
       let frame = Self.frame("pod-\(number)")
-      let object = try reading.tape(of: frame).root["object"]
+      let object = try reading.tape(of: frame, now: start).root["object"]
       #expect(reading.object(object) { Pod(json: $0) }.metadata.name == "pod-\(number)")
+    }
+  }
+
+  @Test func whatIsOldIsLetGo() throws {
+    let reading = SharedReading()
+    weak var first: JSONTape?
+    weak var large: JSONTape?
+    do {
+      first = try reading.tape(of: Self.frame("first"), now: start)
+      #expect(first != nil)
+      _ = try reading.tape(of: Self.frame("second"), now: start + .milliseconds(900))
+      #expect(first != nil)
+      large = try reading.tape(of: Self.frame(String(repeating: "x", count: 3 << 20)), now: start + .milliseconds(1100))
+      #expect(first == nil && large != nil, "more than a second old")
+      _ = try reading.tape(of: Self.frame(String(repeating: "x", count: 3 << 20)), now: start + .milliseconds(1100))
+      #expect(large == nil, "too much to be kept beside another")
     }
   }
 }

@@ -41,9 +41,11 @@ public final class GarbageCollector: Controller {
   private let discovery: ResourceDiscovery
   private let queue: WorkQueue<String>
   private let discoveries: WorkQueue<Discovery>
+  /// What other controllers of this process are sent whole.
+  private let sentWhole: Set<ResourceReference>
   private let state = Mutex(State())
 
-  public init(context: ControllerContext) {
+  public init(context: ControllerContext, informers: SharedInformers) {
     world = context.world
     client = context.client(Self.serviceAccount)
     recorder = EventRecorder(client: client, component: Self.component, logger: context.logger)
@@ -51,6 +53,7 @@ public final class GarbageCollector: Controller {
     discovery = ResourceDiscovery(client: client)
     queue = context.makeQueue("garbage_collector_attempt_to_delete")
     discoveries = WorkQueue(world: context.world)
+    sentWhole = client.reading == nil ? [] : informers.whole
   }
 
   public func run() async {
@@ -109,9 +112,11 @@ public final class GarbageCollector: Controller {
 
   private func begin(_ resource: ResourceReference) {
     let kind = FollowedKind(resource)
+    // To be sent what others are sent costs nothing more, where it is read once for all.
+    let accept = sentWhole.contains(resource) ? "application/json" : MetadataObject.accept
     let informer = Informer(
-      resource: resource, client: client, accept: MetadataObject.accept, listAccept: MetadataObject.listAccept,
-      logger: logger, read: { GraphNode(kind, $0["metadata"]) })
+      resource: resource, client: client, accept: accept, listAccept: MetadataObject.listAccept, logger: logger,
+      read: { GraphNode(kind, $0["metadata"]) })
     informer.onEvent { [weak self] event in self?.observe(event, resource) }
     state.withLock { $0.informers[resource] = informer }
     informer.start()
