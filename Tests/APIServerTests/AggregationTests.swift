@@ -6,6 +6,7 @@ import HTTP
 import JSON
 import Replica
 import Schema
+import Synchronization
 import TLS
 import Testing
 import World
@@ -208,6 +209,43 @@ import World
     let posted = try await scene.cluster.post("\(Self.group)/nodes", ["a": 1])
     #expect(posted.status == 409 && posted.json["body"] == ["a": 1] && posted.json["method"] == "POST")
     await scene.service.stop()
+  }
+
+  /// Notes for which requests the time is that of the whole answer, and lets them fail.
+  private final class TimeNotes: AggregationTransport {
+    let targets = Mutex<[String: Bool]>([:])
+    func send(
+      _ request: HTTPRequest, to target: WebhookTarget, within limit: Duration, isWhole: Bool, authority: StoredObject?
+    ) async throws -> HTTPResponse {
+      targets.withLock { $0[request.target] = isWhole }
+      let list = request.target == group ? resourceList : [:]
+      return HTTPResponse(status: 200, body: .bytes(list.bytes))
+    }
+  }
+
+  /// One that hangs would keep the conditions, and the APIServices of definitions, of all others from ever moving again.
+  @Test func whatTheAggregatorAsksForItselfIsTimedToItsEnd() async throws {
+    let notes = TimeNotes()
+    let cluster = TestServer { $0.aggregation = notes }
+    try await cluster.createService("metrics", port: 443)
+    let spec: JSONValue = [
+      "group": "metrics.example.com", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
+      "insecureSkipTLSVerify": true, "service": ["namespace": "default", "name": "metrics"],
+    ]
+    let created = try await cluster.post(
+      Self.services,
+      [
+        "kind": "APIService", "apiVersion": "apiregistration.k8s.io/v1", "metadata": ["name": .string(Self.name)],
+        "spec": spec,
+      ])
+    try #require(created.status == 201, "\(created.text)")
+    try await cluster.server.reconcileAPIServices(isLeader: true)
+    #expect(try await cluster.get(Self.group).status == 200)
+    #expect(try await cluster.get("\(Self.group)/nodes").status == 200)
+    #expect(
+      notes.targets.withLock { $0 } == [
+        Self.group: true, "/openapi/v3": true, "/openapi/v2": true, "\(Self.group)/nodes": false,
+      ])
   }
 
   @Test func watchesAreStreamed() async throws {

@@ -101,6 +101,22 @@ import World
     await hook.stop()
   }
 
+  @Test func aWebhookWhoseAnswerComesByteByByteIsGivenUp() async throws {
+    let hook = try await LocalTLSServer { _ in
+      let pipe = BytePipe()
+      testLoop.spawn {
+        while (try? await pipe.write([32])) != nil { try? await testLoop.sleep(for: .milliseconds(50)) }
+      }
+      return HTTPResponse(status: 200, headers: ["content-type": "application/json"], body: .stream(pipe))
+    }
+    let cluster = cluster()
+    try await configure(cluster, url: hook.url, authority: hook.authorityPEM, ["timeoutSeconds": 1])
+    let reply = try await testLoop.withDeadline(.seconds(20)) { try await cluster.post(configMaps, configMap("a")) }
+    #expect(
+      reply.status == 500 && reply.message.hasSuffix("/?timeout=1s\": context deadline exceeded"), "\(reply.text)")
+    await hook.stop()
+  }
+
   @Test func anAnswerThatIsNoneFails() async throws {
     let hook = try await LocalTLSServer { request in
       request.target.hasPrefix("/gone")

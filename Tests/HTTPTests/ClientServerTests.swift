@@ -216,6 +216,34 @@ import Testing
     await server.stop()
   }
 
+  /// A server that sends a byte now and then never exceeds a limit between two of them.
+  @Test(.timeLimit(.minutes(1)), arguments: versions)
+  func aBodyThatComesByteByByteBreaksOffWhereAllOfItIsTimed(protocols: [String]) async throws {
+    let server = try await TestServer.start(tls: protocols) { _ in
+      let pipe = BytePipe()
+      Task {
+        while (try? await pipe.write([32])) != nil { try await Task.sleep(for: .milliseconds(20)) }
+      }
+      return HTTPResponse(status: 200, body: .stream(pipe))
+    }
+    let client = try server.client()
+    let request = HTTPRequest(method: "GET", target: "/drip")
+    let whole = try await client.send(request, within: .milliseconds(300), isWhole: true)
+    let failure = await #expect(throws: HTTPError.self) { try await whole.body.collect() }
+    guard case .timedOut? = failure else {
+      Issue.record("the body ended with \(String(describing: failure))")
+      return await server.stop()
+    }
+    // Where the head alone is timed, it goes on.
+    let streamed = try await client.send(request, within: .milliseconds(300))
+    guard case .stream(let pipe) = streamed.body else { throw HTTPError.malformed("no stream") }
+    let end = ContinuousClock.now + .milliseconds(1600)
+    while ContinuousClock.now < end { #expect(try await pipe.next()?.isEmpty == false) }
+    pipe.cancel()
+    client.close()
+    await server.stop()
+  }
+
   @Test(arguments: versions)
   func aBodyTooLargeIsRefusedInBothVersions(protocols: [String]) async throws {
     var limits = HTTPLimits()

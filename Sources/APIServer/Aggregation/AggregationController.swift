@@ -163,7 +163,8 @@ extension APIServer {
     let bytes: [UInt8]
     do {
       response = try await dependencies.aggregation.send(
-        request, to: address, within: Self.checkTime, authority: objects.state.object(FrontProxyAuthority.secret))
+        request, to: address, within: Self.checkTime, isWhole: true,
+        authority: objects.state.object(FrontProxyAuthority.secret))
       bytes = try await response.body.collect(upTo: Self.documentMaximum)
     } catch {
       throw AggregationFailure(

@@ -63,7 +63,7 @@ extension APIServer {
     do {
       let response = try await dependencies.aggregation.send(
         forwarded, to: api.target(host: place.host, port: place.port),
-        within: isDiscovery ? Self.aggregatedDiscoveryTime : Self.aggregatedResponseTime,
+        within: isDiscovery ? Self.aggregatedDiscoveryTime : Self.aggregatedResponseTime, isWhole: isDiscovery,
         authority: store.current.object(FrontProxyAuthority.secret))
       return AggregationHeaders.returned(response)
     } catch {

@@ -11,9 +11,10 @@ import World
 
 /// Sends requests to aggregated servers.
 public protocol AggregationTransport: Sendable {
+  /// `isWhole`: the limit is for all of the answer, else for its head: what is passed on may go on for hours.
   /// `authority`: the Secret of the front proxy's authority, if there is one.
   func send(
-    _ request: HTTPRequest, to target: WebhookTarget, within limit: Duration, authority: StoredObject?
+    _ request: HTTPRequest, to target: WebhookTarget, within limit: Duration, isWhole: Bool, authority: StoredObject?
   ) async throws -> HTTPResponse
 }
 
@@ -21,7 +22,7 @@ public protocol AggregationTransport: Sendable {
 public struct UnreachableAPIs: AggregationTransport {
   public init() {}
   public func send(
-    _ request: HTTPRequest, to target: WebhookTarget, within limit: Duration, authority: StoredObject?
+    _ request: HTTPRequest, to target: WebhookTarget, within limit: Duration, isWhole: Bool, authority: StoredObject?
   ) async throws -> HTTPResponse {
     throw HTTPError.connectFailed("dial tcp \(target.host):\(target.port): connect: connection refused")
   }
@@ -76,9 +77,9 @@ public final class FrontProxyConnections: AggregationTransport {
   }
 
   public func send(
-    _ request: HTTPRequest, to target: WebhookTarget, within limit: Duration, authority: StoredObject?
+    _ request: HTTPRequest, to target: WebhookTarget, within limit: Duration, isWhole: Bool, authority: StoredObject?
   ) async throws -> HTTPResponse {
-    try await connections(authority).send(request, to: target, within: limit)
+    try await connections(authority).send(request, to: target, within: limit, isWhole: isWhole)
   }
 
   /// Those with a certificate of this authority; a new certificate is made when half of its time is over.

@@ -24,8 +24,9 @@ public struct WebhookTarget: Hashable, Sendable {
   }
 }
 
-/// Sends requests to webhooks and aggregated servers.
+/// Sends requests to webhooks.
 public protocol WebhookTransport: Sendable {
+  /// `limit`: for all of the answer. One that comes byte by byte must not hold who waits for it.
   func send(_ request: HTTPRequest, to target: WebhookTarget, within limit: Duration) async throws -> HTTPResponse
 }
 
@@ -57,7 +58,14 @@ public final class WebhookConnections: WebhookTransport {
   public func send(_ request: HTTPRequest, to target: WebhookTarget, within limit: Duration) async throws
     -> HTTPResponse
   {
-    try await client(target).send(request, within: limit)
+    try await send(request, to: target, within: limit, isWhole: true)
+  }
+
+  /// `isWhole`: the limit is for all of the answer, else for its head.
+  func send(
+    _ request: HTTPRequest, to target: WebhookTarget, within limit: Duration, isWhole: Bool
+  ) async throws -> HTTPResponse {
+    try await client(target).send(request, within: limit, isWhole: isWhole)
   }
 
   /// Closes what is idle, the rest when it is done.

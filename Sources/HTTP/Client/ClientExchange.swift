@@ -23,6 +23,8 @@ final class ClientExchange: @unchecked Sendable {
   let isUpgrade: Bool
   private let pool: ClientPool
   private let timeLimit: Duration
+  /// The limit is for all of the response, not for its head alone.
+  private let isWhole: Bool
   private(set) var deadline = MonotonicTime(nanoseconds: .max)
   private var phase = Phase.created
   private var attempts = 0
@@ -36,10 +38,11 @@ final class ClientExchange: @unchecked Sendable {
   var bodyTask: Task<Void, Never>?
   var waiter = DrainWaiter()
 
-  init(_ request: HTTPRequest, pool: ClientPool, timeLimit: Duration) {
+  init(_ request: HTTPRequest, pool: ClientPool, timeLimit: Duration, isWhole: Bool) {
     self.request = request
     self.pool = pool
     self.timeLimit = timeLimit
+    self.isWhole = isWhole
     isUpgrade = request.headers["upgrade"] != nil
   }
 
@@ -50,6 +53,7 @@ final class ClientExchange: @unchecked Sendable {
   var isTimed: Bool {
     switch phase {
     case .sent, .collecting: true
+    case .streaming: isWhole
     default: false
     }
   }

@@ -52,10 +52,14 @@ public final class HTTPClient: HTTPTransport {
   /// Sends a request; returns when the response's header has come (a short response whole). Throws `HTTPError`.
   public func send(_ request: HTTPRequest) async throws -> HTTPResponse { try await send(request, within: nil) }
 
-  /// As `send`, with a time limit of its own in place of `responseHeaderTime`. A streamed body has no limit.
-  public func send(_ request: HTTPRequest, within limit: Duration?) async throws -> HTTPResponse {
+  /// As `send`, with a time limit of its own in place of `responseHeaderTime`. A streamed body has no limit, unless
+  /// `isWhole`: then it breaks off with `HTTPError.timedOut` where it has not ended by then.
+  public func send(
+    _ request: HTTPRequest, within limit: Duration?, isWhole: Bool = false
+  ) async throws -> HTTPResponse {
     let pool = pool
-    let exchange = ClientExchange(request, pool: pool, timeLimit: limit ?? pool.limits.responseHeaderTime)
+    let exchange = ClientExchange(
+      request, pool: pool, timeLimit: limit ?? pool.limits.responseHeaderTime, isWhole: isWhole)
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         let begin = { @Sendable in exchange.begin(continuation) }

@@ -27,7 +27,7 @@ final class ExtenderConnections: Sendable {
   var sender: ExtenderSender {
     { [self] request, extender in
       guard let client = clients[extender] else { throw HTTPError.connectFailed("no way to \(extender.urlPrefix)") }
-      return try await client.send(request, within: extender.timeout)
+      return try await client.send(request, within: extender.timeout, isWhole: true)
     }
   }
 
