@@ -86,8 +86,14 @@ import World
   }
 
   /// A cluster with the authority of its front proxy and an extension server that asks clients for certificates.
-  private func scene(isRegistered: Bool = true, _ answer: @escaping TLSService.Answer = answer) async throws -> Scene {
-    let cluster = TestServer { $0.aggregation = FrontProxyConnections(loop: testLoop) }
+  private func scene(
+    isRegistered: Bool = true, authenticator: any Authenticator = FixedAuthenticator(),
+    _ answer: @escaping TLSService.Answer = answer
+  ) async throws -> Scene {
+    let cluster = TestServer {
+      $0.aggregation = FrontProxyConnections(loop: testLoop)
+      $0.authenticator = authenticator
+    }
     var options = BootstrapController.Options()
     options.clientAuthorityPEM = "-----BEGIN CERTIFICATE-----\n"
     options.keepsFrontProxyAuthority = true
@@ -208,6 +214,23 @@ import World
     }
     let posted = try await scene.cluster.post("\(Self.group)/nodes", ["a": 1])
     #expect(posted.status == 409 && posted.json["body"] == ["a": 1] && posted.json["method"] == "POST")
+    await scene.service.stop()
+  }
+
+  /// What a user is known by beside the name has keys like "authentication.kubernetes.io/credential-id".
+  @Test func keysOfExtraFactsAreEscapedInTheNamesOfFields() async throws {
+    struct Jane: Authenticator {
+      func authenticate(_ request: HTTPRequest) async throws(APIStatus) -> RequestUser {
+        RequestUser(name: "jane", groups: ["system:authenticated"], extra: ["Example.com/scope a": ["dev"]])
+      }
+    }
+    let scene = try await scene(authenticator: Jane())
+    try await scene.reconcile()
+    let response = try await scene.cluster.raw("GET", "\(Self.group)/nodes")
+    #expect(response.status == 200)
+    let call = try #require(scene.service.calls.last)
+    #expect(call.headers["x-remote-user"] == "jane")
+    #expect(call.headers["x-remote-extra-example.com%2fscope%20a"] == "dev", "\(call.headers.fields)")
     await scene.service.stop()
   }
 

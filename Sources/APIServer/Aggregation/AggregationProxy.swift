@@ -142,12 +142,13 @@ enum AggregationHeaders {
     return text
   }
 
-  private static func percent(_ byte: UInt8) -> String {
-    let digits = String(byte, radix: 16, uppercase: true)
+  private static func percent(_ byte: UInt8, uppercase: Bool = true) -> String {
+    let digits = String(byte, radix: 16, uppercase: uppercase)
     return "%" + (digits.count == 1 ? "0" : "") + digits
   }
 
-  /// A key of `extra` as part of a field's name: what may not stand in one is percent-encoded.
+  /// A key of `extra` as part of a field's name: what may not stand in one is percent-encoded, in small letters as all of
+  /// a field's name (RFC 9113 §8.2).
   private static func escaped(_ key: String) -> String {
     var text = ""
     for byte in key.lowercased().utf8 {
@@ -155,7 +156,7 @@ enum AggregationHeaders {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
         text.unicodeScalars.append(Unicode.Scalar(byte))
       case _ where "!#$&'*+-.^_`|~".utf8.contains(byte): text.unicodeScalars.append(Unicode.Scalar(byte))
-      default: text += percent(byte)
+      default: text += percent(byte, uppercase: false)
       }
     }
     return text
