@@ -157,12 +157,14 @@ private let exec = "GET /api/v1/namespaces/default/pods/p/exec?command=ls&contai
     backend.stop()
   }
 
-  @Test func theServersThemselvesAreNoBackends() async throws {
+  /// However their addresses are spelled.
+  @Test(arguments: ["10.0.0.1", "010.0.0.1", "::ffff:10.0.0.1", "::ffff:a00:1", "fd00::1", "FD00:0:0::1"])
+  func theServersThemselvesAreNoBackends(address: String) async throws {
     let loop = EventLoop.start(name: "kubelets")
-    let kubelets = KubeletConnections(loop: loop, identity: nil, servers: { ["10.0.0.1:6443"] })
+    let kubelets = KubeletConnections(loop: loop, identity: nil, servers: { ["10.0.0.1:6443", "[fd00::1]:6443"] })
     let node: JSONValue = [
       "status": [
-        "addresses": [["type": "InternalIP", "address": "10.0.0.1"]],
+        "addresses": [["type": "InternalIP", "address": .string(address)]],
         "daemonEndpoints": ["kubeletEndpoint": ["Port": 6443]],
       ]
     ]
@@ -170,7 +172,7 @@ private let exec = "GET /api/v1/namespaces/default/pods/p/exec?command=ls&contai
     let refused = await #expect(throws: APIStatus.self) { try await kubelets.forward(request, to: node, path: "/x") }
     #expect(refused?.message.contains("address not allowed") == true)
     let pod = await #expect(throws: APIStatus.self) {
-      try await kubelets.reach(request, host: "10.0.0.1", port: 6443, isSecure: true, path: "/x")
+      try await kubelets.reach(request, host: address, port: 6443, isSecure: true, path: "/x")
     }
     #expect(pod?.code == 503 && pod?.message.contains("address not allowed") == true)
     loop.stop()

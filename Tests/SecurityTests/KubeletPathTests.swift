@@ -28,8 +28,12 @@ private struct Kubelet: HTTPHandler {
 }
 
 @Suite("Kubelets", .serialized) struct KubeletPathTests {
-  private func withKubelet(
-    _ body: (SocketServer, UInt16) async throws -> Void
+  private func withKubelet(_ body: (SocketServer, UInt16) async throws -> Void) async throws {
+    try await withConnections { server, port, _ in try await body(server, port) }
+  }
+
+  private func withConnections(
+    _ body: (SocketServer, UInt16, KubeletConnections) async throws -> Void
   ) async throws {
     let authority = try CertificateAuthority.generate(
       commonName: "kubelets' authority", lifetime: .seconds(3_000_000_000), now: SocketServer.tlsNow)
@@ -47,9 +51,8 @@ private struct Kubelet: HTTPHandler {
         protocols: ["h2", "http/1.1"]), handler: Kubelet())
     let port = try await kubelet.start().port
     let own = try identity("api-server", .clientAuthentication)
-    let server = try await SocketServer.start { dependencies, loop in
-      dependencies.kubelets = KubeletConnections(loop: loop, identity: own, servers: { [] })
-    }
+    let connections = KubeletConnections(loop: loop, identity: own, servers: { [] })
+    let server = try await SocketServer.start { dependencies, _ in dependencies.kubelets = connections }
     let node = try await server.inside(
       "POST", "/api/v1/nodes",
       [
@@ -64,7 +67,7 @@ private struct Kubelet: HTTPHandler {
       "POST", "/api/v1/namespaces/default/pods",
       ["metadata": ["name": "p"], "spec": ["nodeName": "n", "containers": [["name": "c", "image": "i"]]]])
     #expect(pod.status == 201, "\(pod.text)")
-    try await body(server, port)
+    try await body(server, port, connections)
     await kubelet.shutdown(deadline: .milliseconds(100))
     loop.stop()
     loop.join()
@@ -83,6 +86,24 @@ private struct Kubelet: HTTPHandler {
         #expect(text.split(separator: "\n").count == lines)
       }
       client.close()
+    }
+  }
+
+  /// Whoever may write endpoints chooses where a service leads: were the certificate shown there, he would choose another
+  /// API server.
+  @Test func podsAndServicesAreNotShownTheCertificateOfTheAPIServer() async throws {
+    try await withConnections { server, port, connections in
+      let request = HTTPRequest(method: "GET", target: "/x")
+      let node = try await server.inside("GET", "/api/v1/nodes/n").json
+      for (response, asker) in [
+        (try await connections.forward(request, to: node, path: "/x"), "api-server"),
+        (
+          try await connections.reach(request, host: "127.0.0.1", port: port, isSecure: true, path: "/x"), "nobody"
+        ),
+      ] {
+        let text = String(decoding: try await response.body.collect(), as: UTF8.self)
+        #expect(text == "\(asker): GET /x")
+      }
     }
   }
 

@@ -11,6 +11,8 @@ public final class KubeletConnections: KubeletConnector {
     var host: String
     var port: UInt16
     var isSecure: Bool
+    /// Whoever listens there is shown the certificate of the API server: kubelets are, pods and services never.
+    var isKubelet: Bool
   }
 
   /// Places with connections at one time; beyond that those of all others are closed when their requests are done.
@@ -35,7 +37,8 @@ public final class KubeletConnections: KubeletConnector {
     let endpoint = KubeletEndpoint(node)
     guard endpoint.isServed else { throw endpoint.unreachable(path, "connect: connection refused") }
     do {
-      return try await send(request, path, endpoint.host, endpoint.port, isSecure: true)
+      return try await send(
+        request, path, Place(host: endpoint.host, port: endpoint.port, isSecure: true, isKubelet: true))
     } catch {
       throw endpoint.unreachable(path, "\(error)")
     }
@@ -45,20 +48,31 @@ public final class KubeletConnections: KubeletConnector {
     _ request: HTTPRequest, host: String, port: UInt16, isSecure: Bool, path: String
   ) async throws(APIStatus) -> HTTPResponse {
     do {
-      return try await send(request, path, host, port, isSecure: isSecure)
+      return try await send(
+        request, path, Place(host: host, port: port, isSecure: isSecure, isKubelet: false))
     } catch {
       throw .serviceUnavailable("error trying to reach service: \(error)")
     }
   }
 
   private func send(
-    _ request: HTTPRequest, _ path: String, _ host: String, _ port: UInt16, isSecure: Bool
+    _ request: HTTPRequest, _ path: String, _ place: Place
   ) async throws -> HTTPResponse {
-    guard !servers().contains("\(host):\(port)") else {
-      throw HTTPError.connectFailed("dial tcp \(host):\(port): address not allowed")
+    guard !servers().contains(where: { Self.isSame($0, place) }) else {
+      throw HTTPError.connectFailed("dial tcp \(place.host):\(place.port): address not allowed")
     }
-    let client = try client(Place(host: host, port: port, isSecure: isSecure))
-    return try await Self.relay(request, path: path, through: client)
+    return try await Self.relay(request, path: path, through: try client(place))
+  }
+
+  /// Whether a server's address leads there, however either is spelled: "::ffff:10.0.0.1" is 10.0.0.1.
+  private static func isSame(_ server: String, _ place: Place) -> Bool {
+    guard let colon = server.lastIndex(of: ":"), UInt16(server[server.index(after: colon)...]) == place.port else {
+      return false
+    }
+    var host = server[..<colon]
+    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+    if let own = IPAddress(String(host)), let other = IPAddress(place.host) { return own == other }
+    return host == place.host
   }
 
   /// Sends a request on without what is the client's own, and returns what may go back.
@@ -72,7 +86,9 @@ public final class KubeletConnections: KubeletConnector {
     if let known = clients.withLock({ $0[place] }) { return known }
     // Kubelets sign for themselves unless told otherwise; pods as they like.
     let tls =
-      place.isSecure ? try TLSConfiguration.client(trust: .anything, identity: identity, minimumVersion: .tls12) : nil
+      place.isSecure
+      ? try TLSConfiguration.client(
+        trust: .anything, identity: place.isKubelet ? identity : nil, minimumVersion: .tls12) : nil
     let client = HTTPClient(
       loop: loop, endpoint: .ip(place.host, port: place.port), tls: tls, serverName: place.host)
     let surplus: [HTTPClient] = clients.withLock { clients in
