@@ -194,6 +194,33 @@ import World
     #expect(allowed.status == 403)
   }
 
+  /// Thousands of audiences in a token, tens of thousands in the review, a token of nothing but dots: told apart by
+  /// their number, not its square, and by no more parts than tokens have.
+  @Test(.timeLimit(.minutes(1))) func reviewsOfHostileTokensAreAnsweredAtOnce() async throws {
+    let cluster = try await SecurityCluster()
+    let own = (0..<1500).map { JSONValue.string("a\($0)") }
+    let token = try #require(
+      try await cluster.token("default", ["audiences": .array(own)]).json["status"]["token"].string)
+    // Longer ones are not looked at.
+    #expect(token.utf8.count <= 16 << 10)
+    func review(_ token: String, _ audiences: [JSONValue]) async throws -> (status: JSONValue, took: Duration) {
+      let body: JSONValue = [
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+        "spec": ["token": .string(token), "audiences": .array(audiences)],
+      ]
+      let begun = ContinuousClock.now
+      let reply = try await cluster.inside.post("/apis/authentication.k8s.io/v1/tokenreviews", body)
+      return (reply.json["status"], ContinuousClock.now - begun)
+    }
+    let others = (0..<100_000).map { JSONValue.string("b\($0)") }
+    let none = try await review(token, others)
+    #expect(none.status["authenticated"].isNull && none.took < .seconds(5), "\(none.took)")
+    let one = try await review(token, others + ["a7"])
+    #expect(one.status["audiences"] == ["a7"] && one.took < .seconds(5), "\(one.took)")
+    let dots = try await review(String(repeating: ".", count: 2_500_000), [])
+    #expect(dots.status["authenticated"].isNull && dots.took < .seconds(2), "\(dots.took)")
+  }
+
   @Test func theIssuerTellsItsKeys() async throws {
     let cluster = try await SecurityCluster()
     let pod = cluster.serviceAccount("default")

@@ -7,7 +7,7 @@ import World
 /// Bootstrap tokens: "abcdef.0123456789abcdef", kept as Secrets of kube-system (spec/8 §8.1).
 enum BootstrapTokens {
   static func user(of token: String, now: WallTime, state: any StateView) -> RequestUser? {
-    let parts = token.split(separator: ".", omittingEmptySubsequences: false)
+    let parts = token.split(separator: ".", maxSplits: 2, omittingEmptySubsequences: false)
     guard parts.count == 2, parts[0].utf8.count == 6, parts[1].utf8.count == 16,
       parts.allSatisfy({ $0.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) } }),
       let stored = state.object(

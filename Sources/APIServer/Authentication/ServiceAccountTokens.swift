@@ -99,7 +99,9 @@ public struct ServiceAccountTokens: Sendable {
     // Clocks of servers differ a little; a token may be used elsewhere in the second it was made.
     guard now.secondsSinceEpoch + 60 >= starts else { throw .notYetValid }
     let granted = json["aud"].string.map { [$0] } ?? json["aud"].elements.compactMap(\.string)
-    let common = granted.filter { audiences.contains($0) }
+    // A review may ask for hundreds of thousands, a token name thousands.
+    let asked = Set(audiences)
+    let common = granted.filter { asked.contains($0) }
     guard !common.isEmpty else { throw .wrongAudience }
     let claims = try claims(json["kubernetes.io"], audiences: common, tokenID: json["jti"].string ?? "")
     try checkAlive(claims, now: now, state: state)
