@@ -48,6 +48,20 @@ struct SmallDiskTests {
     try Database(path: path, system: nil).word("SELECT count(*) FROM entry")
   }
 
+  /// Lines that find no room are lost, one of them perhaps in its middle: what comes after them is whole.
+  @Test func linesAfterAFullDiskBeginOnTheirOwn() throws {
+    let disk = try SmallDisk(mebibytes: 8)
+    let path = "\(disk.path)/log"
+    let file = try LineFile(path: path, bytesMaximum: 1 << 30, backupsMaximum: 0)
+    try file.append([Array("first".utf8)])
+    try disk.leave(pages: 2)
+    #expect(throws: StorageError.self) { try file.append([[UInt8](repeating: 120, count: 100_000)]) }
+    try disk.leave(pages: 200)
+    try file.append([Array("last".utf8)])
+    let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+    #expect(lines.count == 3 && lines.first == "first" && lines.last == "last")
+  }
+
   /// A commit that finds no room for the index of the write-ahead log, after its frames were written, is one that found no
   /// room: tried again it is done once, and whoever opens the file before that finds all of it or nothing.
   @Test func noRoomForTheIndexOfTheWriteAheadLogIsNoRoom() throws {

@@ -17,23 +17,28 @@ final class AuditFile: AuditSink {
   private static let queuedMaximum = 16 << 20
 
   private let path: String
-  private let bytesMaximum: Int
-  private let backupsMaximum: Int
+  private let file: LineFile
   private let worker = WorkerThread(name: "audit")
   private let queue = Mutex(Queue())
   private let logger = Logger(label: "audit")
-  // The worker's thread alone.
-  private nonisolated(unsafe) var descriptor: Int32 = 1
-  private nonisolated(unsafe) var written = 0
+  /// Why the last piece could not be written: a full disk is told of once, not with every request.
+  private let failure = Mutex<String?>(nil)
 
   init(path: String, bytesMaximum: Int, backupsMaximum: Int) throws {
     self.path = path
-    self.bytesMaximum = bytesMaximum
-    self.backupsMaximum = backupsMaximum
-    guard path != "-" else { return }
-    guard openFile() else {
-      throw CommandFailure("cannot write the audit log \(path): \(String(cString: strerror(errno)))")
+    guard path != "-" else {
+      file = LineFile()
+      return
     }
+    do throws(StorageError) {
+      file = try LineFile(path: path, bytesMaximum: bytesMaximum, backupsMaximum: backupsMaximum)
+    } catch {
+      throw CommandFailure("cannot write the audit log \(path): \(Self.text(error))")
+    }
+  }
+
+  private static func text(_ error: StorageError) -> String {
+    if case .system(_, let code) = error { String(cString: strerror(code)) } else { "\(error)" }
   }
 
   func write(_ event: [UInt8]) {
@@ -56,51 +61,16 @@ final class AuditFile: AuditSink {
       return (queue.lines, queue.dropped)
     }
     if dropped > 0 { logger.warning("the disk is too slow for the audit log: \(dropped) events are lost") }
-    var piece: [UInt8] = []
-    for line in lines {
-      piece += line
-      piece.append(UInt8(ascii: "\n"))
-    }
-    append(piece)
-    if path != "-", written >= bytesMaximum { turnOver() }
-  }
-
-  private func append(_ bytes: [UInt8]) {
-    var offset = 0
-    while offset < bytes.count {
-      let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + offset, bytes.count - offset) }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else {
-        logger.error("cannot write the audit log \(path): \(String(cString: strerror(errno)))")
-        return
+    do throws(StorageError) {
+      try file.append(lines)
+      if failure.withLock({ $0.take() }) != nil { logger.info("the audit log \(path) is written again") }
+    } catch {
+      let text = Self.text(error)
+      let isKnown = failure.withLock { failure in
+        defer { failure = text }
+        return failure == text
       }
-      offset += count
-      written += count
+      if !isKnown { logger.error("cannot write the audit log \(path): \(text)") }
     }
-  }
-
-  private func openFile() -> Bool {
-    let opened = Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
-    guard opened >= 0 else { return false }
-    descriptor = opened
-    written = Int(max(0, lseek(opened, 0, SEEK_END)))
-    return true
-  }
-
-  /// path → path.1 → path.2 …; the oldest goes.
-  private func turnOver() {
-    var count = 1
-    while access("\(path).\(count)", F_OK) == 0 { count += 1 }
-    if backupsMaximum > 0, count > backupsMaximum {
-      count = backupsMaximum
-      unlink("\(path).\(count)")
-    }
-    while count > 1 {
-      rename("\(path).\(count - 1)", "\(path).\(count)")
-      count -= 1
-    }
-    close(descriptor)
-    rename(path, "\(path).1")
-    if !openFile() { logger.error("cannot open the audit log \(path): \(String(cString: strerror(errno)))") }
   }
 }
