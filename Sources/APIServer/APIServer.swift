@@ -45,6 +45,8 @@ public final class APIServer: HTTPHandler {
     public var rules: any RuleCompiler = SchemaRuleCompiler()
     /// The way to the servers of aggregated APIs.
     public var aggregation: any AggregationTransport = UnreachableAPIs()
+    /// Where documents of all that is served are made.
+    public var background: any BackgroundWork = WorkInPlace()
     /// The way to conversion webhooks.
     public var webhooks = WebhookCaller.unreachable
     /// Why nothing that is stored may be served at present (the disk is being repaired), if so: another server is asked.

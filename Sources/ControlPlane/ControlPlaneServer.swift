@@ -50,6 +50,8 @@ public final class ControlPlaneServer: Sendable {
     public var webhooks: any WebhookTransport = UnreachableWebhooks()
     /// The way to the servers of aggregated APIs.
     public var aggregation: any AggregationTransport = UnreachableAPIs()
+    /// Where the API server makes documents of all that it serves: what takes long.
+    public var background: any BackgroundWork = WorkInPlace()
     /// Makes the authority by which those know this cluster.
     public var keepsFrontProxyAuthority = false
     /// The way to kubelets and pods.
@@ -133,6 +135,7 @@ public final class ControlPlaneServer: Sendable {
       dependencies.authorizer = AuthorizerChain(configuration.authorizers + [security.authorizer])
     }
     dependencies.aggregation = configuration.aggregation
+    dependencies.background = configuration.background
     dependencies.audit = configuration.audit
     dependencies.refusal = { replica.isBeingRepaired ? "this server's disk is being repaired: ask another" : nil }
     let loopMetrics = LoopMetrics()

@@ -3,6 +3,7 @@ import HTTP
 import JSON
 import Kinds
 import Schema
+import Synchronization
 import Testing
 
 @Suite struct DiscoveryTests {
@@ -126,6 +127,46 @@ import Testing
     default: break
     }
     return found
+  }
+
+  /// Work that waits until it is told to begin.
+  private final class HeldWork: BackgroundWork {
+    let waiting = Mutex<[@Sendable () -> Void]>([])
+    func perform(_ body: @escaping @Sendable () -> Void) { waiting.withLock { $0.append(body) } }
+    func runAll() -> Int {
+      let bodies = waiting.withLock { waiting in
+        defer { waiting = [] }
+        return waiting
+      }
+      for body in bodies { body() }
+      return bodies.count
+    }
+  }
+
+  /// Documents of hundreds of definitions take long: nobody's requests wait for them but those that ask for them, and
+  /// they are made once for all who do.
+  @Test func documentsAreMadeInTheBackground() async throws {
+    let work = HeldWork()
+    let cluster = TestServer { $0.background = work }
+    try await withThrowingTaskGroup(of: Int.self) { group in
+      for path in ["/openapi/v2", "/openapi/v2", "/openapi/v3", "/openapi/v3/apis/apps/v1", "/openapi/v3"] {
+        group.addTask { try await cluster.get(path).status }
+      }
+      while work.waiting.withLock({ $0.isEmpty }) { await Task.yield() }
+      #expect(try await cluster.get("/api/v1/namespaces").status == 200)
+      let feeding = Task {
+        var count = 0
+        while !Task.isCancelled {
+          count += work.runAll()
+          await Task.yield()
+        }
+        return count
+      }
+      for try await status in group { #expect(status == 200) }
+      feeding.cancel()
+      // Version 3, and version 2 made of it.
+      #expect(await feeding.value == 2)
+    }
   }
 
   @Test func theRootListsPaths() async throws {

@@ -187,6 +187,45 @@ struct OpenAPITests {
     let again = without.replacing(group: "stable.example.com", version: "v1", with: [custom])
     #expect(again.index.bytes == all.index.bytes)
   }
+
+  /// Another server's document may have given the name that ours would take to something else.
+  @Test("are merged under names that nobody has")
+  func mergedNames() throws {
+    var whole: JSONValue = ["paths": [:], "definitions": ["a": ["type": "string"]]]
+    let theirs: JSONValue = [
+      "paths": [
+        "/apis/g/v1/x": ["get": ["schema": ["$ref": "#/definitions/a"], "other": ["$ref": "#/definitions/a_v2"]]]
+      ],
+      "definitions": ["a": ["type": "integer"], "a_v2": ["type": "boolean"], "unused": [:]],
+    ]
+    let part = OpenAPIDocuments.part(of: theirs, under: "/apis/g/v1")
+    #expect(part["definitions"] == ["a": ["type": "integer"], "a_v2": ["type": "boolean"]])
+    OpenAPIDocuments.merge(part, of: "/apis/g/v1", into: &whole)
+    #expect(
+      whole["definitions"]
+        == [
+          "a": ["type": "string"], "a_v2": ["type": "boolean"], "a_v3": ["type": "integer"],
+        ])
+    let schema = whole["paths"]["/apis/g/v1/x"]["get"]
+    #expect(schema["schema"]["$ref"] == "#/definitions/a_v3" && schema["other"]["$ref"] == "#/definitions/a_v2")
+  }
+
+  @Test("of other servers are taken apart by their size, not its square", .timeLimit(.minutes(1)))
+  func longChains() {
+    let count = 30_000
+    let definitions = (0..<count).map { number -> JSONObject.Member in
+      ("definition-\(100_000 + number)", ["$ref": .string("#/definitions/definition-\(100_001 + number)")])
+    }
+    let theirs: JSONValue = [
+      "paths": ["/apis/g/v1/x": ["$ref": "#/definitions/definition-100000"]],
+      "definitions": .object(JSONObject(uniqueMembers: definitions)),
+    ]
+    let clock = ContinuousClock()
+    let took = clock.measure {
+      #expect(OpenAPIDocuments.part(of: theirs, under: "/apis/g/v1")["definitions"].object?.count == count)
+    }
+    #expect(took < .seconds(5))
+  }
 }
 
 @Suite("Discovery")

@@ -23,8 +23,15 @@ final class Aggregation: Sendable {
     var documents: [String: AggregatedDocuments] = [:]
     /// Raised by every change of `documents`.
     var generation: UInt64 = 0
-    var merged: (key: MergedDiscovery.Key, local: ServerDocuments, discovery: MergedDiscovery)?
-    var mergedVersion2: (key: MergedDiscovery.Key, local: ServerDocuments, documents: ServerDocuments.Version2)?
+    var merged: Merged<MergedDiscovery>?
+    var mergedVersion2: Merged<ServerDocuments.Version2>?
+  }
+  /// What was made of these services and our own documents.
+  private struct Merged<Value: Sendable>: Sendable {
+    var key: MergedDiscovery.Key
+    var local: ServerDocuments
+    let value = MadeOnce<Value>()
+    func isOf(_ key: MergedDiscovery.Key, _ local: ServerDocuments) -> Bool { self.key == key && self.local === local }
   }
   private let state = Mutex(State())
 
@@ -79,32 +86,45 @@ final class Aggregation: Sendable {
       services: apis.map { MergedDiscovery.Key.Service(name: $0.name, revision: $0.revision) }, generation: generation)
   }
 
-  /// OpenAPI v2 with theirs in ours; nil when there is nothing but ours.
-  func mergedVersion2(_ local: ServerDocuments, _ current: any StateView) -> ServerDocuments.Version2? {
+  /// OpenAPI v2, with theirs in ours.
+  func version2(
+    _ local: ServerDocuments, _ current: any StateView, by work: any BackgroundWork
+  ) async -> ServerDocuments.Version2 {
+    let ours = await local.openAPI2(by: work)
     let apis = apis(current)
-    let (generation, documents, known) = state.withLock { ($0.generation, $0.documents, $0.mergedVersion2) }
-    let parts = apis.filter { documents[$0.name].map { !$0.version2.isNull } ?? false }
-    guard !parts.isEmpty else { return nil }
-    let key = Self.key(apis, generation)
-    if let known, known.key == key, known.local === local { return known.documents }
-    guard var tree = try? JSONValue(parsing: local.openAPI2.json.bytes) else { return nil }
-    for api in parts {
-      OpenAPIDocuments.merge(documents[api.name]?.version2 ?? .null, of: "/\(api.path)", into: &tree)
+    typealias Part = (api: AggregatedAPI, tree: JSONValue)
+    let (merged, parts) = state.withLock { state -> (Merged<ServerDocuments.Version2>?, [Part]) in
+      let parts = apis.compactMap { api in
+        state.documents[api.name].flatMap { $0.version2.isNull ? nil : Part(api, $0.version2) }
+      }
+      guard !parts.isEmpty else { return (nil, []) }
+      let key = Self.key(apis, state.generation)
+      if let known = state.mergedVersion2, known.isOf(key, local) { return (known, parts) }
+      let new = Merged<ServerDocuments.Version2>(key: key, local: local)
+      state.mergedVersion2 = new
+      return (new, parts)
     }
-    let made = ServerDocuments.Version2(tree)
-    state.withLock { $0.mergedVersion2 = (key, local, made) }
-    return made
+    guard let merged else { return ours }
+    return await merged.value.value(by: work) {
+      guard var whole = try? JSONValue(parsing: ours.json.bytes) else { return ours }
+      for (api, tree) in parts { OpenAPIDocuments.merge(tree, of: "/\(api.path)", into: &whole) }
+      return ServerDocuments.Version2(whole)
+    }
   }
 
   /// Discovery with theirs among ours; nil when there is nothing but ours.
-  func merged(_ local: ServerDocuments, _ current: any StateView) -> MergedDiscovery? {
+  func merged(
+    _ local: ServerDocuments, _ current: any StateView, by work: any BackgroundWork
+  ) async -> MergedDiscovery? {
     let apis = apis(current)
     guard !apis.isEmpty else { return nil }
-    let (generation, documents, known) = state.withLock { ($0.generation, $0.documents, $0.merged) }
-    let key = Self.key(apis, generation)
-    if let known, known.key == key, known.local === local { return known.discovery }
-    let discovery = MergedDiscovery(local, apis, documents)
-    state.withLock { $0.merged = (key, local, discovery) }
-    return discovery
+    let (merged, documents) = state.withLock { state in
+      let key = Self.key(apis, state.generation)
+      if let known = state.merged, known.isOf(key, local) { return (known, state.documents) }
+      let new = Merged<MergedDiscovery>(key: key, local: local)
+      state.merged = new
+      return (new, state.documents)
+    }
+    return await merged.value.value(by: work) { MergedDiscovery(local, apis, documents) }
   }
 }

@@ -12,7 +12,9 @@ extension APIServer {
   private static let checkTime = Duration.seconds(5)
   /// A server is asked so often, at whatever endpoint, before it counts as failing.
   private static let checkAttempts = 3
-  private static let documentMaximum = 16 << 20
+  /// What lists resources or documents is held in memory by every server, and merged into what clients poll.
+  private static let listMaximum = 2 << 20
+  private static let version2Maximum = 16 << 20
 
   /// What asking one server came to.
   private struct Check: Sendable {
@@ -108,7 +110,7 @@ extension APIServer {
     var failure = ""
     for _ in 0..<Self.checkAttempts {
       do throws(AggregationFailure) {
-        let list = try await ask(api, "/\(api.path)", objects)
+        let list = try await ask(api, "/\(api.path)", objects, upTo: Self.listMaximum) { $0 }
         var documents = AggregatedDocuments(resources: list, isFresh: true)
         documents.openAPI = await openAPIAddresses(api, objects)
         let known = aggregation.documents(of: api)
@@ -124,24 +126,30 @@ extension APIServer {
   }
 
   private func openAPIAddresses(_ api: AggregatedAPI, _ objects: ObjectLookup) async -> [String: String] {
-    guard let index = try? await ask(api, "/openapi/v3", objects) else { return [:] }
-    var addresses: [String: String] = [:]
-    // Of its own group version alone: what else it serves others answer for.
-    for (key, entry) in index["paths"].object ?? [:] where key == api.path || key == "apis/\(api.group)" {
-      addresses[key] = entry["serverRelativeURL"].string
+    let addresses = try? await ask(api, "/openapi/v3", objects, upTo: Self.listMaximum) { index in
+      var addresses: [String: String] = [:]
+      // Of its own group version alone: what else it serves others answer for.
+      for (key, entry) in index["paths"].object ?? [:] where key == api.path || key == "apis/\(api.group)" {
+        addresses[key] = entry["serverRelativeURL"].string
+      }
+      return addresses
     }
-    return addresses
+    return addresses ?? [:]
   }
 
   private func openAPIVersion2(_ api: AggregatedAPI, _ objects: ObjectLookup) async -> JSONValue {
-    guard let tree = try? await ask(api, "/openapi/v2", objects) else { return .null }
-    return OpenAPIDocuments.part(of: tree, under: "/\(api.path)")
+    let part = try? await ask(api, "/openapi/v2", objects, upTo: Self.version2Maximum) { tree in
+      OpenAPIDocuments.part(of: tree, under: "/\(api.path)")
+    }
+    return part ?? .null
   }
 
-  /// A document of an aggregated server, as the aggregator itself asks.
-  private func ask(
-    _ api: AggregatedAPI, _ target: String, _ objects: ObjectLookup
-  ) async throws(AggregationFailure) -> JSONValue {
+  /// What `reading` finds in a document of an aggregated server, as the aggregator itself asks. Read in the background:
+  /// whoever writes it makes it as large as that server likes.
+  private func ask<Content: Sendable>(
+    _ api: AggregatedAPI, _ target: String, _ objects: ObjectLookup, upTo maximum: Int,
+    _ reading: @escaping @Sendable (JSONValue) -> Content
+  ) async throws(AggregationFailure) -> Content {
     let place: (host: String, port: UInt16)
     do throws(ServiceResolution.Failure) {
       place = try ServiceResolution.endpoint(
@@ -165,7 +173,7 @@ extension APIServer {
       response = try await dependencies.aggregation.send(
         request, to: address, within: Self.checkTime, isWhole: true,
         authority: objects.state.object(FrontProxyAuthority.secret))
-      bytes = try await response.body.collect(upTo: Self.documentMaximum)
+      bytes = try await response.body.collect(upTo: maximum)
     } catch {
       throw AggregationFailure(
         description: "failing or missing response from \(url): Get \"\(url)\": \(WebhookCaller.text(error, address))")
@@ -174,10 +182,11 @@ extension APIServer {
       throw AggregationFailure(
         description: "failing or missing response from \(url): bad status from \(url): \(response.status)")
     }
-    guard let tree = try? JSONValue(parsing: bytes) else {
+    let content = await dependencies.background.run { (try? JSONValue(parsing: bytes)).map(reading) }
+    guard let content else {
       throw AggregationFailure(description: "failing or missing response from \(url): it is no JSON")
     }
-    return tree
+    return content
   }
 
   // MARK: - The loop

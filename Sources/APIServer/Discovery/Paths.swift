@@ -30,7 +30,7 @@ extension APIServer {
     case nil: return try document(["paths": .array(allPaths.map { .string($0) })], request, path)
     case "version" where segments.count == 1: return try document(version, request, path)
     case "metrics" where segments.count == 1: return metricsResponse()
-    case "api", "apis": return try discovery(request, path)
+    case "api", "apis": return try await discovery(request, path)
     case "openapi": return try await openAPI(request, path, info, user, world)
     default: throw notFound(segments)
     }
@@ -126,9 +126,9 @@ extension APIServer {
 
   // MARK: - Discovery
 
-  private func discovery(_ request: HTTPRequest, _ path: RequestPath) throws(APIStatus) -> HTTPResponse {
+  private func discovery(_ request: HTTPRequest, _ path: RequestPath) async throws(APIStatus) -> HTTPResponse {
     let documents = currentDocuments
-    let merged = aggregation.merged(documents, store.current)
+    let merged = await aggregation.merged(documents, store.current, by: dependencies.background)
     let segments = path.segments
     if segments.count == 1 {
       let isCore = segments[0] == "api"
@@ -202,9 +202,9 @@ extension APIServer {
     if segments.count == 5, segments[1] == "v3", let api = try await aggregatedAPI(Array(segments.dropFirst(2))) {
       return await proxy(request, to: api, path, info, user, world)
     }
-    if segments == ["openapi", "v2"] { return openAPIVersion2(request) }
+    if segments == ["openapi", "v2"] { return await openAPIVersion2(request) }
     guard segments.count >= 2, segments[1] == "v3" else { throw .unknownPath }
-    let documents = currentDocuments.openAPI
+    let documents = await currentDocuments.openAPI(by: dependencies.background)
     let key = segments.dropFirst(2).joined(separator: "/")
     if key.isEmpty, let merged = mergedOpenAPIIndex(documents.index) {
       return Self.cached(merged, MediaType.json.rawValue, request)
@@ -244,9 +244,9 @@ extension APIServer {
   private static let version2ContentType = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
   /// kubectl before 1.29 reads this document, in protobuf, before it applies anything.
-  private func openAPIVersion2(_ request: HTTPRequest) -> HTTPResponse {
+  private func openAPIVersion2(_ request: HTTPRequest) async -> HTTPResponse {
     let local = currentDocuments
-    let documents = aggregation.mergedVersion2(local, store.current) ?? local.openAPI2
+    let documents = await aggregation.version2(local, store.current, by: dependencies.background)
     let isProtobuf = request.headers["accept"]?.contains(Self.version2Protobuf) == true
     return Self.cached(
       isProtobuf ? documents.protobuf : documents.json,

@@ -2,7 +2,6 @@
 import JSON
 import Kinds
 import Schema
-import Synchronization
 import TLS
 
 /// A body that does not change as long as the kinds do not, with the hash clients ask by.
@@ -27,16 +26,16 @@ final class ServerDocuments: Sendable {
   let apiVersions: JSONValue
   private let gitVersion: String
   /// Made when first asked for: it costs tens of milliseconds, and a server has better things to do while it starts.
-  private let openAPIDocuments = Mutex<OpenAPIDocuments?>(nil)
-  private let openAPIVersion2 = Mutex<Version2?>(nil)
-  /// Those of the kinds before, where anybody had asked for them: most of them are still right.
+  private let openAPIDocuments = MadeOnce<OpenAPIDocuments>()
+  private let openAPIVersion2 = MadeOnce<Version2>()
+  /// Those of kinds before, where anybody had asked for them: most of them are still right.
   private let former: (documents: OpenAPIDocuments, registry: KindRegistry)?
 
   /// `previous`: documents of group versions whose kinds are still the same are taken from there.
   init(registry: KindRegistry, configuration: APIServer.Configuration, previous: ServerDocuments? = nil) {
     self.registry = registry
     former = previous.flatMap { previous in
-      previous.openAPIDocuments.withLock { $0 }.map { ($0, previous.registry) }
+      previous.openAPIDocuments.known.map { ($0, previous.registry) } ?? previous.former
     }
     gitVersion = configuration.gitVersion
     discovery = Discovery(registry.kinds, hash: { Crypto.sha256($0) })
@@ -45,10 +44,10 @@ final class ServerDocuments: Sendable {
     apiVersions = discovery.apiVersions(serverAddress: configuration.advertisedAddress)
   }
 
-  var openAPI: OpenAPIDocuments {
-    openAPIDocuments.withLock { documents in
-      if let documents { return documents }
-      let registry = self.registry
+  /// `/openapi/v3` and all that it leads to.
+  func openAPI(by work: any BackgroundWork) async -> OpenAPIDocuments {
+    await openAPIDocuments.value(by: work) { [self] in
+      let registry = registry
       let sources = OpenAPISources(
         hash: { Crypto.hexadecimal(Crypto.sha512($0)).uppercased() },
         structure: { registry.structure($0) },
@@ -57,11 +56,8 @@ final class ServerDocuments: Sendable {
           let texts = FieldDescriptions.all
           return field.map { texts.field($0, of: structure) } ?? texts.structure(structure)
         })
-      let made =
-        former.map { Self.updated($0.documents, from: $0.registry, to: registry, sources) }
+      return former.map { Self.updated($0.documents, from: $0.registry, to: registry, sources) }
         ?? OpenAPIDocuments(registry.kinds, gitVersion: gitVersion, sources: sources)
-      documents = made
-      return made
     }
   }
 
@@ -76,14 +72,10 @@ final class ServerDocuments: Sendable {
   }
 
   /// `/openapi/v2` in both encodings; made when first asked for.
-  var openAPI2: Version2 {
-    let documents = openAPI
-    return openAPIVersion2.withLock { made in
-      if let made { return made }
-      let both = Version2(documents.version2())
-      made = both
-      return both
-    }
+  func openAPI2(by work: any BackgroundWork) async -> Version2 {
+    if let known = openAPIVersion2.known { return known }
+    let documents = await openAPI(by: work)
+    return await openAPIVersion2.value(by: work) { Version2(documents.version2()) }
   }
 
   /// The documents of `old` with those group versions replaced whose kinds differ.
@@ -100,13 +92,9 @@ final class ServerDocuments: Sendable {
     func signature(_ registry: KindRegistry, _ place: Place) -> [String] {
       registry.version(group: place.group, place.version)?.kinds.map { "\($0.kind) \($0.custom?.revision ?? 0)" } ?? []
     }
-    var result = documents
-    for place in Set(places(old) + places(new)) where signature(old, place) != signature(new, place) {
-      result = result.replacing(
-        group: place.group, version: place.version,
-        with: new.version(group: place.group, place.version)?.kinds ?? [], sources: sources)
-    }
-    return result
+    let changed = Set(places(old) + places(new)).filter { signature(old, $0) != signature(new, $0) }
+    return documents.replacing(
+      changed.map { ($0.group, $0.version, new.version(group: $0.group, $0.version)?.kinds ?? []) }, sources: sources)
   }
 }
 

@@ -59,16 +59,25 @@ public struct OpenAPIDocuments: Sendable {
   public func replacing(
     group: String, version: String, with kinds: [KindDescriptor], sources: OpenAPISources? = nil
   ) -> OpenAPIDocuments {
+    replacing([(group, version, kinds)], sources: sources)
+  }
+
+  /// The same documents but for these group versions; those without kinds go.
+  public func replacing(
+    _ groupVersions: [(group: String, version: String, kinds: [KindDescriptor])], sources: OpenAPISources? = nil
+  ) -> OpenAPIDocuments {
     var result = self
     if let sources { result.sources = sources }
-    let key = Self.key(group: group, version: version)
-    if kinds.isEmpty {
-      result.documents[key] = nil
-      let prefix = "apis/\(group)/"
-      if !result.documents.keys.contains(where: { $0.hasPrefix(prefix) }) { result.documents["apis/\(group)"] = nil }
-    } else {
-      result.setDocument(key, kinds)
-      if !group.isEmpty { result.setSmallDocument("apis/\(group)") }
+    for (group, version, kinds) in groupVersions {
+      let key = Self.key(group: group, version: version)
+      if kinds.isEmpty {
+        result.documents[key] = nil
+        let prefix = "apis/\(group)/"
+        if !result.documents.keys.contains(where: { $0.hasPrefix(prefix) }) { result.documents["apis/\(group)"] = nil }
+      } else {
+        result.setDocument(key, kinds)
+        if !group.isEmpty { result.setSmallDocument("apis/\(group)") }
+      }
     }
     result.makeIndex()
     return result

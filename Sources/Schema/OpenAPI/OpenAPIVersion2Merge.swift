@@ -9,6 +9,9 @@ extension OpenAPIDocuments {
   public static func part(of document: JSONValue, under root: String) -> JSONValue {
     let paths = (document["paths"].object ?? [:]).filter { $0.key == root || $0.key.hasPrefix(root + "/") }
     guard !paths.isEmpty else { return .null }
+    let all = document["definitions"].object ?? [:]
+    // Members of an object are looked for one by one, and there may be as many as fit into the document.
+    let byName = Dictionary(all.map { ($0.key, $0.value) }) { first, _ in first }
     var needed: Set<String> = []
     var open = paths.map(\.value)
     while let value = open.popLast() {
@@ -18,7 +21,7 @@ extension OpenAPIDocuments {
         for (name, member) in object {
           if name == "$ref", let text = member.string, text.hasPrefix(definition) {
             let target = String(text.dropFirst(definition.count))
-            if needed.insert(target).inserted { open.append(document["definitions"][target]) }
+            if needed.insert(target).inserted, let schema = byName[target] { open.append(schema) }
           } else {
             open.append(member)
           }
@@ -27,7 +30,7 @@ extension OpenAPIDocuments {
       }
     }
     // Kinds that no path returns by themselves are known by their extension.
-    let definitions = (document["definitions"].object ?? [:]).filter { needed.contains($0.key) }
+    let definitions = all.filter { needed.contains($0.key) }
     return [
       "paths": .object(JSONObject(uniqueMembers: paths)),
       "definitions": .object(JSONObject(uniqueMembers: definitions)),
@@ -39,6 +42,8 @@ extension OpenAPIDocuments {
   public static func merge(_ part: JSONValue, of root: String, into document: inout JSONValue) {
     var definitions = document["definitions"].object?.members ?? []
     let known = Dictionary(definitions.map { ($0.key, $0.value) }) { first, _ in first }
+    // A new name may be none that they have given to something else.
+    let theirs = Set((part["definitions"].object ?? [:]).keys)
     var renamed: [String: String] = [:]
     var added: [JSONObject.Member] = []
     for (name, schema) in part["definitions"].object ?? [:] {
@@ -48,7 +53,7 @@ extension OpenAPIDocuments {
       }
       if name.hasPrefix("io.k8s.apimachinery.") || ours == schema { continue }
       var number = 2
-      while known["\(name)_v\(number)"] != nil { number += 1 }
+      while known["\(name)_v\(number)"] != nil || theirs.contains("\(name)_v\(number)") { number += 1 }
       renamed[name] = "\(name)_v\(number)"
       added.append(("\(name)_v\(number)", schema))
     }

@@ -84,6 +84,7 @@ final class ServerProcess: Sendable {
     plane.webhooks = WebhookConnections(loop: controlLoop)
     plane.security = try configuration.security(controlLoop)
     plane.aggregation = FrontProxyConnections(loop: controlLoop)
+    plane.background = BackgroundThread()
     plane.keepsFrontProxyAuthority = true
     plane.certificateAuthority = certificates.authority
     plane.enabledPlugins = configuration.enabledPlugins
