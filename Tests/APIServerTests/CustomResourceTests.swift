@@ -337,6 +337,33 @@ import Testing
     #expect(unknown.message.contains(".spec.nothing: field not declared in schema"), "\(unknown.text)")
   }
 
+  /// What was stored before there was a scale was never checked as one.
+  @Test func aScaleShows32BitsOfWhateverIsStored() async throws {
+    let open: JSONValue = ["type": "object", "x-kubernetes-preserve-unknown-fields": true]
+    try await cluster.define(definition(plural: "plains", kind: "Plain", versions: [version("v1", schema: open)]))
+    let plains = "/apis/stable.example.com/v1/namespaces/default/plains"
+    for (name, number) in [("a", Int64.max), ("b", .min), ("c", 1 << 31), ("d", 5)] {
+      let made = try await cluster.post(
+        plains,
+        [
+          "kind": "Plain", "apiVersion": "stable.example.com/v1", "metadata": ["name": .string(name)],
+          "spec": ["replicas": .integer(number)], "status": ["replicas": .integer(number)],
+        ])
+      try #require(made.status == 201, "\(made.text)")
+    }
+    var scaled = version("v1", schema: open)
+    scaled["subresources"] = [
+      "scale": ["specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"]
+    ]
+    let patched = try await cluster.patch(
+      "\(definitionsPath)/plains.stable.example.com", ["spec": ["versions": [scaled]]])
+    try #require(patched.status == 200, "\(patched.text)")
+    for (name, number) in [("a", -1), ("b", 0), ("c", Int64(Int32.min)), ("d", 5)] {
+      let scale = try await cluster.get("\(plains)/\(name)/scale").json
+      #expect(scale["status"]["replicas"].integer == number && scale["spec"]["replicas"].integer ?? 0 == number)
+    }
+  }
+
   @Test func statusAndScaleAreEndpointsOfTheirOwn() async throws {
     try await cluster.define(cronTabDefinition())
     var object = cronTab("a", ["cronSpec": "* * * * */5", "replicas": 2])

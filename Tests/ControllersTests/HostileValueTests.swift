@@ -135,6 +135,7 @@ import World
     for (spec, scales) in [
       (["maxUnavailable": .string(Self.largest + "%")], ["a": .max, "b": .max]),
       (["minAvailable": .string(Self.largest + "%")], ["a": .max]), (["maxUnavailable": 1], ["a": .max, "b": 1]),
+      (["maxUnavailable": 1], ["a": .max, "b": .min]), (["minAvailable": "50%"], ["a": .min, "b": .max]),
     ] as [(JSONValue, [String: Int64])] {
       let budget = PodDisruptionBudget(json: [
         "metadata": ["name": "b"], "spec": spec,
@@ -142,6 +143,16 @@ import World
       ])
       let pods = ["p", "q"].map { Pod(json: ["metadata": ["name": .string($0)]] as JSONValue) }
       #expect(DisruptionPlan(budget, pods: pods, scales: scales, now: Self.now).status.expectedPods == .max)
+    }
+  }
+
+  /// Custom resources and aggregated servers say of their scales what they like.
+  @Test func scalesAreOf32Bits() {
+    for (said, read) in [
+      (.integer(.max), Int64(Int32.max)), (.integer(.min), Int64(Int32.min)), (7, 7), ("x", 0), (.null, 0),
+      (.double(1e300), 0),
+    ] as [(JSONValue, Int64)] {
+      #expect((["replicas": said] as JSONValue).scaleReplicas == read)
     }
   }
 

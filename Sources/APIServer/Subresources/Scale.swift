@@ -17,9 +17,11 @@ enum Scale {
   }
 
   private static func of(_ object: JSONValue, _ paths: CustomKind.ScalePaths) -> JSONValue {
-    of(
-      object, replicas: object[path: paths.specReplicas].integer ?? 0,
-      current: object[path: paths.statusReplicas].integer ?? 0,
+    // Objects that were stored before their definition had a scale hold any number there: 32 bits of it are shown, as
+    // the reference has it.
+    func count(_ path: [String]) -> Int64 { Int64(Int32(truncatingIfNeeded: object[path: path].integer ?? 0)) }
+    return of(
+      object, replicas: count(paths.specReplicas), current: count(paths.statusReplicas),
       selector: paths.labelSelector.isEmpty ? "" : object[path: paths.labelSelector].string ?? "")
   }
 

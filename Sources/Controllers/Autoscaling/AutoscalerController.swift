@@ -88,7 +88,7 @@ public final class AutoscalerController: Controller {
       "AbleToScale", true,
       ScalingRemark(
         reason: "SucceededGetScale", message: "the HPA controller was able to get the target's current scale"))
-    let current = scale["spec"]["replicas"].integer ?? 0
+    let current = scale["spec"].scaleReplicas
     state.withLock { $0.histories[autoscaler.key, default: ScalingHistory()].begin(with: current, at: now) }
 
     var desired = current
@@ -161,7 +161,7 @@ public final class AutoscalerController: Controller {
     _ reason: String, _ status: inout AutoscalerStatus
   ) async throws {
     var scale = scale
-    let current = scale["spec"]["replicas"].integer ?? 0
+    let current = scale["spec"].scaleReplicas
     scale["spec"]["replicas"] = .integer(desired)
     do {
       try await client.update(
@@ -196,13 +196,13 @@ public final class AutoscalerController: Controller {
   private func measure(
     _ autoscaler: HorizontalPodAutoscaler, _ scale: JSONValue, _ status: inout AutoscalerStatus, _ now: WallTime
   ) async throws -> Wanted {
-    let current = scale["spec"]["replicas"].integer ?? 0
+    let current = scale["spec"].scaleReplicas
     let text = scale["status"]["selector"].string ?? ""
     do {
       let selector = try self.selector(text, of: autoscaler)
       let reader = MetricReader(
         client: MetricsClient(client: client), discovery: discovery, namespace: autoscaler.namespace, selector: text,
-        statusReplicas: scale["status"]["replicas"].integer ?? 0,
+        statusReplicas: scale["status"].scaleReplicas,
         calculator: ReplicaCalculator(
           currentReplicas: current, pods: targets(selector, autoscaler.namespace), now: now))
       var best: MetricResult?

@@ -157,7 +157,7 @@ public final class DisruptionController: Controller {
         let scale = try await client.json(
           "GET", resource.path(namespace: namespace, name: owner.name, subresource: "scale"), [])
         guard scale["metadata"]["uid"].string == owner.uid else { return nil }
-        return (owner.uid, scale["spec"]["replicas"].integer ?? 0)
+        return (owner.uid, scale["spec"].scaleReplicas)
       } catch let status as APIStatus where status.code == 404 { return nil }
     }
   }

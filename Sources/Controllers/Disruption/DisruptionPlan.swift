@@ -18,7 +18,7 @@ struct DisruptionPlan {
 
   /// `scales`: how many pods the controllers of these want, by the uid of each.
   init(_ budget: PodDisruptionBudget, pods: [Pod], scales: [String: Int64], now: WallTime) {
-    let wanted = scales.values.reduce(Int64(0)) { $0.addingSaturated($1) }
+    let wanted = scales.values.reduce(Int64(0)) { $0.addingSaturated(max(0, $1)) }
     let expected: Int64
     let desired: Int64
     switch (budget.maxUnavailable, budget.minAvailable) {
