@@ -89,8 +89,9 @@ final class ServerProcess: Sendable {
     plane.certificateAuthority = certificates.authority
     plane.enabledPlugins = configuration.enabledPlugins
     plane.loops = try configuration.loopSettings(on: controlLoop)
-    let own = Set(record.members.map(\.address) + [record.endpoint, record.listen])
-    plane.kubelets = KubeletConnections(loop: controlLoop, identity: certificates.identity, servers: { own })
+    let servers = GroupAddresses(record.members.map(\.address) + [record.endpoint, record.listen])
+    plane.kubelets = KubeletConnections(
+      loop: controlLoop, identity: certificates.identity, servers: { servers.all })
     let paths = OperationsPaths()
     plane.paths["/trireme/"] = paths
     plane.authorizers = [ServersAuthorizer()]
@@ -105,6 +106,7 @@ final class ServerProcess: Sendable {
         return ServerEndpoint(address: address, port: Int(port))
       })
     let replica = control.replica
+    servers.follow(replica)
 
     let link = ServerLink(
       loop: controlLoop, tls: try TLSConfiguration.client(trust: trust, identity: certificates.identity))
