@@ -241,6 +241,9 @@ import World
       _ request: HTTPRequest, to target: WebhookTarget, within limit: Duration, isWhole: Bool, authority: StoredObject?
     ) async throws -> HTTPResponse {
       targets.withLock { $0[request.target] = isWhole }
+      if request.target.hasSuffix("/huge") {
+        return HTTPResponse(status: 200, body: .bytes([UInt8](repeating: 32, count: 33 << 20)))
+      }
       let list = request.target == group ? resourceList : [:]
       return HTTPResponse(status: 200, body: .bytes(list.bytes))
     }
@@ -264,10 +267,14 @@ import World
     try #require(created.status == 201, "\(created.text)")
     try await cluster.server.reconcileAPIServices(isLeader: true)
     #expect(try await cluster.get(Self.group).status == 200)
+    // So is what loops of this process ask, and as much as they can hold of it; watches go on.
     #expect(try await cluster.get("\(Self.group)/nodes").status == 200)
+    #expect(try await cluster.get("\(Self.group)/nodes?watch=1").status == 200)
+    #expect(try await cluster.get("\(Self.group)/nodes/huge").status == 503)
     #expect(
       notes.targets.withLock { $0 } == [
-        Self.group: true, "/openapi/v3": true, "/openapi/v2": true, "\(Self.group)/nodes": false,
+        Self.group: true, "/openapi/v3": true, "/openapi/v2": true, "\(Self.group)/nodes": true,
+        "\(Self.group)/nodes?watch=1": false, "\(Self.group)/nodes/huge": true,
       ])
   }
 

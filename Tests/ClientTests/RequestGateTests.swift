@@ -67,6 +67,34 @@ import World
     #expect(place <= 16)
   }
 
+  /// Requests that are never answered (an aggregated server that hangs) keep their places; everybody else goes on.
+  @Test func whoHasFewUnderWayDoesNotWaitForThoseThatAreNeverAnswered() throws {
+    struct Silent: HTTPTransport {
+      let world: VirtualWorld
+      func send(_ request: HTTPRequest) async throws -> HTTPResponse {
+        try await world.sleep(for: .seconds(3600))
+        throw HTTPError.connectFailed("nobody there")
+      }
+    }
+    let (server, gate) = (SlowServer(world), RequestGate(maximum: 16))
+    let stuck = APIClient(transport: Silent(world: world), world: world, userAgent: "stuck", gate: gate)
+    let other = client(server, "other", gate)
+    try world.run { [world] in
+      let hanging = (0..<100).map { number in
+        world.spawn { _ = try? await stuck.get(.pods, namespace: "n", name: "\(number)") }
+      }
+      try await world.sleep(for: .milliseconds(1))
+      #expect(gate.load.underWay == 16)
+      await withTaskGroup(of: Void.self) { group in
+        for _ in 0..<100 { group.addTask { _ = try? await other.create(.pods, namespace: "default", [:]) } }
+      }
+      #expect(server.order.count == 100 && server.highest == 4)
+      for task in hanging { task.cancel() }
+      for task in hanging { await task.wait() }
+    }
+    #expect(gate.load.underWay == 0 && gate.load.waiting == 0)
+  }
+
   @Test func whoStopsWaitingTakesNoPlace() throws {
     let (server, gate) = (SlowServer(world), RequestGate(maximum: 1))
     let client = client(server, "a", gate)

@@ -13,6 +13,9 @@ extension APIServer {
   /// A discovery request that takes longer tells everybody else's client to wait.
   static let aggregatedDiscoveryTime = Duration.seconds(5)
   private static let aggregatedResponseTime = Duration.seconds(60)
+  /// What this process's own loops ask (lists of everything there is) they wait for, and hold in its memory.
+  private static let loopResponseTime = Duration.seconds(30)
+  private static let loopResponseMaximum = 32 << 20
 
   /// Whether the request is about a resource of this server's own: most are, and need not look further.
   func servesItself(_ info: RequestInfo) -> Bool {
@@ -60,11 +63,15 @@ extension APIServer {
     forwarded.headers = AggregationHeaders.forwarded(request, user: user)
     forwarded.headers["host"] =
       place.host.contains(":") ? "[\(place.host)]:\(place.port)" : "\(place.host):\(place.port)"
+    let lasts = info.verb == "watch" || request.headers["upgrade"] != nil
+    let isLoops = request.trusted != nil && !lasts && !isDiscovery
     do {
-      let response = try await dependencies.aggregation.send(
+      var response = try await dependencies.aggregation.send(
         forwarded, to: api.target(host: place.host, port: place.port),
-        within: isDiscovery ? Self.aggregatedDiscoveryTime : Self.aggregatedResponseTime, isWhole: isDiscovery,
-        authority: store.current.object(FrontProxyAuthority.secret))
+        within: isDiscovery
+          ? Self.aggregatedDiscoveryTime : isLoops ? Self.loopResponseTime : Self.aggregatedResponseTime,
+        isWhole: isDiscovery || isLoops, authority: store.current.object(FrontProxyAuthority.secret))
+      if isLoops { response.body = .bytes(try await response.body.collect(upTo: Self.loopResponseMaximum)) }
       return AggregationHeaders.returned(response)
     } catch {
       return Self.plain(503, "error trying to reach service: \(error)")
