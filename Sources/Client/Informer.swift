@@ -45,6 +45,10 @@ public final class Informer<Object: InformedObject>: Sendable {
   private static var firstBackoff: Duration { .milliseconds(800) }
   private static var lastBackoff: Duration { .seconds(30) }
   private static var pageSize: Int { 500 }
+  /// A list of more pages or objects than these (an aggregated server makes what it likes of both) is not read to its end:
+  /// it may have none.
+  private static var pagesMaximum: Int { 4000 }
+  private static var objectsMaximum: Int { 2_000_000 }
   /// Structures would be copied, which is no better than to read them again.
   private static var isShareable: Bool { Object.self is AnyObject.Type }
   /// A watch that ends sooner did not work; the server may be about to go.
@@ -173,13 +177,23 @@ public final class Informer<Object: InformedObject>: Sendable {
     var status: APIStatus
   }
 
+  private struct EndlessList: Error, CustomStringConvertible {
+    var objects: Int
+    var description: String { "the list does not end: it was left after \(objects) objects" }
+  }
+
   /// Lists everything, page by page, and tells handlers the difference to what was known.
   private func relist() async throws {
     var page = options
     page.limit = Self.pageSize
     var objects: [NamespacedName: Object] = [:]
     var resourceVersion = ""
+    var pages = 0
     repeat {
+      pages += 1
+      guard pages <= Self.pagesMaximum, objects.count <= Self.objectsMaximum else {
+        throw EndlessList(objects: objects.count)
+      }
       let list = try await client.tape(resource.path(namespace: namespace), page.query, accept: listAccept).root
       for item in list["items"].elements {
         let object = read(item)

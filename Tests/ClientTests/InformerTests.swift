@@ -228,4 +228,27 @@ extension HTTPRequest {
       #expect(!bench.informer.hasSynced)
     }
   }
+
+  /// An aggregated server answers what it likes.
+  private final class EndlessTransport: HTTPTransport {
+    let requests = Atomic<Int>(0)
+    func send(_ request: HTTPRequest) async throws -> HTTPResponse {
+      requests.add(1, ordering: .relaxed)
+      return HTTPResponse(status: 200, body: .bytes(Array(#"{"metadata":{"continue":"more"},"items":[]}"#.utf8)))
+    }
+  }
+
+  @Test func aListWithoutEndIsLeft() throws {
+    let cluster = try TestCluster()
+    let transport = EndlessTransport()
+    let informer = Informer<ConfigMap>(
+      client: APIClient(transport: transport, world: cluster.world, userAgent: "test"), logger: cluster.logger)
+    try cluster.world.run {
+      informer.start()
+      try await cluster.world.sleep(for: .milliseconds(700))
+      #expect(transport.requests.load(ordering: .relaxed) == 4000, "and it is not asked again at once")
+      #expect(!informer.hasSynced)
+      informer.stop()
+    }
+  }
 }
