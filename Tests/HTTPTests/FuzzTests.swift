@@ -131,33 +131,6 @@ import Testing
     }
   }
 
-  /// An owner that answers every request at once.
-  private final class Answering: HTTP2SessionOwner {
-    unowned let session: HTTP2Session
-    init(_ session: HTTP2Session) { self.session = session }
-    func sessionDidReceiveHead(_ stream: HTTP2Stream) {}
-    func sessionDidReceiveData(_ stream: HTTP2Stream, _ bytes: UnsafeRawBufferPointer) {}
-    func sessionDidReceiveEnd(_ stream: HTTP2Stream) {
-      session.submitResponse(stream, [(":status", "200")], hasBody: true)
-      session.append(Array("hello".utf8), to: stream)
-      session.finish(stream)
-    }
-    func sessionHeaderTooLarge(_ stream: HTTP2Stream) {
-      session.submitResponse(stream, [(":status", "431")], hasBody: false)
-    }
-    func sessionDidTakeBody(_ stream: HTTP2Stream) {}
-    func sessionDidClose(_ stream: HTTP2Stream, errorCode: UInt32) {}
-    func sessionDidReset(_ stream: HTTP2Stream?) {}
-    func sessionDidReceiveGoAway(lastStream: Int32, errorCode: UInt32) {}
-    func sessionDidReceivePingAcknowledgement() {}
-  }
-
-  private func output(_ session: HTTP2Session) -> [UInt8] {
-    var all: [UInt8] = []
-    while let bytes = session.nextOutput() { all += bytes }
-    return all
-  }
-
   @Test func http2SessionsSurviveAnyBytes() throws {
     var random = SeededRandom(seed: 4)
     // What an honest client says: the preface, settings and three requests, one with a body.
@@ -172,18 +145,24 @@ import Testing
         client.finish(stream)
       }
     }
-    let honest = output(client)
+    let honest = client.output
     for _ in 0..<10_000 {
       let input = Self.mutate(honest, &random)
       let session = HTTP2Session(role: .server, limits: HTTPLimits())
-      let owner = Answering(session)
+      let owner = AnsweringOwner { [unowned session] stream in
+        session.submitResponse(stream, [(":status", "200")], hasBody: true)
+        session.append(Array("hello".utf8), to: stream)
+        session.finish(stream)
+      } refuse: { [unowned session] stream in
+        session.submitResponse(stream, [(":status", "431")], hasBody: false)
+      }
       session.owner = owner
       var start = 0
       for end in Self.cuts(input.count, &random).sorted() + [input.count] {
         let piece = Array(input[start..<end])
         start = end
         guard (try? piece.withUnsafeBytes { try session.receive($0) }) != nil else { break }
-        _ = output(session)
+        _ = session.output
       }
     }
   }

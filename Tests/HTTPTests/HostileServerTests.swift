@@ -8,46 +8,26 @@ import Testing
 @testable import HTTP
 
 @Suite struct HostileServerTests {
-  /// An owner that gives each request another kind of answer.
-  private final class Answering: HTTP2SessionOwner {
-    unowned let session: HTTP2Session
-    init(_ session: HTTP2Session) { self.session = session }
-    func sessionDidReceiveHead(_ stream: HTTP2Stream) {}
-    func sessionDidReceiveData(_ stream: HTTP2Stream, _ bytes: UnsafeRawBufferPointer) {}
-    func sessionDidReceiveEnd(_ stream: HTTP2Stream) {
-      switch stream.id {
-      case 1: session.submitResponse(stream, [(":status", "200"), ("content-length", "5")], hasBody: true)
-      case 3: session.submitResponse(stream, [(":status", "200"), ("x-y", "z")], hasBody: true)
-      default: return session.submitResponse(stream, [(":status", "204")], hasBody: false)
-      }
-      session.append(Array("hello".utf8), to: stream)
-      session.finish(stream)
-    }
-    func sessionHeaderTooLarge(_ stream: HTTP2Stream) {}
-    func sessionDidTakeBody(_ stream: HTTP2Stream) {}
-    func sessionDidClose(_ stream: HTTP2Stream, errorCode: UInt32) {}
-    func sessionDidReset(_ stream: HTTP2Stream?) {}
-    func sessionDidReceiveGoAway(lastStream: Int32, errorCode: UInt32) {}
-    func sessionDidReceivePingAcknowledgement() {}
-  }
-
-  /// What an honest server says to three requests.
+  /// What an honest server says to three requests, to each another kind of answer.
   private static func honestAnswers() throws -> [UInt8] {
-    func output(_ session: HTTP2Session) -> [UInt8] {
-      var all: [UInt8] = []
-      while let bytes = session.nextOutput() { all += bytes }
-      return all
-    }
     let client = HTTP2Session(role: .client, limits: HTTPLimits())
     for path in ["/a", "/b", "/c"] {
       _ = client.submitRequest(
         [(":method", "GET"), (":scheme", "https"), (":authority", "a"), (":path", path)], hasBody: false)
     }
     let server = HTTP2Session(role: .server, limits: HTTPLimits())
-    let owner = Answering(server)
+    let owner = AnsweringOwner { [unowned server] stream in
+      switch stream.id {
+      case 1: server.submitResponse(stream, [(":status", "200"), ("content-length", "5")], hasBody: true)
+      case 3: server.submitResponse(stream, [(":status", "200"), ("x-y", "z")], hasBody: true)
+      default: return server.submitResponse(stream, [(":status", "204")], hasBody: false)
+      }
+      server.append(Array("hello".utf8), to: stream)
+      server.finish(stream)
+    }
     server.owner = owner
-    try output(client).withUnsafeBytes { try server.receive($0) }
-    return output(server)
+    try client.output.withUnsafeBytes { try server.receive($0) }
+    return server.output
   }
 
   /// Frames that a server may send at any time, and some that it may not: type, flags, stream, content.

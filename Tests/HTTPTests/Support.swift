@@ -180,3 +180,31 @@ final class RawConnection: Sendable {
     return text
   }
 }
+
+/// Answers every request of a session at once, as `answer` has it; one whose header is too large as `refuse` has it.
+final class AnsweringOwner: HTTP2SessionOwner {
+  private let answer: (HTTP2Stream) -> Void
+  private let refuse: (HTTP2Stream) -> Void
+  init(_ answer: @escaping (HTTP2Stream) -> Void, refuse: @escaping (HTTP2Stream) -> Void = { _ in }) {
+    self.answer = answer
+    self.refuse = refuse
+  }
+  func sessionDidReceiveHead(_ stream: HTTP2Stream) {}
+  func sessionDidReceiveData(_ stream: HTTP2Stream, _ bytes: UnsafeRawBufferPointer) {}
+  func sessionDidReceiveEnd(_ stream: HTTP2Stream) { answer(stream) }
+  func sessionHeaderTooLarge(_ stream: HTTP2Stream) { refuse(stream) }
+  func sessionDidTakeBody(_ stream: HTTP2Stream) {}
+  func sessionDidClose(_ stream: HTTP2Stream, errorCode: UInt32) {}
+  func sessionDidReset(_ stream: HTTP2Stream?) {}
+  func sessionDidReceiveGoAway(lastStream: Int32, errorCode: UInt32) {}
+  func sessionDidReceivePingAcknowledgement() {}
+}
+
+extension HTTP2Session {
+  /// All that it has to say now.
+  var output: [UInt8] {
+    var all: [UInt8] = []
+    while let bytes = nextOutput() { all += bytes }
+    return all
+  }
+}
