@@ -9,6 +9,8 @@ struct ObjectMap: Sendable {
   /// The sum of all objects' hashes, modulo 2^64: it depends on what is here, not on how it came to be, so that it can
   /// be computed again from stored rows.
   private(set) var hash: UInt64 = 0
+  /// Follows from the objects; no part of the hash.
+  private(set) var podsByNode = PodsByNode()
 
   init() {}
 
@@ -27,6 +29,7 @@ struct ObjectMap: Sendable {
     let (previous, split) = root.put(object, isRightmost: true)
     if previous == nil { count += 1 }
     hash = hash &+ object.contentHash &- (previous?.contentHash ?? 0)
+    podsByNode.replace(previous, by: object)
     if let split {
       root = .inner([Child(first: root.firstKey, count: count - split.count, node: root), split])
     }
@@ -39,6 +42,7 @@ struct ObjectMap: Sendable {
     guard let removed = root.remove(key) else { return nil }
     count -= 1
     hash = hash &- removed.contentHash
+    podsByNode.replace(removed, by: nil)
     while case .inner(let children) = root, children.count <= 1 { root = children.first?.node ?? .leaf([]) }
     return removed
   }

@@ -118,10 +118,12 @@ struct StateMachine: Sendable {
       let previous = map[key]
       let bytes = splice(next, into: entry[fields.document], at: fields.revisionOffset, replacing: 0)
       // Versions of one object share what did not change: most of a pod's updates leave key and uid alone.
+      let same = previous?.uid == fields.uid ? previous : nil
       let object = StoredObject(
-        key: previous?.key ?? pool.interned(key), revision: next,
-        uid: previous?.uid == fields.uid ? previous?.uid ?? fields.uid : fields.uid, bytes: bytes,
-        revisionOffset: fields.revisionOffset, labels: fields.labels, fence: fields.fence)
+        key: previous?.key ?? pool.interned(key), revision: next, uid: same?.uid ?? fields.uid, bytes: bytes,
+        revisionOffset: fields.revisionOffset, labels: fields.labels, fence: fields.fence,
+        // A pod that is bound stays where it is.
+        nodeName: same.flatMap { $0.nodeName.isEmpty ? nil : $0.nodeName })
       map.put(object)
       revision = next
       return Change(kind: .put, revision: next, object: object, previous: previous)
@@ -131,7 +133,8 @@ struct StateMachine: Sendable {
       let last = StoredObject(
         key: previous.key, revision: next, uid: previous.uid,
         bytes: splice(next, into: previous.bytes[...], at: previous.revisionOffset, replacing: digits),
-        revisionOffset: previous.revisionOffset, labels: previous.labels, fence: previous.fence)
+        revisionOffset: previous.revisionOffset, labels: previous.labels, fence: previous.fence,
+        nodeName: previous.nodeName)
       revision = next
       return Change(kind: .delete, revision: next, object: last, previous: previous)
     }

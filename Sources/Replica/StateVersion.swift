@@ -27,6 +27,13 @@ struct StateVersion: StateView {
     return (map.objects(at: positions), isComplete)
   }
 
+  func pods(onNode node: String, namespace: String, after: ObjectKey?) -> [StoredObject] {
+    map.podsByNode.keys(onNode: node, namespace: namespace, after: after).map { key in
+      guard let pod = map[key] else { preconditionFailure("\(key) is among its node's pods and nowhere else") }
+      return pod
+    }
+  }
+
   func count(resource: String, namespace: String) -> Int {
     map.positions(resource: resource, namespace: namespace).count
   }

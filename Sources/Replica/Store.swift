@@ -39,14 +39,17 @@ public final class StoredObject: Sendable {
   /// Where in `bytes` the digits of resourceVersion begin.
   public let revisionOffset: Int
   public let labels: [String: String]
+  /// Where a pod runs: its spec.nodeName, by which every kubelet selects (PodsByNode.swift). Empty for all else.
+  public let nodeName: String
   /// For leases: the transition count that fences the writes of the holder.
   public let fence: UInt64
   /// XXH64 of key, revision, fence and bytes: this object's share of the state's hash.
   let contentHash: UInt64
 
+  /// `nodeName`: where it is known already; else it is read from the document.
   public init(
     key: ObjectKey, revision: Revision, uid: String, bytes: [UInt8], revisionOffset: Int, labels: [String: String],
-    fence: UInt64 = 0
+    fence: UInt64 = 0, nodeName: String? = nil
   ) {
     self.key = key
     self.revision = revision
@@ -54,6 +57,7 @@ public final class StoredObject: Sendable {
     self.bytes = bytes
     self.revisionOffset = revisionOffset
     self.labels = labels
+    self.nodeName = nodeName ?? PodsByNode.nodeName(in: bytes, of: key)
     self.fence = fence
     contentHash = Self.hash(key: key, revision: revision, fence: fence, bytes: bytes)
   }
@@ -168,6 +172,9 @@ public protocol StateView: Sendable {
   func objects(resource: String, namespace: String, after: ObjectKey?, limit: Int) -> (
     objects: [StoredObject], isComplete: Bool
   )
+  /// The pods that are bound to a node (not ""), in key order, beginning after `after` where given. An empty namespace
+  /// means all of them.
+  func pods(onNode node: String, namespace: String, after: ObjectKey?) -> [StoredObject]
   /// Number of objects of a resource (in a namespace, where given).
   func count(resource: String, namespace: String) -> Int
 }

@@ -37,6 +37,13 @@ struct WatcherPlace {
   let value: String
 }
 
+extension Change {
+  /// Whether the object has the value, or had it.
+  fileprivate func concerns(_ value: String, of text: (StoredObject) -> String) -> Bool {
+    text(object) == value || previous.map(text) == value
+  }
+}
+
 /// A subscription's other half, on its loop.
 struct Watcher: Sendable {
   let id: UInt64
@@ -206,7 +213,9 @@ final class Outbox: @unchecked Sendable {
       switch item {
       case .add(let watcher, let place, let text, let backlog):
         groups[place.resource, default: WatcherGroup()].add(watcher, at: place, text: text)
-        let changes = backlog.lazy.joined().filter { $0.key.resource == place.resource }
+        let changes = backlog.lazy.joined().filter { change in
+          change.key.resource == place.resource && text.map { change.concerns(place.value, of: $0) } ?? true
+        }
         if !changes.isEmpty { watcher.deliver(Array(changes), watcher.seen) }
       case .remove(let place): groups[place.resource]?.remove(place)
       case .batch(let batch):

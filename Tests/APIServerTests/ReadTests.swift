@@ -217,6 +217,24 @@ import Testing
         == ["here", "nowhere", "there"], "what is absent is false")
   }
 
+  @Test func aNodesPodsComeInPagesOfOneState() async throws {
+    let server = TestServer()
+    for index in 0..<6 { try await server.post(pods, pod("p\(index)", node: "n\(index % 2)")) }
+    let path = "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1&limit=2"
+    let first = try await server.get(path)
+    #expect(first.names == ["p1", "p3"])
+    try await server.post(pods, pod("p4x", node: "n1"))
+    #expect(try await server.delete("\(pods)/p5?gracePeriodSeconds=0").status == 200)
+    let rest = try await server.get("\(path)&continue=\(first.json["metadata"]["continue"].string!)")
+    #expect(rest.names == ["p5"])
+    #expect(rest.json["metadata"]["continue"].isNull)
+    #expect(rest.revision == first.revision)
+    #expect(try await server.get("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1").names == ["p1", "p3", "p4x"])
+    #expect(try await server.get("\(path),spec.nodeName%3Dn0").names == [])
+    #expect(try await server.get("/api/v1/pods?fieldSelector=spec.host%3Dn1,metadata.name%3Dp3").names == ["p3"])
+    #expect(try await server.get("/api/v1/pods?fieldSelector=spec.nodeName!%3Dn1").names == ["p0", "p2", "p4"])
+  }
+
   @Test(arguments: ["a in (", "=b", "a b", "-x=1"])
   func selectorsThatDoNotParseAreBadRequests(selector: String) async throws {
     let encoded = RequestTarget(segments: [], query: [("labelSelector", selector)]).encoded.dropFirst(2)

@@ -17,6 +17,8 @@ struct ObjectSelection: Sendable {
     var absentText: String
     var isNegated: Bool
     var value: String
+    /// The one field that the store knows of every object.
+    var isNodeName: Bool
   }
   /// "" for all namespaces.
   private(set) var namespace: String
@@ -62,14 +64,25 @@ struct ObjectSelection: Sendable {
         throw .badRequest(Self.unknownLabel(requirement.field, kind))
       }
       let field = kind.selectableFields[position]
-      fields.append(
+      let isNodeName = kind.kind == Self.pod && field.path == ["spec", "nodeName"]
+      // What costs nothing to look at comes first.
+      fields.insert(
         FieldRequirement(
           position: position, path: KindConversion.storagePath(field.path, of: kind),
           fallback: KindConversion.fallbackPath(field.path, of: kind),
           absentText: Self.absentText(field.path, in: kind.structure),
-          isNegated: requirement.isNegated, value: requirement.value))
+          isNegated: requirement.isNegated, value: requirement.value, isNodeName: isNodeName),
+        at: isNodeName ? 0 : fields.endIndex)
     }
   }
+
+  private static let pod = GroupVersionKind(group: "", version: "v1", kind: "Pod")
+
+  /// The node whose pods alone can match, where there is one.
+  var nodeName: String? { fields.first { $0.isNodeName && !$0.isNegated && !$0.value.isEmpty }?.value }
+
+  /// More than keys and labels must be looked at.
+  var readsDocuments: Bool { fields.contains { !$0.isNodeName } }
 
   /// In the words that the reference has for this kind.
   private static func unknownLabel(_ label: String, _ kind: KindDescriptor) -> String {
@@ -103,7 +116,8 @@ struct ObjectSelection: Sendable {
   func matches(_ object: StoredObject) -> Bool {
     guard matchesPlace(object.key), labels.matches(object.labels) else { return false }
     return matchesFields { requirement in
-      Self.text(at: requirement.path, in: object)
+      if requirement.isNodeName { return object.nodeName }
+      return Self.text(at: requirement.path, in: object)
         ?? requirement.fallback.flatMap { Self.text(at: $0, in: object) }
     }
   }
@@ -111,10 +125,9 @@ struct ObjectSelection: Sendable {
   /// As `matches`, for objects that many watchers look at: their fields are read once. Who names no value that it looks
   /// for is one of few.
   func matches(_ object: StoredObject, _ kind: KindDescriptor, _ cache: FieldTextCache) -> Bool {
-    if fields.allSatisfy(\.isNegated) { return matches(object) }
+    if fields.allSatisfy({ $0.isNegated || $0.isNodeName }) { return matches(object) }
     guard matchesPlace(object.key), labels.matches(object.labels) else { return false }
-    let texts = cache.texts(of: object, kind)
-    return matchesFields { texts[$0.position] }
+    return matchesFields { $0.isNodeName ? object.nodeName : cache.texts(of: object, kind)[$0.position] }
   }
 
   /// A value that every object has that this can match, for the store to pass over what has another.
@@ -124,6 +137,7 @@ struct ObjectSelection: Sendable {
     let label = kind.selectableFields[field.position].label
     // A definition that changes has its fields at other places.
     let name = "\(kind.kind) \(kind.custom?.revision ?? 0) \(label)"
+    if field.isNodeName { return WatchedValue(field: name, value: field.value, text: \.nodeName) }
     return WatchedValue(field: name, value: field.value) { object in
       cache.texts(of: object, kind)[field.position] ?? field.absentText
     }
