@@ -241,12 +241,14 @@ public struct APIClient: Sendable {
     try JSONTape(parsing: try await answer("GET", path, query, accept: accept))
   }
 
-  /// Any request whose answer is of no interest unless it is an error: it is not parsed.
+  /// Any request whose answer is of no interest unless it is an error: it is not kept.
   public func submit(
     _ method: String, _ path: String, _ query: [(String, String)] = [], body: JSONValue,
     contentType: String = "application/json"
   ) async throws {
-    _ = try await answer(method, path, query, body: body.bytes, contentType: contentType)
+    try await gated {
+      try await send(method, path, query, body: body.bytes, contentType: contentType).body.discard()
+    }
   }
 
   private func answer(

@@ -164,7 +164,7 @@ public final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     await withTaskCancellationHandler {
       await withTaskGroup(of: Void.self) { group in
         for _ in 0..<workers {
-          group.addTask {
+          group.addTask(on: world) {
             while let key = await self.next() {
               do {
                 try await sync(key)

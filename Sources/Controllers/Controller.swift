@@ -194,7 +194,7 @@ extension Informer: Following {}
 /// failure that would meet every one of them (a quota, a webhook) is met once. Returns how many were tried, how many of
 /// those succeeded, and the first error.
 func slowStart(
-  _ count: Int, _ body: @escaping @Sendable (Int) async throws -> Void
+  _ count: Int, on world: any World, _ body: @escaping @Sendable (Int) async throws -> Void
 ) async -> (tried: Int, succeeded: Int, error: (any Error)?) {
   var tried = 0
   var batch = 1
@@ -203,7 +203,7 @@ func slowStart(
     let start = tried
     let results = await withTaskGroup(of: (any Error)?.self) { group in
       for index in start..<start + size {
-        group.addTask {
+        group.addTask(on: world) {
           do {
             try await body(index)
             return nil

@@ -47,7 +47,7 @@ public struct ControllerManager: Sendable {
     if let certificates = CertificateController(context: context) { controllers.append(certificates) }
     informers.start()
     await withTaskGroup(of: Void.self) { group in
-      for controller in controllers { group.addTask { await controller.run() } }
+      for controller in controllers { group.addTask(on: context.world) { await controller.run() } }
       await withTaskCancellationHandler {
         await group.waitForAll()
       } onCancel: {

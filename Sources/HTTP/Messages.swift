@@ -76,6 +76,13 @@ public enum HTTPBody: Sendable {
     }
   }
 
+  /// Takes the body to its end without looking at it, for who wants no more than the status: a collection that was deleted
+  /// may be larger than memory.
+  public func discard() async throws {
+    guard case .stream(let pipe) = self else { return }
+    while try await pipe.next() != nil {}
+  }
+
   /// The whole body in one array. Throws `HTTPError.bodyTooLarge` past `limit` bytes, or what broke the stream.
   public func collect(upTo limit: Int = .max) async throws -> [UInt8] {
     switch self {

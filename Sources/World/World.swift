@@ -134,8 +134,8 @@ extension World {
     _ limit: Duration, _ operation: @escaping @Sendable () async throws -> Value
   ) async throws -> Value {
     try await withThrowingTaskGroup(of: Value.self) { group in
-      group.addTask { try await operation() }
-      group.addTask {
+      group.addTask(on: self) { try await operation() }
+      group.addTask(on: self) {
         try await self.sleep(for: limit)
         throw DeadlineExceeded(limit: limit)
       }
@@ -156,12 +156,39 @@ public struct DeadlineExceeded: Error, CustomStringConvertible {
 extension World {
   /// Starts a task on this world's loop. The task stays there, whichever loop resumes what it waits for: it belongs to
   /// an actor of this loop, or prefers the loop where the world asks for that. Tasks that it starts are others' than
-  /// the actor's: they run where they are resumed, unless they are spawned as well.
+  /// the actor's: they run where they are resumed, unless they are spawned as well, or added to a group with
+  /// `addTask(on:)`.
   @discardableResult
   public func spawn(_ operation: @escaping @Sendable () async -> Void) -> SpawnedTask {
     let spawned = SpawnedTask()
     execute { spawned.begin(on: self, operation) }
     return spawned
+  }
+
+  /// Runs `operation` on this world's loop, as `spawn` does, and waits for it.
+  fileprivate func staying<Value: Sendable>(
+    _ operation: @escaping @Sendable () async throws -> Value
+  ) async rethrows -> Value {
+    // A preference is handed down to child tasks.
+    if taskExecutor != nil { return try await operation() }
+    return try await LoopIsolation(executor).run(operation)
+  }
+}
+
+extension TaskGroup {
+  /// Adds a child task that runs on the world's loop and stays there, whichever loop resumes what it waits for. Without
+  /// that what follows the first commit would run on the loop that made it: the consensus's.
+  public mutating func addTask(on world: any World, _ operation: @escaping @Sendable () async -> ChildTaskResult) {
+    addTask { await world.staying(operation) }
+  }
+}
+
+extension ThrowingTaskGroup {
+  /// As in a group whose tasks do not throw.
+  public mutating func addTask(
+    on world: any World, _ operation: @escaping @Sendable () async throws -> ChildTaskResult
+  ) {
+    addTask { try await world.staying(operation) }
   }
 }
 
@@ -177,6 +204,10 @@ private actor LoopIsolation {
   /// On the loop.
   nonisolated func start(_ operation: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
     assumeIsolated { $0.startIsolated(operation) }
+  }
+
+  func run<Value: Sendable>(_ operation: @escaping @Sendable () async throws -> Value) async rethrows -> Value {
+    try await operation()
   }
 
   private func startIsolated(_ operation: @escaping @Sendable () async -> Void) -> Task<Void, Never> {

@@ -62,13 +62,16 @@ private func pod(
     #expect(plan(0, 600) == "-500")
   }
 
-  @Test func slowStartDoublesAndStopsAtTheFirstFailure() async {
+  @Test func slowStartDoublesAndStopsAtTheFirstFailure() throws {
     struct Refused: Error {}
-    let all = await slowStart(10) { _ in }
-    #expect(all.succeeded == 10 && all.error == nil)
-    // 1 + 2 go well; two of the next four do not, and nothing follows.
-    let some = await slowStart(100) { if $0 >= 5 { throw Refused() } }
-    #expect(some.succeeded == 5 && some.error is Refused)
+    let world = try TestCluster().world
+    try world.run {
+      let all = await slowStart(10, on: world) { _ in }
+      #expect(all.succeeded == 10 && all.error == nil)
+      // 1 + 2 go well; two of the next four do not, and nothing follows.
+      let some = await slowStart(100, on: world) { if $0 >= 5 { throw Refused() } }
+      #expect(some.succeeded == 5 && some.error is Refused)
+    }
   }
 
   @Test func availabilityWaitsForMinReadySeconds() {

@@ -77,6 +77,34 @@ private actor Counter {
     }
   }
 
+  @Test func childTasksStayOnTheLoopTheyWereAddedOn() async throws {
+    try await withLoop { loop async throws in
+      try await withLoop { other async throws in
+        let stayed = Promise<[Bool]>()
+        loop.spawn {
+          let places = await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<4 {
+              group.addTask(on: loop) {
+                await withCheckedContinuation { continuation in other.execute { continuation.resume() } }
+                return loop.isCurrent
+              }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+          }
+          let failing = try? await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask(on: loop) {
+              await withCheckedContinuation { continuation in other.execute { continuation.resume() } }
+              return loop.isCurrent
+            }
+            return try await group.next()
+          }
+          stayed.fulfil(places + [failing == true, loop.isCurrent])
+        }
+        #expect(await stayed.value == Array(repeating: true, count: 6))
+      }
+    }
+  }
+
   @Test func whatALoopGivesAnotherInOneTurnArrivesTogether() async throws {
     try await withLoop { giver async throws in
       try await withLoop { taker async throws in

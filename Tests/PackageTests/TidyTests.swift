@@ -19,6 +19,19 @@ import Testing
     }
   }
 
+  /// A child task runs where it is resumed, which after a commit is the consensus loop, unless it says where it belongs.
+  @Test func childTasksSayWhereTheyRun() {
+    let rooms: Set<String> = [
+      "World", "Replica", "APIServer", "Client", "Scheduler", "Controllers", "ControlPlane", "Kubelet",
+    ]
+    // What the others are made of; and questions to webhooks, which commit nothing.
+    let free = ["World.swift", "WebhookAdmission.swift"]
+    for (file, number, line) in code() where rooms.contains(file.target) {
+      guard line.contains(".addTask {") || line.contains("async let ") || line.contains(".addTask(ex") else { continue }
+      if !free.contains(where: file.path.hasSuffix) { Issue.record("\(file.path):\(number): use addTask(on:)") }
+    }
+  }
+
   @Test func nothingIsLeftUnfinished() {
     for (file, number, line) in code(includingComments: true) {
       for word in ["TODO", "FIXME", "HACK", "fatalError(\"not implemented", "unimplemented"]

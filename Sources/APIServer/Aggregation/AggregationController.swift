@@ -36,8 +36,9 @@ extension APIServer {
       return isDone
     }
     let objects = ObjectLookup(state: state, store: store)
+    let world = callerWorld
     let checks = await withTaskGroup(of: Check.self) { group in
-      for api in apis { group.addTask { await self.check(api, objects) } }
+      for api in apis { group.addTask(on: world) { await self.check(api, objects) } }
       return await group.reduce(into: [Check]()) { $0.append($1) }
     }
     for check in checks {

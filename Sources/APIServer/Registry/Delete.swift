@@ -3,6 +3,7 @@ import HTTP
 import JSON
 import Replica
 import Schema
+import World
 
 /// What an eviction adds to a deletion.
 struct DeletionAmendment: Sendable {
@@ -170,11 +171,12 @@ extension APIServer {
   private func deleteMembers(
     _ objects: [StoredObject], _ request: ResourceRequest, _ options: DeleteOptions
   ) async -> APIStatus? {
-    await withTaskGroup(of: APIStatus?.self) { group in
+    let world = callerWorld
+    return await withTaskGroup(of: APIStatus?.self) { group in
       var rest = objects[...]
       func next() {
         guard let object = rest.popFirst() else { return }
-        group.addTask { await self.deleteMember(object, request, options) }
+        group.addTask(on: world) { await self.deleteMember(object, request, options) }
       }
       for _ in 0..<Self.collectionParallelism { next() }
       var failure: APIStatus?

@@ -92,11 +92,11 @@ final class RemoteCommand: Sendable {
   /// Both ways until the command has ended, or the client has gone. Nobody writes any more when it returns.
   private func carry(_ opened: Kubelet) async throws -> Kubelet {
     try await withThrowingTaskGroup(of: Kubelet?.self) { group in
-      group.addTask {
+      group.addTask(on: world) {
         await self.carryInput(opened.input, opened.size)
         return nil
       }
-      group.addTask { try await self.carryOutput(opened) }
+      group.addTask(on: world) { try await self.carryOutput(opened) }
       defer { group.cancelAll() }
       return try await group.next().flatMap { $0 } ?? opened
     }

@@ -41,12 +41,12 @@ public final class DisruptionController: Controller {
     await informers.deployments.waitForSync()
     await informers.replicationControllers.waitForSync()
     await withTaskGroup(of: Void.self) { group in
-      group.addTask {
+      group.addTask(on: world) {
         await self.queue.run(
           workers: 1, onError: { [logger = self.logger] key, error in logger.debug("budget \(key): \(error)") },
           sync: { try await self.sync($0) })
       }
-      group.addTask {
+      group.addTask(on: world) {
         await self.targets.run(
           workers: 1, onError: { [logger = self.logger] key, error in logger.debug("disrupted pod \(key): \(error)") },
           sync: { try await self.forgiveTarget($0) })

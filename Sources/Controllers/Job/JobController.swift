@@ -50,7 +50,7 @@ public final class JobController: Controller {
       for (queue, workers, what, sync) in [
         (queue, Self.workers, "job", sync), (orphans, 1, "pod", release),
       ] as [(WorkQueue<NamespacedName>, Int, String, @Sendable (NamespacedName) async throws -> Void)] {
-        group.addTask {
+        group.addTask(on: world) {
           await self.work(
             queue, workers: workers, after: [self.jobs, self.pods], logger: self.logger, what, sync: sync)
         }
@@ -214,7 +214,7 @@ public final class JobController: Controller {
     state.withLock { $0.untracking[job.key, default: []].formUnion(pods.map(\.metadata.uid)) }
     return await withTaskGroup(of: (String, (any Error)?).self) { group in
       for pod in pods {
-        group.addTask {
+        group.addTask(on: world) {
           do {
             try await self.untrack(pod)
             // Between the question and its answer the informer may have missed the pod's end.

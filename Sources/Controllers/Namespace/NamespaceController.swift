@@ -70,8 +70,8 @@ public final class NamespaceController: Controller {
     let path = resource.reference.path(namespace: name)
     do {
       if resource.verbs.contains("deletecollection") {
-        _ = try await client.json(
-          "DELETE", path, [], body: ["kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"])
+        try await client.submit(
+          "DELETE", path, body: ["kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"])
       }
       let left = try await client.list(path: path, accept: MetadataObject.listAccept).items.map(
         MetadataObject.init(json:))

@@ -55,14 +55,14 @@ public final class NodeLifecycleController: Controller {
     await informers.nodeLeases.waitForSync()
     await informers.pods.waitForSync()
     await withTaskGroup(of: Void.self) { group in
-      group.addTask { await self.monitor() }
-      group.addTask {
+      group.addTask(on: world) { await self.monitor() }
+      group.addTask(on: world) {
         await self.pods.run(
           workers: Self.workers,
           onError: { [logger = self.logger] key, error in logger.debug("eviction of \(key): \(error)") },
           sync: { try await self.considerEviction($0) })
       }
-      group.addTask {
+      group.addTask(on: world) {
         await self.nodes.run(
           workers: Self.workers,
           onError: { [logger = self.logger] name, error in logger.debug("node \(name): \(error)") },

@@ -105,7 +105,7 @@ final class OwnedPods<Owner: SelectingOwner>: Sendable {
   ) async -> (Int, (any Error)?) {
     let identity = ObjectOwner(owner)
     let subject = EventRecorder.Subject(owner)
-    let start = await slowStart(requests.count) { [objects, recorder] index in
+    let start = await slowStart(requests.count, on: client.world) { [objects, recorder] index in
       let name = try await objects.create(requests[index], named: names[index], for: identity)
       recorder.record(subject, .normal, reason: "SuccessfulCreate", message: "Created pod: \(name)")
     }
@@ -118,7 +118,7 @@ final class OwnedPods<Owner: SelectingOwner>: Sendable {
 
   private func delete(_ victims: [Pod], of owner: Owner) async -> ([Pod], (any Error)?) {
     await withTaskGroup(of: (Pod, (any Error)?).self) { group in
-      for pod in victims { group.addTask { (pod, await self.delete(pod, of: owner)) } }
+      for pod in victims { group.addTask(on: client.world) { (pod, await self.delete(pod, of: owner)) } }
       return await group.reduce(into: ([], nil)) { result, one in
         if let error = one.1 { result.1 = result.1 ?? error } else { result.0.append(one.0) }
       }

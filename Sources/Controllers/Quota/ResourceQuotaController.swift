@@ -51,18 +51,18 @@ public final class ResourceQuotaController: Controller {
     quotas.start()
     await quotas.waitForSync()
     await withTaskGroup(of: Void.self) { group in
-      group.addTask {
+      group.addTask(on: world) {
         await self.queue.run(
           workers: Self.workers,
           onError: { [logger = self.logger] key, error in logger.debug("quota \(key): \(error)") },
           sync: { try await self.sync($0) })
       }
-      group.addTask {
+      group.addTask(on: world) {
         await self.kinds.run(
           workers: 1, onError: { [logger = self.logger] kind, error in logger.debug("quotas of \(kind): \(error)") },
           sync: { try await self.follow($0) })
       }
-      group.addTask {
+      group.addTask(on: world) {
         while !Task.isCancelled {
           try? await self.world.sleep(for: Self.resyncPeriod)
           for quota in self.quotas.all.sorted(by: { $0.key < $1.key }) { self.queue.add(quota.key) }

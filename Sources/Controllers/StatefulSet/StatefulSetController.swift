@@ -100,7 +100,7 @@ public final class StatefulSetController: Controller {
   private func perform(_ plan: StatefulSetPlan, of set: StatefulSet) async -> (any Error)? {
     for steps in plan.phases {
       if set.isParallel {
-        let start = await slowStart(steps.count) { try await self.perform(steps[$0], of: set) }
+        let start = await slowStart(steps.count, on: client.world) { try await self.perform(steps[$0], of: set) }
         if let error = start.error { return error }
       } else {
         do { for step in steps { try await perform(step, of: set) } } catch { return error }

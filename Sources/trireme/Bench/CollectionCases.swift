@@ -9,7 +9,8 @@ extension BenchRunner {
   private static let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
   /// After objects were made, before memory is looked at: rows are written behind the log.
   private static let settling = Duration.seconds(3)
-  private static let deletionPatience = Duration.seconds(300)
+  /// Pods end at their kubelets first: 150,000 of them on two processors took six minutes.
+  private static let deletionPatience = Duration.seconds(1200)
 
   func lists(_ testCase: BenchCase, _ empty: BenchResult, _ objects: BenchObjects) async throws -> BenchResult {
     try await fillList(objects, count: empty.objects)
