@@ -21,10 +21,11 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
   /// For the thread's name, error messages and metrics.
   public let name: String
 
-  /// Jobs and closures run before the loop looks at its sockets again: a flood of work must not starve them.
-  private static let workPerTurn = 4096
-  /// Jobs and closures run before other loops are woken for what they were given: with nothing to do they should not
-  /// wait for the end of a long turn.
+  /// How long jobs and closures run before the loop looks at its sockets and timers again, in nanoseconds: a flood of
+  /// work must not starve them. (Peers whose ping is not answered for long go away, and come back with more work.)
+  private static let turnNanoseconds: UInt64 = 20_000_000
+  /// Jobs and closures run before other loops are woken for what they were given, and before the clock is looked at: with
+  /// nothing to do they should not wait for the end of a long turn.
   private static let workBeforeWaking = 64
   /// Size of the buffer that all streams of the loop read into: what one `read` can bring of a fast peer.
   static let readBufferBytes = 64 << 10
@@ -239,13 +240,17 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
 
   private func runReady() {
     let executor = asUnownedSerialExecutor()
-    for count in 1...Self.workPerTurn {
-      guard let work = ready.pop() else { break }
+    let began = uv_hrtime()
+    var count = 0
+    while let work = ready.pop() {
       switch work {
       case .job(let job): job.runSynchronously(on: executor)
       case .body(let body): body()
       }
-      if count % Self.workBeforeWaking == 0 { wakeOthers() }
+      count += 1
+      guard count % Self.workBeforeWaking == 0 else { continue }
+      wakeOthers()
+      if uv_hrtime() - began > Self.turnNanoseconds { break }
     }
     wakeOthers()
     // While work is left the loop must look at its sockets without sleeping: an active idle handle does that.

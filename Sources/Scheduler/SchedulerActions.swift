@@ -115,7 +115,9 @@ extension Scheduler {
     metrics?.scheduler.preempted(victims: eviction.victims.count)
     do {
       try await withThrowingTaskGroup(of: Void.self) { group in
-        for victim in eviction.victims { group.addTask(on: world) { try await self.evict(victim, for: pod, eviction.node) } }
+        for victim in eviction.victims {
+          group.addTask(on: world) { try await self.evict(victim, for: pod, eviction.node) }
+        }
         try await group.waitForAll()
       }
     } catch {

@@ -2,7 +2,9 @@ import APIServer
 import HTTP
 import JSON
 import Replica
+import Synchronization
 import Testing
+import World
 
 @Suite struct GetTests {
   @Test func anObjectThatIsNotThereIsNotFound() async throws {
@@ -233,6 +235,38 @@ import Testing
     #expect(try await server.get("\(path),spec.nodeName%3Dn0").names == [])
     #expect(try await server.get("/api/v1/pods?fieldSelector=spec.host%3Dn1,metadata.name%3Dp3").names == ["p3"])
     #expect(try await server.get("/api/v1/pods?fieldSelector=spec.nodeName!%3Dn1").names == ["p0", "p2", "p4"])
+  }
+
+  /// What takes long to find or to present, and what it is asked for as.
+  @Test(arguments: [
+    ("/api/v1/pods?fieldSelector=status.phase%3DFailed", "application/json"),
+    ("/api/v1/pods", "application/vnd.kubernetes.protobuf"),
+    ("/api/v1/pods", "application/json;as=Table;v=v1;g=meta.k8s.io"), ("/api/v1/pods", "application/yaml"),
+  ]) func longListsLetOthersBetween(list: String, accept: String) async throws {
+    let server = TestServer()
+    try server.store(pods: 3000)
+    let order = Mutex<[String]>([])
+    let tasks = [(list, accept), ("/api/v1/namespaces/default", "application/json")].map { target, accept in
+      testLoop.spawn {
+        let reply = try? await server.raw("GET", target, [], ["accept": accept])
+        order.withLock { $0.append("\(target) \(reply?.status ?? 0)") }
+      }
+    }
+    for task in tasks { await task.wait() }
+    #expect(order.withLock { $0 } == ["/api/v1/namespaces/default 404", "\(list) 200"])
+  }
+
+  @Test func aLongTableIsWhatItsObjectsAre() async throws {
+    let server = TestServer()
+    try server.store(pods: 1234)
+    let table = try await server.get(
+      "/api/v1/pods?includeObject=Object", accept: "application/json;as=Table;v=v1;g=meta.k8s.io")
+    let list = try await server.get("/api/v1/pods")
+    #expect(table.json["kind"] == "Table" && table.revision == list.revision)
+    #expect(table.json["columnDefinitions"].elements.count > 5)
+    let rows = table.json["rows"].elements
+    #expect(rows.map { $0["cells"].elements.first?.string } == list.names)
+    #expect(rows.map { $0["object"]["spec"] } == list.json["items"].elements.map { $0["spec"] })
   }
 
   @Test(arguments: ["a in (", "=b", "a b", "-x=1"])

@@ -68,6 +68,14 @@ struct TestServer {
       status: response.status, headers: response.headers, json: json, text: String(decoding: bytes, as: UTF8.self))
   }
 
+  /// Puts so many pods into the store, past the server.
+  func store(pods count: Int) throws {
+    for index in 0..<count {
+      let key = ObjectKey(resource: "pods", namespace: "default", name: "p\(index)")
+      _ = try store.commitNow(Command(mutations: [.put(key, UnversionedObject(tree: pod(key.name)))]))
+    }
+  }
+
   func get(_ target: String, accept: String? = nil) async throws -> Reply {
     var headers: HTTPHeaders = [:]
     headers["accept"] = accept

@@ -24,7 +24,7 @@ extension APIServer {
     }.filter(selection.matches)
     var response: HTTPResponse
     if isList {
-      response = try respond(Page(objects: objects, revision: 0), presenter)
+      response = try await respond(Page(objects: objects, revision: 0), presenter)
     } else {
       guard let object = objects.first else { throw .notFound(request.resource, request.name) }
       response = try presenter.response(Answer(content: .stored(object)))

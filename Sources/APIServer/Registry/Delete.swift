@@ -161,7 +161,7 @@ extension APIServer {
       fieldSelector: listOptions.fieldSelector)
     let page = try await page(request, listOptions, selection)
     if let failure = await deleteMembers(page.objects, request, options) { throw failure }
-    return try respond(page, presenter)
+    return try await respond(page, presenter)
   }
 
   /// Members of a collection deleted at the same time: they share commits.

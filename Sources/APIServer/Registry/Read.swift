@@ -49,7 +49,7 @@ extension APIServer {
       kind: request.kind, namespace: request.namespace, labelSelector: options.labelSelector,
       fieldSelector: options.fieldSelector)
     let page = try await page(request, options, selection)
-    return try respond(page, presenter)
+    return try await respond(page, presenter)
   }
 
   /// One page of a list, selected.
@@ -176,7 +176,7 @@ extension APIServer {
   }
 
   /// A page in the client's shape.
-  func respond(_ page: Page, _ presenter: Presenter) throws(APIStatus) -> HTTPResponse {
+  func respond(_ page: Page, _ presenter: Presenter) async throws(APIStatus) -> HTTPResponse {
     let kind = presenter.kind
     let headers: HTTPHeaders = ["content-type": presenter.format.encoding.rawValue]
     let items: ((StoredObject) -> [UInt8])?
@@ -195,12 +195,7 @@ extension APIServer {
     var response = HTTPResponse(status: 200, headers: headers)
     guard let items else {
       response.retained = try responseBudget.charge(page.objects.reduce(0) { $0 + $1.bytes.count })
-      if presenter.format.encoding == .protobuf {
-        response.body = .pieces(BodyPieces(try presenter.protobufList(page)))
-        return response
-      }
-      let tree = presenter.shaped(page.objects.map { presenter.tree($0) }, at: page.position)
-      response.body = .bytes(try presenter.codec.encode(tree, presenter.format))
+      response.body = try await presenter.convertedList(page)
       return response
     }
     let head: JSONValue = [

@@ -87,30 +87,6 @@ struct Presenter: Sendable {
     return object
   }
 
-  /// A page in protobuf, as pieces.
-  func protobufList(_ page: APIServer.Page) throws(APIStatus) -> [[UInt8]] {
-    let (apiVersion, listKind): (String, String)
-    let structure: Structure?
-    switch format.shape {
-    case .object:
-      (apiVersion, listKind) = (kind.kind.apiVersion, kind.listKind)
-      structure = codec.registry.structure(kind.kind)
-    case .partialMetadata(let version):
-      (apiVersion, listKind) = ("meta.k8s.io/\(version)", "PartialObjectMetadataList")
-      structure = codec.registry.types["meta.v1.PartialObjectMetadata"]
-    case .table:
-      structure = nil
-      (apiVersion, listKind) = ("", "")
-    }
-    guard let structure, let metadata = codec.registry.types["meta.v1.ListMeta"] else {
-      throw .notAcceptable(OutputFormat.offered)
-    }
-    return ProtobufEnvelope.list(
-      apiVersion: apiVersion, kind: listKind,
-      metadata: ProtobufEncoder.message(page.position.json, as: metadata),
-      items: page.objects.map { ProtobufEncoder.message(tree($0), as: structure) })
-  }
-
   /// An answer as it goes out.
   func response(_ answer: Answer) throws(APIStatus) -> HTTPResponse {
     let body: HTTPBody

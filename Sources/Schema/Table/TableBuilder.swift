@@ -49,9 +49,17 @@ public struct TableBuilder: Sendable {
 
   /// A list.
   public func table(_ objects: some Sequence<JSONValue>, at position: ListPosition) -> JSONValue {
-    var ranked = objects.map { (rank: descriptor.rules.tableRank($0), object: $0) }
-    if ranked.first?.rank != nil { ranked.sort { ($0.rank ?? 0) < ($1.rank ?? 0) } }
-    return table(metadata: position.json, rows: ranked.map { row($0.object) }, hasColumns: true)
+    let rows = ranked(objects.map { (rank($0), row($0)) })
+    return table(metadata: position.json, rows: rows, hasColumns: true)
+  }
+
+  /// What decides where an object's row stands, for kinds whose rows are not in the order of names.
+  public func rank(_ object: JSONValue) -> Int64? { descriptor.rules.tableRank(object) }
+
+  /// Rows in the order in which they are shown.
+  public func ranked<Row>(_ rows: [(rank: Int64?, row: Row)]) -> [Row] {
+    guard rows.first?.rank != nil else { return rows.map(\.row) }
+    return rows.sorted { ($0.rank ?? 0) < ($1.rank ?? 0) }.map(\.row)
   }
 
   /// One object. In a watch only the first event of the stream has the columns.
@@ -61,7 +69,8 @@ public struct TableBuilder: Sendable {
     return table(metadata: metadata, rows: [row(object)], hasColumns: hasColumns)
   }
 
-  private func table(metadata: JSONValue, rows: [JSONValue], hasColumns: Bool) -> JSONValue {
+  /// Rows come last.
+  public func table(metadata: JSONValue, rows: [JSONValue], hasColumns: Bool) -> JSONValue {
     [
       "kind": "Table", "apiVersion": .string("meta.k8s.io/\(version)"), "metadata": metadata,
       "columnDefinitions": hasColumns ? Self.columns(descriptor.columns) : .null,

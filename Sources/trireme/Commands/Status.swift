@@ -29,10 +29,7 @@ struct Status: ParsableCommand {
     let local = LocalCluster.find(options)
     try MainLoop.run { loop in
       let report = try await StatusReport.gather(options, local, on: loop)
-      if leaderPid {
-        guard let pid = report.leaderPid else { throw CommandFailure("No server leads at the moment.") }
-        return Terminal.say("\(pid)")
-      }
+      if leaderPid { return Terminal.say("\(try report.leaderPid())") }
       Terminal.say(asJSON ? report.json.description : report.text(now: loop.wallClock))
       if !report.problems.isEmpty { throw ExitCode(1) }
     }
@@ -80,7 +77,16 @@ struct StatusReport: Sendable {
   }
 
   var problems: [String] { survey["problems"].elements.compactMap(\.string) }
-  var leaderPid: Int32? { survey["leader"].string.flatMap { pids[$0] } }
+
+  func leaderPid() throws -> Int32 {
+    guard let leader = survey["leader"].string, !leader.isEmpty else {
+      throw CommandFailure("No server leads at the moment.")
+    }
+    if let pid = pids[leader] { return pid }
+    let folder = local.map { "in \($0.home.path)" } ?? "of a cluster started here (--home)"
+    throw CommandFailure(
+      "\(leader) leads, and is no process that `trireme up` started \(folder). `trireme status` shows who is where.")
+  }
 
   var json: JSONValue {
     var json = survey
