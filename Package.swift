@@ -34,7 +34,6 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
-let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -49,7 +48,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     // The log façade; our handler behind it never blocks a loop.
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-    // Ring buffers where a queue is popped from the front; hash trees whose versions share what they have in common.
+    // Ring buffers where a queue is popped from the front.
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     // YAML bodies and kubeconfig files (libyaml inside).
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -70,7 +69,7 @@ let package = Package(
     room("Kinds", ["World", "CEL", "Schema", "JSON"]),
     room("Raft", exclude: ["DIVERGENCE.md"]),
     room("Storage", ["CSQLite"]),
-    room("Replica", ["World", "Raft", "Storage", "EventLoop", "TLS", "JSON", logging, deque, hashTrees]),
+    room("Replica", ["World", "Raft", "Storage", "EventLoop", "TLS", "JSON", logging, deque]),
     room(
       "APIServer",
       ["World", "Replica", "HTTP", "TLS", "Kinds", "CEL", "Schema", "JSON", "EventLoop", logging, deque],

@@ -123,7 +123,7 @@ struct StateMachine: Sendable {
         key: previous?.key ?? pool.interned(key), revision: next, uid: same?.uid ?? fields.uid, bytes: bytes,
         revisionOffset: fields.revisionOffset, labels: fields.labels, fence: fields.fence,
         // A pod that is bound stays where it is.
-        nodeName: same.flatMap { $0.nodeName.isEmpty ? nil : $0.nodeName })
+        node: same?.node ?? NodeName(in: bytes, of: key))
       map.put(object)
       revision = next
       return Change(kind: .put, revision: next, object: object, previous: previous)
@@ -134,7 +134,7 @@ struct StateMachine: Sendable {
         key: previous.key, revision: next, uid: previous.uid,
         bytes: splice(next, into: previous.bytes[...], at: previous.revisionOffset, replacing: digits),
         revisionOffset: previous.revisionOffset, labels: previous.labels, fence: previous.fence,
-        nodeName: previous.nodeName)
+        node: previous.node)
       revision = next
       return Change(kind: .delete, revision: next, object: last, previous: previous)
     }

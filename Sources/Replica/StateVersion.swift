@@ -16,12 +16,7 @@ struct StateVersion: StateView {
     guard let first = map.first(from: bound), first.key.resource == resource,
       namespace.isEmpty || first.key.namespace == namespace
     else { return ([], true) }
-    var positions = map.positions(resource: resource, namespace: namespace)
-    if let after {
-      let behind = ObjectKey(resource: after.resource, namespace: after.namespace, name: after.name + "\0")
-      let start = max(positions.lowerBound, min(positions.upperBound, map.position(of: behind)))
-      positions = start..<positions.upperBound
-    }
+    var positions = map.positions(resource: resource, namespace: namespace, after: after)
     let isComplete = limit <= 0 || positions.count <= limit
     if !isComplete { positions = positions.lowerBound..<positions.lowerBound + limit }
     return (map.objects(at: positions), isComplete)

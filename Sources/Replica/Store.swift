@@ -39,17 +39,25 @@ public final class StoredObject: Sendable {
   /// Where in `bytes` the digits of resourceVersion begin.
   public let revisionOffset: Int
   public let labels: [String: String]
-  /// Where a pod runs: its spec.nodeName, by which every kubelet selects (PodsByNode.swift). Empty for all else.
-  public let nodeName: String
+  /// Where a pod runs.
+  let node: NodeName?
   /// For leases: the transition count that fences the writes of the holder.
   public let fence: UInt64
   /// XXH64 of key, revision, fence and bytes: this object's share of the state's hash.
   let contentHash: UInt64
 
-  /// `nodeName`: where it is known already; else it is read from the document.
-  public init(
+  public convenience init(
     key: ObjectKey, revision: Revision, uid: String, bytes: [UInt8], revisionOffset: Int, labels: [String: String],
-    fence: UInt64 = 0, nodeName: String? = nil
+    fence: UInt64 = 0
+  ) {
+    self.init(
+      key: key, revision: revision, uid: uid, bytes: bytes, revisionOffset: revisionOffset, labels: labels,
+      fence: fence, node: NodeName(in: bytes, of: key))
+  }
+
+  init(
+    key: ObjectKey, revision: Revision, uid: String, bytes: [UInt8], revisionOffset: Int, labels: [String: String],
+    fence: UInt64, node: NodeName?
   ) {
     self.key = key
     self.revision = revision
@@ -57,10 +65,13 @@ public final class StoredObject: Sendable {
     self.bytes = bytes
     self.revisionOffset = revisionOffset
     self.labels = labels
-    self.nodeName = nodeName ?? PodsByNode.nodeName(in: bytes, of: key)
+    self.node = node
     self.fence = fence
     contentHash = Self.hash(key: key, revision: revision, fence: fence, bytes: bytes)
   }
+
+  /// A pod's spec.nodeName, by which every kubelet selects; "" where it has none, and for all else. Costs nothing.
+  public var nodeName: String { node?.text ?? "" }
 
   /// The hash of what is held now: another than `contentHash` when memory has changed by itself.
   func recomputedHash() -> UInt64 { Self.hash(key: key, revision: revision, fence: fence, bytes: bytes) }

@@ -20,9 +20,7 @@ import Testing
       "Kinds": ["World", "CEL", "Schema", "JSON"],
       "Raft": [],
       "Storage": system.union(["CSQLite"]),
-      "Replica": [
-        "World", "Raft", "Storage", "EventLoop", "TLS", "JSON", "Logging", "DequeModule", "HashTreeCollections",
-      ],
+      "Replica": ["World", "Raft", "Storage", "EventLoop", "TLS", "JSON", "Logging", "DequeModule"],
       "APIServer": value.union([
         "CEL", "World", "Replica", "HTTP", "TLS", "EventLoop", "Logging", "DequeModule",
       ]),

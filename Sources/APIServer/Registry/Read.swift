@@ -195,7 +195,7 @@ extension APIServer {
     var response = HTTPResponse(status: 200, headers: headers)
     guard let items else {
       response.retained = try responseBudget.charge(page.objects.reduce(0) { $0 + $1.bytes.count })
-      response.body = try await presenter.convertedList(page)
+      response.body = try await presenter.convertedList(page, background: dependencies.background)
       return response
     }
     let head: JSONValue = [

@@ -10,14 +10,21 @@ extension Presenter {
   /// Objects that are presented in one go: a few milliseconds.
   private static let atOnce = 100
 
-  /// The body of a list whose objects are converted.
-  func convertedList(_ page: APIServer.Page) async throws(APIStatus) -> HTTPBody {
+  /// The body of a list whose objects are converted. `background` writes what cannot be written piece by piece.
+  func convertedList(
+    _ page: APIServer.Page, background: any BackgroundWork
+  ) async throws(APIStatus) -> HTTPBody {
     if format.encoding == .protobuf { return .pieces(try await protobufList(page)) }
     if case .table(let version) = format.shape, format.encoding == .json, !format.isPretty, !page.objects.isEmpty {
       return .pieces(await tableList(page, tableBuilder(version)))
     }
     let trees = await presented(page.objects) { tree($0) }
-    return .bytes(try codec.encode(shaped(trees, at: page.position), format))
+    guard trees.count > Self.atOnce else { return .bytes(try write(trees, page.position).get()) }
+    return .bytes(try await background.run { write(trees, page.position) }.get())
+  }
+
+  private func write(_ trees: [JSONValue], _ position: ListPosition) -> Result<[UInt8], APIStatus> {
+    Result { () throws(APIStatus) in try codec.encode(shaped(trees, at: position), format) }
   }
 
   private func presented<Form>(_ objects: [StoredObject], _ form: (StoredObject) -> Form) async -> [Form] {

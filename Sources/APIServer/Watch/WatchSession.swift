@@ -43,6 +43,8 @@ final class WatchSession: Sendable {
   /// Changes whose frames together are shorter than this are sent as one piece: one TLS record instead of many. Zero for
   /// a reader in this process, who takes each as the array it is.
   private let joinedMaximum: Int
+  /// Objects of the beginning that are presented in one go: a few milliseconds.
+  private static let presentedAtOnce = 100
   static let bookmarkInterval = Duration.seconds(60)
   /// A last bookmark goes out this long before the end, so that the client resumes from there.
   static let lastBookmarkLead = Duration.seconds(2)
@@ -140,7 +142,9 @@ final class WatchSession: Sendable {
   /// client that reads slowly. Throws when the client has left or the watch has ended meanwhile.
   func sendInitialEvents(_ objects: [StoredObject], at revision: Revision, endsWithBookmark: Bool) async throws {
     var piece: [UInt8] = []
-    for object in objects {
+    for (number, object) in objects.enumerated() {
+      // To present thousands takes long: others' requests come between.
+      if number % Self.presentedAtOnce == Self.presentedAtOnce - 1 { await Task.yield() }
       guard let frame = state.withLock({ $0.events.initialFrame(object) }) else { continue }
       Self.join(frame, to: &piece)
       if piece.count >= joinedMaximum {
