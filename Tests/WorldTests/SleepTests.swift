@@ -14,6 +14,8 @@ private final class StillWorld: World {
   private let bits = Mutex<UInt64>(0)
 
   var executor: any SerialExecutor & TaskExecutor { preconditionFailure("nothing is pinned here") }
+  /// Its tasks run wherever the tests do.
+  var taskExecutor: (any TaskExecutor)? { globalConcurrentExecutor }
   var now: MonotonicTime { clock.withLock { $0 } }
   var wallClock: WallTime { WallTime(nanosecondsSinceEpoch: Int64(now.nanoseconds)) }
   func randomBits() -> UInt64 {
