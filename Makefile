@@ -50,7 +50,7 @@ sim: release ## simulate whole clusters under every fault, fresh seeds for SIM_M
 bench: release ## measure beside the peers (below 20 minutes)
 	@Benchmarks/run.sh
 
-bench-full: release ## measure beside the peers, the long cases too (an hour)
+bench-full: release ## measure beside the peers, the long cases too (more than half an hour)
 	@Benchmarks/run.sh --full
 
 format: ## format the sources
