@@ -116,6 +116,7 @@ struct Repair: Sendable {
         index: log.entries.last?.index ?? base.index, term: log.entries.last?.term ?? base.term)
     }
     self.state = Self.stored(disk)
+    if case .whole(let machine) = self.state { takeBoundary(of: machine) }
   }
 
   private static func stored(_ disk: ReplicaDisk) -> State {
@@ -335,11 +336,12 @@ struct Repair: Sendable {
     if StateMachine.hash(of: map, at: mark.revision) == mark.stateHash,
       let table = try? RequestTable(decoding: requests), table.fits(mark, entries.values)
     {
-      state = .whole(
-        StateMachine(
-          map: map, revision: mark.revision, appliedIndex: mark.appliedIndex, appliedTerm: mark.appliedTerm,
-          requests: table))
+      let machine = StateMachine(
+        map: map, revision: mark.revision, appliedIndex: mark.appliedIndex, appliedTerm: mark.appliedTerm,
+        requests: table)
+      state = .whole(machine)
       isStateNew = true
+      takeBoundary(of: machine)
       silences = [:]
       return
     }
@@ -409,29 +411,33 @@ struct Repair: Sendable {
     state = .whole(machine)
     isStateNew = true
     self.metadata = metadata
-    takeBoundary(metadata)
+    takeBoundary(of: machine)
     entries = entries.filter { $0.key > metadata.index }
     fetched = fetched.filter { $0.key > metadata.index }
     base = LogBase(index: metadata.index, term: metadata.term, configuration: metadata.configuration.encoded())
     isBaseNew = true
   }
 
-  /// What of this log may stand behind a state that came from elsewhere.
-  private mutating func takeBoundary(_ metadata: SnapshotMetadata) {
-    let next = entries.keys.filter { $0 > metadata.index }.min().flatMap { entries[$0] }
-    let nextTerm = next?.term ?? end.flatMap { $0.index > metadata.index && $0.term != 0 ? $0.term : nil }
-    let isOther = entries[metadata.index].map { $0.term != metadata.term } ?? false
+  /// What of this log may stand behind a state that may have come from elsewhere: from a peer just now, or before a write
+  /// of the log that was to follow it and failed.
+  private mutating func takeBoundary(of machine: StateMachine) {
+    let (index, term) = (machine.appliedIndex, machine.appliedTerm)
+    // As far as this log knew its entries to be committed, it is the log that led to the state.
+    guard index > max(base.index, hardState.commitIndex) else { return }
+    let next = entries.keys.filter { $0 > index }.min().flatMap { entries[$0] }
+    let nextTerm = next?.term ?? end.flatMap { $0.index > index && $0.term != 0 ? $0.term : nil }
+    let isOther = entries[index].map { $0.term != term } ?? false
     // An entry of another term there, or of an earlier one behind it: what follows it here was never committed.
-    if isOther || nextTerm.map({ $0 < metadata.term }) ?? false {
-      truncateFrom = min(truncateFrom ?? .max, metadata.index + 1)
-      entries = entries.filter { $0.key < metadata.index }
-      if end != nil { end = LogPosition(index: metadata.index, term: metadata.term) }
-    } else if entries[metadata.index] == nil, let nextTerm, nextTerm > metadata.term {
+    if isOther || nextTerm.map({ $0 < term }) ?? false {
+      truncateFrom = min(truncateFrom ?? .max, index + 1)
+      entries = entries.filter { $0.key < index }
+      if end != nil { end = LogPosition(index: index, term: term) }
+    } else if entries[index] == nil, let nextTerm, nextTerm > term {
       // What stood there is lost: if it was another entry, what follows it was never committed either. Asked for anew,
       // it comes from a log that holds the one before as well, or a leader says that it was nothing. (Behind an entry
       // of the same term stood the same one: one leader wrote both.)
-      doubted = entries.removeValue(forKey: metadata.index + 1)
-      if fetched.removeValue(forKey: metadata.index + 1) != nil { doubted = nil }
+      doubted = entries.removeValue(forKey: index + 1)
+      if fetched.removeValue(forKey: index + 1) != nil { doubted = nil }
     }
   }
 

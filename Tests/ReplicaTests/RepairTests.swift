@@ -399,6 +399,7 @@ import World
     var random = SeededRandom(seed: 1)
     var group = try Group(&random, entries: 20)
     group.machines[3] = StateMachine()
+    group.logs[3]?.hardState.commitIndex = 9
     group.open(3, lostEntries: [10], lostObjects: [])
     var repair = try #require(group.repairs[3])
     var now = MonotonicTime(nanoseconds: 0)
@@ -420,6 +421,41 @@ import World
     repair.take(machine, SnapshotMetadata(index: 10, term: 1000, configuration: Group.configuration))
     let result = try #require(repair.result())
     #expect(result.log.entries.isEmpty && result.logWrite.truncateFrom == 11)
+  }
+
+  /// Seed 2083920879 of the simulator's "rot": the state had come from a peer, the log that was to follow it failed to be
+  /// written, and a later start took the old log for the one that had led to that state. Its terms fell.
+  @Test(arguments: [1000 as Term, 1], [true, false])
+  func theLogBehindAStateThatCameBeforeItIsNotBelieved(stateTerm: Term, isKnown: Bool) throws {
+    var random = SeededRandom(seed: 1)
+    var group = try Group(&random, entries: 20)
+    let entries = try #require(group.logs[3]?.entries)
+    var changes: [Change] = []
+    var machine = StateMachine()
+    for entry in entries.prefix(10) {
+      _ = try machine.apply(
+        entry.payload, index: entry.index, term: entry.index == 10 ? stateTerm : entry.term, changes: &changes)
+    }
+    group.machines[3] = machine
+    // Given that entry 10 is lost, of which the log knew that it was committed, or did not
+    group.logs[3]?.hardState.commitIndex = isKnown ? 10 : 9
+    group.open(3, lostEntries: [10], lostObjects: [])
+    var repair = try #require(group.repairs[3])
+    let result = repair.result()
+    switch (isKnown, stateTerm) {
+    case (true, _):
+      // then what stands behind it is the log that led to the state,
+      #expect(result?.log.entries == Array(entries.dropFirst(10)) && result?.logWrite.truncateFrom == nil)
+    case (false, 1000):
+      // and nothing, where its terms are below the state's;
+      #expect(result?.log.entries.isEmpty == true && result?.logWrite.truncateFrom == 11)
+    default:
+      // above them, it is asked for.
+      #expect(result == nil)
+      let asked = repair.ask(MonotonicTime(nanoseconds: 0))
+      guard case .entries(let request) = try #require(asked).1 else { throw CodecError("another question") }
+      #expect(request.first == 11 && request.previousTerm == stateTerm)
+    }
   }
 
   /// Given a hole between entries of one term, when a peer has what was lost and nothing behind it, then that is it.
@@ -481,6 +517,7 @@ import World
     let last = try #require((11..<20).first { entries[$0 - 1].term > entries[$0 - 2].term })
     group.logs[3]?.entries = Array(entries.prefix(last))
     group.machines[3] = StateMachine()
+    group.logs[3]?.hardState.commitIndex = 10
     group.open(3, lostEntries: [UInt64(last - 1)], lostObjects: [])
     var repair = try #require(group.repairs[3])
     var now = MonotonicTime(nanoseconds: 0)
