@@ -151,7 +151,7 @@ extension APIServer {
 
   // MARK: - Collections
 
-  /// Deletes every selected object and answers with the list of them as they were.
+  /// Deletes every selected object and answers with the list of them as they were, or a Status when there is no room for it.
   func deleteCollection(_ request: ResourceRequest) async throws(APIStatus) -> HTTPResponse {
     let presenter = try request.presenter(isList: true)
     let options = try await request.deleteOptions()
@@ -161,7 +161,10 @@ extension APIServer {
       fieldSelector: listOptions.fieldSelector)
     let page = try await page(request, listOptions, selection)
     if let failure = await deleteMembers(page.objects, request, options) { throw failure }
-    return try await respond(page, presenter)
+    do { return try await respond(page, presenter) } catch {
+      // They are gone, and no refusal may say otherwise.
+      return try presenter.response(.success())
+    }
   }
 
   /// Members of a collection deleted at the same time: they share commits.
