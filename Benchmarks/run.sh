@@ -287,9 +287,9 @@ once() { # number of servers
 round() { # number of servers
   echo "Round $round of $rounds, $1 server(s)" >&2
   start_trireme "$1" "$1" 0 || return 0
-  # Before they have done anything: what they cost then.
-  sleep 2
-  seconds=5 measure "trireme-$1" "${common[@]}" --case idle
+  # Before they are asked for anything, and after what a first start leaves to do: what they cost then.
+  sleep 5
+  seconds=10 measure "trireme-$1" "${common[@]}" --case idle
   paired "$1"
   if [ "$round" = 1 ]; then once "$1"; fi
   if [ "$1" = 3 ] && leader=$("$trireme" status --home "$home" --leader-pid); then

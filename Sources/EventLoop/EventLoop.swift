@@ -24,8 +24,10 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
   /// How long jobs and closures run before the loop looks at its sockets and timers again, in nanoseconds: a flood of
   /// work must not starve them. (Peers whose ping is not answered for long go away, and come back with more work.)
   private static let turnNanoseconds: UInt64 = 20_000_000
-  /// Jobs and closures run before other loops are woken for what they were given, and before the clock is looked at: with
-  /// nothing to do they should not wait for the end of a long turn.
+  /// Jobs and closures run before the clock is looked at.
+  private static let workBeforeLooking = 8
+  /// Jobs and closures run before other loops are woken for what they were given: with nothing to do they should not wait
+  /// for the end of a long turn.
   private static let workBeforeWaking = 64
   /// Size of the buffer that all streams of the loop read into: what one `read` can bring of a fast peer.
   static let readBufferBytes = 64 << 10
@@ -248,9 +250,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
       case .body(let body): body()
       }
       count += 1
-      guard count % Self.workBeforeWaking == 0 else { continue }
-      wakeOthers()
-      if uv_hrtime() - began > Self.turnNanoseconds { break }
+      if count % Self.workBeforeWaking == 0 { wakeOthers() }
+      if count % Self.workBeforeLooking == 0, uv_hrtime() - began > Self.turnNanoseconds { break }
     }
     wakeOthers()
     // While work is left the loop must look at its sockets without sleeping: an active idle handle does that.

@@ -1,4 +1,5 @@
 import APIServer
+import Foundation
 import HTTP
 import JSON
 import Replica
@@ -237,13 +238,17 @@ import World
     #expect(try await server.get("/api/v1/pods?fieldSelector=spec.nodeName!%3Dn1").names == ["p0", "p2", "p4"])
   }
 
+  private struct WorkOnThreads: BackgroundWork {
+    func perform(_ body: @escaping @Sendable () -> Void) { Thread.detachNewThread(body) }
+  }
+
   /// What takes long to find or to present, and what it is asked for as.
   @Test(arguments: [
     ("/api/v1/pods?fieldSelector=status.phase%3DFailed", "application/json"),
     ("/api/v1/pods", "application/vnd.kubernetes.protobuf"),
     ("/api/v1/pods", "application/json;as=Table;v=v1;g=meta.k8s.io"), ("/api/v1/pods", "application/yaml"),
   ]) func longListsLetOthersBetween(list: String, accept: String) async throws {
-    let server = TestServer()
+    let server = TestServer { $0.background = WorkOnThreads() }
     try server.store(pods: 3000)
     let order = Mutex<[String]>([])
     let tasks = [(list, accept), ("/api/v1/namespaces/default", "application/json")].map { target, accept in

@@ -34,6 +34,28 @@ private actor Counter {
     }
   }
 
+  /// Given a second of work that is there at once, in pieces of a millisecond, when a timer is due, then it does not wait
+  /// for the work's end.
+  @Test func muchWorkLetsTimersAndSocketsBetween() async throws {
+    try await withLoop { loop in
+      let pieces = 1000
+      let seen = Promise<Int>()
+      _ = try await loop.run {
+        let ran = Shared(0)
+        loop.schedule(after: .zero) { seen.fulfil(ran.value) }
+        for _ in 0..<pieces {
+          loop.execute {
+            let end = loop.now + .milliseconds(1)
+            while loop.now < end {}
+            ran.update { $0 += 1 }
+          }
+        }
+      }
+      // A turn lasts 20 ms, and a piece no less than one of them.
+      #expect(await seen.value < 100)
+    }
+  }
+
   @Test func actorsPinnedToALoopRunOnIt() async throws {
     try await withLoop { loop async throws in
       let counter = Counter(loop: loop)

@@ -19,6 +19,26 @@ import Testing
     #expect(drains.value == 1)
   }
 
+  /// Who wants no more than the status lets the sender go on, and keeps nothing.
+  @Test func whatIsDiscardedLeavesRoomAndEndsAsItEnds() async throws {
+    let pipe = BytePipe(highWater: 100)
+    let offered = Shared(0)
+    let fill: @Sendable () -> Void = { [chunk = chunk(60)] in
+      while offered.value < 6000 {
+        offered.update { $0 += 60 }
+        guard let isFull = try? pipe.offer(chunk), !isFull else { return }
+      }
+      pipe.finish()
+    }
+    pipe.onDrain(fill)
+    fill()
+    try await HTTPBody.stream(pipe).discard()
+    #expect(offered.value == 6000)
+    let broken = BytePipe(highWater: 100)
+    broken.finish(throwing: HTTPError.connectionClosed("gone"))
+    await #expect(throws: HTTPError.self) { try await HTTPBody.stream(broken).discard() }
+  }
+
   /// What was under way arrives while the reader makes room: it fits, and must not make the pipe forget that others wait.
   @Test func aChunkThatFitsDoesNotMakeItForget() async throws {
     let pipe = BytePipe(highWater: 100)

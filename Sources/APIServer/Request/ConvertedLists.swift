@@ -10,7 +10,7 @@ extension Presenter {
   /// Objects that are presented in one go: a few milliseconds.
   private static let atOnce = 100
 
-  /// The body of a list whose objects are converted. `background` writes what cannot be written piece by piece.
+  /// The body of a list whose objects are converted. `background` makes what cannot be made piece by piece.
   func convertedList(
     _ page: APIServer.Page, background: any BackgroundWork
   ) async throws(APIStatus) -> HTTPBody {
@@ -18,13 +18,13 @@ extension Presenter {
     if case .table(let version) = format.shape, format.encoding == .json, !format.isPretty, !page.objects.isEmpty {
       return .pieces(await tableList(page, tableBuilder(version)))
     }
-    let trees = await presented(page.objects) { tree($0) }
-    guard trees.count > Self.atOnce else { return .bytes(try write(trees, page.position).get()) }
-    return .bytes(try await background.run { write(trees, page.position) }.get())
+    guard page.objects.count > Self.atOnce else { return .bytes(try whole(page).get()) }
+    // The trees are let go of there, too.
+    return .bytes(try await background.run { whole(page) }.get())
   }
 
-  private func write(_ trees: [JSONValue], _ position: ListPosition) -> Result<[UInt8], APIStatus> {
-    Result { () throws(APIStatus) in try codec.encode(shaped(trees, at: position), format) }
+  private func whole(_ page: APIServer.Page) -> Result<[UInt8], APIStatus> {
+    Result { () throws(APIStatus) in try codec.encode(shaped(page.objects.map(tree), at: page.position), format) }
   }
 
   private func presented<Form>(_ objects: [StoredObject], _ form: (StoredObject) -> Form) async -> [Form] {
