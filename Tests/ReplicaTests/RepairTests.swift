@@ -425,8 +425,10 @@ import World
 
   /// Seed 2083920879 of the simulator's "rot": the state had come from a peer, the log that was to follow it failed to be
   /// written, and a later start took the old log for the one that had led to that state. Its terms fell.
-  @Test(arguments: [1000 as Term, 1], [true, false])
-  func theLogBehindAStateThatCameBeforeItIsNotBelieved(stateTerm: Term, isKnown: Bool) throws {
+  @Test(arguments: [
+    (1000 as Term, true, false), (1, true, false), (1000, false, false), (1, false, false), (1000, false, true),
+    (1, false, true),
+  ]) func theLogBehindAStateThatCameBeforeItIsNotBelieved(stateTerm: Term, isKnown: Bool, isRowLost: Bool) throws {
     var random = SeededRandom(seed: 1)
     var group = try Group(&random, entries: 20)
     let entries = try #require(group.logs[3]?.entries)
@@ -439,8 +441,15 @@ import World
     group.machines[3] = machine
     // Given that entry 10 is lost, of which the log knew that it was committed, or did not
     group.logs[3]?.hardState.commitIndex = isKnown ? 10 : 9
-    group.open(3, lostEntries: [10], lostObjects: [])
+    let row = try #require(machine.map.objects(at: 0..<1).first)
+    group.open(3, lostEntries: [10], lostObjects: isRowLost ? [row.key] : [])
     var repair = try #require(group.repairs[3])
+    var now = MonotonicTime(nanoseconds: 0)
+    if isRowLost, let (peer, question) = repair.ask(now), case .rows(let revision, let keys) = question {
+      #expect(keys == [row.key])
+      repair.take(.rowsAnswer(revision: revision, objects: [row]), from: peer)
+      now = now + Repair.patience
+    }
     let result = repair.result()
     switch (isKnown, stateTerm) {
     case (true, _):
@@ -452,7 +461,7 @@ import World
     default:
       // above them, it is asked for.
       #expect(result == nil)
-      let asked = repair.ask(MonotonicTime(nanoseconds: 0))
+      let asked = repair.ask(now)
       guard case .entries(let request) = try #require(asked).1 else { throw CodecError("another question") }
       #expect(request.first == 11 && request.previousTerm == stateTerm)
     }

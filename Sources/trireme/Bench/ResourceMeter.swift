@@ -36,7 +36,7 @@ struct ResourceMeter {
   static func processorSeconds(of process: Int32) -> Double {
     var clock = clockid_t()
     var time = timespec()
-    // Nanoseconds: what /proc tells is in ticks of 10 ms, a fifth of what an idle server uses in five seconds.
+    // Nanoseconds: what /proc tells is in ticks of 10 ms, half of what an idle server uses in five seconds.
     guard clock_getcpuclockid(process, &clock) == 0, clock_gettime(clock, &time) == 0 else { return 0 }
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
