@@ -113,7 +113,8 @@ public final class LeaderElector: Sendable {
     var lastRenewal = acquired
     while !Task.isCancelled {
       let rest = options.renewDeadline - (client.world.now - lastRenewal)
-      await pause(rest > .zero ? min(options.retryPeriod, rest) : options.retryPeriod)
+      let next = untilNextRenewal
+      await pause(rest > .zero ? min(next, rest) : next)
       if Task.isCancelled { return }
       let begun = client.world.now
       let left = options.renewDeadline - (begun - lastRenewal)
@@ -126,6 +127,13 @@ public final class LeaderElector: Sendable {
         logger.debug("lease \(options.lease): renewing failed: \(error)")
       }
     }
+  }
+
+  /// Renewals fall on the clock's whole periods: those of all leases that a process holds become one commit, one append
+  /// message and one sync on every server.
+  private var untilNextRenewal: Duration {
+    let period = UInt64(max(1, options.retryPeriod.wholeNanoseconds))
+    return .nanoseconds(Int64(period - client.world.now.nanoseconds % period))
   }
 
   /// One attempt. Nil: another holds the lease. While `renewing`, a lease that is no longer ours is lost, not taken.

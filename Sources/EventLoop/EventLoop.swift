@@ -61,7 +61,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
   private let thread = Mutex<pthread_t?>(nil)
   private let random = Mutex(RandomBuffer())
   private let wakeUpCount = Atomic<Int>(0)
-  /// Cancelled timers that may still lie in the heap; a hint for when to compact it.
+  /// Cancelled timers that still lie in the heap; for a moment, while one is cancelled on another thread, one less.
   let cancelledTimers = Atomic<Int>(0)
 
   /// A loop without a thread: call `run()` on the thread that shall be its own, or use `start(name:)`.
@@ -254,6 +254,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, World {
       if count % Self.workBeforeLooking == 0, uv_hrtime() - began > Self.turnNanoseconds { break }
     }
     wakeOthers()
+    passCancelledTimers()
     // While work is left the loop must look at its sockets without sleeping: an active idle handle does that.
     if ready.isEmpty == isIdling, !isTornDown {
       isIdling = !ready.isEmpty

@@ -25,9 +25,11 @@ final class LoopTimer: ScheduledTimer {
     if dropped != nil { loop.noteCancelledTimer() }
   }
 
-  func fire() {
-    guard case .body(let body)? = body.withLock({ $0.take() }) else { return }
+  /// False: it was cancelled.
+  func fire() -> Bool {
+    guard case .body(let body)? = body.withLock({ $0.take() }) else { return false }
     body()
+    return true
   }
 }
 
@@ -56,20 +58,35 @@ struct TimerHeap {
   /// The earliest timer, if it is due.
   mutating func popDue(at now: UInt64) -> LoopTimer? {
     guard let first = items.first, first.deadline <= now else { return nil }
-    let last = items.removeLast()
-    if !items.isEmpty {
-      items[0] = last
-      siftDown(0)
-    }
+    removeFirst()
     return first.timer
+  }
+
+  /// Forgets the cancelled ones that come before all others; how many there were.
+  mutating func dropSpent() -> Int {
+    var dropped = 0
+    while let first = items.first, first.timer.isSpent {
+      removeFirst()
+      dropped += 1
+    }
+    return dropped
+  }
+
+  private mutating func removeFirst() {
+    let last = items.removeLast()
+    if items.isEmpty { return }
+    items[0] = last
+    siftDown(0)
   }
 
   mutating func removeAll() { items.removeAll() }
 
-  /// Forgets the cancelled.
-  mutating func compact() {
+  /// Forgets the cancelled; how many there were.
+  mutating func compact() -> Int {
+    let before = items.count
     items.removeAll { $0.timer.isSpent }
     for index in stride(from: items.count / 2 - 1, through: 0, by: -1) { siftDown(index) }
+    return before - items.count
   }
 
   private mutating func siftUp(_ start: Int) {
@@ -106,8 +123,7 @@ extension EventLoop {
 
   func add(_ timer: LoopTimer) {
     if timers.count >= Self.timersWorthCompacting, cancelledTimers.load(ordering: .relaxed) > timers.count / 2 {
-      cancelledTimers.store(0, ordering: .relaxed)
-      timers.compact()
+      noteForgotten(timers.compact())
     }
     let before = timers.nextDeadline
     timers.push(timer)
@@ -115,11 +131,24 @@ extension EventLoop {
   }
 
   func noteCancelledTimer() { cancelledTimers.wrappingAdd(1, ordering: .relaxed) }
+  private func noteForgotten(_ count: Int) { cancelledTimers.wrappingSubtract(count, ordering: .relaxed) }
+
+  /// Before the loop sleeps: nobody wakes it for a timer that was cancelled.
+  func passCancelledTimers() {
+    guard cancelledTimers.load(ordering: .relaxed) > 0 else { return }
+    let dropped = timers.dropSpent()
+    guard dropped > 0 else { return }
+    noteForgotten(dropped)
+    armTimer()
+  }
 
   /// Sets the libuv timer to the earliest deadline. libuv counts whole milliseconds of the same clock from its idea of
   /// now; a target rounded up never fires early.
   private func armTimer() {
-    guard let deadline = timers.nextDeadline else { return }
+    guard let deadline = timers.nextDeadline else {
+      uv_timer_stop(timerHandle)
+      return
+    }
     let target = deadline / 1_000_000 + (deadline % 1_000_000 == 0 ? 0 : 1)
     let now = uv_now(uv)
     uv_timer_start(
@@ -129,7 +158,7 @@ extension EventLoop {
 
   private func fireTimers() {
     let now = uv_hrtime()
-    while let timer = timers.popDue(at: now) { timer.fire() }
+    while let timer = timers.popDue(at: now) { if !timer.fire() { noteForgotten(1) } }
     armTimer()
   }
 }

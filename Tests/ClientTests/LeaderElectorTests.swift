@@ -122,6 +122,29 @@ import World
     }
   }
 
+  /// Given two leases of one process, taken at different times, then they are renewed at the same: one commit, not two.
+  @Test func leasesAreRenewedTogether() throws {
+    let cluster = try TestCluster()
+    try cluster.world.run {
+      var tasks: [SpawnedTask] = []
+      for name in ["one", "other"] {
+        let elector = LeaderElector(
+          client: cluster.client(), options: LeaderElector.Options(lease: name, identity: "a_1"),
+          logger: cluster.logger
+        ) { _ in try? await cluster.world.sleep(for: .seconds(1_000_000)) }
+        tasks.append(cluster.world.spawn { await elector.run() })
+        try await cluster.world.sleep(for: .milliseconds(700))
+      }
+      try await cluster.world.sleep(for: .seconds(10))
+      let leases = try await cluster.client().list(.leases, namespace: "kube-system").items
+      // To the tenth of a second.
+      let renewed = leases.map { LeaseObject(json: $0).renewTime.prefix("2026-01-01T00:00:00.0".count) }
+      #expect(renewed.count == 2 && renewed[0] == renewed[1], "\(renewed)")
+      for task in tasks { task.cancel() }
+      for task in tasks { await task.wait() }
+    }
+  }
+
   /// Given a leader whose lease somebody else writes to, when it renews, then it goes on leading, with what was written.
   @Test func aLeaseThatIsEditedIsKept() throws {
     try tell { cluster, candidates in

@@ -1,4 +1,5 @@
 import EventLoop
+import Glibc
 import LoopSupport
 import Synchronization
 import Testing
@@ -64,6 +65,27 @@ import World
         for _ in 0..<100_000 { loop.schedule(after: .seconds(3600)) {}.cancel() }
       }
       try await loop.withDeadline(.seconds(10)) { await fired.value }
+    }
+  }
+
+  @Test func nobodyWakesTheLoopForATimerThatWasCancelled() async throws {
+    try await withLoop { loop in
+      @Sendable func sleeps() -> Int {
+        var usage = rusage()
+        // RUSAGE_THREAD, which glibc shows to GNU sources only.
+        getrusage(1, &usage)
+        return usage.ru_nvcsw
+      }
+      let slept = Promise<Int>()
+      _ = try await loop.run {
+        let timers = (1...200).map { loop.schedule(after: .milliseconds($0)) {} }
+        for timer in timers { timer.cancel() }
+        let before = sleeps()
+        loop.schedule(after: .milliseconds(250)) { slept.fulfil(sleeps() - before) }
+      }
+      // One to wait for the timer, and what the runtime may wait for besides.
+      let count = await slept.value
+      #expect(count < 20)
     }
   }
 
