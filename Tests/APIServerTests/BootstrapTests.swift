@@ -256,26 +256,12 @@ import World
 }
 
 /// Counts what is committed.
-private final class CountingStore: ObjectStore {
-  private let store: LocalStore
+private final class CountingStore: ForwardingStore, @unchecked Sendable {
   private let count = Atomic<Int>(0)
-  init(_ store: LocalStore) { self.store = store }
   var commits: Int { count.load(ordering: .relaxed) }
 
-  var current: any StateView { store.current }
-  func state(at revision: Revision) -> (any StateView)? { store.state(at: revision) }
-  func commit(_ command: Command) async throws(StoreError) -> CommandOutcome {
+  override func commit(_ command: Command) async throws(StoreError) -> CommandOutcome {
     count.add(1, ordering: .relaxed)
     return try await store.commit(command)
-  }
-  func linearizableState() async throws(StoreError) -> any StateView { try await store.linearizableState() }
-  func state(atLeast revision: Revision, timeout: Duration) async -> (any StateView)? {
-    await store.state(atLeast: revision, timeout: timeout)
-  }
-  func watch(
-    resource: String, only: WatchedValue?, after revision: Revision, on world: any World,
-    deliver: @escaping @Sendable ([Change], Revision) -> Void, ended: @escaping @Sendable () -> Void
-  ) -> WatchStart {
-    store.watch(resource: resource, only: only, after: revision, on: world, deliver: deliver, ended: ended)
   }
 }

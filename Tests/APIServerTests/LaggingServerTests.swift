@@ -6,7 +6,6 @@ import Kinds
 import Replica
 import Synchronization
 import Testing
-import World
 
 @Suite struct LaggingServerTests {
   private let path = "/api/v1/namespaces/default/configmaps"
@@ -71,32 +70,21 @@ private struct BehindServer {
   }
 }
 
-private final class BehindStore: ObjectStore {
-  private let store: LocalStore
+private final class BehindStore: ForwardingStore, @unchecked Sendable {
   private let remembered: Mutex<(any StateView)?>
 
-  init(_ store: LocalStore) {
-    self.store = store
+  override init(_ store: LocalStore) {
     remembered = Mutex(store.current)
+    super.init(store)
   }
 
-  var current: any StateView { remembered.withLock { $0 } ?? store.current }
-  func state(at revision: Revision) -> (any StateView)? { store.state(at: revision) }
-  func commit(_ command: Command) async throws(StoreError) -> CommandOutcome {
+  override var current: any StateView { remembered.withLock { $0 } ?? store.current }
+  override func commit(_ command: Command) async throws(StoreError) -> CommandOutcome {
     remembered.withLock { $0 = nil }
     return try await store.commit(command)
   }
-  func linearizableState() async throws(StoreError) -> any StateView {
+  override func linearizableState() async throws(StoreError) -> any StateView {
     remembered.withLock { $0 = nil }
     return try await store.linearizableState()
-  }
-  func state(atLeast revision: Revision, timeout: Duration) async -> (any StateView)? {
-    await store.state(atLeast: revision, timeout: timeout)
-  }
-  func watch(
-    resource: String, only: WatchedValue?, after revision: Revision, on world: any World,
-    deliver: @escaping @Sendable ([Change], Revision) -> Void, ended: @escaping @Sendable () -> Void
-  ) -> WatchStart {
-    store.watch(resource: resource, only: only, after: revision, on: world, deliver: deliver, ended: ended)
   }
 }

@@ -37,6 +37,28 @@ import World
     #expect(taints[0]["effect"] == "NoSchedule")
   }
 
+  /// Thousands of kubelets ask these at once when a server has gone: none may look at every pod of the cluster.
+  @Test func whatANodeAsksOfItsPodsLooksAtNoOthers() async throws {
+    let store = LocalStore(world: testLoop)
+    let counting = ScanCountingStore(store, counting: "pods")
+    var server = TestServer(store: store, seenThrough: counting) {
+      $0.authorizer = AuthorizerChain([MastersAuthorizer(), NodeAuthorizer(store: counting)])
+    }
+    for name in ["one", "two"] { try await server.post(pods, using("on-\(name)", on: name)) }
+    try await server.post("/api/v1/namespaces/default/secrets", ["metadata": ["name": "mounted"]])
+    server.identity = TrustedContext(user: "system:node:one", groups: ["system:nodes"])
+    let before = counting.scans
+    #expect(try await server.get("/api/v1/pods?fieldSelector=spec.nodeName%3Done").names == ["on-one"])
+    #expect(
+      try await server.get("/api/v1/pods?resourceVersion=0&fieldSelector=spec.nodeName%3Done").names == ["on-one"])
+    #expect(try await server.get("/api/v1/namespaces/default/secrets/mounted").status == 200)
+    #expect(try await server.get("/api/v1/namespaces/default/secrets/other").status == 403)
+    #expect(counting.scans == before)
+    server.identity = TrustedContext(user: "alice", groups: ["system:masters"])
+    _ = try await server.get(pods)
+    #expect(counting.scans > before, "what others list is counted")
+  }
+
   @Test func aNodeSeesItselfAndItsPodsAlone() async throws {
     let cluster = try await cluster()
     try await cluster.inside.post(pods, pod("mine", node: "one"))

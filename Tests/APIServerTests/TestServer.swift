@@ -33,13 +33,14 @@ struct TestServer {
   init(
     store: LocalStore = LocalStore(world: testLoop), registry: KindRegistry = .builtIn,
     configuration: APIServer.Configuration = APIServer.Configuration(),
+    seenThrough forwarding: (any ObjectStore)? = nil,
     configure: (inout APIServer.Dependencies) -> Void = { _ in }
   ) {
     self.store = store
     var dependencies = APIServer.Dependencies()
     configure(&dependencies)
     server = APIServer(
-      store: store, registry: registry, configuration: configuration, dependencies: dependencies,
+      store: forwarding ?? store, registry: registry, configuration: configuration, dependencies: dependencies,
       currentWorld: { testLoop })
   }
 

@@ -172,7 +172,7 @@ public struct NodeRestriction: ValidatingAdmission {
     }
     let pods = GroupResource(group: "", resource: "pods")
     var pod = objects.stored(pods, namespace: request.namespace, name: name)
-    if pod?.uid != uid || pod.flatMap(PodsByNode.node) != node {
+    if pod?.uid != uid || pod?.nodeName != node {
       pod = try await objects.fresh().stored(pods, namespace: request.namespace, name: name)
     }
     guard let pod else { throw .notFound(pods, name) }
@@ -180,7 +180,7 @@ public struct NodeRestriction: ValidatingAdmission {
       throw request.forbidden(
         "the UID in the bound object reference (\(uid)) does not match the UID in record (\(pod.uid))")
     }
-    guard PodsByNode.node(of: pod) == node else {
+    guard pod.nodeName == node else {
       throw request.forbidden("node requested token bound to a pod scheduled on a different node")
     }
   }

@@ -2,18 +2,12 @@
 import JSON
 import Replica
 import Schema
-import World
 
 public struct NodeAuthorizer: Authorizer {
   private static let readVerbs: Set<String> = ["get", "list", "watch"]
   private let store: any ObjectStore
-  private let podsByNode: PodsByNode
 
-  /// `world`: the loop on which changes of pods are noted.
-  public init(store: any ObjectStore, world: any World) {
-    self.store = store
-    podsByNode = PodsByNode(store: store, world: world)
-  }
+  public init(store: any ObjectStore) { self.store = store }
 
   public func authorize(_ request: AuthorizationAttributes) async -> AuthorizationDecision {
     guard let node = Self.nodeName(request.user) else { return .noOpinion() }
@@ -109,7 +103,7 @@ public struct NodeAuthorizer: Authorizer {
   /// A pod that is gone is nobody's secret: its node hears that it is gone.
   private func isBound(_ namespace: String, _ name: String, to node: String, _ view: any StateView) -> Bool {
     guard let pod = view.object(ObjectKey(resource: "pods", namespace: namespace, name: name)) else { return true }
-    return PodsByNode.node(of: pod) == node
+    return pod.nodeName == node
   }
 
   private func mayRead(_ request: AuthorizationAttributes, _ node: String, _ view: any StateView) -> Bool {
@@ -126,14 +120,19 @@ public struct NodeAuthorizer: Authorizer {
 
   private func mayRequestToken(_ request: AuthorizationAttributes, _ node: String, _ view: any StateView) -> Bool {
     guard request.subresource == "token", request.verb == "create" else { return false }
-    return podsByNode.pods(on: node, namespace: request.namespace, in: view).contains {
+    return pods(of: node, request.namespace, view).contains {
       $0["spec"]["serviceAccountName"].string == request.name
     }
   }
 
+  /// Those of a namespace that are bound to the node. What is of no namespace is used by none.
+  private func pods(of node: String, _ namespace: String, _ view: any StateView) -> some Sequence<JSONValue> {
+    (namespace.isEmpty ? [] : view.pods(onNode: node, namespace: namespace, after: nil)).lazy.map(\.tree)
+  }
+
   /// Whether a pod on the node names the object, in volumes, environment or pull secrets.
   private func isUsed(_ request: AuthorizationAttributes, _ node: String, _ view: any StateView) -> Bool {
-    podsByNode.pods(on: node, namespace: request.namespace, in: view).contains { pod in
+    pods(of: node, request.namespace, view).contains { pod in
       PodReferences(pod).names(request.resource, request.name)
     }
   }
@@ -144,7 +143,7 @@ public struct NodeAuthorizer: Authorizer {
     guard let claim = view.object(key)?.tree["spec"]["claimRef"], let namespace = claim["namespace"].string,
       let name = claim["name"].string
     else { return false }
-    return podsByNode.pods(on: node, namespace: namespace, in: view).contains {
+    return pods(of: node, namespace, view).contains {
       PodReferences($0).names("persistentvolumeclaims", name)
     }
   }

@@ -29,8 +29,8 @@ public struct SecurityParts: Sendable {
   /// The checks that /livez counts. Others fail for reasons that starting the process again would not cure.
   public static let livenessChecks: Set<String> = ["ping", "log", "etcd"]
 
-  /// `tokenKey` signs service account tokens, the same on every server; `world` is the loop on which changes of roles and
-  /// pods are noted, and the clock by which tokens expire.
+  /// `tokenKey` signs service account tokens, the same on every server; `world` is the loop on which changes of roles
+  /// are noted, and the clock by which tokens expire.
   /// `webhooks`: the way to admission webhooks.
   public init(
     store: any ObjectStore, tokenKey: PrivateKey, world: any World, options: SecurityOptions = SecurityOptions(),
@@ -44,7 +44,7 @@ public struct SecurityParts: Sendable {
     self.rbac = rbac
     let chosen: [any Authorizer] = options.authorizers.map { choice in
       switch choice {
-      case .node: NodeAuthorizer(store: store, world: world)
+      case .node: NodeAuthorizer(store: store)
       case .rbac: rbac
       case .webhook(let webhook): webhook
       }
