@@ -88,6 +88,14 @@ token=$(grep -oE 'trireme::[0-9a-f]{64}::[a-z0-9.]+' "$scratch/output")
 four=$!
 background+=("$four")
 check "server-4 becomes a voter while server-3 is down" within 40 grep -q "server-4 is a voter" "$scratch/server-4.log"
+# Whoever may make nodes must not reach the servers through them, those that have come since the start as little as others.
+k create -f - >/dev/null <<NODE
+{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "mirror"}, "status": {
+  "addresses": [{"type": "InternalIP", "address": "$network.4"}], "daemonEndpoints": {"kubeletEndpoint": {"Port": $port}}}}
+NODE
+refuses "nobody is proxied to a server that has come since" "address not allowed" -- \
+  kubectl --kubeconfig "$home/kubeconfig" --server "https://$network.1:$port" get --raw /api/v1/nodes/mirror/proxy/healthz
+k delete node mirror >/dev/null
 check "dead server-3 is removed" t member remove server-3
 check "3 voters again" within 20 voters 3
 check "server-4 leaves" t member remove server-4
